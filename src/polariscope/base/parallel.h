@@ -1,0 +1,16 @@
+// Data-parallel loops over independent items.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace polariscope {
+
+// Calls body(i) for every i in [0, count) on up to `threads` threads (0: one per processor), handing
+// out items in order. Items must be independent. Rethrows the first exception after all stopped.
+void parallel_for(std::int64_t count, int threads, const std::function<void(std::int64_t)>& body);
+
+// Number of threads that `threads` = 0 stands for: the processors this process may run on.
+int processor_count();
+
+}  // namespace polariscope

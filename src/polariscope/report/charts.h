@@ -1,0 +1,86 @@
+// The few kinds of figure that the papers' plots are made of, as Vega-Lite specifications.
+#pragma once
+
+#include "polariscope/report/figure.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace polariscope {
+
+enum class Scale { kLinear, kLog, kSymlog };
+
+struct Axis {
+  std::string title;  // with symbol and unit: "attention entropy H (nats)"
+  Scale scale = Scale::kLinear;
+};
+
+// A named horizontal line: log N, one-hot, a threshold, a theory's value.
+struct ReferenceLine {
+  std::string name;
+  double y = 0.0;
+};
+
+// One line per coordinate of a flow. Colour follows the order of `initial` (largest first) on a
+// perceptually even sequential scale; the coordinate `winner` is thick and labelled at its end.
+struct CoordinateChart {
+  Axis x, y;
+  std::vector<double> time;                      // [points]
+  std::vector<std::vector<double>> coordinates;  // [coordinates][points]
+  std::vector<double> initial;                   // [coordinates], what the colours are ordered by
+  int winner = -1;                               // -1: none
+  std::vector<ReferenceLine> references;
+};
+nlohmann::json coordinate_chart(const CoordinateChart& chart);
+
+// Named series, each with its own points; a series with low/high gets a band under its line.
+struct Series {
+  std::string name;
+  std::vector<double> x, y;
+  std::vector<double> low, high;  // empty: no band
+  std::string colour;             // "" takes the next of the palette; see colours.h
+  bool dashed = false;
+};
+struct SeriesChart {
+  Axis x, y;
+  std::vector<Series> series;
+  std::vector<ReferenceLine> references;
+  bool points = false;  // marks without lines (scatter)
+};
+nlohmann::json series_chart(const SeriesChart& chart);
+
+// A map over two categories or numbers, one sequential scale, the value on hover.
+struct HeatMap {
+  Axis x, y;
+  std::string value_title;
+  std::vector<double> columns, rows;        // cell centres, as ordinal labels
+  std::vector<std::vector<double>> values;  // [rows][columns], NaN is drawn as missing
+  std::optional<double> low, high;          // ends of the colour scale; default: of the data
+};
+nlohmann::json heat_map(const HeatMap& map);
+
+// Counts per bin.
+struct Histogram {
+  Axis x;
+  std::vector<double> values;
+  int bins = 40;
+  std::vector<ReferenceLine> marks;  // named vertical lines at x = y of the reference
+};
+nlohmann::json histogram(const Histogram& histogram);
+
+// Small multiples side by side, wrapping; panels that share the x axis can be brushed together.
+struct Panel {
+  std::string title;
+  nlohmann::json spec;
+};
+nlohmann::json panels(std::span<const Panel> panels, int columns, bool share_x = false);
+
+// The same charts as full tables, for Figure::table.
+Table table_of(const CoordinateChart& chart);
+Table table_of(const SeriesChart& chart);
+Table table_of(const HeatMap& map);
+Table table_of(const Histogram& histogram);
+
+}  // namespace polariscope

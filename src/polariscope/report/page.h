@@ -1,0 +1,29 @@
+// The whole report: sections -> one self-contained HTML file.
+#pragma once
+
+#include "polariscope/report/section.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace polariscope {
+
+struct Page {
+  std::string title;     // "Polariscope: the value–softmax laboratory"
+  std::string preset;    // "quick", "paper"
+  std::string command;   // repeats the whole
+  std::string date;      // ISO 8601, UTC
+  std::string machine;   // processor, threads
+  std::string version;   // version and commit
+  double wall_seconds = 0.0;
+  std::vector<Section> sections;
+  std::vector<std::string> unfinished;  // ids asked for and not done (interrupted), named at the top
+  std::vector<std::pair<std::string, std::string>> definitions;  // method: quantity -> definition used
+};
+
+// One HTML document: styles, scripts, figures and CSV inside; no network request.
+// Ids, statements and captions may hold any text: all of it is escaped.
+std::string render(const Page& page);
+
+}  // namespace polariscope

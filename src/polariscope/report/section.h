@@ -1,0 +1,31 @@
+// One experiment's part of the report, as a plain value that its folder keeps as JSON.
+#pragma once
+
+#include "polariscope/report/claim.h"
+#include "polariscope/report/figure.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace polariscope {
+
+struct Section {
+  std::string id;        // "A.fig2"
+  std::string title;     // "Softmax weights polarise under logistic loss"
+  std::string source;    // "Polarisation paper, figure 2"
+  std::string question;  // one sentence
+  std::string method;    // what was done, two sentences
+  std::string findings;  // what the figures show, computed from the numbers
+  std::vector<Claim> claims;
+  std::vector<Figure> figures;
+  std::vector<std::pair<std::string, std::string>> configuration;  // complete, in reading order
+  std::string differences;  // from the paper's protocol; "" for none
+  std::string command;      // repeats just this one
+  double wall_seconds = 0.0;
+};
+
+void to_json(nlohmann::json& json, const Section& section);
+void from_json(const nlohmann::json& json, Section& section);
+
+}  // namespace polariscope
