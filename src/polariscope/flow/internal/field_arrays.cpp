@@ -1,0 +1,108 @@
+#include "polariscope/flow/internal/field_arrays.h"
+
+#include "polariscope/flow/internal/kernels.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace polariscope {
+
+FieldArrays::FieldArrays(const Problem& problem, Packing packing) : packing_(packing) {
+  const int simd = simd_lanes();
+  const bool along = packing == Packing::kAlongTokens;
+  lanes_ = along ? 1 : simd;
+  width_ = along ? 1 : simd;
+  const auto padded = [&](int n) { return along ? (n + simd - 1) / simd * simd : n; };
+
+  FieldViews& v = views_;
+  v.model = problem.model;
+  v.loss = problem.loss;
+  v.reweighting = reweighting_index(*problem.reweighting);
+  v.outputs = problem.outputs;
+  v.tokens = problem.tokens;
+  v.rows = problem.rows;
+  v.samples = problem.samples();
+  v.stride = padded(v.tokens);
+  v.output_stride = padded(v.outputs);
+
+  // One row of numbers that belongs to the whole trajectory still takes a full vector.
+  const int sample_stride = padded(std::max(v.samples, 1));
+  const int beta_stride = problem.loss == Loss::kLeastSquares ? sample_stride : v.output_stride;
+  const struct {
+    double*& view;
+    int elements;
+  } parts[] = {
+      {v.values, v.outputs * v.stride},
+      {v.scores, v.rows * v.stride},
+      {v.projections, v.stride},
+      {v.beta, beta_stride},
+      {v.design, v.samples * v.output_stride},
+      {v.target, v.output_stride},
+      {v.beta_square, padded(1)},
+      {v.strength, padded(1)},
+      {v.inner, std::max(v.stride, v.output_stride)},
+      {v.sigma, v.rows * v.stride},
+      {v.weights, v.stride},
+      {v.prediction, v.output_stride},
+      {v.residual, sample_stride},
+      {v.gradient, v.rows * v.output_stride},
+      {v.pull, v.stride},
+      {v.score_gradient, v.rows * v.stride},
+  };
+  std::size_t total = 0;
+  for (const auto& part : parts) total += static_cast<std::size_t>(part.elements) * width_;
+  storage_ = hwy::AllocateAligned<double>(std::max<std::size_t>(total, 1));
+  std::fill_n(storage_.get(), total, 0.0);
+  double* next = storage_.get();
+  for (const auto& part : parts) {
+    part.view = next;
+    next += static_cast<std::size_t>(part.elements) * width_;
+  }
+}
+
+void FieldArrays::copy_in(int lane, const double* from, double* to, int rows, int columns, int stride) {
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < columns; ++c) to[(r * stride + c) * width_ + lane] = from[r * columns + c];
+  }
+}
+
+void FieldArrays::copy_out(int lane, const double* from, double* to, int rows, int columns, int stride) const {
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < columns; ++c) to[r * columns + c] = from[(r * stride + c) * width_ + lane];
+  }
+}
+
+void FieldArrays::set(int lane, const Problem& problem, const State& state, double strength) {
+  const int beta_size = static_cast<int>(problem.beta.size());
+  copy_in(lane, problem.beta.data(), views_.beta, 1, beta_size, beta_size);
+  copy_in(lane, problem.design.data(), views_.design, views_.samples, views_.outputs, views_.output_stride);
+  copy_in(lane, problem.target.data(), views_.target, 1, static_cast<int>(problem.target.size()), 0);
+  const double square =
+      std::inner_product(problem.beta.begin(), problem.beta.end(), problem.beta.begin(), 0.0);
+  views_.beta_square[lane] = square;
+  views_.strength[lane] = strength;
+  set_state(lane, state);
+}
+
+void FieldArrays::set_state(int lane, const State& state) {
+  if (!state.values.empty()) {
+    copy_in(lane, state.values.data(), views_.values, views_.outputs, views_.tokens, views_.stride);
+  }
+  copy_in(lane, state.scores.data(), views_.scores, views_.rows, views_.tokens, views_.stride);
+  if (!state.projections.empty()) {
+    copy_in(lane, state.projections.data(), views_.projections, 1, views_.tokens, views_.stride);
+  }
+}
+
+void FieldArrays::get(int lane, State& state, double& strength) const {
+  if (!state.values.empty()) {
+    copy_out(lane, views_.values, state.values.data(), views_.outputs, views_.tokens, views_.stride);
+  }
+  copy_out(lane, views_.scores, state.scores.data(), views_.rows, views_.tokens, views_.stride);
+  if (!state.projections.empty()) {
+    copy_out(lane, views_.projections, state.projections.data(), 1, views_.tokens, views_.stride);
+  }
+  strength = views_.strength[lane];
+}
+
+}  // namespace polariscope

@@ -1,0 +1,124 @@
+// One instance of every kernel per instruction set; HWY_DYNAMIC_DISPATCH picks at run time.
+#include "polariscope/flow/internal/kernels.h"
+
+#include "polariscope/base/error.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "polariscope/flow/internal/kernels.cpp"
+#include <hwy/foreach_target.h>
+
+#include "polariscope/flow/internal/field-inl.h"
+#include "polariscope/flow/internal/logistic-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// Calls run.template operator()<Model, Loss>() for the field's model and loss. Linear and rows are the
+// value-softmax model with σ = identity and with T rows.
+template <class Run>
+HWY_INLINE auto with_kind(const FieldViews& field, const Run& run) {
+  switch (field.model) {
+    case Model::kReduced:
+      return field.loss == Loss::kLogistic ? run.template operator()<Model::kReduced, Loss::kLogistic>()
+                                           : run.template operator()<Model::kReduced, Loss::kSquare>();
+    case Model::kTied:
+      switch (field.loss) {
+        case Loss::kLogistic: return run.template operator()<Model::kTied, Loss::kLogistic>();
+        case Loss::kSquare: return run.template operator()<Model::kTied, Loss::kSquare>();
+        case Loss::kLeastSquares: return run.template operator()<Model::kTied, Loss::kLeastSquares>();
+        case Loss::kKl: break;
+      }
+      return run.template operator()<Model::kTied, Loss::kKl>();
+    default:
+      switch (field.loss) {
+        case Loss::kLogistic: return run.template operator()<Model::kValueSoftmax, Loss::kLogistic>();
+        case Loss::kSquare: return run.template operator()<Model::kValueSoftmax, Loss::kSquare>();
+        case Loss::kLeastSquares: return run.template operator()<Model::kValueSoftmax, Loss::kLeastSquares>();
+        case Loss::kKl: break;
+      }
+      return run.template operator()<Model::kValueSoftmax, Loss::kKl>();
+  }
+}
+
+// Functors rather than lambdas: a lambda's body does not inherit the instruction set of this region.
+template <class Packet>
+struct Descend {
+  const FieldViews& views;
+  double size;
+  std::int64_t count;
+  template <Model kModel, Loss kLoss>
+  void operator()() const {
+    Field<Packet> field(views);
+    const auto step = typename Packet::Whole().constant(size);
+    for (std::int64_t i = 0; i < count; ++i) field.template step<kModel, kLoss>(step);
+  }
+};
+
+struct Evaluate {
+  const FieldViews& views;
+  double log_scale;
+  template <Model kModel, Loss kLoss>
+  double operator()() const {
+    Field<AlongTokens> field(views);
+    const AlongTokens::Whole math;
+    return hn::GetLane(field.template evaluate<kModel, kLoss, true>(math.constant(log_scale)));
+  }
+};
+
+template <class Packet, bool kFull>
+void descend_logistic_row(const FieldViews& views, double step, std::int64_t count) {
+  using Kernel = void (*)(const FieldViews&, double, std::int64_t);
+  static constexpr auto kKernels = std::apply(
+      [](auto... row) {
+        return std::array<Kernel, sizeof...(row)>{&descend_logistic<Packet, decltype(row), kFull>...};
+      },
+      kTable);
+  kKernels[views.reweighting](views, step, count);
+}
+
+template <class Packet>
+void descend(const FieldViews& views, double step, std::int64_t count) {
+  const bool fused = views.loss == Loss::kLogistic && views.rows == 1 && views.model != Model::kTied;
+  if (fused && views.model == Model::kReduced) return descend_logistic_row<Packet, false>(views, step, count);
+  if (fused) return descend_logistic_row<Packet, true>(views, step, count);
+  with_kind(views, Descend<Packet>{views, step, count});
+}
+
+void DescendAlong(const FieldViews& views, double step, std::int64_t count) {
+  descend<AlongTokens>(views, step, count);
+}
+void DescendAcross(const FieldViews& views, double step, std::int64_t count) {
+  descend<AcrossTrajectories>(views, step, count);
+}
+double EvaluateAlong(const FieldViews& views, double log_scale) { return with_kind(views, Evaluate{views, log_scale}); }
+int SimdLanes() { return VectorMath::lanes(); }
+std::int64_t Target() { return HWY_TARGET; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace polariscope {
+
+HWY_EXPORT(DescendAlong);
+HWY_EXPORT(DescendAcross);
+HWY_EXPORT(EvaluateAlong);
+HWY_EXPORT(SimdLanes);
+HWY_EXPORT(Target);
+
+int simd_lanes() { return HWY_DYNAMIC_DISPATCH(SimdLanes)(); }
+std::string simd_target() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(Target)()); }
+void descend_along_tokens(const FieldViews& field, double step, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(DescendAlong)(field, step, count);
+}
+void descend_across_trajectories(const FieldViews& field, double step, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(DescendAcross)(field, step, count);
+}
+double evaluate_along_tokens(const FieldViews& field, double log_scale) {
+  return HWY_DYNAMIC_DISPATCH(EvaluateAlong)(field, log_scale);
+}
+
+}  // namespace polariscope
+#endif  // HWY_ONCE

@@ -1,0 +1,100 @@
+// The two SIMD packets of the flow: W tokens of one trajectory, or one token of W trajectories.
+// The equations (field-inl.h) and the rows (reweighting/row.h) are written once for both.
+
+#if defined(POLARISCOPE_FLOW_PACKETS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_FLOW_PACKETS_INL_H_
+#undef POLARISCOPE_FLOW_PACKETS_INL_H_
+#else
+#define POLARISCOPE_FLOW_PACKETS_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <limits>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "polariscope/reweighting/exp-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Arithmetic on the lanes of one vector type; lanes are independent.
+template <class Tag>
+struct SimdMath {
+  using Real = hn::Vec<Tag>;
+  using Mask = hn::Mask<Tag>;
+  static HWY_INLINE int lanes() { return static_cast<int>(hn::Lanes(Tag())); }
+
+  HWY_INLINE Real constant(double value) const { return hn::Set(Tag(), value); }
+  HWY_INLINE Real lowest() const { return constant(-std::numeric_limits<double>::infinity()); }
+  HWY_INLINE Real exp(Real x) const { return fast_exp(Tag(), x); }
+  HWY_INLINE Real log1p(Real x) const { return hn::Log1p(Tag(), x); }
+  HWY_INLINE Real sqrt(Real x) const { return hn::Sqrt(x); }
+  HWY_INLINE Real abs(Real x) const { return hn::Abs(x); }
+  HWY_INLINE Real negate(Real x) const { return hn::Neg(x); }
+  HWY_INLINE Real max(Real a, Real b) const { return hn::Max(a, b); }
+  HWY_INLINE Real multiply_add(Real a, Real b, Real c) const { return hn::MulAdd(a, b, c); }
+  HWY_INLINE Mask less(Real a, Real b) const { return hn::Lt(a, b); }
+  HWY_INLINE Mask equal(Real a, Real b) const { return hn::Eq(a, b); }
+  HWY_INLINE Mask is_nan(Real x) const { return hn::IsNaN(x); }
+  HWY_INLINE bool any(Mask condition) const { return !hn::AllFalse(Tag(), condition); }
+  HWY_INLINE Real select(Mask condition, Real yes, Real no) const { return hn::IfThenElse(condition, yes, no); }
+};
+
+using VectorMath = SimdMath<hn::ScalableTag<double>>;
+
+// W tokens of one trajectory. Vectors are padded with zeros to a multiple of W. A number that belongs
+// to the whole row is kept once, in a narrow vector, whose divisions take half the time.
+struct AlongTokens : VectorMath {
+  using Whole = SimdMath<hn::CappedTag<double, 1>>;
+  using Tag = hn::ScalableTag<double>;
+  HWY_INLINE int count(int tokens) const { return (tokens + lanes() - 1) / lanes(); }
+  HWY_INLINE int offset(int elements) const { return elements; }  // where element i of an array starts
+
+  HWY_INLINE Real load(const double* from, int i) const { return hn::Load(Tag(), from + i * lanes()); }
+  HWY_INLINE void store(Real value, double* to, int i) const { hn::Store(value, Tag(), to + i * lanes()); }
+  HWY_INLINE Real load_or(const double* from, int i, int tokens, Real otherwise) const {
+    return hn::IfThenElse(valid(i, tokens), load(from, i), otherwise);
+  }
+  HWY_INLINE Real keep(Real value, int i, int tokens) const { return hn::IfThenElseZero(valid(i, tokens), value); }
+
+  HWY_INLINE Whole::Real row_sum(Real value) const { return hn::Set(WholeTag(), hn::GetLane(hn::SumOfLanes(Tag(), value))); }
+  HWY_INLINE Whole::Real row_max(Real value) const { return hn::Set(WholeTag(), hn::GetLane(hn::MaxOfLanes(Tag(), value))); }
+  HWY_INLINE Real spread(Whole::Real value) const { return constant(hn::GetLane(value)); }
+  HWY_INLINE Whole::Real load_one(const double* from, int i) const { return hn::Set(WholeTag(), from[i]); }
+  HWY_INLINE void store_one(Whole::Real value, double* to, int i) const { to[i] = hn::GetLane(value); }
+
+ private:
+  using WholeTag = hn::CappedTag<double, 1>;
+  HWY_INLINE Mask valid(int i, int tokens) const {
+    const int left = tokens - i * lanes();
+    return hn::FirstN(Tag(), static_cast<size_t>(left < lanes() ? left : lanes()));
+  }
+};
+
+// One token of W trajectories: element i of an array holds W numbers, one a trajectory.
+struct AcrossTrajectories : VectorMath {
+  using Whole = VectorMath;
+  using Tag = hn::ScalableTag<double>;
+  HWY_INLINE int count(int tokens) const { return tokens; }
+  HWY_INLINE int offset(int elements) const { return elements * lanes(); }
+
+  HWY_INLINE Real load(const double* from, int i) const { return hn::Load(Tag(), from + i * lanes()); }
+  HWY_INLINE void store(Real value, double* to, int i) const { hn::Store(value, Tag(), to + i * lanes()); }
+  HWY_INLINE Real load_or(const double* from, int i, int, Real) const { return load(from, i); }
+  HWY_INLINE Real keep(Real value, int, int) const { return value; }
+
+  HWY_INLINE Real row_sum(Real value) const { return value; }
+  HWY_INLINE Real row_max(Real value) const { return value; }
+  HWY_INLINE Real spread(Real value) const { return value; }
+  HWY_INLINE Real load_one(const double* from, int i) const { return load(from, i); }
+  HWY_INLINE void store_one(Real value, double* to, int i) const { store(value, to, i); }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_FLOW_PACKETS_INL_H_
