@@ -1,0 +1,56 @@
+// Where a flow begins: random arrays, or arrays from a JSON file.
+#pragma once
+
+#include "polariscope/flow/problem.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <filesystem>
+
+namespace polariscope {
+
+// How a random start is drawn: all of it from the stream (seed, trajectory), so that trajectory i of an
+// ensemble is the same whoever runs it.
+struct StartOptions {
+  int outputs = 8;
+  int tokens = 8;
+  int rows = 1;
+  double value_scale = 0.1;   // V = value_scale · N(0, 1); the tied model adds the identity
+  double score_scale = 0.0;   // a = score_offset + score_scale · N(0, 1)
+  double score_offset = 0.0;
+  double condition = 1.0;     // X has singular values linspace(1, 1/condition, n); least squares only
+  int samples = 0;            // n; 0: as many as outputs
+};
+
+struct Start {
+  Problem problem;
+  State state;
+};
+
+// What the paper's figures start from: V = 0.1·N(0, 1) and a = 0 where f(0) > 0, else a = 1 + 0.1·N(0, 1);
+// the tied model U = I; least squares V = 1e-5·N, a = 1e-3·N; many rows a = 0.1·N, so that they differ.
+StartOptions usual_start(Model model, Loss loss, const Reweighting& reweighting);
+
+// β is uniform on the unit sphere (least squares: N(0, 1)); p* = softmax(10·U(0, 1)); X is a Gaussian
+// matrix with its singular values replaced.
+// The reduced model starts from u = Vᵀβ of the same draw (under square loss from V = 0).
+Start random_start(Model model, Loss loss, const Reweighting& reweighting, const StartOptions& options,
+                   std::uint64_t seed, std::uint64_t trajectory = 0);
+
+// Sizes that the arrays of `arrays` imply, over those of `options`: V or U gives d and k, a gives k (and
+// rows), beta, X and p_star give d and n.
+StartOptions sized_by(const nlohmann::json& arrays, Model model, Loss loss, StartOptions options);
+
+// Overwrites what the JSON object holds of V, U (rows of numbers), a, beta, X, p_star. For the KL loss V
+// has one row a token, as in the paper (logits Vᵀσ(a)). Throws Error for unknown keys, ragged rows,
+// numbers that are not finite, and shapes that do not fit. `where` names the file in errors.
+void apply_arrays(Start& start, const nlohmann::json& arrays, const std::string& where);
+
+// Reads a file of such arrays; NaN and Infinity, which JSON lacks, are named rather than a syntax error.
+nlohmann::json read_arrays(const std::filesystem::path& path);
+
+// V or U as JSON rows, in the orientation that apply_arrays reads.
+nlohmann::json values_as_rows(const Problem& problem, const State& state);
+
+}  // namespace polariscope
