@@ -30,7 +30,7 @@ std::string text_of(const toml::node& node, std::string_view where, std::string_
   if (const auto* integer = node.as_integer()) return fmt::format("{}", integer->get());
   if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
   if (const auto* truth = node.as_boolean()) return truth->get() ? "true" : "false";
-  throw Error("{} is a {}, expected a string, a number, a boolean or a flat list of them: write it as one of these",
+  throw Error("{} holds a value of type {}, expected a string, number, boolean or flat list: write it as one of these",
               place(where, node, key), kind(node));
 }
 

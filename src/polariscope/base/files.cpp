@@ -113,7 +113,7 @@ void make_folder(const std::filesystem::path& path) {
   std::error_code code;
   std::filesystem::create_directories(path, code);
   if (code) throw unusable(code.message());
-  if (access(path.c_str(), W_OK | X_OK) != 0) throw unusable(std::strerror(errno));
+  if (faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) != 0) throw unusable(std::strerror(errno));
 }
 
 }  // namespace polariscope
