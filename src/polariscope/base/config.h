@@ -14,6 +14,7 @@ namespace polariscope {
 class Config {
  public:
   static Config read(const std::filesystem::path& path);
+  // `where` names the source in errors. Both throw Error for what is not TOML or not a setting.
   static Config parse(std::string_view toml, std::string_view where);
 
   // Throws Error naming the first key that is not in `known`, with the nearest known one.

@@ -18,6 +18,7 @@ struct NpyField {
 
 // A structured float64 array of `rows` records (format version 1.0): load(path)["loss"] is [rows],
 // a field of width w > 1 is [rows, w]. Every field must hold rows * width numbers.
+// Throws Error if one does not, or if a name is not plain ASCII.
 // Returns the file's bytes; pair with write_file.
 std::string npy_records(std::size_t rows, const std::vector<NpyField>& fields);
 

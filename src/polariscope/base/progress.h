@@ -14,7 +14,7 @@ class ProgressBoard;
 // Destroying an unfinished task removes its line.
 class Progress {
  public:
-  Progress() = default;  // reports to nobody
+  Progress() = default;                                         // reports to nobody
   void update(std::uint64_t done, std::string_view note = {});  // done of total; note: the number that matters now
   void finish(std::string_view note = {});                      // final line: name, wall time, note
   bool active() const { return task_ != nullptr; }

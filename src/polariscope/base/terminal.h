@@ -10,21 +10,27 @@
 namespace polariscope {
 
 bool is_terminal(std::FILE* stream);
-// True on a terminal unless NO_COLOR is set or TERM is "dumb".
+// True on a terminal unless NO_COLOR is set (and not empty) or TERM is "dumb".
 bool wants_colour(std::FILE* stream);
 
 enum class Colour { kRed, kGreen, kYellow, kDim, kBold };
 // `text` in ANSI colour if `on`, else unchanged.
 std::string coloured(std::string_view text, Colour colour, bool on);
 
-// Columns aligned by display width (UTF-8 counted by code point), two spaces apart; the last column
-// wraps so that no line exceeds `width`. The first row is the heading.
+// Columns that `text` takes on a terminal: UTF-8 counted by code point, ANSI colours by nothing.
+int display_width(std::string_view text);
+
+// Columns aligned by display width, two spaces apart; the last column wraps between words so that no
+// line exceeds `width` (it keeps at least 20 columns, whatever stands before it). The first row is the
+// heading; a row may be shorter than it. Every line ends in a newline and in no spaces.
 std::string aligned_table(const std::vector<std::vector<std::string>>& rows, int width = 100);
 
-// One of " ▁▂▃▄▅▆▇█" per value, resampled to `width`, scaled to [low, high]; NaN is "·".
+// `width` marks of " ▁▂▃▄▅▆▇█", each the mean of its share of `values` (the nearest one where there are
+// fewer), scaled to [low, high] and clamped; NaN is "·". Values without a range (low = high) are "▄".
 std::string sparkline(std::span<const double> values, double low, double high, int width);
 
-// A number with `digits` significant digits, as a person writes it: 0.975, 1.2e-05, 300000.
+// A number with `digits` significant digits, as a person writes it: 0.975, 1.2e-05, 300000. Numbers
+// below 1e7 keep all digits before the point.
 std::string significant(double value, int digits = 4);
 
 }  // namespace polariscope

@@ -5,8 +5,9 @@
 
 namespace polariscope {
 
-std::string version();    // "0.1.0"
-std::string commit();     // short hash of the sources it was built from, "unknown" outside a checkout
-std::string machine();    // processor name and number of processors this process may use
+std::string version();  // "0.1.0"
+std::string
+commit();  // short hash of the sources built, "+changes" if they were edited since; "unknown" outside a checkout
+std::string machine();  // processor name and number of processors this process may use
 
 }  // namespace polariscope

@@ -1,0 +1,210 @@
+// Progress lines on standard error.
+#include "polariscope/base/progress.h"
+
+#include "polariscope/base/terminal.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <mutex>
+#include <vector>
+
+namespace polariscope {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kRedraw = std::chrono::milliseconds(100);
+constexpr auto kSparse = std::chrono::seconds(10);
+constexpr int kNameColumns = 24;
+constexpr int kBarColumns = 20;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// 4.2 s, 3 min 05 s, 2 h 10 min
+std::string duration(double seconds) {
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<long long>(std::llround(seconds));
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
+}
+
+// 1234567 -> 1.23M
+std::string short_count(double count) {
+  for (const auto& [unit, letter] : {std::pair{1e9, 'G'}, std::pair{1e6, 'M'}, std::pair{1e3, 'k'}}) {
+    if (count >= unit) return fmt::format("{:.3g}{}", count / unit, letter);
+  }
+  return fmt::format("{:.3g}", count);
+}
+
+std::string bar(double share) {
+  const auto filled = static_cast<std::size_t>(share * kBarColumns);
+  std::string text;
+  for (std::size_t i = 0; i < kBarColumns; ++i) text += i < filled ? "█" : "░";
+  return text;
+}
+
+int terminal_columns() {
+  winsize size = {};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// A wrapped line would break the count of lines to go up by.
+std::string cut(std::string_view text, int columns) {
+  std::size_t end = 0;
+  for (int shown = 0; end < text.size(); ++end) {
+    const bool starts_character = (static_cast<unsigned char>(text[end]) & 0xC0) != 0x80;
+    if (starts_character && shown++ == columns) break;
+  }
+  return std::string(text.substr(0, end));
+}
+
+}  // namespace
+
+struct Progress::Task {
+  std::shared_ptr<ProgressBoard::State> board;
+  std::string name, unit;
+  std::uint64_t total = 0;
+  Clock::time_point start = Clock::now();
+  std::atomic<std::uint64_t> done = 0;
+  // Below: guarded by the board's mutex.
+  std::string note;
+  Clock::time_point last_line = start;
+
+  ~Task();
+  std::string line() const;
+};
+
+struct ProgressBoard::State {
+  std::atomic<bool> quiet = false;
+  bool live = false;
+  std::mutex mutex;
+  std::vector<Progress::Task*> tasks;  // running, in order of start
+  std::size_t drawn = 0;               // lines on the terminal now
+  std::atomic<Clock::rep> next_draw = 0;
+
+  // All called with the mutex held.
+  void print(const std::string& text) const {
+    if (!quiet) {
+      std::fputs(text.c_str(), stderr);
+      std::fflush(stderr);
+    }
+  }
+  void draw(const std::string& above = "") {
+    std::string text = drawn > 0 ? fmt::format("\x1b[{}A\x1b[J", drawn) : "";
+    text += above;
+    for (const Progress::Task* task : tasks) text += cut(task->line(), terminal_columns() - 1) + "\n";
+    drawn = tasks.size();
+    print(text);
+  }
+  void remove(const Progress::Task* task) { std::erase(tasks, task); }
+};
+
+Progress::Task::~Task() {
+  const std::scoped_lock lock(board->mutex);
+  if (std::find(board->tasks.begin(), board->tasks.end(), this) == board->tasks.end()) return;  // finished
+  board->remove(this);
+  if (board->live) board->draw();
+}
+
+// name  ████░░░░  40%  1.2M steps/s  3.1 s left  note
+std::string Progress::Task::line() const {
+  const auto count = static_cast<double>(done.load());
+  const double seconds = seconds_since(start);
+  const double rate = seconds > 0.0 ? count / seconds : 0.0;
+  std::string text = name;
+  if (const int width = display_width(name); width < kNameColumns) {
+    text.append(static_cast<std::size_t>(kNameColumns - width), ' ');
+  }
+  if (total > 0) {
+    const double share = std::min(1.0, count / static_cast<double>(total));
+    text += fmt::format("  {} {:3.0f}%", bar(share), std::floor(100.0 * share));
+  } else if (count > 0) {
+    text += fmt::format("  {} {}", short_count(count), unit);
+  }
+  if (rate > 0.0) text += fmt::format("  {} {}/s", short_count(rate), unit);
+  if (rate > 0.0 && total > 0) {
+    text += fmt::format("  {} left", duration(std::max(0.0, static_cast<double>(total) - count) / rate));
+  }
+  if (!note.empty()) text += "  " + note;
+  return text;
+}
+
+void Progress::update(std::uint64_t done, std::string_view note) {
+  if (!task_) return;
+  task_->done = done;
+  ProgressBoard::State& board = *task_->board;
+  if (board.quiet) return;
+  const Clock::rep now = Clock::now().time_since_epoch().count();
+  if (now < board.next_draw.load(std::memory_order_relaxed)) return;
+  // Somebody else is drawing: this number is shown next time.
+  const std::unique_lock lock(board.mutex, std::try_to_lock);
+  if (!lock) return;
+  board.next_draw = now + Clock::duration(kRedraw).count();
+  task_->note = note;
+  if (board.live) {
+    board.draw();
+  } else if (Clock::now() - task_->last_line >= kSparse) {
+    task_->last_line = Clock::now();
+    board.print(task_->line() + "\n");
+  }
+}
+
+void Progress::finish(std::string_view note) {
+  if (!task_) return;
+  ProgressBoard::State& board = *task_->board;
+  {
+    const std::scoped_lock lock(board.mutex);
+    std::string line = fmt::format("{}: done in {}", task_->name, duration(seconds_since(task_->start)));
+    if (!note.empty()) line += fmt::format(", {}", note);
+    line += '\n';
+    board.remove(task_.get());
+    if (board.live) {
+      board.draw(line);
+    } else {
+      board.print(line);
+    }
+  }
+  task_.reset();
+}
+
+ProgressBoard::ProgressBoard(Mode mode) : state_(std::make_shared<State>()) {
+  state_->quiet = mode == Mode::kQuiet;
+  state_->live = is_terminal(stderr) && !state_->quiet;
+}
+
+ProgressBoard::~ProgressBoard() {
+  const std::scoped_lock lock(state_->mutex);
+  // Tasks that outlive their board go on counting for nobody.
+  state_->tasks.clear();
+  if (state_->live) state_->draw();
+  state_->quiet = true;
+}
+
+Progress ProgressBoard::start(std::string name, std::uint64_t total, std::string unit) {
+  Progress progress;
+  progress.task_ = std::make_shared<Progress::Task>();
+  Progress::Task& task = *progress.task_;
+  task.board = state_;
+  task.name = std::move(name);
+  task.unit = std::move(unit);
+  task.total = total;
+  const std::scoped_lock lock(state_->mutex);
+  state_->tasks.push_back(&task);
+  if (state_->live) {
+    state_->draw();
+  } else {
+    const std::string amount =
+        total > 0 ? fmt::format(", {} {}", short_count(static_cast<double>(total)), task.unit) : "";
+    state_->print(fmt::format("{}: started{}\n", task.name, amount));
+  }
+  return progress;
+}
+
+}  // namespace polariscope

@@ -1,0 +1,153 @@
+#include "polariscope/base/progress.h"
+
+#include "polariscope/base/parallel.h"
+#include "polariscope/base/terminal.h"
+#include "support/captured_stderr.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+namespace polariscope {
+namespace {
+
+using testing::CapturedStderr;
+using testing::screen_after;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+void wait_for_a_redraw() { std::this_thread::sleep_for(std::chrono::milliseconds(120)); }
+
+TEST(Progress, IsSparseWhenPiped) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  {
+    ProgressBoard board;
+    Progress task = board.start("A.fig2", 300'000, "steps");
+    for (std::uint64_t i = 0; i < 300'000; ++i) task.update(i, "loss 0.1");
+    task.finish("loss 0.01");
+  }
+  const auto lines = lines_of(piped.text());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0], "A.fig2: started, 300k steps");
+  EXPECT_TRUE(lines[1].starts_with("A.fig2: done in ")) << lines[1];
+  EXPECT_TRUE(lines[1].ends_with(", loss 0.01")) << lines[1];
+}
+
+TEST(Progress, UsesNoControlSequencesWhenPiped) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  {
+    ProgressBoard board;
+    Progress first = board.start("one", 0, "steps");
+    Progress dropped = board.start("two", 10, "steps");
+    first.finish();
+  }
+  EXPECT_EQ(piped.text().find('\x1b'), std::string::npos);
+}
+
+TEST(Progress, DrawsBarShareRateTimeLeftAndNoteInPlaceOnATerminal) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    Progress task = board.start("A.fig2", 1000, "steps");
+    wait_for_a_redraw();
+    task.update(500, "entropy 0.42");
+  }
+  // The end of the task clears its line: what stood before that is looked at.
+  std::string output = terminal.text();
+  output.resize(output.rfind("\x1b[1A\x1b[J"));
+  const auto lines = lines_of(screen_after(output));
+  ASSERT_EQ(lines.size(), 1U) << output;
+  EXPECT_TRUE(lines[0].starts_with("A.fig2 ")) << lines[0];
+  for (const char* part : {"██████████░░░░░░░░░░", "50%", "steps/s", " left", "entropy 0.42"}) {
+    EXPECT_NE(lines[0].find(part), std::string::npos) << part << " is not in: " << lines[0];
+  }
+}
+
+TEST(Progress, LeavesOnlyFinishedLinesOnATerminal) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    Progress first = board.start("first", 10, "steps");
+    Progress second = board.start("second", 10, "steps");
+    { const Progress abandoned = board.start("abandoned", 10, "steps"); }
+    wait_for_a_redraw();
+    second.update(3);
+    first.finish("entropy 0.1");
+    wait_for_a_redraw();
+    second.update(7);
+  }
+  const auto lines = lines_of(screen_after(terminal.text()));
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_TRUE(lines[0].starts_with("first: done in ")) << lines[0];
+}
+
+TEST(Progress, CutsLinesToTheTerminalsWidth) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    Progress task = board.start("long", 10, "steps");
+    wait_for_a_redraw();
+    std::string note;
+    for (int i = 0; i < 200; ++i) note += "σ";
+    task.update(5, note);
+  }
+  for (const std::string& line : lines_of(terminal.text())) EXPECT_LT(display_width(line), 100 + 6) << line;
+}
+
+TEST(Progress, IsSilentWhenQuietOrWithoutABoard) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board(ProgressBoard::Mode::kQuiet);
+    Progress task = board.start("quiet", 10, "steps");
+    EXPECT_TRUE(task.active());
+    task.update(5);
+    task.finish("done");
+    EXPECT_FALSE(task.active());
+  }
+  Progress nobody;
+  nobody.update(1);
+  nobody.finish();
+  EXPECT_FALSE(nobody.active());
+  EXPECT_EQ(terminal.text(), "");
+}
+
+TEST(Progress, MayOutliveItsBoard) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  Progress task;
+  {
+    ProgressBoard board;
+    task = board.start("late", 10, "steps");
+  }
+  task.update(5);
+  task.finish();
+  EXPECT_EQ(lines_of(piped.text()).size(), 1U);
+}
+
+TEST(Progress, TakesUpdatesFromManyThreads) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  {
+    ProgressBoard board;
+    Progress shared = board.start("shared", 4000, "steps");
+    parallel_for(8, 4, [&](std::int64_t i) {
+      Progress own = board.start("own", 500, "steps");
+      for (std::uint64_t step = 0; step < 500; ++step) {
+        own.update(step, "note");
+        shared.update(static_cast<std::uint64_t>(i) * 500 + step, "note");
+      }
+      own.finish();
+    });
+    shared.finish();
+  }
+  EXPECT_EQ(lines_of(piped.text()).size(), 18U);
+}
+
+}  // namespace
+}  // namespace polariscope

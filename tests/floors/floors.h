@@ -1,0 +1,23 @@
+// The rules of who may include whom, checked on the text of the sources.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace polariscope::testing {
+
+struct SourceFile {
+  std::string path;  // from the project's root: "src/polariscope/flow/model.h", "cli/flow.cpp"
+  std::string text;
+};
+
+// One sentence for each include that breaks a rule, in the order of `files`:
+// - a folder includes only itself and folders of lower floors (the table is in floors.cpp);
+// - files of one folder may include each other, but in no circle;
+// - `-inl.h` files and files in `internal/` are included from their own folder only;
+// - base, reweighting, report and flow do not include LibTorch;
+// - a header of reweighting (but no -inl.h or internal one) does not include Highway;
+// - what is included in quotes is a file of the project.
+std::vector<std::string> floor_violations(const std::vector<SourceFile>& files);
+
+}  // namespace polariscope::testing

@@ -1,0 +1,128 @@
+#include "floors.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace polariscope::testing {
+namespace {
+
+std::vector<SourceFile> sources_of_the_project() {
+  const std::filesystem::path root = POLARISCOPE_SOURCE_DIR;
+  std::vector<SourceFile> files;
+  for (const char* folder : {"src", "cli"}) {
+    if (!std::filesystem::exists(root / folder)) continue;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root / folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension != ".h" && extension != ".cpp") continue;
+      std::ostringstream text;
+      text << std::ifstream(entry.path()).rdbuf();
+      files.push_back({std::filesystem::relative(entry.path(), root).generic_string(), text.str()});
+    }
+  }
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return files;
+}
+
+TEST(Floors, NoFileOfTheProjectBreaksARule) {
+  const auto files = sources_of_the_project();
+  EXPECT_GT(files.size(), 20U) << "the sources were not found";
+  for (const std::string& violation : floor_violations(files)) ADD_FAILURE() << violation;
+}
+
+// A sound project in small, to which each test below adds one violation.
+std::vector<SourceFile> small_project() {
+  return {
+      {"src/polariscope/base/error.h", "#include <fmt/format.h>\n"},
+      {"src/polariscope/base/files.h", "#pragma once\n"},
+      {"src/polariscope/reweighting/table.h", "#include \"polariscope/base/error.h\"\n"},
+      {"src/polariscope/reweighting/simd-inl.h", "#include <hwy/highway.h>\n"},
+      {"src/polariscope/reweighting/internal/rows.h", "#include <hwy/highway.h>\n"},
+      {"src/polariscope/reweighting/table.cpp",
+       "#include \"polariscope/reweighting/table.h\"\n#include \"simd-inl.h\"\n"
+       "#include \"polariscope/reweighting/internal/rows.h\"\n#include <hwy/highway.h>\n"},
+      {"src/polariscope/report/page.h", "#include \"polariscope/base/error.h\"\n"},
+      {"src/polariscope/flow/model.h", "#include \"polariscope/reweighting/table.h\"\n"},
+      {"src/polariscope/attention/rows.h", "#include <torch/library.h>\n"},
+      {"cli/commands.h", "#include \"polariscope/report/page.h\"\n"},
+      {"cli/main.cpp", "#include \"commands.h\"\n#include \"polariscope/flow/model.h\"\n"},
+  };
+}
+
+// The only complaint about the small project with `file` added (or in place of the one with its path).
+std::string complaint_about(const SourceFile& file) {
+  auto files = small_project();
+  std::erase_if(files, [&](const SourceFile& other) { return other.path == file.path; });
+  files.push_back(file);
+  const auto violations = floor_violations(files);
+  EXPECT_EQ(violations.size(), 1U) << file.path << ": " << file.text;
+  return violations.empty() ? "" : violations.front();
+}
+
+TEST(Floors, ASoundProjectHasNoViolation) {
+  for (const std::string& violation : floor_violations(small_project())) ADD_FAILURE() << violation;
+}
+
+TEST(Floors, AnIncludeThatClimbsIsNamedWithBothFloors) {
+  EXPECT_EQ(complaint_about({"src/polariscope/base/bad.cpp", "  #  include \"polariscope/flow/model.h\" // why\n"}),
+            "src/polariscope/base/bad.cpp includes polariscope/flow/model.h: base (floor 0) may not import from flow "
+            "(floor 2)");
+  EXPECT_NE(complaint_about({"src/polariscope/report/bad.h", "#include <polariscope/flow/model.h>\n"}), "");
+  EXPECT_NE(complaint_about({"src/polariscope/experiments/bad.cpp", "#include \"cli/commands.h\"\n"}), "");
+}
+
+TEST(Floors, ARelativePathDoesNotHideAClimb) {
+  EXPECT_NE(complaint_about({"src/polariscope/base/bad.cpp", "#include \"../flow/model.h\"\n"}), "");
+}
+
+TEST(Floors, FoldersOfOneFloorDoNotIncludeEachOther) {
+  EXPECT_NE(complaint_about({"src/polariscope/report/bad.h", "#include \"polariscope/reweighting/table.h\"\n"}), "");
+  EXPECT_NE(complaint_about({"src/polariscope/flow/bad.h", "#include \"polariscope/attention/rows.h\"\n"}), "");
+}
+
+TEST(Floors, FilesThatIncludeEachOtherInACircleAreNamed) {
+  auto files = small_project();
+  files.push_back({"src/polariscope/flow/a.h", "#include \"polariscope/flow/b.h\"\n"});
+  files.push_back({"src/polariscope/flow/b.h", "#include \"polariscope/flow/c.h\"\n"});
+  files.push_back({"src/polariscope/flow/c.h", "#include \"polariscope/flow/b.h\"\n"});
+  const auto violations = floor_violations(files);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_EQ(
+      violations[0],
+      "src/polariscope/flow/b.h -> src/polariscope/flow/c.h -> src/polariscope/flow/b.h: these include each other "
+      "in a circle");
+}
+
+TEST(Floors, PrivateHeadersAreIncludedFromTheirOwnFolderOnly) {
+  EXPECT_NE(complaint_about({"src/polariscope/flow/bad.cpp", "#include \"polariscope/reweighting/simd-inl.h\"\n"}), "");
+  EXPECT_NE(complaint_about({"cli/bad.cpp", "#include \"polariscope/reweighting/internal/rows.h\"\n"}), "");
+}
+
+TEST(Floors, LowFoldersDoNotIncludeLibTorch) {
+  for (const char* folder : {"base", "reweighting", "report", "flow"}) {
+    const std::string path = std::string("src/polariscope/") + folder + "/bad.cpp";
+    EXPECT_NE(complaint_about({path, "#include <torch/torch.h>\n"}), "");
+    EXPECT_NE(complaint_about({path, "#include <ATen/ATen.h>\n"}), "");
+  }
+}
+
+TEST(Floors, TheFaceOfReweightingHoldsNoSimd) {
+  EXPECT_NE(complaint_about({"src/polariscope/reweighting/table.h", "#include <hwy/highway.h>\n"}), "");
+}
+
+TEST(Floors, AFolderWithoutAFloorAndAMissingFileAreNamed) {
+  EXPECT_NE(complaint_about({"src/polariscope/attic/bad.h", "\n"}), "");
+  EXPECT_NE(complaint_about({"src/polariscope/flow/bad.h", "#include \"polariscope/flow/gone.h\"\n"}), "");
+}
+
+TEST(Floors, AnIncludeInACommentIsNotOne) {
+  auto files = small_project();
+  files.push_back({"src/polariscope/base/fine.h", "// #include \"polariscope/flow/model.h\"\n"});
+  EXPECT_TRUE(floor_violations(files).empty());
+}
+
+}  // namespace
+}  // namespace polariscope::testing
