@@ -103,7 +103,7 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
 
   auto layers = nlohmann::json::array();
   add_horizontal_references(layers, chart.references, chart.y.scale);
-  layers.push_back({{"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
+  layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
   layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}},
                                nlohmann::json::array({tooltip_number("i", "coordinate"),
                                                       tooltip_number("t", chart.x.title),

@@ -73,7 +73,8 @@ json histogram(const Histogram& histogram) {
   }
   json y = position("count", {"count", Scale::kLinear}, y_range, false);
   auto layers = json::array();
-  layers.push_back({{"mark", {{"type", "rect"}, {"color", palette_colour(0)}, {"opacity", 0.85}, {"clip", true}}},
+  layers.push_back({{"name", kMainLayer},
+                    {"mark", {{"type", "rect"}, {"color", palette_colour(0)}, {"opacity", 0.85}, {"clip", true}}},
                     {"encoding",
                      {{"x", position("low", histogram.x, x_range, true)},
                       {"x2", {{"field", "high"}}},

@@ -162,7 +162,7 @@ json series_chart(const SeriesChart& chart) {
   if (!chart.points) {
     json encoding = {{"x", x}, {"y", y}, {"color", colour}};
     if (looks.any_dashed) encoding["strokeDash"] = named(looks.names, looks.dashes, legend);
-    json lines = {{"mark", {{"type", "line"}, {"strokeWidth", 2.2}, {"clip", true}}}, {"encoding", encoding}};
+    json lines = {{"name", kMainLayer}, {"mark", {{"type", "line"}, {"strokeWidth", 2.2}, {"clip", true}}}, {"encoding", encoding}};
     if (rows.any_faint) lines["transform"] = json::array({{{"filter", "!isValid(datum.faint)"}}});
     layers.push_back(std::move(lines));
   }
@@ -171,6 +171,7 @@ json series_chart(const SeriesChart& chart) {
     encoding["shape"] = {{"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", looks.names}}}, {"legend", legend}};
     json marks = {{"mark", {{"type", "point"}, {"size", chart.points ? 36 : 46}, {"filled", true}, {"clip", true}}},
                   {"encoding", encoding}};
+    if (chart.points) marks["name"] = kMainLayer;
     if (!chart.points) marks["transform"] = json::array({{{"filter", "datum.mark === 1"}}});
     layers.push_back(std::move(marks));
   }

@@ -140,7 +140,8 @@ nlohmann::json chart_frame() {
 nlohmann::json position(const std::string& field, const Axis& axis, const Range& range, bool tight) {
   nlohmann::json channel = {{"field", field}, {"type", "quantitative"}, {"title", axis.title}};
   const Ends ends = axis.scale == Scale::kLog ? log_ends(range, tight) : linear_ends(range);
-  nlohmann::json scale = {{"domain", {ends.low, ends.high}}, {"zero", false}};
+  nlohmann::json scale = {{"domain", {ends.low, ends.high}}};
+  if (axis.scale == Scale::kLinear) scale["zero"] = false;
   // Rounding 1.1e308 up to a round number gives infinity; log_ends has rounded already.
   scale["nice"] = axis.scale == Scale::kLinear && !tight;
   if (axis.scale == Scale::kLog) scale["type"] = "log";
@@ -181,8 +182,7 @@ void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLi
 nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip) {
   encoding["tooltip"] = std::move(tooltip);
   encoding["opacity"] = {{"condition", {{"param", kHoverParameter}, {"empty", false}, {"value", 1}}}, {"value", 0}};
-  return {{"name", kMainLayer},
-          {"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"clip", true}}},
+  return {{"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"clip", true}}},
           {"params",
            {{{"name", kHoverParameter},
              {"select", {{"type", "point"}, {"on", "pointerover"}, {"clear", "pointerout"}, {"nearest", true}}}}}},

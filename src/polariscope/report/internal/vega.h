@@ -50,7 +50,8 @@ void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLi
 // A layer of points that stay invisible until the pointer is nearest to one; it carries the tooltip.
 nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip);
 
-// Name of the layer that panels() attaches the shared zoom to, and of the hover selection.
+// Names of the hover selection and of the layer that panels() attaches the shared zoom to. They are
+// two layers, because Vega-Lite lets a shared selection replace those that a layer has of its own.
 inline constexpr const char* kMainLayer = "main";
 inline constexpr const char* kHoverParameter = "hover";
 
