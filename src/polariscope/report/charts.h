@@ -1,4 +1,8 @@
 // The few kinds of figure that the papers' plots are made of, as Vega-Lite specifications.
+//
+// Every chart takes the full data: it is thinned here (about 2000 points a chart) and table_of()
+// keeps all of it. Numbers without a place on an axis (NaN, infinities, on a logarithmic axis also
+// zero and below) are left out and interrupt the line. Shapes that disagree throw Error.
 #pragma once
 
 #include "polariscope/report/figure.h"
@@ -6,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace polariscope {
@@ -25,6 +30,7 @@ struct ReferenceLine {
 
 // One line per coordinate of a flow. Colour follows the order of `initial` (largest first) on a
 // perceptually even sequential scale; the coordinate `winner` is thick and labelled at its end.
+// Coordinates are counted from 0, as in a trajectory's arrays.
 struct CoordinateChart {
   Axis x, y;
   std::vector<double> time;                      // [points]
@@ -42,6 +48,7 @@ struct Series {
   std::vector<double> low, high;  // empty: no band
   std::string colour;             // "" takes the next of the palette; see colours.h
   bool dashed = false;
+  bool faint = false;  // a single run behind its median: thin, pale, not in the legend
 };
 struct SeriesChart {
   Axis x, y;
@@ -51,13 +58,14 @@ struct SeriesChart {
 };
 nlohmann::json series_chart(const SeriesChart& chart);
 
-// A map over two categories or numbers, one sequential scale, the value on hover.
+// A map over two categories or numbers, one sequential scale, the value on hover. Row 0 is lowest.
 struct HeatMap {
   Axis x, y;
   std::string value_title;
   std::vector<double> columns, rows;        // cell centres, as ordinal labels
   std::vector<std::vector<double>> values;  // [rows][columns], NaN is drawn as missing
   std::optional<double> low, high;          // ends of the colour scale; default: of the data
+  std::vector<std::pair<int, int>> outlined;  // (row, column) of cells to point out: worst heads
 };
 nlohmann::json heat_map(const HeatMap& map);
 

@@ -1,0 +1,55 @@
+# polariscope_embed_report_assets(TARGET): the page's files and the bundled Vega, assembled into TARGET.
+
+# Files are read at configure time (their SHA-256 goes into the page's security policy), so a change
+# of one of them configures again.
+function(polariscope_report_asset name output)
+  set(text "")
+  foreach(file IN LISTS ARGN)
+    if(NOT EXISTS "${file}")
+      message(FATAL_ERROR "The report's JavaScript is not installed (${file} is missing): run ./dev setup.")
+    endif()
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+    file(READ "${file}" part)
+    # A source map is a second file, which a page that stands alone does not have.
+    string(REGEX REPLACE "\n//# sourceMappingURL=[^\n]*" "" part "${part}")
+    string(APPEND text "${part}\n")
+  endforeach()
+  string(TOLOWER "${text}" lower)
+  if(output MATCHES "[.]js$" AND lower MATCHES "</script|<!--")
+    message(FATAL_ERROR "${output} holds text that would end a script element: escape it before embedding.")
+  endif()
+  set(bundle "${CMAKE_CURRENT_BINARY_DIR}/${output}")
+  file(WRITE "${bundle}.new" "${text}")
+  file(COPY_FILE "${bundle}.new" "${bundle}" ONLY_IF_DIFFERENT)
+  file(REMOVE "${bundle}.new")
+  file(SHA256 "${bundle}" hash)
+  set_property(GLOBAL APPEND_STRING PROPERTY polariscope_asset_hashes
+    "#define POLARISCOPE_HASH_${name} \"${hash}\"\n")
+  set_property(GLOBAL APPEND_STRING PROPERTY polariscope_asset_assembly
+    "  .global polariscope_asset_${name}\n  .balign 16\npolariscope_asset_${name}:\n  .incbin \"${bundle}\"\n  .global polariscope_asset_${name}_end\npolariscope_asset_${name}_end:\n  .byte 0\n")
+  set_property(GLOBAL APPEND PROPERTY polariscope_asset_files "${bundle}")
+endfunction()
+
+function(polariscope_embed_report_assets target)
+  set(modules "${PROJECT_SOURCE_DIR}/node_modules")
+  set(assets "${CMAKE_CURRENT_SOURCE_DIR}/assets")
+  polariscope_report_asset(page_html page.html "${assets}/page.html")
+  polariscope_report_asset(page_css page.css "${assets}/page.css")
+  polariscope_report_asset(page_js page.js "${assets}/theme.js" "${assets}/figures.js" "${assets}/page.js")
+  polariscope_report_asset(charts_js charts.js
+    "${modules}/vega/build/vega.min.js"
+    "${modules}/vega-lite/build/vega-lite.min.js"
+    "${modules}/vega-embed/build/vega-embed.min.js")
+  polariscope_report_asset(charts_licences charts_licences.txt
+    "${modules}/vega/LICENSE" "${modules}/vega-lite/LICENSE" "${modules}/vega-embed/LICENSE")
+
+  get_property(hashes GLOBAL PROPERTY polariscope_asset_hashes)
+  get_property(assembly GLOBAL PROPERTY polariscope_asset_assembly)
+  get_property(files GLOBAL PROPERTY polariscope_asset_files)
+  file(CONFIGURE OUTPUT report_asset_hashes.h CONTENT "#pragma once\n${hashes}" @ONLY)
+  file(CONFIGURE OUTPUT report_assets.S @ONLY
+    CONTENT "  .section .rodata\n${assembly}  .section .note.GNU-stack,\"\",%progbits\n")
+  set_source_files_properties("${CMAKE_CURRENT_BINARY_DIR}/report_assets.S" PROPERTIES OBJECT_DEPENDS "${files}")
+  target_sources(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/report_assets.S")
+  target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}")
+endfunction()

@@ -1,0 +1,62 @@
+#include "polariscope/report/internal/assets.h"
+
+#include <cstddef>
+#include <cstdint>
+
+// Written by CMake beside the assembled files: POLARISCOPE_HASH_page_js and the like, in hexadecimal.
+#include "report_asset_hashes.h"
+
+// assets.S: the bytes of each file between a first and a past-the-end symbol.
+#define POLARISCOPE_ASSET(name)                            \
+  extern "C" const char polariscope_asset_##name[];        \
+  extern "C" const char polariscope_asset_##name##_end[]
+POLARISCOPE_ASSET(page_html);
+POLARISCOPE_ASSET(page_css);
+POLARISCOPE_ASSET(page_js);
+POLARISCOPE_ASSET(charts_js);
+POLARISCOPE_ASSET(charts_licences);
+#undef POLARISCOPE_ASSET
+
+namespace polariscope::report {
+namespace {
+
+std::string_view between(const char* begin, const char* end) {
+  // As integers: to the compiler the two symbols are unrelated arrays.
+  return {begin, static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
+}
+
+int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+
+// CMake gives SHA-256 in hexadecimal, a browser wants it in base 64 (RFC 4648, section 4).
+std::string csp_source(std::string_view hex) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out = "sha256-";
+  unsigned bits = 0;
+  int held = 0;
+  for (const char c : hex) {
+    bits = bits << 4 | static_cast<unsigned>(hex_digit(c));
+    held += 4;
+    if (held >= 6) {
+      held -= 6;
+      out += kDigits[bits >> held & 63];
+    }
+  }
+  // 256 bits are 42 digits and 4 bits over, and one '=' fills the last group of four.
+  out += kDigits[bits << (6 - held) & 63];
+  return out += '=';
+}
+
+}  // namespace
+
+std::string_view page_skeleton() { return between(polariscope_asset_page_html, polariscope_asset_page_html_end); }
+std::string_view page_style() { return between(polariscope_asset_page_css, polariscope_asset_page_css_end); }
+std::string_view page_script() { return between(polariscope_asset_page_js, polariscope_asset_page_js_end); }
+std::string_view chart_scripts() { return between(polariscope_asset_charts_js, polariscope_asset_charts_js_end); }
+std::string_view chart_licences() {
+  return between(polariscope_asset_charts_licences, polariscope_asset_charts_licences_end);
+}
+
+std::string page_script_hash() { return csp_source(POLARISCOPE_HASH_page_js); }
+std::string chart_scripts_hash() { return csp_source(POLARISCOPE_HASH_charts_js); }
+
+}  // namespace polariscope::report

@@ -1,0 +1,120 @@
+// One figure of the page: its specification, its numbers, and the drawing once there is one.
+class Figure {
+  constructor(element) {
+    this.element = element;
+    this.plot = element.querySelector('.plot');
+    this.stem = element.dataset.stem;
+    this.state('waiting');
+  }
+
+  state(name) {
+    this.element.dataset.state = name;
+  }
+
+  // Parsed when needed: a page of large tables opens at once.
+  read(name) {
+    return JSON.parse(this.element.querySelector(`script.${name}`).textContent);
+  }
+
+  async draw() {
+    this.width = Math.floor(this.plot.clientWidth);
+    this.colours = paperColours();
+    try {
+      this.view = await this.embed(this.read('spec'), 0);
+      this.state('drawn');
+    } catch (error) {
+      this.state('failed');
+      this.plot.textContent = `This figure could not be drawn: ${error.message}`;
+      console.error(this.stem, error);
+    }
+  }
+
+  async embed(spec, narrower) {
+    if (spec.concat) fitPanels(spec, this.width - narrower);
+    const config = chartConfig(this.colours, spec.concat ? spec.concat[0].width : this.width, longestName(spec));
+    const fresh = document.createElement('div');
+    fresh.className = 'drawing';
+    if (this.view) this.view.finalize();
+    this.plot.replaceChildren(fresh);
+    const result = await vegaEmbed(fresh, spec, {
+      mode: 'vega-lite', renderer: 'svg', config, actions: false, defaultStyle: false,
+      ast: true, // expressions are interpreted: the page's security policy allows no code from text
+      tooltip: { disableDefaultStyle: true },
+    });
+    // How wide axes and legends of panels are is known only once they stand there.
+    const excess = fresh.querySelector('svg').width.baseVal.value - this.width;
+    if (spec.concat && excess > 0 && narrower === 0) {
+      this.view = result.view;
+      return this.embed(spec, Math.ceil(excess));
+    }
+    return result.view;
+  }
+
+  // Anew after a change of theme or width; nothing where nothing was drawn yet.
+  async redraw() {
+    if (this.element.dataset.state === 'drawn') await this.draw();
+  }
+
+  swap(to) {
+    const svg = this.plot.querySelector('svg');
+    if (svg) swapColours(svg, this.colours, to);
+    this.colours = to;
+  }
+
+  async download(kind) {
+    if (kind === 'CSV') return save(`${this.stem}.csv`, 'text/csv', csv(this.read('table')));
+    if (kind === 'JSON') {
+      return save(`${this.stem}.vl.json`, 'application/json', JSON.stringify(this.read('spec'), null, 2));
+    }
+    if (!this.view) await this.draw();
+    if (kind === 'SVG') return save(`${this.stem}.svg`, 'image/svg+xml', await this.view.toSVG());
+    return saveUrl(`${this.stem}.png`, await this.view.toImageURL('png', 2));
+  }
+}
+
+// As many panels in a row as stay readable, never more than the specification says.
+function fitPanels(spec, width) {
+  const smallest = 240, axis = 66, gap = 18;
+  const columns = Math.max(1, Math.min(spec.columns, Math.floor(width / smallest)));
+  const panel = Math.max(120, Math.floor((width - (columns - 1) * gap) / columns) - axis);
+  spec.columns = columns;
+  spec.spacing = gap;
+  for (const child of spec.concat) child.width = panel;
+}
+
+// In characters, of the names in the legend: it decides how many stand in a row.
+function longestName(spec) {
+  let longest = 0;
+  for (const chart of spec.concat ?? [spec]) {
+    for (const layer of chart.layer ?? [chart]) {
+      for (const name of layer.encoding?.color?.scale?.domain ?? []) longest = Math.max(longest, String(name).length);
+    }
+  }
+  return longest;
+}
+
+// RFC 4180, as Table::csv writes it.
+function csv(table) {
+  const field = (value) => {
+    const text = String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const columns = table.columns;
+  const lines = columns.length ? [columns.map((column) => field(column.name)).join(',')] : [];
+  const rows = columns.length ? columns[0].values.length : 0;
+  for (let row = 0; row < rows; ++row) lines.push(columns.map((column) => field(column.values[row])).join(','));
+  return lines.map((line) => `${line}\r\n`).join('');
+}
+
+function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  saveUrl(name, url);
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+}
+
+function saveUrl(name, url) {
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+}

@@ -1,0 +1,134 @@
+// One line per coordinate of a flow, coloured by the order of the initial values.
+#include "polariscope/base/error.h"
+#include "polariscope/report/charts.h"
+#include "polariscope/report/colours.h"
+#include "polariscope/report/internal/numbers.h"
+#include "polariscope/report/internal/thin.h"
+#include "polariscope/report/internal/vega.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace polariscope {
+namespace {
+
+using namespace report;
+
+void check_shapes(const CoordinateChart& chart) {
+  for (std::size_t i = 0; i < chart.coordinates.size(); ++i) {
+    if (chart.coordinates[i].size() != chart.time.size()) {
+      throw Error("coordinate chart: coordinate {} has {} points, time has {}: both must be equal", i,
+                  chart.coordinates[i].size(), chart.time.size());
+    }
+  }
+  if (chart.initial.size() != chart.coordinates.size()) {
+    throw Error("coordinate chart: {} initial values for {} coordinates: both must be equal", chart.initial.size(),
+                chart.coordinates.size());
+  }
+  if (chart.winner < -1 || chart.winner >= static_cast<int>(chart.coordinates.size())) {
+    throw Error("coordinate chart: winner {} of {} coordinates: must be -1 or one of them", chart.winner,
+                chart.coordinates.size());
+  }
+}
+
+// rank[i] = how many coordinates start above coordinate i; equal ones in the order given.
+std::vector<std::size_t> ranks(const std::vector<double>& initial) {
+  std::vector<std::size_t> order(initial.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return initial[a] > initial[b]; });
+  std::vector<std::size_t> rank(initial.size());
+  for (std::size_t place = 0; place < order.size(); ++place) rank[order[place]] = place;
+  return rank;
+}
+
+nlohmann::json colour_channel(std::size_t count) {
+  auto domain = nlohmann::json::array();
+  for (std::size_t i = 0; i < count; ++i) domain.push_back(i);
+  nlohmann::json channel = {{"field", "rank"},
+                            {"type", "quantitative"},
+                            {"scale", {{"domain", domain}, {"range", sequential_colours(count)}}},
+                            {"legend", nullptr}};
+  if (count > 1) {
+    channel["legend"] = {{"title", "initial value"},      {"orient", "top"},
+                         {"direction", "horizontal"},     {"gradientLength", 120},
+                         {"gradientThickness", 6},        {"values", {0, count - 1}},
+                         {"titleOrient", "left"},         {"labelOverlap", false},
+                         {"labelExpr", "datum.value == 0 ? 'largest' : 'smallest'"}};
+  }
+  return channel;
+}
+
+}  // namespace
+
+nlohmann::json coordinate_chart(const CoordinateChart& chart) {
+  check_shapes(chart);
+  const std::size_t count = chart.coordinates.size();
+  const auto rank = ranks(chart.initial);
+  Range x_range(chart.x.scale), y_range(chart.y.scale);
+  x_range.add(chart.time);
+  for (const auto& coordinate : chart.coordinates) y_range.add(coordinate);
+  for (const ReferenceLine& reference : chart.references) y_range.add(reference.y);
+
+  // The winner's rows come last: a later line is drawn above an earlier one.
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  if (chart.winner >= 0) std::swap(order[static_cast<std::size_t>(chart.winner)], order.back());
+
+  auto rows = nlohmann::json::array();
+  auto label = nlohmann::json::array();
+  const std::size_t most = std::max<std::size_t>(16, kMostPoints / std::max<std::size_t>(1, count));
+  for (const std::size_t i : order) {
+    const auto& values = chart.coordinates[i];
+    bool after_gap = false;
+    for (const std::size_t point : thin(chart.time, values, chart.x.scale, chart.y.scale, most)) {
+      const bool gap = !drawable(values[point], chart.y.scale);
+      if (gap && after_gap) continue;
+      rows.push_back({{"t", plotted(chart.time[point])},
+                      {"v", gap ? nlohmann::json(nullptr) : plotted(values[point])},
+                      {"i", i},
+                      {"rank", rank[i]}});
+      if (static_cast<int>(i) == chart.winner && !gap) label = nlohmann::json::array({rows.back()});
+      after_gap = gap;
+    }
+  }
+
+  const nlohmann::json x = position("t", chart.x, x_range, true);
+  const nlohmann::json y = position("v", chart.y, y_range, false);
+  const nlohmann::json colour = colour_channel(count);
+  nlohmann::json line_encoding = {{"x", x}, {"y", y}, {"color", colour}, {"detail", {{"field", "i"}}}};
+  line_encoding["strokeWidth"] = {
+      {"condition", {{"test", fmt::format("datum.i === {}", chart.winner)}, {"value", 3.5}}}, {"value", 1.7}};
+
+  auto layers = nlohmann::json::array();
+  add_horizontal_references(layers, chart.references, chart.y.scale);
+  layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
+  layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}},
+                               nlohmann::json::array({tooltip_number("i", "coordinate"),
+                                                      tooltip_number("t", chart.x.title),
+                                                      tooltip_number("v", chart.y.title)})));
+  if (!label.empty()) {
+    layers.push_back({{"data", {{"values", label}}},
+                      {"mark",
+                       {{"type", "text"}, {"style", "winner-label"}, {"align", "right"}, {"baseline", "top"}, {"dx", -4},
+                        {"dy", 8}, {"text", fmt::format("coordinate {}", chart.winner)}, {"clip", true}}},
+                      {"encoding", {{"x", x}, {"y", y}}}});
+  }
+  nlohmann::json spec = chart_frame();
+  spec["data"] = {{"values", std::move(rows)}};
+  spec["layer"] = std::move(layers);
+  return spec;
+}
+
+Table table_of(const CoordinateChart& chart) {
+  check_shapes(chart);
+  Table table;
+  table.columns.push_back({chart.x.title, chart.time});
+  for (std::size_t i = 0; i < chart.coordinates.size(); ++i) {
+    table.columns.push_back({fmt::format("coordinate {}", i), chart.coordinates[i]});
+  }
+  return table;
+}
+
+}  // namespace polariscope

@@ -1,0 +1,127 @@
+// Cells of one sequential scale; a missing value is an empty, dashed cell.
+#include "polariscope/base/error.h"
+#include "polariscope/report/charts.h"
+#include "polariscope/report/internal/numbers.h"
+#include "polariscope/report/internal/thin.h"
+#include "polariscope/report/internal/vega.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace polariscope {
+namespace {
+
+using namespace report;
+using nlohmann::json;
+
+void check_shapes(const HeatMap& map) {
+  if (map.values.size() != map.rows.size()) {
+    throw Error("heat map: {} rows of values for {} row labels: both must be equal", map.values.size(),
+                map.rows.size());
+  }
+  for (std::size_t row = 0; row < map.values.size(); ++row) {
+    if (map.values[row].size() != map.columns.size()) {
+      throw Error("heat map: row {} has {} values for {} column labels: both must be equal", row,
+                  map.values[row].size(), map.columns.size());
+    }
+  }
+}
+
+// As few digits as keep the labels apart: cells with one label would be drawn over each other.
+std::vector<std::string> labels(const std::vector<double>& centres) {
+  for (int digits = 3; digits < 17; ++digits) {
+    std::vector<std::string> texts;
+    for (const double centre : centres) texts.push_back(fmt::format("{:.{}g}", centre, digits));
+    if (std::set<std::string>(texts.begin(), texts.end()).size() == centres.size()) return texts;
+  }
+  throw Error("heat map: two cells share the same centre: centres must differ");
+}
+
+json band(const std::string& field, const std::string& title, const std::vector<std::string>& domain) {
+  return {{"field", field},
+          {"type", "ordinal"},
+          {"title", title},
+          {"scale", {{"domain", domain}}},
+          {"axis", {{"labelOverlap", "greedy"}, {"labelAngle", 0}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
+}
+
+json cell(const json& x, const json& y, const json& tooltip) { return {{"x", x}, {"y", y}, {"tooltip", tooltip}}; }
+
+}  // namespace
+
+json heat_map(const HeatMap& map) {
+  check_shapes(map);
+  const auto columns = labels(map.columns);
+  const auto rows = labels(map.rows);
+  auto upwards = rows;
+  std::ranges::reverse(upwards);
+  const std::set<std::pair<int, int>> outlined(map.outlined.begin(), map.outlined.end());
+
+  Range range(Scale::kLinear);
+  auto cells = json::array();
+  bool any_missing = false;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const double value = map.values[r][c];
+      range.add(value);
+      any_missing |= !std::isfinite(value);
+      json one = {{"x", columns[c]}, {"y", rows[r]}, {"value", plotted(value)}};
+      if (outlined.contains({static_cast<int>(r), static_cast<int>(c)})) one["outlined"] = 1;
+      cells.push_back(std::move(one));
+    }
+  }
+  const double low = map.low.value_or(range.empty() ? 0.0 : range.low());
+  double high = map.high.value_or(range.empty() ? 1.0 : range.high());
+  // One value everywhere still needs a scale with two ends.
+  if (!(high > low)) high = low + std::max(1e-12, 1e-6 * std::abs(low));
+
+  const json x = band("x", map.x.title, columns);
+  const json y = band("y", map.y.title, upwards);
+  const json tooltip = json::array({tooltip_text("x", map.x.title), tooltip_text("y", map.y.title),
+                                    tooltip_number("value", map.value_title)});
+  json filled = cell(x, y, tooltip);
+  filled["color"] = {{"field", "value"},
+                     {"type", "quantitative"},
+                     {"title", map.value_title},
+                     {"scale", {{"scheme", "viridis"}, {"domain", {low, high}}, {"clamp", true}}},
+                     {"legend", {{"orient", "top"}, {"direction", "horizontal"}, {"gradientThickness", 8}}}};
+  auto layers = json::array();
+  layers.push_back({{"transform", {{{"filter", "isValid(datum.value)"}}}},
+                    {"mark", {{"type", "rect"}, {"style", "cell-value"}}},
+                    {"encoding", std::move(filled)}});
+  if (any_missing) {
+    layers.push_back({{"transform", {{{"filter", "!isValid(datum.value)"}}}},
+                      {"mark", {{"type", "rect"}, {"style", "missing"}, {"filled", false}, {"strokeDash", {2, 2}}}},
+                      {"encoding", cell(x, y, tooltip)}});
+  }
+  if (!outlined.empty()) {
+    layers.push_back({{"transform", {{{"filter", "datum.outlined === 1"}}}},
+                      {"mark", {{"type", "rect"}, {"style", "outlined"}, {"filled", false}, {"strokeWidth", 2.5}}},
+                      {"encoding", cell(x, y, tooltip)}});
+  }
+  json spec = chart_frame();
+  spec["height"] = std::clamp(static_cast<int>(rows.size()) * 26, 130, 420);
+  spec["data"] = {{"values", std::move(cells)}};
+  spec["layer"] = std::move(layers);
+  return spec;
+}
+
+Table table_of(const HeatMap& map) {
+  check_shapes(map);
+  std::vector<double> x, y, values;
+  for (std::size_t r = 0; r < map.rows.size(); ++r) {
+    for (std::size_t c = 0; c < map.columns.size(); ++c) {
+      x.push_back(map.columns[c]);
+      y.push_back(map.rows[r]);
+      values.push_back(map.values[r][c]);
+    }
+  }
+  Table table;
+  table.columns = {{map.x.title, std::move(x)}, {map.y.title, std::move(y)}, {map.value_title, std::move(values)}};
+  return table;
+}
+
+}  // namespace polariscope

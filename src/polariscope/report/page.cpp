@@ -1,0 +1,113 @@
+#include "polariscope/report/page.h"
+
+#include "polariscope/report/internal/assets.h"
+#include "polariscope/report/internal/html.h"
+#include "polariscope/report/internal/parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace polariscope {
+namespace {
+
+using namespace report;
+
+// What all tables together may take of the 15 MB that a page may weigh: the scripts take one, and
+// the thinned figures are left two.
+constexpr std::size_t kTableBytes = 11'000'000;
+
+std::size_t json_bytes(const Table& table) { return table.columns.empty() ? 0 : nlohmann::json(table).dump().size(); }
+
+// [section][figure]: every how many rows of each table go into the page. All do, unless the whole
+// would weigh too much: then the heaviest table gives up every second row, and again, until it fits.
+std::vector<std::vector<std::size_t>> table_steps(const Page& page) {
+  struct Weight {
+    std::size_t bytes, section, figure;
+  };
+  std::vector<std::vector<std::size_t>> steps;
+  std::vector<Weight> weights;
+  std::size_t total = 0;
+  for (std::size_t s = 0; s < page.sections.size(); ++s) {
+    const auto& figures = page.sections[s].figures;
+    steps.emplace_back(figures.size(), 1);
+    for (std::size_t f = 0; f < figures.size(); ++f) {
+      weights.push_back({json_bytes(figures[f].table), s, f});
+      total += weights.back().bytes;
+    }
+  }
+  while (total > kTableBytes) {
+    Weight& heaviest = *std::ranges::max_element(weights, {}, &Weight::bytes);
+    const std::size_t saved = heaviest.bytes / 2;
+    if (saved == 0) break;
+    total -= saved;
+    heaviest.bytes -= saved;
+    steps[heaviest.section][heaviest.figure] *= 2;
+  }
+  return steps;
+}
+
+std::string facts(const Page& page) {
+  std::string out;
+  const auto fact = [&out](std::string_view name, std::string_view value) {
+    if (!value.empty()) out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>", name, escape(value));
+  };
+  fact("preset", page.preset);
+  fact("date", page.date);
+  fact("machine", page.machine);
+  fact("version", page.version);
+  fact("wall time", duration(page.wall_seconds));
+  return out;
+}
+
+std::string unfinished(const Page& page) {
+  if (page.unfinished.empty()) return "";
+  std::string names;
+  for (const std::string& id : page.unfinished) {
+    names += fmt::format("{}<span class=\"id\">{}</span>", names.empty() ? "" : ", ", escape(id));
+  }
+  return fmt::format("<p class=\"unfinished\" role=\"note\"><strong>Unfinished.</strong> Asked for and not done, so "
+                     "not counted below: {}.</p>",
+                     names);
+}
+
+std::string method(const Page& page) {
+  if (page.definitions.empty()) return "";
+  std::string out = R"(<section id="method" aria-labelledby="method-t"><h2 id="method-t">Method</h2><dl class="definitions">)";
+  for (const auto& [name, definition] : page.definitions) {
+    out += fmt::format("<dt>{}</dt><dd>{}</dd>", escape(name), escape(definition));
+  }
+  return out + "</dl></section>";
+}
+
+// Nothing may be fetched, and of scripts only the two that we embed may run. Vega compiles
+// expressions to functions by default, which would need 'unsafe-eval': the page has them
+// interpreted instead. Vega and the tooltips style elements directly, hence 'unsafe-inline' there.
+std::string security_policy() {
+  return fmt::format("default-src 'none'; script-src '{}' '{}'; style-src 'unsafe-inline'; img-src data: blob:; "
+                     "base-uri 'none'; form-action 'none'",
+                     chart_scripts_hash(), page_script_hash());
+}
+
+}  // namespace
+
+std::string render(const Page& page) {
+  const auto steps = table_steps(page);
+  std::string sections;
+  for (std::size_t s = 0; s < page.sections.size(); ++s) sections += section_html(page.sections[s], steps[s]);
+  return fill(page_skeleton(), {{"policy", security_policy()},
+                                {"title", escape(page.title)},
+                                {"style", std::string(page_style())},
+                                {"facts", facts(page)},
+                                {"command", escape(page.command)},
+                                {"unfinished", unfinished(page)},
+                                {"contents", contents(page)},
+                                {"scoreboard", scoreboard(page)},
+                                {"sections", std::move(sections)},
+                                {"method", method(page)},
+                                {"licences", escape(chart_licences())},
+                                {"chart_scripts", std::string(chart_scripts())},
+                                {"page_script", std::string(page_script())}});
+}
+
+}  // namespace polariscope

@@ -1,0 +1,192 @@
+#include "polariscope/report/internal/vega.h"
+
+#include "polariscope/report/internal/numbers.h"
+#include "polariscope/report/internal/thin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace polariscope::report {
+namespace {
+
+// "10²⁹⁹" in Vega's expression language, which has no loop: one replacement per digit.
+std::string superscript(const std::string& integer) {
+  static const char* const kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  std::string text = fmt::format("replace('' + {}, '-', '⁻')", integer);
+  for (int digit = 0; digit < 10; ++digit) text = fmt::format("replace({}, /{}/g, '{}')", text, digit, kDigits[digit]);
+  return text;
+}
+
+// log10 of a tick, and whether it is a whole number: both stay exact enough up to 1e308.
+const char* const kExponent = "log(abs(datum.value)) / LN10";
+std::string is_power() { return fmt::format("abs({0} - round({0})) < 1e-6", kExponent); }
+
+std::string power_label() {
+  const std::string exponent = fmt::format("round({})", kExponent);
+  return fmt::format("datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
+                     "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
+                     is_power(), exponent, exponent, superscript(exponent));
+}
+
+// Under this many decades powers of ten are too few to read a value from.
+constexpr double kFewDecades = 1.5;
+
+double power_below(double positive) { return std::max(1e-307, std::pow(10.0, std::floor(std::log10(positive)))); }
+double power_above(double positive) { return std::min(1e308, std::pow(10.0, std::ceil(std::log10(positive)))); }
+
+struct Ends {
+  double low, high;
+};
+
+Ends log_ends(const Range& range, bool tight) {
+  if (range.empty()) return {1.0, 10.0};
+  double low = range.low();
+  double high = range.high();
+  if (!(high > low)) return {std::max(low / 2, 1e-308), std::min(high * 2, 1e308)};
+  const bool few = std::log10(high) - std::log10(low) < kFewDecades;
+  if (!tight && !few) {
+    low = power_below(low);
+    high = power_above(high);
+  }
+  return {low, high};
+}
+
+Ends linear_ends(const Range& range) {
+  if (range.empty()) return {0.0, 1.0};
+  if (range.high() > range.low()) return {range.low(), range.high()};
+  const double margin = range.low() == 0 ? 1.0 : 0.1 * std::abs(range.low());
+  return {range.low() - margin, range.high() + margin};
+}
+
+// Powers of ten on both sides of zero, at most about ten of them.
+nlohmann::json symlog_ticks(const Ends& ends, double constant) {
+  auto ticks = nlohmann::json::array({0.0});
+  const double largest = std::max(std::abs(ends.low), std::abs(ends.high));
+  const int first = static_cast<int>(std::ceil(std::log10(constant)));
+  const int last = static_cast<int>(std::floor(std::log10(std::max(largest, constant))));
+  const int step = std::max(1, (last - first) / 4);
+  for (int exponent = last; exponent >= first; exponent -= step) {
+    const double tick = std::pow(10.0, exponent);
+    if (tick <= ends.high) ticks.push_back(tick);
+    if (-tick >= ends.low) ticks.push_back(-tick);
+  }
+  return ticks;
+}
+
+nlohmann::json axis_of(const Axis& axis, const Ends& ends) {
+  nlohmann::json drawn = {{"title", axis.title}};
+  if (axis.scale == Scale::kLinear) {
+    drawn["tickCount"] = 6;
+    return drawn;
+  }
+  const bool few = axis.scale == Scale::kLog && std::log10(ends.high) - std::log10(ends.low) < kFewDecades;
+  drawn["tickCount"] = 6;
+  drawn["labelOverlap"] = "greedy";
+  if (few) {
+    drawn["format"] = "~g";
+    return drawn;
+  }
+  drawn["labelExpr"] = power_label();
+  if (axis.scale == Scale::kLog) {
+    // Minor ticks off: they keep their place, so that zooming needs no new specification.
+    const nlohmann::json only_powers = {{"condition", {{"test", is_power()}, {"value", 1}}}, {"value", 0}};
+    drawn["tickOpacity"] = only_powers;
+    drawn["gridOpacity"] = only_powers;
+  }
+  return drawn;
+}
+
+void add_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale,
+                    const std::string& channel, const nlohmann::json& label_mark, const nlohmann::json& label_place) {
+  auto rows = nlohmann::json::array();
+  for (const ReferenceLine& reference : references) {
+    if (drawable(reference.y, scale)) rows.push_back({{"at", plotted(reference.y)}, {"name", reference.name}});
+  }
+  if (rows.empty()) return;
+  const nlohmann::json at = {{"field", "at"}, {"type", "quantitative"}};
+  const nlohmann::json tooltip =
+      nlohmann::json::array({tooltip_text("name", "reference"), tooltip_number("at", "at")});
+  nlohmann::json label_encoding = label_place;
+  label_encoding[channel] = at;
+  label_encoding["text"] = {{"field", "name"}, {"type", "nominal"}};
+  layers.push_back({{"data", {{"values", rows}}},
+                    {"mark", {{"type", "rule"}, {"style", "reference"}, {"strokeDash", {2, 3}}}},
+                    {"encoding", {{channel, at}, {"tooltip", tooltip}}}});
+  layers.push_back({{"data", {{"values", rows}}}, {"mark", label_mark}, {"encoding", label_encoding}});
+}
+
+}  // namespace
+
+void Range::add(double number) {
+  if (!drawable(number, scale_)) return;
+  const bool first = empty();
+  low_ = first ? number : std::min(low_, number);
+  high_ = first ? number : std::max(high_, number);
+}
+
+void Range::add(std::span<const double> numbers) {
+  for (const double number : numbers) add(number);
+}
+
+nlohmann::json chart_frame() {
+  return {{"$schema", "https://vega.github.io/schema/vega-lite/v6.json"},
+          {"width", "container"},
+          {"height", kPlotHeight}};
+}
+
+nlohmann::json position(const std::string& field, const Axis& axis, const Range& range, bool tight) {
+  nlohmann::json channel = {{"field", field}, {"type", "quantitative"}, {"title", axis.title}};
+  const Ends ends = axis.scale == Scale::kLog ? log_ends(range, tight) : linear_ends(range);
+  nlohmann::json scale = {{"domain", {ends.low, ends.high}}};
+  if (axis.scale == Scale::kLinear) scale["zero"] = false;
+  // Rounding 1.1e308 up to a round number gives infinity; log_ends has rounded already.
+  scale["nice"] = axis.scale == Scale::kLinear && !tight;
+  if (axis.scale == Scale::kLog) scale["type"] = "log";
+  channel["axis"] = axis_of(axis, ends);
+  if (axis.scale == Scale::kSymlog) {
+    const double largest = std::max(std::abs(ends.low), std::abs(ends.high));
+    const double constant = std::max(1e-300, power_below(std::max(largest, 1e-290)) * 1e-6);
+    scale["type"] = "symlog";
+    scale["constant"] = constant;
+    channel["axis"]["values"] = symlog_ticks(ends, constant);
+  }
+  channel["scale"] = scale;
+  return channel;
+}
+
+nlohmann::json tooltip_number(const std::string& field, const std::string& title) {
+  return {{"field", field}, {"type", "quantitative"}, {"title", title}, {"format", ".6~g"}};
+}
+
+nlohmann::json tooltip_text(const std::string& field, const std::string& title) {
+  return {{"field", field}, {"type", "nominal"}, {"title", title}};
+}
+
+void add_horizontal_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale) {
+  add_references(layers, references, scale, "y",
+                 {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "bottom"}, {"dx", 4},
+                  {"dy", -2}},
+                 {{"x", {{"value", 0}}}});
+}
+
+void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale) {
+  add_references(layers, references, scale, "x",
+                 {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "top"}, {"dx", 4},
+                  {"dy", 2}},
+                 {{"y", {{"value", 0}}}});
+}
+
+nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip) {
+  encoding["tooltip"] = std::move(tooltip);
+  encoding["opacity"] = {{"condition", {{"param", kHoverParameter}, {"empty", false}, {"value", 1}}}, {"value", 0}};
+  return {{"mark", {{"type", "point"}, {"filled", true}, {"size", 60}, {"clip", true}}},
+          {"params",
+           {{{"name", kHoverParameter},
+             {"select", {{"type", "point"}, {"on", "pointerover"}, {"clear", "pointerout"}, {"nearest", true}}}}}},
+          {"encoding", std::move(encoding)}};
+}
+
+}  // namespace polariscope::report

@@ -1,0 +1,209 @@
+// node check_report.mjs REPORT.html [--screenshots FOLDER]
+// Opens a report in headless Chromium and holds it to what it promises. Exit code 0 when every check
+// passes, 1 when one fails, 2 on wrong use, 77 where Chromium or Playwright is absent.
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const kSkipped = 77;
+const kMostBytes = 15e6;
+
+function stop(code, sentence) {
+  console.log(sentence);
+  process.exit(code);
+}
+
+const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+if (!existsSync(browserPath)) stop(kSkipped, `skipped: no Chromium at ${browserPath} (set CHROMIUM to its path)`);
+const playwright = await import('playwright-core').catch(() => stop(kSkipped, 'skipped: playwright-core is not installed (run ./dev setup)'));
+
+const [report, ...options] = process.argv.slice(2);
+if (!report || !existsSync(report)) stop(2, 'usage: node check_report.mjs REPORT.html [--screenshots FOLDER]');
+const screenshots = options[0] === '--screenshots' ? resolve(options[1]) : null;
+if (screenshots) mkdirSync(screenshots, { recursive: true });
+const address = pathToFileURL(resolve(report)).href;
+
+let failures = 0;
+function check(sentence, holds, detail = '') {
+  if (!holds) ++failures;
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${sentence}${holds || !detail ? '' : `: ${detail}`}`);
+}
+
+const browser = await playwright.chromium.launch({
+  executablePath: browserPath,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update',
+         '--disable-sync', '--no-first-run'],
+});
+
+// A page of its own for each reader, with everything it complains of or asks for noted down.
+const complaints = [];
+const requests = [];
+async function open(reader) {
+  const context = await browser.newContext({ acceptDownloads: true, ...reader });
+  await context.route('**/*', (route) => {
+    const url = route.request().url();
+    if (url === address || url.startsWith('data:') || url.startsWith('blob:')) return route.continue();
+    requests.push(url);
+    return route.abort();
+  });
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`exception: ${error.message}`));
+  await page.goto(address);
+  await allDrawn(page);
+  return page;
+}
+
+async function allDrawn(page) {
+  await page.waitForFunction(
+    () => [...document.querySelectorAll('figure[data-stem]')].every((figure) => figure.dataset.state !== 'waiting'),
+    null, { timeout: 120000 });
+}
+
+// What stands in each figure: its size, how many marks, and the colour of its text.
+function figureFacts(page) {
+  return page.$$eval('figure[data-stem]', (all) => all.map((figure) => {
+    const svg = figure.querySelector('.plot svg');
+    const box = svg?.getBoundingClientRect();
+    const text = svg?.querySelector('.role-axis-title text, .role-axis-label text');
+    return {
+      name: figure.dataset.stem, state: figure.dataset.state, label: figure.querySelector('.plot').getAttribute('aria-label'),
+      width: box?.width ?? 0, height: box?.height ?? 0, room: figure.querySelector('.plot').clientWidth,
+      marks: svg?.querySelectorAll('.mark-group path, .mark-group text, .mark-group rect').length ?? 0,
+      text: text?.getAttribute('fill') ?? '',
+    };
+  }));
+}
+
+const bad = (facts, wrong) => facts.filter(wrong).map((fact) => fact.name).join(', ');
+const every = (sentence, facts, holds) => check(sentence, facts.every(holds), bad(facts, (fact) => !holds(fact)));
+
+async function checkFigures(page, name) {
+  const facts = await figureFacts(page);
+  check(`${name}: there are figures`, facts.length > 0);
+  every(`${name}: every figure is drawn`, facts, (fact) => fact.state === 'drawn');
+  every(`${name}: every drawing has a size and marks`, facts, (fact) => fact.width > 50 && fact.height > 50 && fact.marks > 3);
+  every(`${name}: no drawing is wider than its place`, facts, (fact) => fact.width <= fact.room + 1);
+  every(`${name}: every figure has a description`, facts, (fact) => Boolean(fact.label));
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  check(`${name}: nothing overflows sideways`, overflow <= 0, `${overflow} px`);
+  return facts;
+}
+
+// Records of RFC 4180, counted without splitting quoted line breaks.
+function csvRecords(text) {
+  let records = 0, quoted = false;
+  for (const c of text) {
+    if (c === '"') quoted = !quoted;
+    if (c === '\n' && !quoted) ++records;
+  }
+  return records;
+}
+
+async function checkDownloads(page) {
+  const ids = await page.$$eval('figure[data-stem]', (all) => all.map((figure) => figure.id));
+  let wrong = [];
+  for (const id of ids) {
+    const figure = page.locator(`[id="${id}"]`);
+    const button = figure.locator('.tools button[data-action=CSV]');
+    if (await button.count() === 0) continue;
+    const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
+    const text = readFileSync(await download.path(), 'utf8');
+    const rows = await figure.locator('script.table').evaluate(
+      (element) => JSON.parse(element.textContent).columns[0]?.values.length ?? 0);
+    if (csvRecords(text) !== rows + 1) wrong.push(`${id} has ${csvRecords(text) - 1} of ${rows} rows`);
+  }
+  check('every CSV download holds all rows', wrong.length === 0, wrong.join(', '));
+  for (const kind of ['SVG', 'PNG', 'JSON']) {
+    const [download] = await Promise.all([
+      page.waitForEvent('download'), page.locator(`.tools button[data-action=${kind}]`).first().click()]);
+    check(`a figure downloads as ${kind}`, statSync(await download.path()).size > 500);
+  }
+}
+
+async function checkKeyboard(page) {
+  const wanted = await page.$$eval('.tools button', (all) => all.length);
+  const reached = new Set();
+  const limit = 40 + await page.$$eval('a, button, summary', (all) => all.length);
+  await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+  for (let i = 0; i < limit && reached.size < wanted; ++i) {
+    await page.keyboard.press('Tab');
+    const label = await page.evaluate(() => {
+      const element = document.activeElement;
+      const all = [...document.querySelectorAll('.tools button')];
+      return all.indexOf(element);
+    });
+    if (label >= 0) reached.add(label);
+  }
+  check('the Tab key reaches every control of every figure', reached.size === wanted, `${reached.size} of ${wanted}`);
+}
+
+async function checkPrint(page) {
+  await page.emulateMedia({ media: 'print' });
+  const hidden = await page.evaluate(() => getComputedStyle(document.querySelector('nav')).display === 'none'
+    && getComputedStyle(document.querySelector('.tools')).display === 'none');
+  check('print hides the side bar and the buttons', hidden);
+  await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+  const inks = await page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--paper').trim());
+  check('print is on white paper from the dark page too', inks === '#ffffff', inks);
+  every('print: figures are drawn in the light colours', await figureFacts(page), (fact) => fact.text !== '#e3e6ea');
+  if (screenshots) await page.pdf({ path: join(screenshots, 'print.pdf'), preferCSSPageSize: true, format: 'A4' });
+  await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+  await page.emulateMedia({ media: 'screen' });
+}
+
+async function shoot(page, name, fullPage = true) {
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage });
+}
+
+async function shootFigures(page, name) {
+  if (!screenshots) return;
+  let number = 0;
+  for (const figure of await page.$$('figure[data-stem]')) {
+    await figure.screenshot({ path: join(screenshots, `${name}-figure-${String(++number).padStart(2, '0')}.png`) });
+  }
+}
+
+check(`the report is under ${kMostBytes / 1e6} MB`, statSync(report).size < kMostBytes, `${statSync(report).size} bytes`);
+
+const light = await open({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
+const lightFacts = await checkFigures(light, '1280 px');
+check('no text became a script', await light.evaluate(() => window.hostile === undefined));
+check('the claims stand at the top', await light.evaluate(() =>
+  Boolean(document.querySelector('#scoreboard .headline')?.textContent) &&
+  document.querySelector('#scoreboard').getBoundingClientRect().top + scrollY < 900));
+const ids = await light.$$eval('[id]', (all) => all.map((element) => element.id));
+check('no id stands twice', new Set(ids).size === ids.length, ids.filter((id, i) => ids.indexOf(id) !== i).join(', '));
+const dead = await light.$$eval('a[href^="#"]', (all) => all.map((link) => link.hash.slice(1)).filter((id) => !document.getElementById(id)));
+check('every link inside the page has its target', dead.length === 0, dead.join(', '));
+await shoot(light, 'light');
+await shoot(light, 'light-top', false);
+await shootFigures(light, 'light');
+await checkKeyboard(light);
+await checkDownloads(light);
+
+// The same page changes to dark while it is open.
+const inksBefore = lightFacts.map((fact) => fact.text).join();
+await light.emulateMedia({ colorScheme: 'dark' });
+await light.waitForFunction((before) => [...document.querySelectorAll('figure[data-stem] .plot')]
+  .map((plot) => plot.querySelector('.role-axis-title text, .role-axis-label text')?.getAttribute('fill') ?? '')
+  .every((ink, i) => ink === '' || ink !== before.split(',')[i]), inksBefore, { timeout: 60000 })
+  .then(() => check('a change to dark draws every figure anew', true),
+        () => check('a change to dark draws every figure anew', false));
+await checkFigures(light, 'dark');
+await shoot(light, 'dark');
+await shootFigures(light, 'dark');
+await checkPrint(light);
+
+const phone = await open({ viewport: { width: 400, height: 800 }, colorScheme: 'light' });
+await checkFigures(phone, '400 px');
+check('400 px: the contents are folded', await phone.evaluate(() => !document.querySelector('nav details').open));
+await shoot(phone, 'phone');
+await shootFigures(phone, 'phone');
+
+check('the console stays silent', complaints.length === 0, [...new Set(complaints)].slice(0, 8).join(' | '));
+check('nothing is requested', requests.length === 0, requests.slice(0, 5).join(' '));
+await browser.close();
+stop(failures === 0 ? 0 : 1, failures === 0 ? 'the report keeps its promises' : `${failures} checks failed`);
