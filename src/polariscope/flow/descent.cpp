@@ -15,6 +15,13 @@ constexpr std::int64_t kStepsBetweenInterrupts = 100'000;
 
 }  // namespace
 
+void validate(const DescentOptions& options) {
+  if (!(options.step > 0.0) || !std::isfinite(options.step)) {
+    throw Error("the step is {}: gradient descent needs a positive, finite step", options.step);
+  }
+  if (options.steps < 0) throw Error("the number of steps is {}: it cannot be negative", options.steps);
+}
+
 std::vector<std::int64_t> log_samples(std::int64_t steps, int count) {
   std::vector<std::int64_t> samples{0};
   for (int i = 0; i < count && steps > 0; ++i) {
@@ -27,16 +34,13 @@ std::vector<std::int64_t> log_samples(std::int64_t steps, int count) {
 
 Trajectory descend(const Problem& problem, const State& start, const DescentOptions& options) {
   validate(problem, start);
-  if (!(options.step > 0.0) || !std::isfinite(options.step)) {
-    throw Error("the step is {}: gradient descent needs a positive, finite step", options.step);
-  }
-  if (options.steps < 0) throw Error("the number of steps is {}: it cannot be negative", options.steps);
+  validate(options);
   const std::vector<std::int64_t> samples =
       options.samples.empty() ? log_samples(options.steps, 200) : options.samples;
 
   FieldArrays arrays(problem, Packing::kAlongTokens);
   arrays.set(0, problem, start, 0.0);
-  Trajectory trajectory{.problem = problem, .final_state = start};
+  Trajectory trajectory = Trajectory::starting(problem, start);
   State state = start;
   double strength = 0.0;
   std::int64_t done = 0;

@@ -17,6 +17,9 @@ struct DescentOptions {
   std::function<void(std::int64_t done, const Trajectory&)> progress;  // called at every sample
 };
 
+// Throws Error for a step that is not positive and finite, or a negative number of steps.
+void validate(const DescentOptions& options);
+
 // 0, then about `count` step numbers spaced evenly in logarithm, ending with `steps`.
 std::vector<std::int64_t> log_samples(std::int64_t steps, int count);
 

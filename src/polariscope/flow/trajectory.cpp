@@ -80,6 +80,13 @@ std::string_view ending_name(Ending ending) {
 
 double loss_of(const Problem& problem, const State& state) { return evaluate(problem, state).loss; }
 
+Trajectory Trajectory::starting(Problem problem, State state) {
+  Trajectory trajectory;
+  trajectory.problem = std::move(problem);
+  trajectory.final_state = std::move(state);
+  return trajectory;
+}
+
 Vector Trajectory::column(const Vector& record, int width, int index) {
   Vector result(record.size() / width);
   for (std::size_t i = 0; i < result.size(); ++i) result[i] = record[i * width + index];
@@ -144,7 +151,7 @@ void write_trajectory(const Trajectory& trajectory, const std::filesystem::path&
   nlohmann::json events = nlohmann::json::array();
   for (const Event& event : trajectory.events) {
     events.push_back(
-        {{"t", event.t}, {"risen", event.risen}, {"fallen", event.fallen}, {"winner", event.winner}});
+        {{"t", event.t}, {"row", event.row}, {"risen", event.risen}, {"fallen", event.fallen}, {"winner", event.winner}});
   }
   const nlohmann::json description = {
       {"what", what},

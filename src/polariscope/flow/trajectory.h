@@ -23,6 +23,7 @@ std::string_view ending_name(Ending ending);
 // A change of which token leads, or of the order of two tokens, found by the integrator's root finder.
 struct Event {
   double t = 0.0;
+  int row = 0;     // which row of scores
   int risen = 0;   // token that now has the larger σ
   int fallen = 0;  // token that it passed
   bool winner = false;
@@ -52,6 +53,9 @@ struct Trajectory {
   std::vector<double> orthogonal;       // ‖V - β(Vᵀβ)ᵀ/‖β‖²‖_F: what does not lie along β; 0 without a β
   std::vector<double> singular_values;  // of V, [n, min(d, k)], largest first; empty unless asked for
   std::vector<double> effective_rank;   // exp(entropy of the normalised singular values); likewise
+
+  // No records yet.
+  static Trajectory starting(Problem problem, State state);
 
   std::size_t points() const { return t.size(); }
   int row_width() const { return problem.rows * problem.tokens; }

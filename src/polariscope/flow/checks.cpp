@@ -1,0 +1,344 @@
+#include "polariscope/flow/checks.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/names.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace polariscope {
+namespace {
+
+using Vector = std::vector<double>;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// --- reading a trajectory ---------------------------------------------------------------------------
+
+double at(const Vector& record, const Trajectory& t, std::size_t n, int token) {
+  return record[n * t.problem.tokens + token];
+}
+
+double largest(const Vector& record) {
+  double top = 0.0;
+  for (double x : record) top = std::max(top, std::abs(x));
+  return top;
+}
+
+// Tokens in falling order of u at the start: the theorems' 1, 2, ..., k.
+std::vector<int> order_of_u(const Trajectory& t) {
+  std::vector<int> order(t.problem.tokens);
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](int i, int j) { return t.u[i] > t.u[j]; });
+  return order;
+}
+
+// First record past half of the logarithm of time, where asymptotic statements begin to be judged.
+std::size_t middle(const Trajectory& t) {
+  const double half = 0.5 * std::log1p(t.t.back());
+  return std::find_if(t.t.begin(), t.t.end(), [&](double time) { return std::log1p(time) >= half; }) - t.t.begin();
+}
+
+// Smallest growth of f(record, i, j) from one record to the next over pairs with i before j.
+template <class Value>
+double smallest_growth(const Trajectory& t, bool with_winner_only, const Value& value) {
+  const std::vector<int> order = order_of_u(t);
+  double smallest = kInfinity;
+  for (std::size_t n = 1; n < t.points(); ++n) {
+    for (std::size_t i = 0; i < (with_winner_only ? 1 : order.size()); ++i) {
+      for (std::size_t j = i + 1; j < order.size(); ++j) {
+        smallest = std::min(smallest, value(n, order[i], order[j]) - value(n - 1, order[i], order[j]));
+      }
+    }
+  }
+  return smallest;
+}
+
+// Smallest lead of a token over the next one in order, over records [from, end).
+double smallest_lead(const Trajectory& t, const Vector& record, std::size_t from) {
+  const std::vector<int> order = order_of_u(t);
+  double smallest = kInfinity;
+  for (std::size_t n = from; n < t.points(); ++n) {
+    for (std::size_t i = 0; i + 1 < order.size(); ++i) {
+      smallest = std::min(smallest, at(record, t, n, order[i]) - at(record, t, n, order[i + 1]));
+    }
+  }
+  return smallest;
+}
+
+// max over i ≠ 1 of σ_i/σ_1 at a record.
+double loser_ratio(const Trajectory& t, std::size_t n) {
+  const int winner = order_of_u(t).front();
+  double top = 0.0;
+  for (int i = 0; i < t.problem.tokens; ++i) {
+    if (i != winner) top = std::max(top, at(t.sigma, t, n, i) / at(t.sigma, t, n, winner));
+  }
+  return top;
+}
+
+// --- preconditions ----------------------------------------------------------------------------------
+
+std::string needs(bool holds, std::string_view what) { return holds ? "" : std::string(what); }
+
+std::string first_obstacle(std::initializer_list<std::string> obstacles) {
+  for (const std::string& obstacle : obstacles) {
+    if (!obstacle.empty()) return obstacle;
+  }
+  return "";
+}
+
+std::string single_row(const Trajectory& t) {
+  return needs(t.problem.model == Model::kValueSoftmax || t.problem.model == Model::kReduced,
+               "the model must be value-softmax or reduced");
+}
+std::string softmax(const Trajectory& t) {
+  return needs(t.problem.reweighting->name == "softmax", "the re-weighting must be softmax");
+}
+std::string loss_is(const Trajectory& t, Loss loss) {
+  return needs(t.problem.loss == loss, fmt::format("the loss must be {}", loss_name(loss)));
+}
+std::string moved(const Trajectory& t) { return needs(t.points() >= 3, "at least three records are needed"); }
+std::string finite(const Trajectory& t) {
+  return needs(t.ending != Ending::kDiverged, "the trajectory left the finite numbers");
+}
+
+// a₀ = c·1 and u₀ strictly ordered.
+std::string level_start(const Trajectory& t) {
+  const int k = t.problem.tokens;
+  const bool level = std::all_of(t.scores.begin(), t.scores.begin() + k, [&](double a) { return a == t.scores[0]; });
+  Vector u(t.u.begin(), t.u.begin() + k);
+  std::sort(u.begin(), u.end());
+  const bool strict = std::adjacent_find(u.begin(), u.end()) == u.end();
+  return first_obstacle({needs(level, "a must start as c·1"), needs(strict, "u must start strictly ordered")});
+}
+
+std::string theorem_3(const Trajectory& t) {
+  return first_obstacle({single_row(t), softmax(t), loss_is(t, Loss::kLogistic), finite(t), moved(t), level_start(t),
+                         needs(t.problem.tokens >= 2, "two tokens are needed")});
+}
+
+std::string asymptotic(const Trajectory& t, double time) {
+  return first_obstacle({theorem_3(t), needs(t.t.back() >= time, fmt::format("t must reach {:g}", time))});
+}
+
+std::string nothing_across_beta(const Trajectory& t) {
+  return needs(t.orthogonal.front() <= 1e-14 * (1.0 + largest(t.u)), "V must start along β (V = 0 does)");
+}
+
+std::string fitted(const Trajectory& t) {
+  return needs(t.loss.back() <= 1e-6 * t.loss.front(), "the loss must have fallen by 1e-6");
+}
+
+// --- the checks -------------------------------------------------------------------------------------
+
+const std::vector<Check> kChecks{
+    {"A.thm3.2/order", "The order of a and of u is kept.", "logistic loss, softmax, a₀ = c·1, u₀ strictly ordered",
+     theorem_3,
+     [](const Trajectory& t, double tolerance) {
+       const double lead = std::min(smallest_lead(t, t.scores, 1), smallest_lead(t, t.u, 0));
+       return lead + tolerance * (1.0 + largest(t.scores));
+     }},
+    {"A.thm3.2/u-differences", "For i before j, u_i − u_j never decreases.", "as for the order", theorem_3,
+     [](const Trajectory& t, double tolerance) {
+       const double growth = smallest_growth(
+           t, false, [&](std::size_t n, int i, int j) { return at(t.u, t, n, i) - at(t.u, t, n, j); });
+       return growth + tolerance * (1.0 + largest(t.u));
+     }},
+    {"A.thm3.2/a-differences", "For i before j, a_i − a_j never decreases.", "as for the order", theorem_3,
+     [](const Trajectory& t, double tolerance) {
+       const double growth = smallest_growth(
+           t, false, [&](std::size_t n, int i, int j) { return at(t.scores, t, n, i) - at(t.scores, t, n, j); });
+       return growth + tolerance * (1.0 + largest(t.scores));
+     }},
+    {"A.thm3.2/winner-differences", "The winner's lead a_1 − a_j never decreases.", "as for the order", theorem_3,
+     [](const Trajectory& t, double tolerance) {
+       const double growth = smallest_growth(
+           t, true, [&](std::size_t n, int i, int j) { return at(t.scores, t, n, i) - at(t.scores, t, n, j); });
+       return growth + tolerance * (1.0 + largest(t.scores));
+     }},
+    {"A.thm3.2/lyapunov", "(a_i − a_j)(u_i − u_j) > 0 for t > 0.", "as for the order", theorem_3,
+     [](const Trajectory& t, double tolerance) {
+       double smallest = kInfinity;
+       for (std::size_t n = 1; n < t.points(); ++n) {
+         for (int i = 0; i < t.problem.tokens; ++i) {
+           for (int j = 0; j < i; ++j) {
+             smallest = std::min(smallest, (at(t.scores, t, n, i) - at(t.scores, t, n, j)) *
+                                               (at(t.u, t, n, i) - at(t.u, t, n, j)));
+           }
+         }
+       }
+       return smallest + tolerance * (1.0 + largest(t.scores) * largest(t.u));
+     }},
+    {"A.thm3.3/one-hot", "σ_i/σ_1 → 0 for every i ≠ 1: in the second half of log t it falls below 2/3 of its value.",
+     "as for the order, t to 1e3",
+     [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     [](const Trajectory& t, double) { return 2.0 / 3.0 - loser_ratio(t, t.points() - 1) / loser_ratio(t, middle(t)); }},
+    {"A.thm3.3/strength", "∫ s dt diverges: its second half of log t adds at least a fifth of what the first one did.",
+     "as for the order, t to 1e3",
+     [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     [](const Trajectory& t, double) {
+       const double first = t.strength[middle(t)];
+       return (t.strength.back() - first) / first - 0.2;
+     }},
+    {"A.thm3.3/loss", "The loss tends to 0: in the second half of log t it falls by at least half of t's factor.",
+     "as for the order, t to 1e3",
+     [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     [](const Trajectory& t, double) {
+       const std::size_t n = middle(t);
+       return std::log(t.loss[n] / t.loss.back()) / std::log(t.t.back() / t.t[n]) - 0.5;
+     }},
+    {"A.lemB.1/bounded", "u_i stays bounded for i ≠ 1: past half of log t it grows by under a tenth of u_1's growth.",
+     "as for the order, t to 1e4",
+     [](const Trajectory& t) { return asymptotic(t, 1e4); },
+     [](const Trajectory& t, double) {
+       const std::size_t from = middle(t);
+       const std::size_t last = t.points() - 1;
+       const int winner = order_of_u(t).front();
+       double top = 0.0;
+       for (int i = 0; i < t.problem.tokens; ++i) {
+         if (i != winner) top = std::max(top, at(t.u, t, last, i) - at(t.u, t, from, i));
+       }
+       return 0.1 - top / (at(t.u, t, last, winner) - at(t.u, t, from, winner));
+     }},
+    {"A.lemB.1/rank-one", "V tends to rank one: past half of log t its second singular value falls against its first.",
+     "as for the order, t to 1e4, singular values recorded",
+     [](const Trajectory& t) {
+       return first_obstacle({asymptotic(t, 1e4), needs(!t.singular_values.empty(), "singular values are needed")});
+     },
+     [](const Trajectory& t, double) {
+       const std::size_t width = t.singular_values.size() / t.points();
+       if (width < 2) return 1.0;
+       const auto ratio = [&](std::size_t n) { return t.singular_values[n * width + 1] / t.singular_values[n * width]; };
+       return 1.0 - ratio(t.points() - 1) / ratio(middle(t));
+     }},
+    {"A.lemB.1/rate", "σ_i/σ_1 falls as log⁻² t: the slope against log log t is within 0.1 of −2.",
+     "as for the order, t to 1e100",
+     [](const Trajectory& t) { return asymptotic(t, 1e100); },
+     [](const Trajectory& t, double) { return 0.1 - std::abs(one_hot_rate(t, std::sqrt(t.t.back())).slope + 2.0); }},
+    {"A.lem3.5/along-beta", "V stays along β: nothing orthogonal to it grows.", "square loss, V₀ along β",
+     [](const Trajectory& t) {
+       return first_obstacle({needs(t.problem.model == Model::kValueSoftmax, "the model must be value-softmax"),
+                              loss_is(t, Loss::kSquare), finite(t), nothing_across_beta(t)});
+     },
+     [](const Trajectory& t, double tolerance) { return tolerance * (1.0 + largest(t.u)) - largest(t.orthogonal); }},
+    {"A.c1/strength", "∫ ‖∇L‖ dt is finite: its last tenth of the time adds under 1e-3 of it.",
+     "square loss, softmax, loss down by 1e-6",
+     [](const Trajectory& t) {
+       return first_obstacle({single_row(t), softmax(t), loss_is(t, Loss::kSquare), finite(t), fitted(t)});
+     },
+     [](const Trajectory& t, double) {
+       const auto from = std::find_if(t.t.begin(), t.t.end(), [&](double time) { return time >= 0.9 * t.t.back(); });
+       return 1e-3 - (t.strength.back() - t.strength[from - t.t.begin()]) / t.strength.back();
+     }},
+    {"A.c1/not-one-hot", "σ does not become one-hot: its largest weight ends below 0.99.",
+     "square loss, softmax, loss down by 1e-6",
+     [](const Trajectory& t) {
+       return first_obstacle({single_row(t), softmax(t), loss_is(t, Loss::kSquare), finite(t), fitted(t)});
+     },
+     [](const Trajectory& t, double) {
+       return 0.99 - *std::max_element(t.sigma.end() - t.row_width(), t.sigma.end());
+     }},
+    {"A.lemD.1/sum", "1ᵀa is conserved.", "softmax, scores of its own (not tied)",
+     [](const Trajectory& t) {
+       return first_obstacle({needs(t.problem.model != Model::kTied, "the model must not be tied"), softmax(t), finite(t)});
+     },
+     [](const Trajectory& t, double tolerance) {
+       const int width = t.row_width();
+       double drift = 0.0;
+       const double start = std::accumulate(t.scores.begin(), t.scores.begin() + width, 0.0);
+       for (std::size_t n = 0; n < t.points(); ++n) {
+         const auto* a = t.scores.data() + n * width;
+         drift = std::max(drift, std::abs(std::accumulate(a, a + width, 0.0) - start));
+       }
+       return tolerance * width * (1.0 + largest(t.scores)) - drift;
+     }},
+    {"A.lemD.2/rate", "dL/dt ≤ −‖σ‖²‖∇L‖² at every point.", "one row of scores, not tied",
+     [](const Trajectory& t) {
+       return first_obstacle(
+           {needs(t.problem.model != Model::kTied && t.problem.rows == 1, "one row, not tied"), finite(t)});
+     },
+     [](const Trajectory& t, double) {
+       // The measured rate carries the error of its difference quotient: a thousandth is allowed.
+       double smallest = kInfinity;
+       for (std::size_t n = 0; n < t.points(); ++n) {
+         double square = 0.0;
+         for (int i = 0; i < t.problem.tokens; ++i) square += at(t.sigma, t, n, i) * at(t.sigma, t, n, i);
+         const double bound = square * t.gradient_output[n] * t.gradient_output[n];
+         if (!std::isfinite(t.loss_rate[n]) || bound == 0.0) continue;
+         smallest = std::min(smallest, -t.loss_rate[n] / bound - 1.0);
+       }
+       return smallest + 1e-3;
+     }},
+    {"A.lemD.4/order", "The order of a is kept for a monotone f with f/Σf.",
+     "logistic loss, or square loss with V₀ along β; f/Σf with f > 0 and f' > 0; a₀ = c·1, u₀ strictly ordered",
+     [](const Trajectory& t) {
+       const Reweighting& row = *t.problem.reweighting;
+       const bool square = t.problem.loss == Loss::kSquare;
+       return first_obstacle(
+           {single_row(t), needs(square || t.problem.loss == Loss::kLogistic, "the loss must be logistic or square"),
+            needs(row.strictly_rising && row.positive && row.sums_to_one, "the re-weighting must be f/Σf with f, f' > 0"),
+            finite(t), moved(t), level_start(t), square ? nothing_across_beta(t) : ""});
+     },
+     [](const Trajectory& t, double tolerance) {
+       return smallest_lead(t, t.scores, 1) + tolerance * (1.0 + largest(t.scores));
+     }},
+};
+
+}  // namespace
+
+const std::vector<Check>& checks() { return kChecks; }
+
+const Check& find_check(std::string_view id) {
+  std::vector<std::string_view> known;
+  for (const Check& check : kChecks) {
+    if (check.id == id) return check;
+    known.push_back(check.id);
+  }
+  throw Error("{}", unknown_name("check", id, known));
+}
+
+CheckResult run_check(const Check& check, const Trajectory& trajectory, double tolerance) {
+  const std::string obstacle = check.obstacle(trajectory);
+  const bool applies = obstacle.empty();
+  return {.id = check.id,
+          .statement = check.statement,
+          .applies = applies,
+          .reason = obstacle,
+          .margin = applies ? check.margin(trajectory, tolerance) : std::numeric_limits<double>::quiet_NaN()};
+}
+
+std::vector<CheckResult> run_checks(const Trajectory& trajectory, double tolerance) {
+  std::vector<CheckResult> results;
+  for (const Check& check : kChecks) results.push_back(run_check(check, trajectory, tolerance));
+  return results;
+}
+
+OneHotRate one_hot_rate(const Trajectory& t, double from) {
+  const int winner = order_of_u(t).front();
+  const int losers = t.problem.tokens - 1;
+  double points = 0.0, x_mean = 0.0, y_mean = 0.0, xx = 0.0, xy = 0.0, last = 0.0;
+  for (std::size_t n = 0; n < t.points(); ++n) {
+    if (t.t[n] < from || t.t[n] <= 1.0) continue;
+    const double x = std::log(std::log(t.t[n]));
+    double y = 0.0;
+    last = 0.0;
+    for (int i = 0; i < t.problem.tokens; ++i) {
+      if (i == winner) continue;
+      const double ratio = at(t.sigma, t, n, i) / at(t.sigma, t, n, winner);
+      y += std::log(ratio) / losers;
+      last += ratio / losers;
+    }
+    points += 1.0;
+    const double dx = x - x_mean;
+    x_mean += dx / points;
+    y_mean += (y - y_mean) / points;
+    xx += dx * (x - x_mean);
+    xy += dx * (y - y_mean);
+  }
+  const double log_t = std::log(t.t.back());
+  return {xx > 0.0 ? xy / xx : std::numeric_limits<double>::quiet_NaN(),
+          last * t.problem.tokens * log_t * log_t / 2.0};
+}
+
+}  // namespace polariscope

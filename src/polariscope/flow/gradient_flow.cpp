@@ -1,0 +1,247 @@
+#include "polariscope/flow/gradient_flow.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/names.h"
+#include "polariscope/flow/internal/cvode.h"
+#include "polariscope/flow/internal/finite.h"
+#include "polariscope/flow/internal/kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace polariscope {
+namespace {
+
+constexpr double kLongestTime = 1e299;
+// Below this ratio of last to first recorded time, log t gains nothing over t.
+constexpr double kLogTimeRatio = 1e3;
+
+// Where V (or U), a, u and ∫‖∇L‖dt stand in the integrator's vector.
+class Layout {
+ public:
+  Layout(const Problem& problem, const State& state)
+      : problem_(problem),
+        values_(static_cast<int>(state.values.size())),
+        scores_(static_cast<int>(state.scores.size())),
+        projections_(static_cast<int>(state.projections.size())) {}
+
+  int size() const { return values_ + scores_ + projections_ + 1; }
+  int scores_at() const { return values_; }
+  int projections_at() const { return values_ + scores_; }
+  int strength_at() const { return size() - 1; }
+
+  std::vector<double> pack(const State& state, double strength) const {
+    std::vector<double> y(state.values);
+    y.insert(y.end(), state.scores.begin(), state.scores.end());
+    y.insert(y.end(), state.projections.begin(), state.projections.end());
+    y.push_back(strength);
+    return y;
+  }
+
+  void unpack(std::span<const double> y, State& state) const {
+    std::copy_n(y.begin(), values_, state.values.begin());
+    std::copy_n(y.begin() + scores_at(), scores_, state.scores.begin());
+    std::copy_n(y.begin() + projections_at(), projections_, state.projections.begin());
+  }
+
+  // dy = -e^log_scale ∂L/∂y at y, by the SIMD kernels; `field` is their scratch.
+  void derivative(const FieldViews& field, double log_scale, std::span<const double> y, std::span<double> dy) const {
+    const int k = problem_.tokens;
+    for (int i = 0; i * k < values_; ++i) std::copy_n(&y[i * k], k, field.values + i * field.stride);
+    for (int t = 0; t < problem_.rows; ++t) std::copy_n(&y[scores_at() + t * k], k, field.scores + t * field.stride);
+    std::copy_n(y.begin() + projections_at(), projections_, field.projections);
+
+    dy[strength_at()] = evaluate_along_tokens(field, log_scale);
+
+    const bool tied = problem_.model == Model::kTied;
+    std::fill_n(dy.begin(), values_, 0.0);
+    for (int t = 0; t < problem_.rows; ++t) {
+      const double* g = field.gradient + t * field.output_stride;
+      const double* p = field.sigma + t * field.stride;
+      const double* a = field.scores + t * field.stride;
+      const double* dz = field.score_gradient + t * field.stride;
+      for (int i = 0; i * k < values_; ++i) {
+        for (int j = 0; j < k; ++j) dy[i * k + j] -= g[i] * p[j];
+        for (int j = 0; tied && j < k; ++j) dy[i * k + j] -= dz[i] * a[j];
+      }
+      const double* da = tied ? field.pull : dz;
+      for (int j = 0; j < k; ++j) dy[scores_at() + t * k + j] = -da[j];
+      for (int j = 0; j < projections_; ++j) dy[projections_at() + j] = -g[0] * field.beta_square[0] * p[j];
+    }
+  }
+
+ private:
+  const Problem& problem_;
+  int values_, scores_, projections_;
+};
+
+// One root function a pair of tokens of each row: the difference whose sign is their order.
+class Orders {
+ public:
+  Orders(const Problem& problem, const Layout& layout)
+      : problem_(problem), layout_(layout), weights_(problem.tokens), scores_(problem.tokens) {
+    for (int row = 0; row < problem.rows; ++row) {
+      for (int i = 0; i < problem.tokens; ++i) {
+        for (int j = i + 1; j < problem.tokens; ++j) pairs_.push_back({row, i, j});
+      }
+    }
+  }
+
+  int count() const { return static_cast<int>(pairs_.size()); }
+
+  void differences(std::span<const double> y, std::span<double> g) {
+    int row = -1;
+    for (std::size_t n = 0; n < pairs_.size(); ++n) {
+      const auto& [pair_row, i, j] = pairs_[n];
+      if (pair_row != row) rank(y, row = pair_row);
+      g[n] = scores_[i] - scores_[j];
+    }
+  }
+
+  // What crossed at time t; `sigma` is [T, k] there.
+  void record(std::span<const int> crossings, double t, std::span<const double> sigma, std::vector<Event>& events) const {
+    for (std::size_t n = 0; n < pairs_.size(); ++n) {
+      if (crossings[n] == 0) continue;
+      const auto& [row, i, j] = pairs_[n];
+      const auto p = sigma.subspan(static_cast<std::size_t>(row) * problem_.tokens, problem_.tokens);
+      bool leads = true;
+      for (int other = 0; other < problem_.tokens; ++other) {
+        leads = leads && (other == i || other == j || p[other] < p[i]);
+      }
+      const bool up = crossings[n] > 0;
+      events.push_back({.t = t, .row = row, .risen = up ? i : j, .fallen = up ? j : i, .winner = leads});
+    }
+  }
+
+ private:
+  struct Pair {
+    int row, i, j;
+  };
+
+  // scores_ := numbers ordered as σ of the row: the scores themselves where f' > 0, which stay apart
+  // where two weights underflow to the same zero.
+  void rank(std::span<const double> y, int row) {
+    const int k = problem_.tokens;
+    const double* a = &y[layout_.scores_at() + row * k];
+    std::copy_n(a, k, scores_.begin());
+    if (problem_.model == Model::kTied) {
+      for (int i = 0; i < k; ++i) scores_[i] = std::inner_product(a, a + k, &y[i * k], 0.0);
+    }
+    if (problem_.reweighting->strictly_rising && problem_.reweighting->positive) return;
+    reweight(*problem_.reweighting, scores_, weights_);
+    scores_.swap(weights_);
+  }
+
+  const Problem& problem_;
+  const Layout& layout_;
+  std::vector<Pair> pairs_;
+  std::vector<double> weights_, scores_;
+};
+
+void check(const FlowOptions& options) {
+  if (!(options.until > 0.0) || options.until > kLongestTime) {
+    throw Error("the flow's final time is {}: it must be positive and at most {:g}", options.until, kLongestTime);
+  }
+  if (!(options.rtol >= 1e-13 && options.rtol <= 1e-2)) {
+    throw Error("the relative tolerance is {}: it must lie between 1e-13 and 1e-2", options.rtol);
+  }
+  if (options.atol < 0.0 || !std::isfinite(options.atol)) {
+    throw Error("the absolute tolerance is {}: it must be positive (0 takes rtol / 1000)", options.atol);
+  }
+}
+
+}  // namespace
+
+Solver find_solver(std::string_view name) {
+  constexpr std::array<std::string_view, 3> names{"auto", "adams", "bdf"};
+  constexpr std::array<Solver, 3> solvers{Solver::kAuto, Solver::kAdams, Solver::kBdf};
+  const auto* found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw Error("{}", unknown_name("solver", name, names));
+  return solvers[found - names.begin()];
+}
+
+std::vector<double> log_times(double until, int count) {
+  std::vector<double> times{0.0};
+  const double first = std::log10(std::min(0.01, until / 1000.0));
+  const double last = std::log10(until);
+  for (int i = 0; i + 1 < count; ++i) times.push_back(std::pow(10.0, first + (last - first) * i / (count - 1)));
+  times.push_back(until);
+  return times;
+}
+
+Trajectory integrate(const Problem& problem, const State& start, const FlowOptions& options) {
+  validate(problem, start);
+  check(options);
+  const std::vector<double> times = options.times.empty() ? log_times(options.until, 200) : options.times;
+
+  Trajectory trajectory = Trajectory::starting(problem, start);
+  const Layout layout(problem, start);
+  Orders orders(problem, layout);
+  FieldArrays arrays(problem, Packing::kAlongTokens);
+  arrays.set(0, problem, start, 0.0);
+
+  bool log_time = false;
+  const Cvode::System system{
+      .size = layout.size(),
+      .derivative = [&](double time, std::span<const double> y,
+                        std::span<double> dy) { layout.derivative(arrays.views(), log_time ? time : 0.0, y, dy); },
+      .roots = options.events ? orders.count() : 0,
+      .root_functions = [&](double, std::span<const double> y, std::span<double> g) { orders.differences(y, g); }};
+  const bool stiff = options.solver == Solver::kBdf ||
+                     (options.solver == Solver::kAuto && problem.loss != Loss::kLogistic);
+  const Cvode::Tolerances tolerances{options.rtol, options.atol > 0.0 ? options.atol : 1e-3 * options.rtol};
+
+  std::vector<double> y = layout.pack(start, 0.0);
+  State state = start;
+  const auto record = [&](double t) {
+    layout.unpack(y, state);
+    if (!all_finite(state)) {
+      trajectory.ending = Ending::kDiverged;
+      return;
+    }
+    observe(trajectory, state, t, y[layout.strength_at()], options.singular_values);
+    trajectory.final_state = state;
+    if (trajectory.gradient_output.back() <= std::max(1e-11, 1e-2 * options.rtol) * trajectory.gradient_output.front() &&
+        problem.loss != Loss::kLogistic) {
+      trajectory.ending = Ending::kConverged;
+    }
+    if (options.progress) options.progress(t, trajectory);
+  };
+
+  auto solver = std::make_unique<Cvode>(system, stiff, tolerances, 0.0, y);
+  std::vector<double> sigma(start.scores.size());
+  for (const double t : times) {
+    if (trajectory.ending == Ending::kConverged && t > 0.0) {
+      record(t);
+      continue;
+    }
+    const double goal = log_time ? std::log(t) : t;
+    const double last = log_time ? std::log(times.back()) : times.back();
+    while (t > 0.0) {
+      const double reached = solver->advance(goal, last, y);
+      const auto crossings = solver->crossings();
+      if (std::all_of(crossings.begin(), crossings.end(), [](int c) { return c == 0; })) break;
+      layout.unpack(y, state);
+      for (int row = 0; row < problem.rows; ++row) {
+        std::vector<double> z(state.scores.begin() + row * problem.tokens,
+                              state.scores.begin() + (row + 1) * problem.tokens);
+        reweight(*problem.reweighting, z, std::span(sigma).subspan(row * problem.tokens, problem.tokens));
+      }
+      orders.record(crossings, log_time ? std::exp(reached) : reached, sigma, trajectory.events);
+    }
+    record(t);
+    if (trajectory.ending == Ending::kDiverged) break;
+    if (!log_time && t > 0.0 && times.back() > kLogTimeRatio * t) {
+      trajectory.evaluations += solver->evaluations();
+      log_time = true;
+      solver = std::make_unique<Cvode>(system, stiff, tolerances, std::log(t), y);
+    }
+  }
+  trajectory.evaluations += solver->evaluations();
+  return trajectory;
+}
+
+}  // namespace polariscope

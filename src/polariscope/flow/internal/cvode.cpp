@@ -1,0 +1,122 @@
+#include "polariscope/flow/internal/cvode.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/interrupt.h"
+
+#include <cvode/cvode.h>
+#include <nvector/nvector_serial.h>
+#include <sunlinsol/sunlinsol_dense.h>
+#include <sunlinsol/sunlinsol_spgmr.h>
+#include <sunmatrix/sunmatrix_dense.h>
+#include <sunnonlinsol/sunnonlinsol_fixedpoint.h>
+
+#include <algorithm>
+#include <string>
+
+namespace polariscope {
+namespace {
+
+// Above this many unknowns a dense Jacobian costs more than Krylov iterations without one.
+constexpr int kDenseUnknowns = 300;
+constexpr long kMostSteps = 5'000'000;
+
+std::span<double> numbers(N_Vector v) { return {N_VGetArrayPointer(v), static_cast<std::size_t>(N_VGetLength(v))}; }
+
+}  // namespace
+
+struct Cvode::Memory {
+  System system;
+  SUNContext context = nullptr;
+  N_Vector y = nullptr;
+  void* solver = nullptr;
+  SUNMatrix matrix = nullptr;
+  SUNLinearSolver linear = nullptr;
+  SUNNonlinearSolver nonlinear = nullptr;
+  std::vector<int> crossings;
+  std::string complaint;
+
+  ~Memory() {
+    CVodeFree(&solver);
+    if (nonlinear != nullptr) SUNNonlinSolFree(nonlinear);
+    if (linear != nullptr) SUNLinSolFree(linear);
+    if (matrix != nullptr) SUNMatDestroy(matrix);
+    if (y != nullptr) N_VDestroy(y);
+    SUNContext_Free(&context);
+  }
+
+  static int derivative(double t, N_Vector y, N_Vector dy, void* self) {
+    if (interrupted()) return -1;
+    static_cast<Memory*>(self)->system.derivative(t, numbers(y), numbers(dy));
+    return 0;
+  }
+
+  static int root_functions(double t, N_Vector y, double* g, void* self) {
+    const System& system = static_cast<Memory*>(self)->system;
+    system.root_functions(t, numbers(y), {g, static_cast<std::size_t>(system.roots)});
+    return 0;
+  }
+
+  static void complain(int, const char*, const char*, char* message, void* self) {
+    static_cast<Memory*>(self)->complaint = message;
+  }
+};
+
+Cvode::Cvode(System system, bool stiff, Tolerances tolerances, double t, std::span<const double> y)
+    : memory_(std::make_unique<Memory>()) {
+  Memory& m = *memory_;
+  m.system = std::move(system);
+  m.crossings.assign(m.system.roots, 0);
+  SUNContext_Create(nullptr, &m.context);
+  m.y = N_VNew_Serial(m.system.size, m.context);
+  std::copy(y.begin(), y.end(), numbers(m.y).begin());
+  m.solver = CVodeCreate(stiff ? CV_BDF : CV_ADAMS, m.context);
+  CVodeSetErrHandlerFn(m.solver, Memory::complain, &m);
+  CVodeInit(m.solver, Memory::derivative, t, m.y);
+  CVodeSetUserData(m.solver, &m);
+  CVodeSStolerances(m.solver, tolerances.relative, tolerances.absolute);
+  CVodeSetMaxNumSteps(m.solver, kMostSteps);
+  if (!stiff) {
+    m.nonlinear = SUNNonlinSol_FixedPoint(m.y, 0, m.context);
+    CVodeSetNonlinearSolver(m.solver, m.nonlinear);
+  } else if (m.system.size <= kDenseUnknowns) {
+    m.matrix = SUNDenseMatrix(m.system.size, m.system.size, m.context);
+    m.linear = SUNLinSol_Dense(m.y, m.matrix, m.context);
+    CVodeSetLinearSolver(m.solver, m.linear, m.matrix);
+  } else {
+    m.linear = SUNLinSol_SPGMR(m.y, SUN_PREC_NONE, 0, m.context);
+    CVodeSetLinearSolver(m.solver, m.linear, nullptr);
+  }
+  if (m.system.roots > 0) CVodeRootInit(m.solver, m.system.roots, Memory::root_functions);
+  CVodeSetNoInactiveRootWarn(m.solver);
+}
+
+Cvode::~Cvode() = default;
+
+double Cvode::advance(double t, double last, std::span<double> y) {
+  Memory& m = *memory_;
+  CVodeSetStopTime(m.solver, last);
+  double reached = t;
+  const int flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
+  stop_if_interrupted();
+  if (flag < 0) {
+    throw Error("the integrator stopped at {:.6g} on its way to {:.6g}: {}; loosen the tolerance or use gradient descent",
+                reached, t, m.complaint);
+  }
+  std::fill(m.crossings.begin(), m.crossings.end(), 0);
+  if (flag == CV_ROOT_RETURN) CVodeGetRootInfo(m.solver, m.crossings.data());
+  const std::span<double> state = numbers(m.y);
+  std::copy(state.begin(), state.end(), y.begin());
+  return reached;
+}
+
+std::span<const int> Cvode::crossings() const { return memory_->crossings; }
+
+long long Cvode::evaluations() const {
+  long count = 0;
+  CVodeGetNumRhsEvals(memory_->solver, &count);
+  long for_jacobian = 0;
+  if (memory_->linear != nullptr) CVodeGetNumLinRhsEvals(memory_->solver, &for_jacobian);
+  return count + for_jacobian;
+}
+
+}  // namespace polariscope
