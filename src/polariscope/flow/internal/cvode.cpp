@@ -33,6 +33,7 @@ struct Cvode::Memory {
   SUNLinearSolver linear = nullptr;
   SUNNonlinearSolver nonlinear = nullptr;
   std::vector<int> crossings;
+  double reached = 0.0;  // time of y
   std::string complaint;
 
   ~Memory() {
@@ -64,6 +65,7 @@ struct Cvode::Memory {
 Cvode::Cvode(System system, bool stiff, Tolerances tolerances, double t, std::span<const double> y)
     : memory_(std::make_unique<Memory>()) {
   Memory& m = *memory_;
+  m.reached = t;
   m.system = std::move(system);
   m.crossings.assign(m.system.roots, 0);
   SUNContext_Create(nullptr, &m.context);
@@ -96,7 +98,13 @@ double Cvode::advance(double t, double last, std::span<double> y) {
   Memory& m = *memory_;
   CVodeSetStopTime(m.solver, last);
   double reached = t;
-  const int flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
+  int flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
+  if (flag == CV_ILL_INPUT) {
+    // Two tokens that stay level after they met ("root found at and very near t"): a restart leaves
+    // their root function out until they part.
+    CVodeReInit(m.solver, m.reached, m.y);
+    flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
+  }
   stop_if_interrupted();
   if (flag < 0) {
     throw Error("the integrator stopped at {:.6g} on its way to {:.6g}: {}; loosen the tolerance or use gradient descent",
@@ -104,6 +112,7 @@ double Cvode::advance(double t, double last, std::span<double> y) {
   }
   std::fill(m.crossings.begin(), m.crossings.end(), 0);
   if (flag == CV_ROOT_RETURN) CVodeGetRootInfo(m.solver, m.crossings.data());
+  m.reached = reached;
   const std::span<double> state = numbers(m.y);
   std::copy(state.begin(), state.end(), y.begin());
   return reached;

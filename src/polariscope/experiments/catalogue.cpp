@@ -1,0 +1,34 @@
+#include "polariscope/base/error.h"
+#include "polariscope/base/names.h"
+#include "polariscope/experiments/experiments.h"
+
+#include <array>
+
+namespace polariscope {
+
+std::string_view preset_name(Preset preset) { return preset == Preset::kQuick ? "quick" : "paper"; }
+
+Preset find_preset(std::string_view name) {
+  constexpr std::array<std::string_view, 2> names{"quick", "paper"};
+  if (name == names[0]) return Preset::kQuick;
+  if (name == names[1]) return Preset::kPaper;
+  throw Error("{}", unknown_name("preset", name, names));
+}
+
+const std::vector<Experiment>& catalogue() {
+  static const std::vector<Experiment> experiments{
+      a_fig2(),
+  };
+  return experiments;
+}
+
+const Experiment& find_experiment(std::string_view id) {
+  std::vector<std::string_view> known;
+  for (const Experiment& experiment : catalogue()) {
+    if (experiment.id == id) return experiment;
+    known.push_back(experiment.id);
+  }
+  throw Error("{}", unknown_name("experiment", id, known));
+}
+
+}  // namespace polariscope

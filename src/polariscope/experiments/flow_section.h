@@ -1,0 +1,25 @@
+// Figures of flows that several experiments draw.
+#pragma once
+
+#include "polariscope/flow/trajectory.h"
+#include "polariscope/report/charts.h"
+
+#include <string>
+#include <vector>
+
+namespace polariscope {
+
+enum class Coordinate { kSigma, kScores, kU };
+
+struct CoordinateFigure {
+  std::string id, title, caption;
+  Coordinate record = Coordinate::kSigma;
+  Axis y;
+  std::vector<ReferenceLine> references;
+  int row = 0;  // which row of scores, where there are many
+};
+
+// One line per token against log time, coloured in the order of u at the start, the winner labelled.
+Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure);
+
+}  // namespace polariscope

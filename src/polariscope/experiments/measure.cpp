@@ -1,0 +1,53 @@
+#include "polariscope/experiments/measure.h"
+
+#include "polariscope/base/terminal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace polariscope {
+
+Spread spread_of(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  if (values.empty()) return {kNone, kNone, kNone, 0};
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  const double median = values.size() % 2 == 1 ? values[half] : 0.5 * (values[half - 1] + values[half]);
+  return {median, values.front(), values.back(), static_cast<long long>(values.size())};
+}
+
+std::string in_words(const Spread& spread, std::string_view of, int digits) {
+  if (spread.runs == 0) return fmt::format("no {}", of);
+  if (spread.runs == 1) return significant(spread.median, digits);
+  return fmt::format("{} ({} to {}, {} {})", significant(spread.median, digits), significant(spread.low, digits),
+                     significant(spread.high, digits), spread.runs, of);
+}
+
+Claim claim(std::string id, std::string statement, std::string source, std::string criterion, const Spread& measured,
+            std::string_view of, bool holds, std::string evidence) {
+  return claim_in_words(std::move(id), std::move(statement), std::move(source), std::move(criterion),
+                        in_words(measured, of), measured, holds ? Verdict::kHolds : Verdict::kFails,
+                        std::move(evidence));
+}
+
+Claim claim_in_words(std::string id, std::string statement, std::string source, std::string criterion,
+                     std::string measured, const Spread& spread, Verdict verdict, std::string evidence) {
+  return {.id = std::move(id),
+          .statement = std::move(statement),
+          .source = std::move(source),
+          .criterion = std::move(criterion),
+          .measured = std::move(measured),
+          .value = spread.median,
+          .low = spread.low,
+          .high = spread.high,
+          .runs = spread.runs,
+          .verdict = spread.runs == 0 ? Verdict::kInconclusive : verdict,
+          .evidence = std::move(evidence)};
+}
+
+}  // namespace polariscope

@@ -1,0 +1,34 @@
+// Runs experiments, keeps what is done, and writes the report.
+#pragma once
+
+#include "polariscope/experiments/experiment.h"
+#include "polariscope/report/page.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace polariscope {
+
+struct ReproduceOptions {
+  std::vector<std::string> ids;  // empty: the whole catalogue
+  Preset preset = Preset::kQuick;
+  std::uint64_t seed = 0;
+  int jobs = 0;  // experiments at once; 0: one per processor
+  std::filesystem::path out = "out";
+};
+
+struct Reproduction {
+  Page page;
+  std::filesystem::path report;
+  int reused = 0;                 // experiments taken from an earlier run of the same folder
+  bool interrupted = false;       // Ctrl-C: the report holds what was done
+  std::vector<std::string> errors;  // one sentence for each experiment that could not run
+};
+
+// The folder holds config.toml (what run it is), one ID/section.json an experiment, and report.html, each
+// whole or absent. A section is reused if it was made by the same program with the same preset and seed.
+// Throws Error for unknown ids, a folder that belongs to another run, and files that cannot be written.
+Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board);
+
+}  // namespace polariscope
