@@ -31,6 +31,14 @@ CapturedStderr::CapturedStderr(To to) : original_(dup(STDERR_FILENO)) {
   close(sink);
 }
 
+bool CapturedStderr::has_terminal() {
+  int source = -1, sink = -1;
+  if (openpty(&source, &sink, nullptr, nullptr, nullptr) != 0) return false;
+  close(source);
+  close(sink);
+  return true;
+}
+
 CapturedStderr::~CapturedStderr() {
   restore();
   close(source_);

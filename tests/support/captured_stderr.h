@@ -14,6 +14,9 @@ class CapturedStderr {
   CapturedStderr(const CapturedStderr&) = delete;
   CapturedStderr& operator=(const CapturedStderr&) = delete;
 
+  // False where the system gives no pseudo-terminal (a bare chroot): tests skip by name.
+  static bool has_terminal();
+
   // Restores standard error and returns all that was written; a terminal's "\r\n" as "\n".
   std::string text();
 
