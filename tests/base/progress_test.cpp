@@ -96,6 +96,18 @@ TEST_F(ProgressOnATerminal, LeavesOnlyFinishedLines) {
   EXPECT_TRUE(lines[0].starts_with("first: done in ")) << lines[0];
 }
 
+TEST_F(ProgressOnATerminal, DrawsNoMoreLinesThanItHas) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    std::vector<Progress> tasks;
+    for (int i = 0; i < 50; ++i) tasks.push_back(board.start("task", 0, "steps"));
+  }
+  const std::string output = terminal.text();
+  EXPECT_NE(output.find("\x1b[39A"), std::string::npos);  // the terminal has 40 rows
+  EXPECT_EQ(output.find("\x1b[40A"), std::string::npos);
+}
+
 TEST_F(ProgressOnATerminal, CutsLinesToItsWidth) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <thread>
 
 namespace polariscope::testing {
 
@@ -22,9 +23,12 @@ class CapturedStderr {
 
  private:
   void restore();
+  void read_all();
 
   int original_ = -1;
   int source_ = -1;
+  std::string all_;
+  std::thread reader_;  // drains the terminal, which holds only a few kilobytes before a writer has to wait
 };
 
 // What a terminal shows after `output`, which moves only by "\x1b[<n>A" (up) and "\x1b[J" (clear below).
