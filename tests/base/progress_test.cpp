@@ -24,6 +24,13 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+class ProgressOnATerminal : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!CapturedStderr::has_terminal()) GTEST_SKIP() << "this system gives no pseudo-terminal";
+  }
+};
+
 void wait_for_a_redraw() { std::this_thread::sleep_for(std::chrono::milliseconds(120)); }
 
 TEST(Progress, IsSparseWhenPiped) {
@@ -52,7 +59,7 @@ TEST(Progress, UsesNoControlSequencesWhenPiped) {
   EXPECT_EQ(piped.text().find('\x1b'), std::string::npos);
 }
 
-TEST(Progress, DrawsBarShareRateTimeLeftAndNoteInPlaceOnATerminal) {
+TEST_F(ProgressOnATerminal, DrawsBarShareRateTimeLeftAndNoteInPlace) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {
     ProgressBoard board;
@@ -71,7 +78,7 @@ TEST(Progress, DrawsBarShareRateTimeLeftAndNoteInPlaceOnATerminal) {
   }
 }
 
-TEST(Progress, LeavesOnlyFinishedLinesOnATerminal) {
+TEST_F(ProgressOnATerminal, LeavesOnlyFinishedLines) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {
     ProgressBoard board;
@@ -89,7 +96,19 @@ TEST(Progress, LeavesOnlyFinishedLinesOnATerminal) {
   EXPECT_TRUE(lines[0].starts_with("first: done in ")) << lines[0];
 }
 
-TEST(Progress, CutsLinesToTheTerminalsWidth) {
+TEST_F(ProgressOnATerminal, DrawsNoMoreLinesThanItHas) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    std::vector<Progress> tasks;
+    for (int i = 0; i < 50; ++i) tasks.push_back(board.start("task", 0, "steps"));
+  }
+  const std::string output = terminal.text();
+  EXPECT_NE(output.find("\x1b[39A"), std::string::npos);  // the terminal has 40 rows
+  EXPECT_EQ(output.find("\x1b[40A"), std::string::npos);
+}
+
+TEST_F(ProgressOnATerminal, CutsLinesToItsWidth) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {
     ProgressBoard board;
@@ -102,7 +121,7 @@ TEST(Progress, CutsLinesToTheTerminalsWidth) {
   for (const std::string& line : lines_of(terminal.text())) EXPECT_LT(display_width(line), 100 + 6) << line;
 }
 
-TEST(Progress, IsSilentWhenQuietOrWithoutABoard) {
+TEST_F(ProgressOnATerminal, IsSilentWhenQuietOrWithoutABoard) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {
     ProgressBoard board(ProgressBoard::Mode::kQuiet);

@@ -29,6 +29,15 @@ CapturedStderr::CapturedStderr(To to) : original_(dup(STDERR_FILENO)) {
   std::fflush(stderr);
   dup2(sink, STDERR_FILENO);
   close(sink);
+  if (to == To::kTerminal) reader_ = std::thread([this] { read_all(); });
+}
+
+bool CapturedStderr::has_terminal() {
+  int source = -1, sink = -1;
+  if (openpty(&source, &sink, nullptr, nullptr, nullptr) != 0) return false;
+  close(source);
+  close(sink);
+  return true;
 }
 
 CapturedStderr::~CapturedStderr() {
@@ -42,19 +51,27 @@ void CapturedStderr::restore() {
   dup2(original_, STDERR_FILENO);
   close(original_);
   original_ = -1;
+  // Nobody writes any more: a terminal's reader meets the end, a file is read now.
+  if (reader_.joinable()) {
+    reader_.join();
+  } else {
+    lseek(source_, 0, SEEK_SET);
+    read_all();
+  }
+}
+
+void CapturedStderr::read_all() {
+  char chunk[4096];
+  for (ssize_t count = read(source_, chunk, sizeof chunk); count > 0; count = read(source_, chunk, sizeof chunk)) {
+    for (ssize_t i = 0; i < count; ++i) {
+      if (chunk[i] != '\r') all_ += chunk[i];
+    }
+  }
 }
 
 std::string CapturedStderr::text() {
   restore();
-  lseek(source_, 0, SEEK_SET);  // a terminal has no position and refuses, which is fine
-  std::string all;
-  char chunk[4096];
-  for (ssize_t count = read(source_, chunk, sizeof chunk); count > 0; count = read(source_, chunk, sizeof chunk)) {
-    for (ssize_t i = 0; i < count; ++i) {
-      if (chunk[i] != '\r') all += chunk[i];
-    }
-  }
-  return all;
+  return all_;
 }
 
 std::string screen_after(const std::string& output) {

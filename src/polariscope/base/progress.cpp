@@ -50,9 +50,15 @@ std::string bar(double share) {
   return text;
 }
 
-int terminal_columns() {
+struct TerminalSize {
+  std::size_t rows = 24;
+  int columns = 80;
+};
+
+TerminalSize terminal_size() {
   winsize size = {};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {size.ws_row, size.ws_col};
 }
 
 // A wrapped line would break the count of lines to go up by.
@@ -99,8 +105,10 @@ struct ProgressBoard::State {
   void draw(const std::string& above = "") {
     std::string text = drawn > 0 ? fmt::format("\x1b[{}A\x1b[J", drawn) : "";
     text += above;
-    for (const Progress::Task* task : tasks) text += cut(task->line(), terminal_columns() - 1) + "\n";
-    drawn = tasks.size();
+    const TerminalSize size = terminal_size();
+    // The cursor cannot go up to a line that has left the screen: what does not fit waits for its turn.
+    drawn = std::min(tasks.size(), size.rows - 1);
+    for (std::size_t i = 0; i < drawn; ++i) text += cut(tasks[i]->line(), size.columns - 1) + "\n";
     print(text);
   }
   void remove(const Progress::Task* task) { std::erase(tasks, task); }
