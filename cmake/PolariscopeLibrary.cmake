@@ -8,4 +8,6 @@ endfunction()
 
 add_library(polariscope_warnings INTERFACE)
 target_compile_options(polariscope_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow
+  # GCC 12 takes moved-from strings of aggregates for uninitialised ones.
+  -Wno-maybe-uninitialized
   $<$<BOOL:${POLARISCOPE_WERROR}>:-Werror>)
