@@ -239,19 +239,21 @@ const std::vector<Check> kChecks{
      [](const Trajectory& t, double) {
        return 0.99 - *std::max_element(t.sigma.end() - t.row_width(), t.sigma.end());
      }},
-    {"A.lemD.1/sum", "1ᵀa is conserved.", "softmax, scores of its own (not tied)",
+    {"A.lemD.1/sum", "1ᵀa of every row is conserved.", "softmax, scores of its own (not tied)",
      [](const Trajectory& t) {
        return first_obstacle({needs(t.problem.model != Model::kTied, "the model must not be tied"), softmax(t), finite(t)});
      },
      [](const Trajectory& t, double tolerance) {
-       const int width = t.row_width();
+       const int k = t.problem.tokens;
        double drift = 0.0;
-       const double start = std::accumulate(t.scores.begin(), t.scores.begin() + width, 0.0);
-       for (std::size_t n = 0; n < t.points(); ++n) {
-         const auto* a = t.scores.data() + n * width;
-         drift = std::max(drift, std::abs(std::accumulate(a, a + width, 0.0) - start));
+       for (int row = 0; row < t.problem.rows; ++row) {
+         const auto sum = [&](std::size_t n) {
+           const auto* a = t.scores.data() + n * t.row_width() + row * k;
+           return std::accumulate(a, a + k, 0.0);
+         };
+         for (std::size_t n = 0; n < t.points(); ++n) drift = std::max(drift, std::abs(sum(n) - sum(0)));
        }
-       return tolerance * width * (1.0 + largest(t.scores)) - drift;
+       return tolerance * k * (1.0 + largest(t.scores)) - drift;
      }},
     {"A.lemD.2/rate", "dL/dt ≤ −‖σ‖²‖∇L‖² at every point.", "one row of scores, not tied",
      [](const Trajectory& t) {
@@ -336,9 +338,10 @@ OneHotRate one_hot_rate(const Trajectory& t, double from) {
     xx += dx * (x - x_mean);
     xy += dx * (y - y_mean);
   }
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  if (!(xx > 0.0)) return {nan, nan};
   const double log_t = std::log(t.t.back());
-  return {xx > 0.0 ? xy / xx : std::numeric_limits<double>::quiet_NaN(),
-          last * t.problem.tokens * log_t * log_t / 2.0};
+  return {xy / xx, last * t.problem.tokens * log_t * log_t / 2.0};
 }
 
 }  // namespace polariscope

@@ -5,6 +5,7 @@
 #include "polariscope/flow/internal/cvode.h"
 #include "polariscope/flow/internal/finite.h"
 #include "polariscope/flow/internal/kernels.h"
+#include "polariscope/flow/internal/point.h"
 
 #include <algorithm>
 #include <array>
@@ -212,7 +213,6 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
   };
 
   auto solver = std::make_unique<Cvode>(system, stiff, tolerances, 0.0, y);
-  std::vector<double> sigma(start.scores.size());
   for (const double t : times) {
     if (trajectory.ending == Ending::kConverged && t > 0.0) {
       record(t);
@@ -225,12 +225,8 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
       const auto crossings = solver->crossings();
       if (std::all_of(crossings.begin(), crossings.end(), [](int c) { return c == 0; })) break;
       layout.unpack(y, state);
-      for (int row = 0; row < problem.rows; ++row) {
-        std::vector<double> z(state.scores.begin() + row * problem.tokens,
-                              state.scores.begin() + (row + 1) * problem.tokens);
-        reweight(*problem.reweighting, z, std::span(sigma).subspan(row * problem.tokens, problem.tokens));
-      }
-      orders.record(crossings, log_time ? std::exp(reached) : reached, sigma, trajectory.events);
+      orders.record(crossings, log_time ? std::exp(reached) : reached, evaluate(problem, state).sigma,
+                    trajectory.events);
     }
     record(t);
     if (trajectory.ending == Ending::kDiverged) break;

@@ -25,7 +25,7 @@ double abs_entropy(std::span<const double> p) {
   double weighted = 0.0;
   for (double x : p) total += std::abs(x);
   for (double x : p) {
-    if (x != 0.0) weighted += std::abs(x) * std::log(std::abs(x) / total);
+    if (x != 0.0) weighted += std::abs(x) * (std::log(std::abs(x)) - std::log(total));
   }
   return total > 0.0 ? -weighted / total : std::numeric_limits<double>::quiet_NaN();
 }

@@ -107,27 +107,28 @@ class Field {
       for (int i = 0; i < packets; ++i) packet_.store(minus * packet_.load(f_.beta, i), g, i);
       return strength * math_.sqrt(packet_.load_one(f_.beta_square, 0));
     } else {
-      const Real scale = packet_.spread(kScaled ? math_.exp(log_scale) : math_.constant(1.0));
       if constexpr (kLoss == Loss::kSquare) {
-        for (int i = 0; i < packets; ++i) {
-          packet_.store(scale * (packet_.load(b, i) - packet_.load(f_.beta, i)), g, i);
-        }
+        for (int i = 0; i < packets; ++i) packet_.store(packet_.load(b, i) - packet_.load(f_.beta, i), g, i);
       } else if constexpr (kLoss == Loss::kLeastSquares) {
         // g = 2Xᵀ(Xb - β)
         multiply(f_.design, f_.samples, f_.outputs, f_.output_stride, b, f_.residual);
-        const Real twice = scale + scale;
+        const Real two = packet_.constant(2.0);
         for (int i = 0; i < packet_.count(f_.samples); ++i) {
-          packet_.store(twice * (packet_.load(f_.residual, i) - packet_.load(f_.beta, i)), f_.residual, i);
+          packet_.store(two * (packet_.load(f_.residual, i) - packet_.load(f_.beta, i)), f_.residual, i);
         }
         multiply_transposed(f_.design, f_.samples, f_.outputs, f_.output_stride, f_.residual, g);
       } else {
         // g = softmax(b) - p*
         Row<ExpFunction, Normaliser::kSum, Packet>::forward(packet_, f_.outputs, b, g, g);
-        for (int i = 0; i < packets; ++i) {
-          packet_.store(scale * (packet_.load(g, i) - packet_.load(f_.target, i)), g, i);
-        }
+        for (int i = 0; i < packets; ++i) packet_.store(packet_.load(g, i) - packet_.load(f_.target, i), g, i);
       }
-      return math_.sqrt(dot(g, g, f_.outputs));
+      const Whole norm = math_.sqrt(dot(g, g, f_.outputs));
+      if constexpr (!kScaled) return norm;
+      // Scaled last: the square of e^log_scale would overflow.
+      const Whole scale = math_.exp(log_scale);
+      const Real spread = packet_.spread(scale);
+      for (int i = 0; i < packets; ++i) packet_.store(spread * packet_.load(g, i), g, i);
+      return norm * scale;
     }
   }
 

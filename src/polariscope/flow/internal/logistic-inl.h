@@ -93,7 +93,9 @@ HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_
     // for the new maximum.
     if constexpr (Function::kShifted) {
       const Whole top = RowOf::shift_of(packet, f.tokens, a);
-      if (HWY_UNLIKELY(math.any(math.less(math.constant(30.0), math.abs(top - shift))))) shift = top;
+      // Lane by lane, so that a trajectory's bits do not depend on its neighbours.
+      const auto stale = math.less(math.constant(30.0), math.abs(top - shift));
+      if (HWY_UNLIKELY(math.any(stale))) shift = math.select(stale, top, shift);
     }
   }
   const Whole length = step * math.sqrt(beta_square);
