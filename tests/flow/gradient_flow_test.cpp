@@ -114,7 +114,7 @@ TEST(GradientFlow, ReachesTheOneHotLimitAtTheLongestHorizon) {
     const OneHotRate rate = one_hot_rate(t, 1e150);
     EXPECT_NEAR(rate.constant, 1.0, 0.05);
     EXPECT_NEAR(rate.slope, -2.0, 0.02);
-    EXPECT_LT(t.evaluations, 10'000);
+    EXPECT_LT(t.evaluations, 50'000);
     // The limit is approached: at 1e20 the constant is farther from 1.
     const Trajectory earlier = integrate(start.problem, start.state, to(1e20));
     EXPECT_GT(std::abs(one_hot_rate(earlier, 1e10).constant - 1.0), std::abs(rate.constant - 1.0));
