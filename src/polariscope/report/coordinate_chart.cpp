@@ -51,10 +51,14 @@ nlohmann::json colour_channel(std::size_t count) {
                             {"scale", {{"domain", domain}, {"range", sequential_colours(count)}}},
                             {"legend", nullptr}};
   if (count > 1) {
-    channel["legend"] = {{"title", "initial value"},      {"orient", "top"},
-                         {"direction", "horizontal"},     {"gradientLength", 120},
-                         {"gradientThickness", 6},        {"values", {0, count - 1}},
-                         {"titleOrient", "left"},         {"labelOverlap", false},
+    channel["legend"] = {{"title", "initial value"},
+                         {"orient", "top"},
+                         {"direction", "horizontal"},
+                         {"gradientLength", 120},
+                         {"gradientThickness", 6},
+                         {"values", {0, count - 1}},
+                         {"titleOrient", "left"},
+                         {"labelOverlap", false},
                          {"labelExpr", "datum.value == 0 ? 'largest' : 'smallest'"}};
   }
   return channel;
@@ -104,15 +108,21 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
   auto layers = nlohmann::json::array();
   add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
-  layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}},
-                               nlohmann::json::array({tooltip_number("i", "coordinate"),
-                                                      tooltip_number("t", chart.x.title),
-                                                      tooltip_number("v", chart.y.title)})));
+  layers.push_back(
+      hover_layer({{"x", x}, {"y", y}, {"color", colour}},
+                  nlohmann::json::array({tooltip_number("i", "coordinate"), tooltip_number("t", chart.x.title),
+                                         tooltip_number("v", chart.y.title)})));
   if (!label.empty()) {
     layers.push_back({{"data", {{"values", label}}},
                       {"mark",
-                       {{"type", "text"}, {"style", "winner-label"}, {"align", "right"}, {"baseline", "top"}, {"dx", -4},
-                        {"dy", 8}, {"text", fmt::format("coordinate {}", chart.winner)}, {"clip", true}}},
+                       {{"type", "text"},
+                        {"style", "winner-label"},
+                        {"align", "right"},
+                        {"baseline", "top"},
+                        {"dx", -4},
+                        {"dy", 8},
+                        {"text", fmt::format("coordinate {}", chart.winner)},
+                        {"clip", true}}},
                       {"encoding", {{"x", x}, {"y", y}}}});
   }
   nlohmann::json spec = chart_frame();

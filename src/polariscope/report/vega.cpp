@@ -26,9 +26,10 @@ std::string is_power() { return fmt::format("abs({0} - round({0})) < 1e-6", kExp
 
 std::string power_label() {
   const std::string exponent = fmt::format("round({})", kExponent);
-  return fmt::format("datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
-                     "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
-                     is_power(), exponent, exponent, superscript(exponent));
+  return fmt::format(
+      "datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
+      "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
+      is_power(), exponent, exponent, superscript(exponent));
 }
 
 // Under this many decades powers of ten are too few to read a value from.
@@ -107,8 +108,7 @@ void add_references(nlohmann::json& layers, std::span<const ReferenceLine> refer
   }
   if (rows.empty()) return;
   const nlohmann::json at = {{"field", "at"}, {"type", "quantitative"}};
-  const nlohmann::json tooltip =
-      nlohmann::json::array({tooltip_text("name", "reference"), tooltip_number("at", "at")});
+  const nlohmann::json tooltip = nlohmann::json::array({tooltip_text("name", "reference"), tooltip_number("at", "at")});
   nlohmann::json label_encoding = label_place;
   label_encoding[channel] = at;
   label_encoding["text"] = {{"field", "name"}, {"type", "nominal"}};
@@ -132,9 +132,8 @@ void Range::add(std::span<const double> numbers) {
 }
 
 nlohmann::json chart_frame() {
-  return {{"$schema", "https://vega.github.io/schema/vega-lite/v6.json"},
-          {"width", "container"},
-          {"height", kPlotHeight}};
+  return {
+      {"$schema", "https://vega.github.io/schema/vega-lite/v6.json"}, {"width", "container"}, {"height", kPlotHeight}};
 }
 
 nlohmann::json position(const std::string& field, const Axis& axis, const Range& range, bool tight) {
@@ -167,16 +166,20 @@ nlohmann::json tooltip_text(const std::string& field, const std::string& title) 
 
 void add_horizontal_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale) {
   add_references(layers, references, scale, "y",
-                 {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "bottom"}, {"dx", 4},
+                 {{"type", "text"},
+                  {"style", "reference-label"},
+                  {"align", "left"},
+                  {"baseline", "bottom"},
+                  {"dx", 4},
                   {"dy", -2}},
                  {{"x", {{"value", 0}}}});
 }
 
 void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale) {
-  add_references(layers, references, scale, "x",
-                 {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "top"}, {"dx", 4},
-                  {"dy", 2}},
-                 {{"y", {{"value", 0}}}});
+  add_references(
+      layers, references, scale, "x",
+      {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "top"}, {"dx", 4}, {"dy", 2}},
+      {{"y", {{"value", 0}}}});
 }
 
 nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip) {

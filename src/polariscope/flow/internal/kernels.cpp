@@ -5,10 +5,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "polariscope/flow/internal/kernels.cpp"
-#include <hwy/foreach_target.h>
-
 #include "polariscope/flow/internal/field-inl.h"
 #include "polariscope/flow/internal/logistic-inl.h"
+
+#include <hwy/foreach_target.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
