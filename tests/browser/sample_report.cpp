@@ -225,14 +225,14 @@ Section normalisations() {
 }
 
 Section long_times() {
-  SeriesChart ratio{{"time t", Scale::kLog}, {"σᵢ/σ₁ · k/2 · log² t"}, {}, {{"theory, 1", 1.0}}, false};
+  SeriesChart ratio{{"time t", Scale::kLog}, {"scaled ratio k/2 · log² t · σᵢ/σ₁"}, {}, {{"theory, 1", 1.0}}, false};
   SeriesChart signed_axis{{"time t", Scale::kLog}, {"difference from the limit", Scale::kSymlog}, {}, {}, false};
   for (int i = 0; i < 6; ++i) {
     Series run{"runs", {}, {}, {}, {}, colour_of("softmax"), false, true};
-    for (int e = 1; e < 2990; ++e) {
+    for (int e = 20; e <= 2990; ++e) {
       const double log_t = 0.1 * e * std::numbers::ln10;
       run.x.push_back(std::pow(10.0, 0.1 * e));
-      run.y.push_back(1 - (1 + 0.4 * i) / log_t + 2 * i * std::sin(log_t) / (log_t * log_t + 20));
+      run.y.push_back(1 - (2 + 0.5 * i) / (log_t + 2) + i * std::sin(log_t / 3) / (log_t + 40));
     }
     ratio.series.push_back(run);
     if (i == 3) {

@@ -63,7 +63,7 @@ struct HeatMap {
   Axis x, y;
   std::string value_title;
   std::vector<double> columns, rows;        // cell centres, as ordinal labels
-  std::vector<std::vector<double>> values;  // [rows][columns], NaN is drawn as missing
+  std::vector<std::vector<double>> values;  // [rows][columns], NaN is drawn as ×
   std::optional<double> low, high;          // ends of the colour scale; default: of the data
   std::vector<std::pair<int, int>> outlined;  // (row, column) of cells to point out: worst heads
 };

@@ -105,15 +105,17 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
   add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
   layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}},
-                               nlohmann::json::array({tooltip_number("i", "coordinate"),
+                               nlohmann::json::array({tooltip_number("i", "coordinate i"),
                                                       tooltip_number("t", chart.x.title),
                                                       tooltip_number("v", chart.y.title)})));
   if (!label.empty()) {
+    // Beside the end of its line, outside the plot, where no line can cross it.
+    const auto text = nlohmann::json::array({"winner", fmt::format("i = {}", chart.winner)});
     layers.push_back({{"data", {{"values", label}}},
                       {"mark",
-                       {{"type", "text"}, {"style", "winner-label"}, {"align", "right"}, {"baseline", "top"}, {"dx", -4},
-                        {"dy", 8}, {"text", fmt::format("coordinate {}", chart.winner)}, {"clip", true}}},
-                      {"encoding", {{"x", x}, {"y", y}}}});
+                       {{"type", "text"}, {"style", "winner-label"}, {"align", "left"}, {"baseline", "middle"},
+                        {"dx", 6}, {"text", text}}},
+                      {"encoding", {{"x", {{"value", "width"}}}, {"y", y}}}});
   }
   nlohmann::json spec = chart_frame();
   spec["data"] = {{"values", std::move(rows)}};

@@ -82,12 +82,12 @@ json histogram(const Histogram& histogram) {
                       {"y2", {{"datum", 0}}},
                       {"tooltip", {tooltip_number("low", "from"), tooltip_number("high", "to"),
                                    tooltip_number("count", "count")}}}}});
-  add_vertical_references(layers, histogram.marks, histogram.x.scale);
+  add_vertical_references(layers, histogram.marks, x_range);
 
   json spec = chart_frame();
   spec["height"] = 220;
   if (bins.outside > 0) {
-    spec["title"] = {{"text", fmt::format("{} of {} values have no place on this axis", bins.outside,
+    spec["title"] = {{"text", fmt::format("left out: {} of {} values, without a place on this axis", bins.outside,
                                           histogram.values.size())},
                      {"anchor", "start"},
                      {"fontWeight", "normal"}};

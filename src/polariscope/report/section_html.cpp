@@ -67,11 +67,16 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
   const std::string id = figure_anchor(section, figure);
   nlohmann::json spec = figure.spec;
   if (spec.is_object()) spec["description"] = figure.alternative;
+  const nlohmann::json::json_pointer hint_path("/usermeta/polariscope/hint");
+  std::string hint;
+  if (spec.contains(hint_path)) {
+    hint = fmt::format(R"( <span class="hint">{}</span>)", escape(spec.at(hint_path).get<std::string>()));
+  }
   const bool has_table = !figure.table.columns.empty();
   std::string buttons;
-  const auto button = [&](std::string_view action, std::string_view hint) {
-    buttons += fmt::format(R"(<button type="button" data-action="{}" title="{}" aria-label="{}: {}">{}</button>)", action, hint,
-                           hint, escape(figure.title), action);
+  const auto button = [&](std::string_view action, std::string_view purpose) {
+    buttons += fmt::format(R"(<button type="button" data-action="{}" title="{}" aria-label="{}: {}">{}</button>)", action,
+                           purpose, purpose, escape(figure.title), action);
   };
   if (has_table) button("CSV", "Download the numbers");
   button("SVG", "Download as a vector image");
@@ -81,14 +86,14 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
       R"(<figure id="{id}" data-stem="{stem}" aria-labelledby="{id}-t">)"
       R"(<h4 id="{id}-t"><span class="number">Figure {number}</span> {title}</h4>)"
       R"(<div class="plot" role="img" aria-label="{alternative}"><p class="waiting">{alternative}</p></div>)"
-      R"(<figcaption>{caption}</figcaption>)"
+      R"(<figcaption>{caption}{hint}</figcaption>)"
       R"(<div class="tools" role="group" aria-label="Downloads: {title}">{buttons}</div>)"
       R"(<script type="application/json" class="spec">{spec}</script>)"
       R"(<script type="application/json" class="table">{table}</script></figure>)"
       "\n",
       fmt::arg("id", id), fmt::arg("stem", escape(file_stem(section, figure))), fmt::arg("title", escape(figure.title)),
       fmt::arg("number", number), fmt::arg("alternative", escape(figure.alternative)),
-      fmt::arg("caption", escape(figure.caption)), fmt::arg("buttons", buttons), fmt::arg("spec", script_json(spec)),
+      fmt::arg("caption", escape(figure.caption)), fmt::arg("hint", hint), fmt::arg("buttons", buttons), fmt::arg("spec", script_json(spec)),
       fmt::arg("table", script_json(step > 1 ? every(figure.table, step) : figure.table)));
 }
 

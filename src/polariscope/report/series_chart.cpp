@@ -136,7 +136,7 @@ json series_chart(const SeriesChart& chart) {
   const std::size_t entries = legend_entries(chart);
   json legend = nullptr;
   if (entries > 1) {
-    legend = {{"title", nullptr}, {"orient", "top"}, {"direction", "horizontal"}, {"symbolStrokeWidth", 2.2}};
+    legend = {{"title", nullptr}, {"orient", "top"}, {"direction", "horizontal"}, {"symbolOpacity", 1}};
     if (looks.names.size() > entries) {
       for (std::size_t i = 0; i < entries; ++i) legend["values"].push_back(looks.names[i]);
     }
@@ -169,7 +169,7 @@ json series_chart(const SeriesChart& chart) {
   if (chart.points || (entries > 1 && entries <= kShapes)) {
     json encoding = {{"x", x}, {"y", y}, {"color", colour}};
     encoding["shape"] = {{"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", looks.names}}}, {"legend", legend}};
-    json marks = {{"mark", {{"type", "point"}, {"size", chart.points ? 36 : 46}, {"filled", true}, {"clip", true}}},
+    json marks = {{"mark", {{"type", "point"}, {"size", chart.points ? 36 : 46}, {"filled", true}, {"opacity", 0.9}, {"clip", !chart.points}}},
                   {"encoding", encoding}};
     if (chart.points) marks["name"] = kMainLayer;
     if (!chart.points) marks["transform"] = json::array({{{"filter", "datum.mark === 1"}}});
