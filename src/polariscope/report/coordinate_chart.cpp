@@ -114,7 +114,7 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
     layers.push_back({{"data", {{"values", label}}},
                       {"mark",
                        {{"type", "text"}, {"style", "winner-label"}, {"align", "left"}, {"baseline", "middle"},
-                        {"dx", 6}, {"text", text}}},
+                        {"dx", 6}, {"text", text}, {"clip", false}}},
                       {"encoding", {{"x", {{"value", "width"}}}, {"y", y}}}});
   }
   nlohmann::json spec = chart_frame();
