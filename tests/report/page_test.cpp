@@ -1,10 +1,13 @@
 #include "polariscope/report/page.h"
 
 #include "polariscope/report/charts.h"
+#include "polariscope/report/internal/base64.h"
 #include "polariscope/report/internal/html.h"
+#include "polariscope/report/internal/page_table.h"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 #include <regex>
 
@@ -153,6 +156,31 @@ TEST(Html, JsonInAScriptHoldsNoTag) {
   const std::string text = report::script_json({{"a", "</script><!--"}, {"b", "\xff"}});
   EXPECT_EQ(text.find('<'), std::string::npos);
   EXPECT_EQ(nlohmann::json::parse(text).at("a"), "</script><!--");
+}
+
+TEST(PageTable, PacksWhatIsShorterPacked) {
+  Table table;
+  table.columns = {{"i", std::vector<double>{1, 2, 3}},
+                   {"x", std::vector<double>{0.1 + 0.2, 1.0 / 3, std::nan("")}},
+                   {"n", std::vector<std::string>{"a", "</script>", "c"}}};
+  const auto json = nlohmann::json::parse(report::page_table(table, 2));
+  EXPECT_EQ(json.at("columns").at(0).at("values"), nlohmann::json::parse("[1, 3]"));
+  EXPECT_EQ(json.at("columns").at(1).at("values"), nlohmann::json::parse("[0.30000000000000004, \"nan\"]"));
+  EXPECT_EQ(json.at("columns").at(2).at("values"), nlohmann::json::parse("[\"a\", \"c\"]"));
+  table.columns = {{"x", std::vector<double>(90, 1.0 / 3)}};
+  const auto packed = nlohmann::json::parse(report::page_table(table, 1)).at("columns").at(0);
+  // 1/3 is 55 55 55 55 55 55 d5 3f in memory.
+  EXPECT_EQ(packed.at("float64").get<std::string>().substr(0, 12), "VVVVVVVV1T9V");
+  EXPECT_EQ(packed.at("float64").get<std::string>().size(), 960u);
+}
+
+TEST(Base64, AgreesWithTheVectorsOfRfc4648) {
+  EXPECT_EQ(report::base64(""), "");
+  EXPECT_EQ(report::base64("f"), "Zg==");
+  EXPECT_EQ(report::base64("fo"), "Zm8=");
+  EXPECT_EQ(report::base64("foo"), "Zm9v");
+  EXPECT_EQ(report::base64("foob"), "Zm9vYg==");
+  EXPECT_EQ(report::base64("\xff\xfe"), "//4=");
 }
 
 TEST(Html, DurationsReadAsPeopleSayThem) {

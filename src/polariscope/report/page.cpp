@@ -2,6 +2,7 @@
 
 #include "polariscope/report/internal/assets.h"
 #include "polariscope/report/internal/html.h"
+#include "polariscope/report/internal/page_table.h"
 #include "polariscope/report/internal/parts.h"
 
 #include <fmt/format.h>
@@ -16,11 +17,6 @@ using namespace report;
 // A page stays under 15 MB; half a megabyte of that is left for its text.
 constexpr std::size_t kPageBytes = 14'500'000;
 
-// Text that is not UTF-8 is repaired, not refused.
-constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
-
-std::size_t json_bytes(const Table& table) { return nlohmann::json(table).dump(-1, ' ', false, kReplace).size(); }
-
 // [section][figure]: every how many rows of each table go into the page. All do, unless the whole
 // would weigh too much: then the heaviest table gives up every second row, and again, until it fits.
 std::vector<std::vector<std::size_t>> table_steps(const Page& page) {
@@ -34,8 +30,8 @@ std::vector<std::vector<std::size_t>> table_steps(const Page& page) {
     const auto& figures = page.sections[s].figures;
     steps.emplace_back(figures.size(), 1);
     for (std::size_t f = 0; f < figures.size(); ++f) {
-      weights.push_back({json_bytes(figures[f].table), s, f});
-      total += weights.back().bytes + figures[f].spec.dump(-1, ' ', false, kReplace).size();
+      weights.push_back({page_table(figures[f].table, 1).size(), s, f});
+      total += weights.back().bytes + script_json(figures[f].spec).size();
     }
   }
   while (total > kPageBytes && !weights.empty()) {

@@ -1,12 +1,11 @@
 // One experiment: question, method, findings, claims, figures, and what is folded away.
 #include "polariscope/report/internal/html.h"
-#include "polariscope/report/internal/numbers.h"
+#include "polariscope/report/internal/page_table.h"
 #include "polariscope/report/internal/parts.h"
 
 #include <fmt/format.h>
 
 #include <cctype>
-#include <variant>
 
 namespace polariscope::report {
 namespace {
@@ -18,20 +17,6 @@ std::string file_stem(const Section& section, const Figure& figure) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
   }
   return stem;
-}
-
-Table every(const Table& table, std::size_t step) {
-  Table thinner;
-  for (const Column& column : table.columns) {
-    std::visit(
-        [&](const auto& values) {
-          std::remove_cvref_t<decltype(values)> kept;
-          for (std::size_t row = 0; row < values.size(); row += step) kept.push_back(values[row]);
-          thinner.columns.push_back({column.name, std::move(kept)});
-        },
-        column.values);
-  }
-  return thinner;
 }
 
 std::string paragraph(std::string_view css_class, std::string_view text) {
@@ -89,12 +74,13 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
       R"(<figcaption>{caption}{hint}</figcaption>)"
       R"(<div class="tools" role="group" aria-label="Downloads: {title}">{buttons}</div>)"
       R"(<script type="application/json" class="spec">{spec}</script>)"
-      R"(<script type="application/json" class="table">{table}</script></figure>)"
+      R"(<script type="application/json" class="table" data-rows="{rows}">{table}</script></figure>)"
       "\n",
       fmt::arg("id", id), fmt::arg("stem", escape(file_stem(section, figure))), fmt::arg("title", escape(figure.title)),
       fmt::arg("number", number), fmt::arg("alternative", escape(figure.alternative)),
       fmt::arg("caption", escape(figure.caption)), fmt::arg("hint", hint), fmt::arg("buttons", buttons), fmt::arg("spec", script_json(spec)),
-      fmt::arg("table", script_json(step > 1 ? every(figure.table, step) : figure.table)));
+      fmt::arg("rows", (figure.table.rows() + step - 1) / step),
+      fmt::arg("table", page_table(figure.table, step)));
 }
 
 std::string numbers_fold(const Section& section, const std::vector<std::size_t>& steps) {

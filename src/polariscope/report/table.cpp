@@ -84,7 +84,7 @@ nlohmann::json Table::row_objects() const {
   return objects;
 }
 
-// Columns rather than rows: a name is written once, and the page's script makes the CSV from this.
+// Columns rather than rows: a name is written once.
 void to_json(nlohmann::json& json, const Table& table) {
   auto columns = nlohmann::json::array();
   for (const Column& column : table.columns) {
