@@ -51,11 +51,15 @@ nlohmann::json colour_channel(std::size_t count) {
                             {"scale", {{"domain", domain}, {"range", sequential_colours(count)}}},
                             {"legend", nullptr}};
   if (count > 1) {
-    channel["legend"] = {{"title", "initial value"},      {"orient", "top"},
-                         {"direction", "horizontal"},     {"gradientLength", 120},
-                         {"gradientThickness", 6},        {"values", {0, count - 1}},
-                         {"titleOrient", "left"},         {"labelOverlap", false},
-                         {"labelExpr", "datum.value == 0 ? 'largest' : 'smallest'"}};
+    // A strip of all colours with a word at either end; of very many coordinates the two ends do.
+    constexpr std::size_t kLongestStrip = 24;
+    const auto ends = nlohmann::json::array({0, count - 1});
+    const nlohmann::json& shown = count <= kLongestStrip ? domain : ends;
+    channel["legend"] = {
+        {"title", "initial value"}, {"titleOrient", "left"}, {"orient", "top"},     {"direction", "horizontal"},
+        {"values", shown},          {"columns", shown.size()}, {"columnPadding", 1}, {"gridAlign", "each"},
+        {"symbolType", "square"},
+        {"labelExpr", fmt::format("datum.value == 0 ? 'largest ' : datum.value == {} ? 'smallest' : ''", count - 1)}};
   }
   return channel;
 }

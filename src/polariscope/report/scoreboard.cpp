@@ -1,6 +1,5 @@
 // The table of claims, and the table of contents with its marks.
 #include "polariscope/report/internal/html.h"
-#include "polariscope/report/internal/numbers.h"
 #include "polariscope/report/internal/parts.h"
 
 #include <fmt/format.h>
@@ -30,10 +29,26 @@ std::string evidence_anchor(const Page& page, const Section& section, const std:
   return "";
 }
 
+// 100 001: thousands apart by a narrow space that does not break.
+std::string grouped(long long number) {
+  std::string digits = fmt::format("{}", number);
+  for (auto place = static_cast<std::ptrdiff_t>(digits.size()) - 3; place > (number < 0 ? 1 : 0); place -= 3) {
+    digits.insert(static_cast<std::size_t>(place), "\u202f");
+  }
+  return digits;
+}
+
+// With a minus sign, not a hyphen.
+std::string figures(double number) {
+  std::string text = fmt::format("{:.4g}", number);
+  if (text.front() == '-') text.replace(0, 1, "−");
+  return text;
+}
+
 std::string spread(const Claim& claim) {
-  const std::string runs = claim.runs == 1 ? "1 run" : fmt::format("{} runs", claim.runs);
+  const std::string runs = claim.runs == 1 ? "1 run" : grouped(claim.runs) + " runs";
   if (claim.runs > 1 && std::isfinite(claim.low) && std::isfinite(claim.high) && claim.low < claim.high) {
-    return fmt::format("{:.4g} … {:.4g}, {}", claim.low, claim.high, runs);
+    return fmt::format("{} … {}, {}", figures(claim.low), figures(claim.high), runs);
   }
   return runs;
 }
