@@ -1,4 +1,4 @@
-// sample_report OUT.html: a page with every kind of chart, long tables and hostile text, from small
+// sample_report OUT.html TABLES: a page with every kind of chart, long tables and hostile text, from small
 // simulations of the reduced value-softmax model: u' = s·σ, a' = s·J u, s = sigmoid(-σ·u).
 #include "polariscope/report/charts.h"
 #include "polariscope/report/colours.h"
@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <limits>
 #include <numbers>
 #include <numeric>
 #include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -234,14 +238,14 @@ Section normalisations() {
 }
 
 Section long_times() {
-  SeriesChart ratio{{"time t", Scale::kLog}, {"σᵢ/σ₁ · k/2 · log² t"}, {}, {{"theory, 1", 1.0}}, false};
+  SeriesChart ratio{{"time t", Scale::kLog}, {"scaled ratio k/2 · log² t · σᵢ/σ₁"}, {}, {{"theory, 1", 1.0}}, false};
   SeriesChart signed_axis{{"time t", Scale::kLog}, {"difference from the limit", Scale::kSymlog}, {}, {}, false};
   for (int i = 0; i < 6; ++i) {
     Series run{"runs", {}, {}, {}, {}, colour_of("softmax"), false, true};
-    for (int e = 1; e < 2990; ++e) {
+    for (int e = 20; e <= 2990; ++e) {
       const double log_t = 0.1 * e * std::numbers::ln10;
       run.x.push_back(std::pow(10.0, 0.1 * e));
-      run.y.push_back(1 - (1 + 0.4 * i) / log_t + 2 * i * std::sin(log_t) / (log_t * log_t + 20));
+      run.y.push_back(1 - (2 + 0.5 * i) / (log_t + 2) + i * std::sin(log_t / 3) / (log_t + 40));
     }
     ratio.series.push_back(run);
     if (i == 3) {
@@ -369,11 +373,18 @@ Section hostile() {
   return section;
 }
 
+void write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw std::runtime_error("cannot write " + path.string());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) {
-    std::fputs("usage: sample_report OUT.html [--plain]   (--plain leaves the hostile section out)\n", stderr);
+  if (argc != 3) {
+    std::fputs("usage: sample_report OUT.html TABLES   (each figure's table goes to the folder TABLES as CSV)\n", stderr);
     return 2;
   }
   Page page;
@@ -385,8 +396,8 @@ int main(int argc, char** argv) {
   page.version = "0.1.0 (a1b2c3d)";
   page.wall_seconds = 83.2;
   page.sections = {polarisation(), normalisations(), long_times(), maps()};
-  if (argc == 2) page.sections.push_back(hostile());
   page.unfinished = {"A.fig10", "A.rows"};
+<<<<<<< HEAD
   page.definitions = {
       {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
       {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
@@ -394,4 +405,17 @@ int main(int argc, char** argv) {
   out << render(page);
   out.close();
   return out ? 0 : 1;
+=======
+  page.definitions = {{"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
+                      {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
+  std::filesystem::create_directories(argv[2]);
+  for (const Section& section : page.sections) {
+    for (const Figure& drawn : section.figures) {
+      write(std::filesystem::path(argv[2]) / (section.id + "-" + drawn.id + ".csv"), drawn.table.csv());
+    }
+  }
+  page.sections.push_back(hostile());
+  write(argv[1], render(page));
+  return 0;
+>>>>>>> report
 }
