@@ -127,8 +127,9 @@ std::string figure_anchor(const Section& section, const Figure& figure) {
 
 std::string verdict_badge(Verdict verdict, bool with_word) {
   const std::string_view name = verdict_name(verdict);
-  return fmt::format(R"(<span class="badge {0}"><span aria-hidden="true">{1}</span><span class="{2}"> {0}</span></span>)",
-                     name, verdict_mark(verdict), with_word ? "word" : "unseen");
+  return fmt::format(
+      R"(<span class="badge {0}"><span aria-hidden="true">{1}</span><span class="{2}"> {0}</span></span>)", name,
+      verdict_mark(verdict), with_word ? "word" : "unseen");
 }
 
 std::string scoreboard(const Page& page) {
@@ -153,9 +154,10 @@ std::string scoreboard(const Page& page) {
       out += fmt::format(R"(<tr class="paper"><th colspan="5" scope="rowgroup">{}</th></tr>)", escape(paper));
       first = false;
     }
-    out += fmt::format(R"(<tr class="group"><th colspan="5" scope="rowgroup"><a href="#{}"><span class="id">{}</span> {}</a></th></tr>)"
-                       "\n",
-                       section_anchor(section), escape(section.id), escape(section.title));
+    out += fmt::format(
+        R"(<tr class="group"><th colspan="5" scope="rowgroup"><a href="#{}"><span class="id">{}</span> {}</a></th></tr>)"
+        "\n",
+        section_anchor(section), escape(section.id), escape(section.title));
     for (const Claim& claim : section.claims) out += claim_row(page, section, claim);
     out += "</tbody>\n";
   }
@@ -169,15 +171,17 @@ std::string contents(const Page& page) {
     std::string marks;
     const auto mark = [&marks](Verdict verdict, std::size_t number) {
       if (number == 0) return;
-      marks += fmt::format(R"(<span class="{0}"><span aria-hidden="true">{1}{2}</span><span class="unseen">{2} {0} </span></span>)",
-                           verdict_name(verdict), verdict_mark(verdict), number);
+      marks += fmt::format(
+          R"(<span class="{0}"><span aria-hidden="true">{1}{2}</span><span class="unseen">{2} {0} </span></span>)",
+          verdict_name(verdict), verdict_mark(verdict), number);
     };
     mark(Verdict::kFails, counts.fails);
     mark(Verdict::kInconclusive, counts.inconclusive);
     mark(Verdict::kHolds, counts.holds);
-    out += fmt::format(R"(<li><a href="#{}" title="{}"><span class="id">{}</span><span class="marks">{}</span><span class="name">{}</span></a></li>)"
-                       "\n",
-                       section_anchor(section), escape(section.title), escape(section.id), marks, escape(section.title));
+    out += fmt::format(
+        R"(<li><a href="#{}" title="{}"><span class="id">{}</span><span class="marks">{}</span><span class="name">{}</span></a></li>)"
+        "\n",
+        section_anchor(section), escape(section.title), escape(section.id), marks, escape(section.title));
   }
   if (!page.definitions.empty()) out += R"(<li><a href="#method">Method</a></li>)";
   return out;
