@@ -106,7 +106,7 @@ Figure drift_figure(const Shown& shown) {
   SeriesChart chart{.x = {.title = "time t", .scale = Scale::kLog},
                     .y = {.title = "|1ᵀa − 1ᵀa₀|", .scale = Scale::kLog},
                     .series = {},
-                    .references = {{"a thousandth of a millionth", 1e-9}}};
+                    .references = {{"1e-9", 1e-9}}};
   for (std::size_t l = 0; l < kLosses.size(); ++l) {
     chart.series.push_back(spread_series(std::string(loss_name(kLosses[l])), shown.t, shown.drift[l]));
   }

@@ -91,9 +91,9 @@ Section run(const Context& context) {
   });
   ensemble.finish();
 
-  const auto all = [](const std::vector<std::vector<double>>& groups) {
+  const auto all = [](const std::vector<std::vector<double>>& by_setting) {
     std::vector<double> values;
-    for (const auto& group : groups) values.insert(values.end(), group.begin(), group.end());
+    for (const auto& group : by_setting) values.insert(values.end(), group.begin(), group.end());
     return spread_of(std::move(values));
   };
   Section section;
