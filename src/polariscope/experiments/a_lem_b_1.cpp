@@ -27,7 +27,9 @@ constexpr double kFitFrom = 1e150;
 constexpr std::array<std::pair<double, double>, 3> kMilestones{{{1e5, 0.975}, {1e12, 0.997}, {1e299, 0.999996}}};
 
 std::vector<double> recorded_times() {
-  std::vector<double> times = log_times(1e299, 300);
+  // Dense where log t is small, then a record every decade.
+  std::vector<double> times = log_times(1e10, 120);
+  for (double exponent = 11.0; exponent < 299.0; exponent += 1.0) times.push_back(std::pow(10.0, exponent));
   for (const auto& [t, top] : kMilestones) times.push_back(t);
   std::sort(times.begin(), times.end());
   times.erase(std::unique(times.begin(), times.end()), times.end());
@@ -90,7 +92,7 @@ Figure rate_figure(const Flows& flows, std::size_t shown) {
 
 Figure constant_figure(const Flows& flows) {
   SeriesChart chart{.x = {.title = "log t", .scale = Scale::kLog},
-                    .y = {.title = "(σ_i/σ_1) · k log² t / 2", .scale = Scale::kLinear},
+                    .y = {.title = "(σ_i/σ_1) · k log² t / 2", .scale = Scale::kLog},
                     .series = {},
                     .references = {{"the limit, 1", 1.0}}};
   for (std::size_t s = 0; s < kSizes.size(); ++s) {
@@ -148,8 +150,8 @@ Figure milestones_figure(const Flows& flows) {
       .id = "one-hot",
       .title = "How far from one-hot, and when",
       .caption =
-          "Every further digit of one-hot takes the square of the logarithm of time: even t = 1e299 is six "
-          "nines short of it. The numbers of the table are max σ at t = 1e5, 1e12 and 1e299.",
+          "Every further digit of one-hot takes the square of the logarithm of time: even t = 1e299 leaves some "
+          "millionths. The numbers of the table are max σ at t = 1e5, 1e12 and 1e299.",
       .alternative = "1 − max σ against time to 1e299 for four numbers of tokens, falling ever more slowly.",
       .spec = series_chart(chart),
       .table = {{{"k", sizes}, {"time t", times}, {"max σ, median", medians}, {"lowest", lows}, {"highest", highs}}}};

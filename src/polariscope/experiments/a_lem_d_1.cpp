@@ -104,9 +104,9 @@ struct Shown {
 
 Figure drift_figure(const Shown& shown) {
   SeriesChart chart{.x = {.title = "time t", .scale = Scale::kLog},
-                    .y = {.title = "|1ᵀa − 1ᵀa₀|", .scale = Scale::kLog},
+                    .y = {.title = "largest |1ᵀa − 1ᵀa₀| so far", .scale = Scale::kLog},
                     .series = {},
-                    .references = {{"1e-9", 1e-9}}};
+                    .references = {}};
   for (std::size_t l = 0; l < kLosses.size(); ++l) {
     chart.series.push_back(spread_series(std::string(loss_name(kLosses[l])), shown.t, shown.drift[l]));
   }
@@ -144,7 +144,7 @@ Section run(const Context& context) {
                            sum += moved;
                            furthest = std::max(furthest, std::abs(moved));
                          }
-                         drift.push_back(std::max(std::abs(sum), 1e-17));
+                         drift.push_back(std::max(std::abs(sum), drift.empty() ? 0.0 : drift.back()));
                        }
                        const std::lock_guard lock(mutex);
                        shown.t = t.t;

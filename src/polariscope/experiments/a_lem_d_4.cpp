@@ -44,26 +44,35 @@ Setting setting_of(Loss loss, std::string_view row) {
   return setting;
 }
 
-Panel panel_of(const Context& context, std::string_view row, Coordinate record, std::string symbol) {
+// One panel; its numbers join `table`, all panels having the same records.
+Panel panel_of(const Context& context, std::string_view row, Coordinate record, std::string symbol, Table* table) {
   const std::array<int, 1> size{6};
   const std::array<double, 1> scale{0.1};
   const Start start = settings_of(setting_of(Loss::kLogistic, row), size, scale).front().draw(context.seed, 0);
   const Trajectory shown =
       descend(start.problem, start.state, {.step = kStep, .steps = 100'000, .samples = {}, .progress = {}});
-  return {fmt::format("{}: {}", row, symbol),
-          coordinate_figure(shown, {.id = {},
-                                    .title = {},
-                                    .caption = {},
-                                    .record = record,
-                                    .y = {.title = std::move(symbol), .scale = Scale::kLinear},
-                                    .references = {}})
-              .spec};
+  const std::string title = fmt::format("{}: {}", row, symbol);
+  Figure figure = coordinate_figure(shown, {.id = {},
+                                            .title = {},
+                                            .caption = {},
+                                            .record = record,
+                                            .y = {.title = std::move(symbol), .scale = Scale::kLinear},
+                                            .references = {}});
+  for (Column& column : figure.table.columns) {
+    const bool is_time = &column == &figure.table.columns.front();
+    if (is_time && !table->columns.empty()) continue;
+    if (!is_time) column.name = fmt::format("{}, {}", title, column.name);
+    table->columns.push_back(std::move(column));
+  }
+  return {title, std::move(figure.spec)};
 }
 
 Figure order_figure(const Context& context) {
   std::vector<Panel> charts;
-  for (const std::string_view row : kRows) charts.push_back(panel_of(context, row, Coordinate::kScores, "score a"));
-  charts.push_back(panel_of(context, kSigned, Coordinate::kSigma, "weight σ"));
+  Table table;
+  for (const std::string_view row : kRows)
+    charts.push_back(panel_of(context, row, Coordinate::kScores, "score a", &table));
+  charts.push_back(panel_of(context, kSigned, Coordinate::kSigma, "weight σ", &table));
   return {.id = "order",
           .title = "Scores under three re-weightings, and weights under a fourth",
           .caption =
@@ -73,7 +82,7 @@ Figure order_figure(const Context& context) {
               "Scores against time for softmax, sigmoid/sum and elu1/sum, whose lines never cross, and "
               "weights for identity/sum, some of which turn negative.",
           .spec = panels(charts, 2),
-          .table = {}};
+          .table = std::move(table)};
 }
 
 struct Shares {
@@ -125,10 +134,12 @@ Section run(const Context& context) {
   const double share = static_cast<double>(with_sign.negative) / static_cast<double>(with_sign.all);
   section.claims = {
       ensemble.claim(kOrder, "Lemma D.4", "margins"),
-      claim_in_words("A.lemD.4/positivity", "f' > 0 is not enough for attention: identity/sum loses positivity.",
-                     "Ours, on Lemma D.4", "some weight turns negative on more than half of the trajectories",
+      claim_in_words("A.lemD.4/positivity",
+                     "f' > 0 is not enough for attention: identity/sum, with f' = 1, turns weights negative.",
+                     "Ours, on Lemma D.4", "at least one trajectory with a negative weight",
                      fmt::format("{} of {} trajectories", counted(with_sign.negative), counted(with_sign.all)),
-                     {share, share, share, with_sign.all}, share > 0.5 ? Verdict::kHolds : Verdict::kFails, "order"),
+                     {share, share, share, with_sign.all}, with_sign.negative > 0 ? Verdict::kHolds : Verdict::kFails,
+                     "order"),
   };
   const std::array<std::string_view, 1> checks{kOrder};
   section.figures = {order_figure(context), ensemble.figure("margins", checks)};

@@ -104,7 +104,7 @@ Figure fall_figure(std::span<const Setting> settings, const std::vector<std::vec
   SeriesChart chart{.x = {.title = "time t", .scale = Scale::kLog},
                     .y = {.title = "share of flows with a falling a_i − a_j", .scale = Scale::kLinear},
                     .series = {},
-                    .references = {{"all of them", 1.0}}};
+                    .references = {}};
   for (const int size : kSizes) {
     std::vector<double> times;
     for (std::size_t s = 0; s < settings.size(); ++s) {

@@ -102,7 +102,7 @@ Section run(const Context& context) {
       "flows "
       "integrated in log t to t = 1e299, and {} gradient descents of {} steps of {}. The checks compare the second "
       "half "
-      "of log t with the first.",
+      "of log t with the first; those of the two limits beside the loss need t beyond 1e100, where only the flow goes.",
       counted(groups * flows), counted(groups * each), counted(kSteps), kStep);
   section.findings = fmt::format(
       "At t = 1e299 max σ is {}, ∫ s dt is {} (log t is 688) and the loss {}. All three limits are approached on every "

@@ -131,20 +131,26 @@ Figure CheckedEnsemble::figure(std::string id, std::span<const std::string_view>
   std::vector<Panel> charts;
   long long violations = 0;
   long long applied = 0;
+  bool wide = false;
   for (const std::string_view check : checks) {
     const Count found = count(check);
     violations += found.violations;
     applied += found.applied;
+    const std::vector<double> values = margins(check);
+    const bool many_decades = found.violations == 0 && !values.empty() && values.back() > 100.0 * values.front();
+    wide = wide || many_decades;
     charts.push_back(
-        {std::string(check),
-         histogram({.x = {.title = "margin", .scale = Scale::kLog}, .values = margins(check), .marks = {}})});
+        {std::string(check), histogram({.x = {.title = "margin", .scale = many_decades ? Scale::kLog : Scale::kLinear},
+                                        .values = values,
+                                        .marks = {}})});
   }
   return {.id = std::move(id),
           .title = "Margins over the ensemble",
-          .caption = violations == 0
-                         ? "Every margin is positive. Those at the left end are of pairs that hardly move between two "
-                           "records: all that keeps them from zero is the allowance for rounding."
-                         : "A negative margin has no place on the logarithmic axis: it is counted above its panel.",
+          .caption = fmt::format("{} of {} margins are negative.{}", counted(violations), counted(applied),
+                                 wide ? " Where the axis is logarithmic, those at its left end are of trajectories on "
+                                        "which hardly anything moves between two records: what keeps them from zero is "
+                                        "the allowance for rounding."
+                                      : ""),
           .alternative = fmt::format("Histograms of the margins of {} checks; {} of {} margins are negative.",
                                      checks.size(), violations, applied),
           .spec = panels(charts, 2),
