@@ -8,4 +8,14 @@ namespace polariscope {
 // The polarisation paper, section 3: the value–softmax model.
 Experiment a_fig2();
 
+// Its theorems and lemmas, checked along random trajectories.
+Experiment a_thm3_2();
+Experiment a_thm3_3();
+Experiment a_lem_b_1();
+Experiment a_lem3_5();
+Experiment a_c1();
+Experiment a_lem_d_1();
+Experiment a_lem_d_2();
+Experiment a_lem_d_4();
+
 }  // namespace polariscope
