@@ -8,6 +8,6 @@ endfunction()
 
 add_library(polariscope_warnings INTERFACE)
 target_compile_options(polariscope_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow
-  # GCC 12 takes moved-from strings of aggregates for uninitialised ones.
-  -Wno-maybe-uninitialized
+  # GCC 12 takes moved-from strings of aggregates for uninitialised ones, and concatenations for overlaps.
+  -Wno-maybe-uninitialized -Wno-restrict
   $<$<BOOL:${POLARISCOPE_WERROR}>:-Werror>)

@@ -1,6 +1,8 @@
-// node check_report.mjs REPORT.html [--screenshots FOLDER]
+// node check_report.mjs REPORT.html [--screenshots FOLDER] [--tables FOLDER]
 // Opens a report in headless Chromium and holds it to what it promises. Exit code 0 when every check
 // passes, 1 when one fails, 2 on wrong use, 77 where Chromium or Playwright is absent.
+// --screenshots leaves pictures of the page and of every figure; --tables compares each downloaded
+// CSV with the file of the same name, where the folder has one.
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,9 +19,15 @@ const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 if (!existsSync(browserPath)) stop(kSkipped, `skipped: no Chromium at ${browserPath} (set CHROMIUM to its path)`);
 const playwright = await import('playwright-core').catch(() => stop(kSkipped, 'skipped: playwright-core is not installed (run ./dev setup)'));
 
-const [report, ...options] = process.argv.slice(2);
-if (!report || !existsSync(report)) stop(2, 'usage: node check_report.mjs REPORT.html [--screenshots FOLDER]');
-const screenshots = options[0] === '--screenshots' ? resolve(options[1]) : null;
+const kUsage = 'usage: node check_report.mjs REPORT.html [--screenshots FOLDER] [--tables FOLDER]';
+const [report, ...rest] = process.argv.slice(2);
+const folders = {};
+for (let i = 0; i < rest.length; i += 2) {
+  if (!['--screenshots', '--tables'].includes(rest[i]) || !rest[i + 1]) stop(2, kUsage);
+  folders[rest[i].slice(2)] = resolve(rest[i + 1]);
+}
+if (!report || !existsSync(report)) stop(2, kUsage);
+const { screenshots, tables } = folders;
 if (screenshots) mkdirSync(screenshots, { recursive: true });
 const address = pathToFileURL(resolve(report)).href;
 
@@ -102,20 +110,26 @@ function csvRecords(text) {
   return records;
 }
 
+// C++ writes 1e+05 where JavaScript writes 100000: every cell that is a number in one spelling.
+const numbers = (text) => text.replace(/[^,\r\n]+/g, (cell) => (Number.isNaN(Number(cell)) ? cell : String(Number(cell))));
+
 async function checkDownloads(page) {
   const ids = await page.$$eval('figure[data-stem]', (all) => all.map((figure) => figure.id));
-  let wrong = [];
+  const wrong = [];
   for (const id of ids) {
     const figure = page.locator(`[id="${id}"]`);
     const button = figure.locator('.tools button[data-action=CSV]');
     if (await button.count() === 0) continue;
     const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
     const text = readFileSync(await download.path(), 'utf8');
-    const rows = await figure.locator('script.table').evaluate(
-      (element) => JSON.parse(element.textContent).columns[0]?.values.length ?? 0);
+    const rows = Number(await figure.locator('script.table').getAttribute('data-rows'));
     if (csvRecords(text) !== rows + 1) wrong.push(`${id} has ${csvRecords(text) - 1} of ${rows} rows`);
+    const expected = tables && join(tables, download.suggestedFilename());
+    if (expected && existsSync(expected) && numbers(readFileSync(expected, 'utf8')) !== numbers(text)) {
+      wrong.push(`${expected} differs`);
+    }
   }
-  check('every CSV download holds all rows', wrong.length === 0, wrong.join(', '));
+  check('every CSV download holds all rows and the numbers given', wrong.length === 0, wrong.join(', '));
   for (const kind of ['SVG', 'PNG', 'JSON']) {
     const [download] = await Promise.all([
       page.waitForEvent('download'), page.locator(`.tools button[data-action=${kind}]`).first().click()]);

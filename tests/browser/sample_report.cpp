@@ -1,4 +1,4 @@
-// sample_report OUT.html: a page with every kind of chart, long tables and hostile text, from small
+// sample_report OUT.html TABLES: a page with every kind of chart, long tables and hostile text, from small
 // simulations of the reduced value-softmax model: u' = s·σ, a' = s·J u, s = sigmoid(-σ·u).
 #include "polariscope/report/charts.h"
 #include "polariscope/report/colours.h"
@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <limits>
 #include <numbers>
 #include <numeric>
 #include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -144,17 +148,20 @@ Section polarisation() {
   section.title = "Softmax weights polarise under logistic loss";
   section.source = "Polarisation paper, figure 2";
   section.question = "Does gradient flow on the logistic loss drive softmax weights to a single coordinate?";
-  section.method = "The reduced value–softmax system with k = 8 was integrated in log t from a = 0 and small random u. "
-                   "Every coordinate of σ(a) and of u was recorded at 9 000 points of time.";
-  section.findings = "The coordinate that starts largest wins: its weight is 0.97 at t = 10⁶, and every other weight "
-                     "falls in the same order in which it started. Alignment grows for the winner alone, like log t.";
+  section.method =
+      "The reduced value–softmax system with k = 8 was integrated in log t from a = 0 and small random u. "
+      "Every coordinate of σ(a) and of u was recorded at 9 000 points of time.";
+  section.findings =
+      "The coordinate that starts largest wins: its weight is 0.97 at t = 10⁶, and every other weight "
+      "falls in the same order in which it started. Alignment grows for the winner alone, like log t.";
   CoordinateChart sigma = sigma_chart(flow);
   sigma.references = {{"uniform, 1/k", 1.0 / kCoordinates}};
-  section.figures.push_back(figure("sigma", "Weights σ(a) against time",
-                                   "One weight takes everything; the others fall in the order in which they started.",
-                                   "Eight lines start together at one eighth. One rises to nearly one by t = 100, seven "
-                                   "fall, and none cross.",
-                                   coordinate_chart(sigma), table_of(sigma)));
+  section.figures.push_back(
+      figure("sigma", "Weights σ(a) against time",
+             "One weight takes everything; the others fall in the order in which they started.",
+             "Eight lines start together at one eighth. One rises to nearly one by t = 100, seven "
+             "fall, and none cross.",
+             coordinate_chart(sigma), table_of(sigma)));
   const std::vector<Panel> both = {{"Weights", coordinate_chart(sigma_chart(flow))},
                                    {"Alignments", coordinate_chart(u_chart(flow))}};
   section.figures.push_back(figure("both", "Weights and alignments, side by side",
@@ -162,12 +169,13 @@ Section polarisation() {
                                    "Two panels with one time axis: weights on the left, alignments on the right.",
                                    panels(both, 2, true), table_of(u_chart(flow))));
   section.claims = {
-      {"A.fig2/one-hot", "One softmax weight comes within 5 % of one.", "Figure 2, left", "max σ > 0.95 at the last point",
-       "0.975 ± 0.003 (5 seeds)", 0.975, 0.972, 0.978, 5, Verdict::kHolds, "sigma"},
+      {"A.fig2/one-hot", "One softmax weight comes within 5 % of one.", "Figure 2, left",
+       "max σ > 0.95 at the last point", "0.975 ± 0.003 (5 seeds)", 0.975, 0.972, 0.978, 5, Verdict::kHolds, "sigma"},
       {"A.fig2/order", "The order of the weights never changes after the start.", "Figure 2, left",
        "no two weights cross at any recorded time", "0 crossings", 0, 0, 0, 5, Verdict::kHolds, "both"}};
   section.configuration = {{"loss", "logistic"}, {"d = k", "8"}, {"V₀", "0.1·N(0,1)"}, {"a₀", "0"}, {"until", "1e6"}};
-  section.differences = "The paper descends by steps of 0.1; here the flow itself is integrated, so time is continuous.";
+  section.differences =
+      "The paper descends by steps of 0.1; here the flow itself is integrated, so time is continuous.";
   section.command = "polariscope reproduce A.fig2 --preset quick --seed 3";
   section.wall_seconds = 1.84;
   return section;
@@ -203,21 +211,26 @@ Section normalisations() {
   section.title = "Which normalisations polarise";
   section.source = "Polarisation paper, figure 13";
   section.question = "Is it the normalisation, the exponential, or both that make attention collapse?";
-  section.method = "Six re-weightings start from a₀ = 1 with five seeds each. The line is the median, the band goes from "
-                   "the smallest to the largest of the five.";
-  section.findings = "Softmax, normalised ReLU and squares lose their entropy; elementwise sigmoid and identity keep most of it.";
-  section.figures.push_back(figure("entropy", "Entropy against time", "Three of the six fall to zero; the dashed, unnormalised ones do not.",
+  section.method =
+      "Six re-weightings start from a₀ = 1 with five seeds each. The line is the median, the band goes from "
+      "the smallest to the largest of the five.";
+  section.findings =
+      "Softmax, normalised ReLU and squares lose their entropy; elementwise sigmoid and identity keep most of it.";
+  section.figures.push_back(figure("entropy", "Entropy against time",
+                                   "Three of the six fall to zero; the dashed, unnormalised ones do not.",
                                    "Six lines start at log 8. Softmax, normalised ReLU and squares fall to zero.",
                                    series_chart(entropy), table_of(entropy)));
-  section.figures.push_back(figure("finals", "Where each run ends", "The winner's head start does not decide how far it gets.",
+  section.figures.push_back(figure("finals", "Where each run ends",
+                                   "The winner's head start does not decide how far it gets.",
                                    "Thirty points in two clusters.", series_chart(finals), table_of(finals)));
   section.claims = {
       {"A.fig13/relu-sum", "Normalised ReLU reaches one-hot under logistic loss.", "Figure 13, bottom",
        "max σ > 0.95 in every run", "1.000 (5 seeds)", 1, 1, 1, 5, Verdict::kHolds, "entropy"},
-      {"A.fig13/sigmoid", "Elementwise sigmoid does not polarise.", "Section 3.4, figure 13", "max share < 0.5 in every run",
-       "0.61 (0.14 … 0.97)", 0.61, 0.14, 0.97, 5, Verdict::kFails, "finals"},
+      {"A.fig13/sigmoid", "Elementwise sigmoid does not polarise.", "Section 3.4, figure 13",
+       "max share < 0.5 in every run", "0.61 (0.14 … 0.97)", 0.61, 0.14, 0.97, 5, Verdict::kFails, "finals"},
       {"A.fig13/l2", "Squares reach one-hot later than softmax does.", "Figure 13, bottom",
-       "t at H < 0.1 larger than softmax's in 5 of 5 seeds", "3 of 5 seeds", 0.6, 0, 1, 5, Verdict::kInconclusive, "entropy"}};
+       "t at H < 0.1 larger than softmax's in 5 of 5 seeds", "3 of 5 seeds", 0.6, 0, 1, 5, Verdict::kInconclusive,
+       "entropy"}};
   section.configuration = {{"a₀", "1"}, {"seeds", "0, 1, 2, 3, 4"}, {"until", "1e4"}};
   section.command = "polariscope reproduce A.fig13 --preset quick";
   section.wall_seconds = 74;
@@ -225,14 +238,14 @@ Section normalisations() {
 }
 
 Section long_times() {
-  SeriesChart ratio{{"time t", Scale::kLog}, {"σᵢ/σ₁ · k/2 · log² t"}, {}, {{"theory, 1", 1.0}}, false};
+  SeriesChart ratio{{"time t", Scale::kLog}, {"scaled ratio k/2 · log² t · σᵢ/σ₁"}, {}, {{"theory, 1", 1.0}}, false};
   SeriesChart signed_axis{{"time t", Scale::kLog}, {"difference from the limit", Scale::kSymlog}, {}, {}, false};
   for (int i = 0; i < 6; ++i) {
     Series run{"runs", {}, {}, {}, {}, colour_of("softmax"), false, true};
-    for (int e = 1; e < 2990; ++e) {
+    for (int e = 20; e <= 2990; ++e) {
       const double log_t = 0.1 * e * std::numbers::ln10;
       run.x.push_back(std::pow(10.0, 0.1 * e));
-      run.y.push_back(1 - (1 + 0.4 * i) / log_t + 2 * i * std::sin(log_t) / (log_t * log_t + 20));
+      run.y.push_back(1 - (2 + 0.5 * i) / (log_t + 2) + i * std::sin(log_t / 3) / (log_t + 40));
     }
     ratio.series.push_back(run);
     if (i == 3) {
@@ -253,11 +266,14 @@ Section long_times() {
   section.method = "The flow was followed to t = 10²⁹⁹. Each loser's weight is scaled by the rate that theory gives.";
   section.findings = "The scaled ratio tends to 1: no loser vanishes faster than 1/log² t.";
   section.figures.push_back(figure("rate", "The scaled ratio to t = 10²⁹⁹", "Every run tends to the line at 1.",
-                                   "Six pale lines and their median approach one.", series_chart(ratio), table_of(ratio)));
-  section.figures.push_back(figure("difference", "What is left of the difference", "The difference shrinks on both sides of zero.",
-                                   "One line on a signed logarithmic axis.", series_chart(signed_axis), table_of(signed_axis)));
-  section.claims = {{"A.lemB.1/rate", "σᵢ/σ₁ falls like 2/(k·log² t).", "Lemma B.1 (b), sharpened", "slope of log σᵢ within 2 % of −2",
-                     "−1.994 ± 0.004 (6 runs)", -1.994, -1.998, -1.990, 6, Verdict::kHolds, "rate"}};
+                                   "Six pale lines and their median approach one.", series_chart(ratio),
+                                   table_of(ratio)));
+  section.figures.push_back(
+      figure("difference", "What is left of the difference", "The difference shrinks on both sides of zero.",
+             "One line on a signed logarithmic axis.", series_chart(signed_axis), table_of(signed_axis)));
+  section.claims = {{"A.lemB.1/rate", "σᵢ/σ₁ falls like 2/(k·log² t).", "Lemma B.1 (b), sharpened",
+                     "slope of log σᵢ within 2 % of −2", "−1.994 ± 0.004 (6 runs)", -1.994, -1.998, -1.990, 6,
+                     Verdict::kHolds, "rate"}};
   section.command = "polariscope reproduce A.lemB.1";
   section.wall_seconds = 0.4;
   return section;
@@ -269,7 +285,8 @@ Section maps() {
   for (int r = 0; r < 9; ++r) {
     map.rows.push_back(0.25 * r);
     Vector row;
-    for (int c = 0; c < 12; ++c) row.push_back(r == 6 && c > 8 ? std::nan("") : 2.08 / (1 + std::exp(0.7 * (c - r - 2))));
+    for (int c = 0; c < 12; ++c)
+      row.push_back(r == 6 && c > 8 ? std::nan("") : 2.08 / (1 + std::exp(0.7 * (c - r - 2))));
     map.values.push_back(row);
   }
   std::mt19937 random(1);
@@ -290,18 +307,22 @@ Section maps() {
   section.title = "Where in parameter space weights collapse";
   section.source = "Ours, a map over scales";
   section.question = "Which initial scales end one-hot, and how safe are the theorems' margins there?";
-  section.method = "108 cells, a hundred trajectories each. The histogram takes the smallest margin of each of 100 001 trajectories.";
+  section.method =
+      "108 cells, a hundred trajectories each. The histogram takes the smallest margin of each of 100 001 "
+      "trajectories.";
   section.findings = "Collapse covers the upper right; three cells ended before the horizon and are empty.";
-  section.figures.push_back(figure("map", "Final entropy over both scales", "Large values collapse whatever the scores start from.",
-                                   "A map of twelve by nine cells, high entropy at the left.", heat_map(map), table_of(map)));
+  section.figures.push_back(
+      figure("map", "Final entropy over both scales", "Large values collapse whatever the scores start from.",
+             "A map of twelve by nine cells, high entropy at the left.", heat_map(map), table_of(map)));
   const std::vector<Panel> two = {{"All margins", histogram(margins)}, {"Largest weights", histogram(linear)}};
   section.figures.push_back(figure("margins", "Margins of theorem 3.2", "No trajectory comes near the tolerance.",
-                                   "A bell over twelve decades, far right of the line at 1e-9.", histogram(margins), table_of(margins)));
+                                   "A bell over twelve decades, far right of the line at 1e-9.", histogram(margins),
+                                   table_of(margins)));
   section.figures.push_back(figure("two", "Margins and weights", "The safe trajectories are the collapsed ones.",
                                    "Two histograms side by side.", panels(two, 2), table_of(linear)));
   section.claims = {{"A.phase/margin", "The order of a is kept on every trajectory.", "Theorem 3.2",
-                     "margin ≥ −1e-9 on every trajectory", "smallest 2.1e-08 (100 001 trajectories)", 2.1e-8, 2.1e-8, 4.0, 100001,
-                     Verdict::kHolds, "margins"}};
+                     "margin ≥ −1e-9 on every trajectory", "smallest 2.1e-08 (100 001 trajectories)", 2.1e-8, 2.1e-8,
+                     4.0, 100001, Verdict::kHolds, "margins"}};
   section.configuration = {{"cells", "12 × 9"}, {"trajectories a cell", "100"}};
   section.command = "polariscope reproduce A.phase";
   section.wall_seconds = 4000;
@@ -310,40 +331,61 @@ Section maps() {
 
 Section hostile() {
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
-  const std::string evil = "</script><script>window.hostile = 1</script><img src=x onerror=\"window.hostile = 1\">'&\"{{style}}";
+  const std::string evil =
+      "</script><script>window.hostile = 1</script><img src=x onerror=\"window.hostile = 1\">'&\"{{style}}";
   Section section;
   section.id = "X." + evil;
   section.title = "Text that must stay text: " + evil;
   section.source = evil;
   section.question = section.method = section.findings = section.differences = section.command = evil;
-  CoordinateChart chart{{evil, Scale::kLog}, {evil, Scale::kLog}, {0, 1, 10, 100, nan}, {{0, 1, nan, 2, 3}, {-1, infinity, 2, 1e-30, 5}}, {1, 2}, 0, {{evil, 1}}};
+  CoordinateChart chart{{evil, Scale::kLog},
+                        {evil, Scale::kLog},
+                        {0, 1, 10, 100, nan},
+                        {{0, 1, nan, 2, 3}, {-1, infinity, 2, 1e-30, 5}},
+                        {1, 2},
+                        0,
+                        {{evil, 1}}};
   section.figures.push_back(figure(evil, evil, evil, evil, coordinate_chart(chart), table_of(chart)));
-  SeriesChart empty{{"x", Scale::kLog}, {"y", Scale::kLog}, {{evil, {nan}, {-1}, {}, {}, "", false}, {"b", {}, {}, {}, {}, "", true}}, {}, false};
+  SeriesChart empty{{"x", Scale::kLog},
+                    {"y", Scale::kLog},
+                    {{evil, {nan}, {-1}, {}, {}, "", false}, {"b", {}, {}, {}, {}, "", true}},
+                    {},
+                    false};
   Table table = table_of(empty);
   table.columns.push_back({"a,\"b\"\n", std::vector<std::string>{"=1+1,\"\r\n"}});
-  section.figures.push_back(figure("empty", "A chart without a drawable point", "An empty plot, and no error.", "An empty plot.",
-                                   series_chart(empty), table));
+  section.figures.push_back(figure("empty", "A chart without a drawable point", "An empty plot, and no error.",
+                                   "An empty plot.", series_chart(empty), table));
   HeatMap constant{{"x"}, {"y"}, "v", {1}, {1}, {{2}}, {}, {}, {}};
-  section.figures.push_back(figure("constant", "A map of one cell", "One cell.", "One cell.", heat_map(constant), table_of(constant)));
+  section.figures.push_back(
+      figure("constant", "A map of one cell", "One cell.", "One cell.", heat_map(constant), table_of(constant)));
   Table wide;
   wide.columns = {{"row", Vector(100000)}, {"value", Vector(100000)}};
   auto& rows = std::get<Vector>(wide.columns[0].values);
   std::iota(rows.begin(), rows.end(), 0.0);
   for (std::size_t i = 0; i < rows.size(); ++i) std::get<Vector>(wide.columns[1].values)[i] = std::sqrt(rows[i]);
   std::get<Vector>(wide.columns[1].values)[7] = infinity;
-  SeriesChart line{{"row"}, {"value"}, {{"√row", rows, std::get<Vector>(wide.columns[1].values), {}, {}, "", false}}, {}, false};
-  section.figures.push_back(figure("long", "A hundred thousand rows", "The line is thinned, its table is not.", "A square root.",
-                                   series_chart(line), wide));
+  SeriesChart line{
+      {"row"}, {"value"}, {{"√row", rows, std::get<Vector>(wide.columns[1].values), {}, {}, "", false}}, {}, false};
+  section.figures.push_back(figure("long", "A hundred thousand rows", "The line is thinned, its table is not.",
+                                   "A square root.", series_chart(line), wide));
   section.claims = {{evil, evil, evil, evil, evil, nan, nan, nan, 1, Verdict::kFails, evil}};
   section.configuration = {{evil, evil}};
   return section;
 }
 
+void write(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw std::runtime_error("cannot write " + path.string());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || argc > 3) {
-    std::fputs("usage: sample_report OUT.html [--plain]   (--plain leaves the hostile section out)\n", stderr);
+  if (argc != 3) {
+    std::fputs("usage: sample_report OUT.html TABLES   (each figure's table goes to the folder TABLES as CSV)\n",
+               stderr);
     return 2;
   }
   Page page;
@@ -355,12 +397,27 @@ int main(int argc, char** argv) {
   page.version = "0.1.0 (a1b2c3d)";
   page.wall_seconds = 83.2;
   page.sections = {polarisation(), normalisations(), long_times(), maps()};
-  if (argc == 2) page.sections.push_back(hostile());
   page.unfinished = {"A.fig10", "A.rows"};
-  page.definitions = {{"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
-                      {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
+<<<<<<< HEAD
+  page.definitions = {
+      {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
+      {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
   std::ofstream out(argv[1], std::ios::binary);
   out << render(page);
   out.close();
   return out ? 0 : 1;
+=======
+  page.definitions = {
+      {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
+      {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
+  std::filesystem::create_directories(argv[2]);
+  for (const Section& section : page.sections) {
+    for (const Figure& drawn : section.figures) {
+      write(std::filesystem::path(argv[2]) / (section.id + "-" + drawn.id + ".csv"), drawn.table.csv());
+    }
+  }
+  page.sections.push_back(hostile());
+  write(argv[1], render(page));
+  return 0;
+>>>>>>> report
 }

@@ -81,10 +81,14 @@ Section run(const Context& context) {
                                 .y = {.title = "alignment u = Vᵀβ", .scale = Scale::kLinear},
                                 .references = {}}),
   };
-  section.configuration = {{"model", "value-softmax"},       {"loss", "logistic"},
-                           {"re-weighting", "softmax"},      {"d = k", fmt::format("{}", kDim)},
-                           {"V₀", "0.1·N(0, 1)"},            {"a₀", "0"},
-                           {"step", fmt::format("{}", kStep)}, {"steps", fmt::format("{}", kSteps)},
+  section.configuration = {{"model", "value-softmax"},
+                           {"loss", "logistic"},
+                           {"re-weighting", "softmax"},
+                           {"d = k", fmt::format("{}", kDim)},
+                           {"V₀", "0.1·N(0, 1)"},
+                           {"a₀", "0"},
+                           {"step", fmt::format("{}", kStep)},
+                           {"steps", fmt::format("{}", kSteps)},
                            {"seeds", fmt::format("{} to {}", context.seed, context.seed + seeds - 1)}};
   if (!context.paper()) section.differences = "5 seeds where the paper preset takes 20.";
   return section;

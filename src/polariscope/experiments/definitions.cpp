@@ -4,23 +4,29 @@ namespace polariscope {
 
 std::vector<std::pair<std::string, std::string>> definitions() {
   return {
-      {"model", "L(V σ(a)) with V in R^{d×k} and a in R^k; σ is the re-weighting function. Gradient flow: "
-                "V' = −∇L σᵀ, a' = −J_σᵀ Vᵀ∇L. Gradient descent takes steps of the stated size along it, V and a "
-                "together; time t is the number of steps times the step size."},
-      {"alignment u", "u = Vᵀβ, what draws the scores under logistic and square loss; Vᵀ Xᵀβ under least squares; "
-                      "Vᵀ(p* − 1/d) under the KL loss."},
-      {"attention entropy", "H = −Σ p log p of p = σ(a)/Σσ(a), in nats. Undefined where a weight is negative: there "
-                            "it is taken of |σ|/Σ|σ| and called absolute entropy."},
+      {"model",
+       "L(V σ(a)) with V in R^{d×k} and a in R^k; σ is the re-weighting function. Gradient flow: "
+       "V' = −∇L σᵀ, a' = −J_σᵀ Vᵀ∇L. Gradient descent takes steps of the stated size along it, V and a "
+       "together; time t is the number of steps times the step size."},
+      {"alignment u",
+       "u = Vᵀβ, what draws the scores under logistic and square loss; Vᵀ Xᵀβ under least squares; "
+       "Vᵀ(p* − 1/d) under the KL loss."},
+      {"attention entropy",
+       "H = −Σ p log p of p = σ(a)/Σσ(a), in nats. Undefined where a weight is negative: there "
+       "it is taken of |σ|/Σ|σ| and called absolute entropy."},
       {"winner", "the token with the largest weight; the first of equal ones."},
-      {"effective rank", "exponential of the entropy of V's singular values divided by their sum "
-                         "(Roy and Vetterli 2007)."},
-      {"cumulative strength", "∫‖∇L‖ dt along the trajectory; for the logistic loss ‖∇L‖ = s‖β‖ with "
-                              "s = sigmoid(−βᵀVσ)."},
+      {"effective rank",
+       "exponential of the entropy of V's singular values divided by their sum "
+       "(Roy and Vetterli 2007)."},
+      {"cumulative strength",
+       "∫‖∇L‖ dt along the trajectory; for the logistic loss ‖∇L‖ = s‖β‖ with "
+       "s = sigmoid(−βᵀVσ)."},
       {"margin", "by how much a statement holds (≥ 0) or fails (< 0) on a trajectory, after allowing for rounding."},
       {"KL loss", "cross-entropy −Σ p* log softmax(Vᵀσ(a)); KL is that minus the entropy of p*."},
-      {"denominators", "The paper's code adds 1e-10 to the denominators of L1, Sum, L2 and normalised ReLU and 1e-15 "
-                       "inside KL's logarithm; here nothing is added, and a row without any weight gets zeros. The "
-                       "results differ by less than 1e-9."},
+      {"denominators",
+       "The paper's code adds 1e-10 to the denominators of L1, Sum, L2 and normalised ReLU and 1e-15 "
+       "inside KL's logarithm; here nothing is added, and a row without any weight gets zeros. The "
+       "results differ by less than 1e-9."},
       {"verdict", "computed from the criterion beside each claim; a claim that no run bears on is inconclusive."},
   };
 }

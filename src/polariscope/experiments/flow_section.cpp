@@ -10,8 +10,8 @@ Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure) 
   const Problem& problem = trajectory.problem;
   const bool shared = figure.record == Coordinate::kU;
   const std::vector<double>& record = figure.record == Coordinate::kSigma ? trajectory.sigma
-                                      : shared                           ? trajectory.u
-                                                                         : trajectory.scores;
+                                      : shared                            ? trajectory.u
+                                                                          : trajectory.scores;
   const int width = shared ? problem.tokens : trajectory.row_width();
   const int first = shared ? 0 : figure.row * problem.tokens;
   const int winner = static_cast<int>(trajectory.winner[trajectory.winner.size() - problem.rows + figure.row]);
@@ -28,8 +28,9 @@ Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure) 
   return {.id = std::move(figure.id),
           .title = std::move(figure.title),
           .caption = std::move(figure.caption),
-          .alternative = fmt::format("{} of {} tokens against time on a logarithmic axis; the winner, token {}, ends at {:.4g}.",
-                                     figure.y.title, problem.tokens, winner, last),
+          .alternative =
+              fmt::format("{} of {} tokens against time on a logarithmic axis; the winner, token {}, ends at {:.4g}.",
+                          figure.y.title, problem.tokens, winner, last),
           .spec = coordinate_chart(chart),
           .table = table_of(chart)};
 }

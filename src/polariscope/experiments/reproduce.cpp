@@ -1,10 +1,10 @@
 #include "polariscope/experiments/reproduce.h"
 
-#include "polariscope/base/config.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
+#include "polariscope/base/run_folder.h"
 #include "polariscope/base/version.h"
 #include "polariscope/experiments/definitions.h"
 
@@ -42,31 +42,6 @@ std::string command_for(const ReproduceOptions& options, const std::vector<std::
   return command + fmt::format(" --preset {} --seed {}", preset_name(options.preset), options.seed);
 }
 
-// Refuses a folder of another run, marks an empty one as this run's.
-void claim_folder(const ReproduceOptions& options) {
-  make_folder(options.out);
-  const fs::path path = options.out / "config.toml";
-  const std::string preset(preset_name(options.preset));
-  const std::string seed = std::to_string(options.seed);
-  if (!fs::exists(path)) {
-    if (!fs::is_empty(options.out)) {
-      throw Error("--out {} is not empty and holds no run of polariscope reproduce: choose another folder",
-                  options.out.string());
-    }
-    write_file(path, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n", preset, seed));
-    return;
-  }
-  const Config config = Config::read(path);
-  const auto found = [&](const char* key) {
-    const auto entry = config.values().find(key);
-    return entry == config.values().end() || entry->second.empty() ? std::string("?") : entry->second.front();
-  };
-  if (found("command") != "reproduce" || found("preset") != preset || found("seed") != seed) {
-    throw Error("--out {} holds another run ({}, preset {}, seed {}); this one has preset {}, seed {}: choose another folder",
-                options.out.string(), found("command"), found("preset"), found("seed"), preset, seed);
-  }
-}
-
 std::optional<Section> stored_section(const fs::path& path, const std::string& program) {
   if (!fs::exists(path)) return std::nullopt;
   try {
@@ -82,8 +57,8 @@ std::string now_utc() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm utc{};
   gmtime_r(&now, &utc);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+                     utc.tm_min);
 }
 
 }  // namespace
@@ -100,11 +75,13 @@ Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
     for (const Experiment& experiment : catalogue()) experiments.push_back(&experiment);
   }
   if (options.jobs < 0) throw Error("--jobs is {}: it must be at least 1 (0 takes one per processor)", options.jobs);
-  claim_folder(options);
+  open_run_folder(options.out, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n",
+                                           preset_name(options.preset), options.seed));
 
   const auto start = Clock::now();
   const std::string program = program_fingerprint();
-  const int jobs = std::clamp(options.jobs == 0 ? processor_count() : options.jobs, 1, static_cast<int>(experiments.size()));
+  const int jobs =
+      std::clamp(options.jobs == 0 ? processor_count() : options.jobs, 1, static_cast<int>(experiments.size()));
   std::vector<std::optional<Section>> sections(experiments.size());
   Reproduction result;
   std::mutex mutex;  // guards result
@@ -121,13 +98,12 @@ Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
     if (interrupted()) return;
     const auto began = Clock::now();
     try {
-      Section section = experiment.run(
-          {.preset = options.preset,
-           .seed = options.seed,
-           .threads = std::max(1, processor_count() / jobs),
-           .progress = [&](std::uint64_t total, std::string unit) {
-             return board.start(std::string(experiment.id), total, std::move(unit));
-           }});
+      Section section = experiment.run({.preset = options.preset,
+                                        .seed = options.seed,
+                                        .threads = std::max(1, processor_count() / jobs),
+                                        .progress = [&](std::uint64_t total, std::string unit) {
+                                          return board.start(std::string(experiment.id), total, std::move(unit));
+                                        }});
       section.id = experiment.id;
       section.title = experiment.title;
       section.source = experiment.source;

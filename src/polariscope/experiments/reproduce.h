@@ -21,8 +21,8 @@ struct ReproduceOptions {
 struct Reproduction {
   Page page;
   std::filesystem::path report;
-  int reused = 0;                 // experiments taken from an earlier run of the same folder
-  bool interrupted = false;       // Ctrl-C: the report holds what was done
+  int reused = 0;                   // experiments taken from an earlier run of the same folder
+  bool interrupted = false;         // Ctrl-C: the report holds what was done
   std::vector<std::string> errors;  // one sentence for each experiment that could not run
 };
 

@@ -141,8 +141,8 @@ const std::vector<Check> kChecks{
      }},
     {"A.thm3.2/u-differences", "For i before j, u_i − u_j never decreases.", "as for the order", theorem_3,
      [](const Trajectory& t, double tolerance) {
-       const double growth = smallest_growth(
-           t, false, [&](std::size_t n, int i, int j) { return at(t.u, t, n, i) - at(t.u, t, n, j); });
+       const double growth =
+           smallest_growth(t, false, [&](std::size_t n, int i, int j) { return at(t.u, t, n, i) - at(t.u, t, n, j); });
        return growth + tolerance * (1.0 + largest(t.u));
      }},
     {"A.thm3.2/a-differences", "For i before j, a_i − a_j never decreases.", "as for the order", theorem_3,
@@ -163,34 +163,32 @@ const std::vector<Check> kChecks{
        for (std::size_t n = 1; n < t.points(); ++n) {
          for (int i = 0; i < t.problem.tokens; ++i) {
            for (int j = 0; j < i; ++j) {
-             smallest = std::min(smallest, (at(t.scores, t, n, i) - at(t.scores, t, n, j)) *
-                                               (at(t.u, t, n, i) - at(t.u, t, n, j)));
+             smallest = std::min(
+                 smallest, (at(t.scores, t, n, i) - at(t.scores, t, n, j)) * (at(t.u, t, n, i) - at(t.u, t, n, j)));
            }
          }
        }
        return smallest + tolerance * (1.0 + largest(t.scores) * largest(t.u));
      }},
     {"A.thm3.3/one-hot", "σ_i/σ_1 → 0 for every i ≠ 1: in the second half of log t it falls below 2/3 of its value.",
-     "as for the order, t to 1e3",
-     [](const Trajectory& t) { return asymptotic(t, 1e3); },
-     [](const Trajectory& t, double) { return 2.0 / 3.0 - loser_ratio(t, t.points() - 1) / loser_ratio(t, middle(t)); }},
+     "as for the order, t to 1e3", [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     [](const Trajectory& t, double) {
+       return 2.0 / 3.0 - loser_ratio(t, t.points() - 1) / loser_ratio(t, middle(t));
+     }},
     {"A.thm3.3/strength", "∫ s dt diverges: its second half of log t adds at least a fifth of what the first one did.",
-     "as for the order, t to 1e3",
-     [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     "as for the order, t to 1e3", [](const Trajectory& t) { return asymptotic(t, 1e3); },
      [](const Trajectory& t, double) {
        const double first = t.strength[middle(t)];
        return (t.strength.back() - first) / first - 0.2;
      }},
     {"A.thm3.3/loss", "The loss tends to 0: in the second half of log t it falls by at least half of t's factor.",
-     "as for the order, t to 1e3",
-     [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     "as for the order, t to 1e3", [](const Trajectory& t) { return asymptotic(t, 1e3); },
      [](const Trajectory& t, double) {
        const std::size_t n = middle(t);
        return std::log(t.loss[n] / t.loss.back()) / std::log(t.t.back() / t.t[n]) - 0.5;
      }},
     {"A.lemB.1/bounded", "u_i stays bounded for i ≠ 1: past half of log t it grows by under a tenth of u_1's growth.",
-     "as for the order, t to 1e4",
-     [](const Trajectory& t) { return asymptotic(t, 1e4); },
+     "as for the order, t to 1e4", [](const Trajectory& t) { return asymptotic(t, 1e4); },
      [](const Trajectory& t, double) {
        const std::size_t from = middle(t);
        const std::size_t last = t.points() - 1;
@@ -209,12 +207,13 @@ const std::vector<Check> kChecks{
      [](const Trajectory& t, double) {
        const std::size_t width = t.singular_values.size() / t.points();
        if (width < 2) return 1.0;
-       const auto ratio = [&](std::size_t n) { return t.singular_values[n * width + 1] / t.singular_values[n * width]; };
+       const auto ratio = [&](std::size_t n) {
+         return t.singular_values[n * width + 1] / t.singular_values[n * width];
+       };
        return 1.0 - ratio(t.points() - 1) / ratio(middle(t));
      }},
     {"A.lemB.1/rate", "σ_i/σ_1 falls as log⁻² t: the slope against log log t is within 0.1 of −2.",
-     "as for the order, t to 1e100",
-     [](const Trajectory& t) { return asymptotic(t, 1e100); },
+     "as for the order, t to 1e100", [](const Trajectory& t) { return asymptotic(t, 1e100); },
      [](const Trajectory& t, double) { return 0.1 - std::abs(one_hot_rate(t, std::sqrt(t.t.back())).slope + 2.0); }},
     {"A.lem3.5/along-beta", "V stays along β: nothing orthogonal to it grows.", "square loss, V₀ along β",
      [](const Trajectory& t) {
@@ -241,7 +240,8 @@ const std::vector<Check> kChecks{
      }},
     {"A.lemD.1/sum", "1ᵀa is conserved.", "softmax, scores of its own (not tied)",
      [](const Trajectory& t) {
-       return first_obstacle({needs(t.problem.model != Model::kTied, "the model must not be tied"), softmax(t), finite(t)});
+       return first_obstacle(
+           {needs(t.problem.model != Model::kTied, "the model must not be tied"), softmax(t), finite(t)});
      },
      [](const Trajectory& t, double tolerance) {
        const int width = t.row_width();
@@ -275,10 +275,11 @@ const std::vector<Check> kChecks{
      [](const Trajectory& t) {
        const Reweighting& row = *t.problem.reweighting;
        const bool square = t.problem.loss == Loss::kSquare;
-       return first_obstacle(
-           {single_row(t), needs(square || t.problem.loss == Loss::kLogistic, "the loss must be logistic or square"),
-            needs(row.strictly_rising && row.positive && row.sums_to_one, "the re-weighting must be f/Σf with f, f' > 0"),
-            finite(t), moved(t), level_start(t), square ? nothing_across_beta(t) : ""});
+       return first_obstacle({single_row(t),
+                              needs(square || t.problem.loss == Loss::kLogistic, "the loss must be logistic or square"),
+                              needs(row.strictly_rising && row.positive && row.sums_to_one,
+                                    "the re-weighting must be f/Σf with f, f' > 0"),
+                              finite(t), moved(t), level_start(t), square ? nothing_across_beta(t) : ""});
      },
      [](const Trajectory& t, double tolerance) {
        return smallest_lead(t, t.scores, 1) + tolerance * (1.0 + largest(t.scores));
@@ -337,8 +338,7 @@ OneHotRate one_hot_rate(const Trajectory& t, double from) {
     xy += dx * (y - y_mean);
   }
   const double log_t = std::log(t.t.back());
-  return {xx > 0.0 ? xy / xx : std::numeric_limits<double>::quiet_NaN(),
-          last * t.problem.tokens * log_t * log_t / 2.0};
+  return {xx > 0.0 ? xy / xx : std::numeric_limits<double>::quiet_NaN(), last * t.problem.tokens * log_t * log_t / 2.0};
 }
 
 }  // namespace polariscope

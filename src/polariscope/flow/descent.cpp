@@ -35,8 +35,7 @@ std::vector<std::int64_t> log_samples(std::int64_t steps, int count) {
 Trajectory descend(const Problem& problem, const State& start, const DescentOptions& options) {
   validate(problem, start);
   validate(options);
-  const std::vector<std::int64_t> samples =
-      options.samples.empty() ? log_samples(options.steps, 200) : options.samples;
+  const std::vector<std::int64_t> samples = options.samples.empty() ? log_samples(options.steps, 200) : options.samples;
 
   FieldArrays arrays(problem, Packing::kAlongTokens);
   arrays.set(0, problem, start, 0.0);

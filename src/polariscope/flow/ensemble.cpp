@@ -66,10 +66,10 @@ class Block {
 void descend_ensemble(const std::function<Start(std::int64_t)>& draw, const EnsembleOptions& options,
                       const std::function<void(std::int64_t, const Trajectory&)>& visit) {
   validate(options.descent);
-  if (options.trajectories < 1) throw Error("an ensemble of {} trajectories: at least 1 is needed", options.trajectories);
-  const std::vector<std::int64_t> samples = options.descent.samples.empty()
-                                                ? log_samples(options.descent.steps, 60)
-                                                : options.descent.samples;
+  if (options.trajectories < 1)
+    throw Error("an ensemble of {} trajectories: at least 1 is needed", options.trajectories);
+  const std::vector<std::int64_t> samples =
+      options.descent.samples.empty() ? log_samples(options.descent.steps, 60) : options.descent.samples;
   const std::int64_t width = simd_lanes();
   std::atomic<std::int64_t> finished = 0;
   parallel_for((options.trajectories + width - 1) / width, options.threads, [&](std::int64_t index) {

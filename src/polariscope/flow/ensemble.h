@@ -12,8 +12,8 @@ namespace polariscope {
 
 struct EnsembleOptions {
   std::int64_t trajectories = 1000;
-  int threads = 0;          // 0: one per processor
-  DescentOptions descent;   // its progress is not called
+  int threads = 0;         // 0: one per processor
+  DescentOptions descent;  // its progress is not called
   // Told how many trajectories are done, from any thread.
   std::function<void(std::int64_t done)> progress;
 };

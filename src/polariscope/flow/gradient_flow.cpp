@@ -102,7 +102,8 @@ class Orders {
   }
 
   // What crossed at time t; `sigma` is [T, k] there.
-  void record(std::span<const int> crossings, double t, std::span<const double> sigma, std::vector<Event>& events) const {
+  void record(std::span<const int> crossings, double t, std::span<const double> sigma,
+              std::vector<Event>& events) const {
     for (std::size_t n = 0; n < pairs_.size(); ++n) {
       if (crossings[n] == 0) continue;
       const auto& [row, i, j] = pairs_[n];
@@ -190,8 +191,8 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
                         std::span<double> dy) { layout.derivative(arrays.views(), log_time ? time : 0.0, y, dy); },
       .roots = options.events ? orders.count() : 0,
       .root_functions = [&](double, std::span<const double> y, std::span<double> g) { orders.differences(y, g); }};
-  const bool stiff = options.solver == Solver::kBdf ||
-                     (options.solver == Solver::kAuto && problem.loss != Loss::kLogistic);
+  const bool stiff =
+      options.solver == Solver::kBdf || (options.solver == Solver::kAuto && problem.loss != Loss::kLogistic);
   const Cvode::Tolerances tolerances{options.rtol, options.atol > 0.0 ? options.atol : 1e-3 * options.rtol};
 
   std::vector<double> y = layout.pack(start, 0.0);
@@ -204,7 +205,8 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
     }
     observe(trajectory, state, t, y[layout.strength_at()], options.singular_values);
     trajectory.final_state = state;
-    if (trajectory.gradient_output.back() <= std::max(1e-11, 1e-2 * options.rtol) * trajectory.gradient_output.front() &&
+    if (trajectory.gradient_output.back() <=
+            std::max(1e-11, 1e-2 * options.rtol) * trajectory.gradient_output.front() &&
         problem.loss != Loss::kLogistic) {
       trajectory.ending = Ending::kConverged;
     }

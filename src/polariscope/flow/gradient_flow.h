@@ -22,7 +22,7 @@ struct FlowOptions {
   double rtol = 1e-9;         // relative tolerance of the integrator, in [1e-13, 1e-2]
   double atol = 0.0;          // absolute tolerance; 0: rtol / 1000
   Solver solver = Solver::kAuto;
-  bool events = true;         // find changes of order and of the winner
+  bool events = true;  // find changes of order and of the winner
   bool singular_values = false;
   std::function<void(double t, const Trajectory&)> progress;  // called at every record
 };

@@ -137,7 +137,8 @@ std::vector<double> projections(const Problem& problem, const State& state) {
     if (problem.loss == Loss::kKl) {
       direction[i] = problem.target[i] - 1.0 / problem.outputs;
     } else if (problem.loss == Loss::kLeastSquares) {
-      for (int n = 0; n < problem.samples(); ++n) direction[i] += problem.design[n * problem.outputs + i] * problem.beta[n];
+      for (int n = 0; n < problem.samples(); ++n)
+        direction[i] += problem.design[n * problem.outputs + i] * problem.beta[n];
     } else {
       direction[i] = problem.beta[i];
     }

@@ -35,12 +35,12 @@ struct Problem {
   Model model = Model::kValueSoftmax;
   Loss loss = Loss::kLogistic;
   const Reweighting* reweighting = &find_reweighting("softmax");
-  int outputs = 0;                 // d
-  int tokens = 0;                  // k; equals d for the tied model
-  int rows = 1;                    // T; 1 except for the rows model
-  std::vector<double> beta;        // [d]; least squares: [n]
-  std::vector<double> design;      // X, [n, d] row-major; least squares only
-  std::vector<double> target;      // p*, [d]; KL only
+  int outputs = 0;             // d
+  int tokens = 0;              // k; equals d for the tied model
+  int rows = 1;                // T; 1 except for the rows model
+  std::vector<double> beta;    // [d]; least squares: [n]
+  std::vector<double> design;  // X, [n, d] row-major; least squares only
+  std::vector<double> target;  // p*, [d]; KL only
 
   int samples() const { return loss == Loss::kLeastSquares ? static_cast<int>(beta.size()) : 0; }
 };

@@ -200,8 +200,8 @@ void apply_arrays(Start& start, const nlohmann::json& arrays, const std::string&
   if (arrays.contains("X")) {
     problem.design = matrix_in(arrays["X"], "X", problem.samples(), d, where);
   }
-  vector("beta", problem.beta.size(),
-         problem.loss == Loss::kLeastSquares ? "one a row of X" : "one a row of V", problem.beta);
+  vector("beta", problem.beta.size(), problem.loss == Loss::kLeastSquares ? "one a row of X" : "one a row of V",
+         problem.beta);
   vector("p_star", d, "one an output", problem.target);
   if (arrays.contains("a")) {
     const auto& a = arrays["a"];
@@ -248,8 +248,7 @@ nlohmann::json values_as_rows(const Problem& problem, const State& state) {
   const bool token_major = token_rows(problem);
   const int rows = token_major ? problem.tokens : problem.outputs;
   const int columns = token_major ? problem.outputs : problem.tokens;
-  const std::vector<double> m =
-      token_major ? transposed(state.values, problem.outputs, problem.tokens) : state.values;
+  const std::vector<double> m = token_major ? transposed(state.values, problem.outputs, problem.tokens) : state.values;
   nlohmann::json result = nlohmann::json::array();
   for (int r = 0; r < rows; ++r) {
     result.push_back(std::vector<double>(m.begin() + r * columns, m.begin() + (r + 1) * columns));

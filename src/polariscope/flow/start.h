@@ -16,11 +16,11 @@ struct StartOptions {
   int outputs = 8;
   int tokens = 8;
   int rows = 1;
-  double value_scale = 0.1;   // V = value_scale · N(0, 1); the tied model adds the identity
-  double score_scale = 0.0;   // a = score_offset + score_scale · N(0, 1)
+  double value_scale = 0.1;  // V = value_scale · N(0, 1); the tied model adds the identity
+  double score_scale = 0.0;  // a = score_offset + score_scale · N(0, 1)
   double score_offset = 0.0;
-  double condition = 1.0;     // X has singular values linspace(1, 1/condition, n); least squares only
-  int samples = 0;            // n; 0: as many as outputs
+  double condition = 1.0;  // X has singular values linspace(1, 1/condition, n); least squares only
+  int samples = 0;         // n; 0: as many as outputs
 };
 
 struct Start {

@@ -112,8 +112,8 @@ void observe(Trajectory& trajectory, const State& state, double t, double streng
     trajectory.entropy.push_back(negative ? std::numeric_limits<double>::quiet_NaN() : trajectory.abs_entropy.back());
     trajectory.winner.push_back(static_cast<double>(std::max_element(p.begin(), p.end()) - p.begin()));
   }
-  trajectory.gradient_values.push_back(
-      problem.model == Model::kReduced ? point.gradient_norm * norm(point.sigma) : norm(point.slope.values));
+  trajectory.gradient_values.push_back(problem.model == Model::kReduced ? point.gradient_norm * norm(point.sigma)
+                                                                        : norm(point.slope.values));
   trajectory.gradient_scores.push_back(norm(point.slope.scores));
   trajectory.gradient_output.push_back(point.gradient_norm);
   trajectory.loss_rate.push_back(loss_rate(problem, state, point));
@@ -142,16 +142,19 @@ void write_trajectory(const Trajectory& trajectory, const std::filesystem::path&
                                {"strength", 1, trajectory.strength},
                                {"orthogonal", 1, trajectory.orthogonal}};
   if (!trajectory.effective_rank.empty()) {
-    fields.push_back({"singular_values", trajectory.singular_values.size() / trajectory.points(),
-                      trajectory.singular_values});
+    fields.push_back(
+        {"singular_values", trajectory.singular_values.size() / trajectory.points(), trajectory.singular_values});
     fields.push_back({"effective_rank", 1, trajectory.effective_rank});
   }
   write_file(folder / "trajectory.npy", npy_records(trajectory.points(), fields));
 
   nlohmann::json events = nlohmann::json::array();
   for (const Event& event : trajectory.events) {
-    events.push_back(
-        {{"t", event.t}, {"row", event.row}, {"risen", event.risen}, {"fallen", event.fallen}, {"winner", event.winner}});
+    events.push_back({{"t", event.t},
+                      {"row", event.row},
+                      {"risen", event.risen},
+                      {"fallen", event.fallen},
+                      {"winner", event.winner}});
   }
   const nlohmann::json description = {
       {"what", what},

@@ -37,20 +37,20 @@ struct Trajectory {
   std::vector<Event> events;
   long long evaluations = 0;  // steps of descent, or right-hand sides of the integrator
 
-  std::vector<double> t;         // step number times step size, or the flow's time
-  std::vector<double> loss;      // summed over rows
-  std::vector<double> scores;    // a, [n, T·k]
-  std::vector<double> u;         // [n, k]
-  std::vector<double> sigma;     // [n, T·k]
-  std::vector<double> entropy;   // [n, T], nats; of p/Σp. NaN where a weight is negative
-  std::vector<double> abs_entropy;  // [n, T], of |p|/Σ|p|
-  std::vector<double> winner;    // [n, T], index of the largest σ
+  std::vector<double> t;                // step number times step size, or the flow's time
+  std::vector<double> loss;             // summed over rows
+  std::vector<double> scores;           // a, [n, T·k]
+  std::vector<double> u;                // [n, k]
+  std::vector<double> sigma;            // [n, T·k]
+  std::vector<double> entropy;          // [n, T], nats; of p/Σp. NaN where a weight is negative
+  std::vector<double> abs_entropy;      // [n, T], of |p|/Σ|p|
+  std::vector<double> winner;           // [n, T], index of the largest σ
   std::vector<double> gradient_values;  // ‖∂L/∂V‖_F (or U; of u, reduced model: ‖∇L‖‖σ‖)
   std::vector<double> gradient_scores;  // ‖∂L/∂a‖
   std::vector<double> gradient_output;  // ‖∇L‖ = ‖∂L/∂b‖, summed over rows
   std::vector<double> loss_rate;        // dL/dt along the flow, by central difference
   std::vector<double> strength;         // ∫‖∇L‖ dt
-  std::vector<double> orthogonal;       // ‖V - β(Vᵀβ)ᵀ/‖β‖²‖_F: what does not lie along β; 0 without a β
+  std::vector<double> orthogonal;  // ‖V - β(Vᵀβ)ᵀ/‖β‖²‖_F: what does not lie along β; 0 without a β
   std::vector<double> singular_values;  // of V, [n, min(d, k)], largest first; empty unless asked for
   std::vector<double> effective_rank;   // exp(entropy of the normalised singular values); likewise
 

@@ -1,14 +1,16 @@
 #include "polariscope/report/internal/assets.h"
 
+#include "polariscope/report/internal/base64.h"
+
 #include <cstddef>
 #include <cstdint>
 
 // Written by CMake beside the assembled files: POLARISCOPE_HASH_page_js and the like, in hexadecimal.
-#include "report_asset_hashes.h"
+#include <report_asset_hashes.h>
 
 // assets.S: the bytes of each file between a first and a past-the-end symbol.
-#define POLARISCOPE_ASSET(name)                            \
-  extern "C" const char polariscope_asset_##name[];        \
+#define POLARISCOPE_ASSET(name)                     \
+  extern "C" const char polariscope_asset_##name[]; \
   extern "C" const char polariscope_asset_##name##_end[]
 POLARISCOPE_ASSET(page_html);
 POLARISCOPE_ASSET(page_css);
@@ -22,28 +24,19 @@ namespace {
 
 std::string_view between(const char* begin, const char* end) {
   // As integers: to the compiler the two symbols are unrelated arrays.
-  return {begin, static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
+  return {begin,
+          static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
 }
 
 int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
-// CMake gives SHA-256 in hexadecimal, a browser wants it in base 64 (RFC 4648, section 4).
+// CMake gives SHA-256 in hexadecimal, a browser wants it in base 64.
 std::string csp_source(std::string_view hex) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out = "sha256-";
-  unsigned bits = 0;
-  int held = 0;
-  for (const char c : hex) {
-    bits = bits << 4 | static_cast<unsigned>(hex_digit(c));
-    held += 4;
-    if (held >= 6) {
-      held -= 6;
-      out += kDigits[bits >> held & 63];
-    }
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes += static_cast<char>(hex_digit(hex[i]) << 4 | hex_digit(hex[i + 1]));
   }
-  // 256 bits are 42 digits and 4 bits over, and one '=' fills the last group of four.
-  out += kDigits[bits << (6 - held) & 63];
-  return out += '=';
+  return "sha256-" + base64(bytes);
 }
 
 }  // namespace

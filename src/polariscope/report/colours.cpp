@@ -72,7 +72,7 @@ std::string palette_colour(std::size_t index) { return std::string(kPalette[inde
 
 std::vector<std::string> sequential_colours(std::size_t count) {
   // The lightness stays where both papers give a contrast of about 3; hue carries most of the order.
-  constexpr double kLightness[] = {0.53, 0.67};
+  constexpr double kLightness[] = {0.55, 0.66};
   constexpr double kChroma[] = {0.20, 0.13};
   constexpr double kHue[] = {305, 110};
   std::vector<std::string> colours;

@@ -51,11 +51,21 @@ nlohmann::json colour_channel(std::size_t count) {
                             {"scale", {{"domain", domain}, {"range", sequential_colours(count)}}},
                             {"legend", nullptr}};
   if (count > 1) {
-    channel["legend"] = {{"title", "initial value"},      {"orient", "top"},
-                         {"direction", "horizontal"},     {"gradientLength", 120},
-                         {"gradientThickness", 6},        {"values", {0, count - 1}},
-                         {"titleOrient", "left"},         {"labelOverlap", false},
-                         {"labelExpr", "datum.value == 0 ? 'largest' : 'smallest'"}};
+    // A strip of all colours with a word at either end; of very many coordinates the two ends do.
+    constexpr std::size_t kLongestStrip = 24;
+    const auto ends = nlohmann::json::array({0, count - 1});
+    const nlohmann::json& shown = count <= kLongestStrip ? domain : ends;
+    channel["legend"] = {
+        {"title", "initial value"},
+        {"titleOrient", "left"},
+        {"orient", "top"},
+        {"direction", "horizontal"},
+        {"values", shown},
+        {"columns", shown.size()},
+        {"columnPadding", 1},
+        {"gridAlign", "each"},
+        {"symbolType", "square"},
+        {"labelExpr", fmt::format("datum.value == 0 ? 'largest ' : datum.value == {} ? 'smallest' : ''", count - 1)}};
   }
   return channel;
 }
@@ -104,16 +114,23 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
   auto layers = nlohmann::json::array();
   add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
-  layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}},
-                               nlohmann::json::array({tooltip_number("i", "coordinate"),
-                                                      tooltip_number("t", chart.x.title),
-                                                      tooltip_number("v", chart.y.title)})));
+  layers.push_back(
+      hover_layer({{"x", x}, {"y", y}, {"color", colour}},
+                  nlohmann::json::array({tooltip_number("i", "coordinate i"), tooltip_number("t", chart.x.title),
+                                         tooltip_number("v", chart.y.title)})));
   if (!label.empty()) {
+    // Beside the end of its line, outside the plot, where no line can cross it.
+    const auto text = nlohmann::json::array({"winner", fmt::format("i = {}", chart.winner)});
     layers.push_back({{"data", {{"values", label}}},
                       {"mark",
-                       {{"type", "text"}, {"style", "winner-label"}, {"align", "right"}, {"baseline", "top"}, {"dx", -4},
-                        {"dy", 8}, {"text", fmt::format("coordinate {}", chart.winner)}, {"clip", true}}},
-                      {"encoding", {{"x", x}, {"y", y}}}});
+                       {{"type", "text"},
+                        {"style", "winner-label"},
+                        {"align", "left"},
+                        {"baseline", "middle"},
+                        {"dx", 6},
+                        {"text", text},
+                        {"clip", false}}},
+                      {"encoding", {{"x", {{"value", "width"}}}, {"y", y}}}});
   }
   nlohmann::json spec = chart_frame();
   spec["data"] = {{"values", std::move(rows)}};

@@ -1,4 +1,4 @@
-// Cells of one sequential scale; a missing value is an empty, dashed cell.
+// Cells of one sequential scale; a missing value is an empty cell with a cross.
 #include "polariscope/base/error.h"
 #include "polariscope/report/charts.h"
 #include "polariscope/report/internal/numbers.h"
@@ -16,6 +16,12 @@ namespace {
 
 using namespace report;
 using nlohmann::json;
+
+// With more cells than this the gaps between them would take more ink than the cells.
+constexpr std::size_t kMostCellsWithGaps = 500;
+
+// Stands out on every colour of viridis, which has no red.
+constexpr const char* kOutline = "#ff4b2b";
 
 void check_shapes(const HeatMap& map) {
   if (map.values.size() != map.rows.size()) {
@@ -41,11 +47,12 @@ std::vector<std::string> labels(const std::vector<double>& centres) {
 }
 
 json band(const std::string& field, const std::string& title, const std::vector<std::string>& domain) {
-  return {{"field", field},
-          {"type", "ordinal"},
-          {"title", title},
-          {"scale", {{"domain", domain}}},
-          {"axis", {{"labelOverlap", "greedy"}, {"labelAngle", 0}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
+  return {
+      {"field", field},
+      {"type", "ordinal"},
+      {"title", title},
+      {"scale", {{"domain", domain}}},
+      {"axis", {{"labelOverlap", "greedy"}, {"labelAngle", 0}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
 }
 
 json cell(const json& x, const json& y, const json& tooltip) { return {{"x", x}, {"y", y}, {"tooltip", tooltip}}; }
@@ -73,33 +80,38 @@ json heat_map(const HeatMap& map) {
       cells.push_back(std::move(one));
     }
   }
-  const double low = map.low.value_or(range.empty() ? 0.0 : range.low());
+  double low = map.low.value_or(range.empty() ? 0.0 : range.low());
   double high = map.high.value_or(range.empty() ? 1.0 : range.high());
   // One value everywhere still needs a scale with two ends.
-  if (!(high > low)) high = low + std::max(1e-12, 1e-6 * std::abs(low));
+  if (!(high > low)) {
+    const double margin = low == 0 ? 0.5 : 0.1 * std::abs(low);
+    low -= margin;
+    high = low + 2 * margin;
+  }
 
   const json x = band("x", map.x.title, columns);
   const json y = band("y", map.y.title, upwards);
-  const json tooltip = json::array({tooltip_text("x", map.x.title), tooltip_text("y", map.y.title),
-                                    tooltip_number("value", map.value_title)});
+  const json tooltip = json::array(
+      {tooltip_text("x", map.x.title), tooltip_text("y", map.y.title), tooltip_number("value", map.value_title)});
   json filled = cell(x, y, tooltip);
   filled["color"] = {{"field", "value"},
                      {"type", "quantitative"},
                      {"title", map.value_title},
                      {"scale", {{"scheme", "viridis"}, {"domain", {low, high}}, {"clamp", true}}},
                      {"legend", {{"orient", "top"}, {"direction", "horizontal"}, {"gradientThickness", 8}}}};
+  json rectangle = {{"type", "rect"}};
+  if (cells.size() <= kMostCellsWithGaps) rectangle["style"] = "cell-value";
   auto layers = json::array();
-  layers.push_back({{"transform", {{{"filter", "isValid(datum.value)"}}}},
-                    {"mark", {{"type", "rect"}, {"style", "cell-value"}}},
-                    {"encoding", std::move(filled)}});
+  layers.push_back(
+      {{"transform", {{{"filter", "isValid(datum.value)"}}}}, {"mark", rectangle}, {"encoding", std::move(filled)}});
   if (any_missing) {
     layers.push_back({{"transform", {{{"filter", "!isValid(datum.value)"}}}},
-                      {"mark", {{"type", "rect"}, {"style", "missing"}, {"filled", false}, {"strokeDash", {2, 2}}}},
+                      {"mark", {{"type", "text"}, {"style", "missing"}, {"text", "×"}}},
                       {"encoding", cell(x, y, tooltip)}});
   }
   if (!outlined.empty()) {
     layers.push_back({{"transform", {{{"filter", "datum.outlined === 1"}}}},
-                      {"mark", {{"type", "rect"}, {"style", "outlined"}, {"filled", false}, {"strokeWidth", 2.5}}},
+                      {"mark", {{"type", "rect"}, {"filled", false}, {"stroke", kOutline}, {"strokeWidth", 2.5}}},
                       {"encoding", cell(x, y, tooltip)}});
   }
   json spec = chart_frame();

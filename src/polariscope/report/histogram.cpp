@@ -73,21 +73,22 @@ json histogram(const Histogram& histogram) {
   }
   json y = position("count", {"count", Scale::kLinear}, y_range, false);
   auto layers = json::array();
-  layers.push_back({{"name", kMainLayer},
-                    {"mark", {{"type", "rect"}, {"color", palette_colour(0)}, {"opacity", 0.85}, {"clip", true}}},
-                    {"encoding",
-                     {{"x", position("low", histogram.x, x_range, true)},
-                      {"x2", {{"field", "high"}}},
-                      {"y", std::move(y)},
-                      {"y2", {{"datum", 0}}},
-                      {"tooltip", {tooltip_number("low", "from"), tooltip_number("high", "to"),
-                                   tooltip_number("count", "count")}}}}});
-  add_vertical_references(layers, histogram.marks, histogram.x.scale);
+  layers.push_back(
+      {{"name", kMainLayer},
+       {"mark", {{"type", "rect"}, {"color", palette_colour(0)}, {"opacity", 0.85}, {"clip", true}}},
+       {"encoding",
+        {{"x", position("low", histogram.x, x_range, true)},
+         {"x2", {{"field", "high"}}},
+         {"y", std::move(y)},
+         {"y2", {{"datum", 0}}},
+         {"tooltip",
+          {tooltip_number("low", "from"), tooltip_number("high", "to"), tooltip_number("count", "count")}}}}});
+  add_vertical_references(layers, histogram.marks, x_range);
 
   json spec = chart_frame();
   spec["height"] = 220;
   if (bins.outside > 0) {
-    spec["title"] = {{"text", fmt::format("{} of {} values have no place on this axis", bins.outside,
+    spec["title"] = {{"text", fmt::format("left out: {} of {} values, without a place on this axis", bins.outside,
                                           histogram.values.size())},
                      {"anchor", "start"},
                      {"fontWeight", "normal"}};

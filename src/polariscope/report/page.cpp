@@ -2,6 +2,7 @@
 
 #include "polariscope/report/internal/assets.h"
 #include "polariscope/report/internal/html.h"
+#include "polariscope/report/internal/page_table.h"
 #include "polariscope/report/internal/parts.h"
 
 #include <fmt/format.h>
@@ -13,11 +14,8 @@ namespace {
 
 using namespace report;
 
-// What all tables together may take of the 15 MB that a page may weigh: the scripts take one, and
-// the thinned figures are left two.
-constexpr std::size_t kTableBytes = 11'000'000;
-
-std::size_t json_bytes(const Table& table) { return table.columns.empty() ? 0 : nlohmann::json(table).dump().size(); }
+// A page stays under 15 MB; half a megabyte of that is left for its text.
+constexpr std::size_t kPageBytes = 14'500'000;
 
 // [section][figure]: every how many rows of each table go into the page. All do, unless the whole
 // would weigh too much: then the heaviest table gives up every second row, and again, until it fits.
@@ -27,16 +25,16 @@ std::vector<std::vector<std::size_t>> table_steps(const Page& page) {
   };
   std::vector<std::vector<std::size_t>> steps;
   std::vector<Weight> weights;
-  std::size_t total = 0;
+  std::size_t total = chart_scripts().size();
   for (std::size_t s = 0; s < page.sections.size(); ++s) {
     const auto& figures = page.sections[s].figures;
     steps.emplace_back(figures.size(), 1);
     for (std::size_t f = 0; f < figures.size(); ++f) {
-      weights.push_back({json_bytes(figures[f].table), s, f});
-      total += weights.back().bytes;
+      weights.push_back({page_table(figures[f].table, 1).size(), s, f});
+      total += weights.back().bytes + script_json(figures[f].spec).size();
     }
   }
-  while (total > kTableBytes) {
+  while (total > kPageBytes && !weights.empty()) {
     Weight& heaviest = *std::ranges::max_element(weights, {}, &Weight::bytes);
     const std::size_t saved = heaviest.bytes / 2;
     if (saved == 0) break;
@@ -66,14 +64,16 @@ std::string unfinished(const Page& page) {
   for (const std::string& id : page.unfinished) {
     names += fmt::format("{}<span class=\"id\">{}</span>", names.empty() ? "" : ", ", escape(id));
   }
-  return fmt::format("<p class=\"unfinished\" role=\"note\"><strong>Unfinished.</strong> Asked for and not done, so "
-                     "not counted below: {}.</p>",
-                     names);
+  return fmt::format(
+      "<p class=\"unfinished\" role=\"note\"><strong>Unfinished.</strong> Asked for and not done, so "
+      "not counted below: {}.</p>",
+      names);
 }
 
 std::string method(const Page& page) {
   if (page.definitions.empty()) return "";
-  std::string out = R"(<section id="method" aria-labelledby="method-t"><h2 id="method-t">Method</h2><dl class="definitions">)";
+  std::string out =
+      R"(<section id="method" aria-labelledby="method-t"><h2 id="method-t">Method</h2><dl class="definitions">)";
   for (const auto& [name, definition] : page.definitions) {
     out += fmt::format("<dt>{}</dt><dd>{}</dd>", escape(name), escape(definition));
   }
@@ -84,9 +84,10 @@ std::string method(const Page& page) {
 // expressions to functions by default, which would need 'unsafe-eval': the page has them
 // interpreted instead. Vega and the tooltips style elements directly, hence 'unsafe-inline' there.
 std::string security_policy() {
-  return fmt::format("default-src 'none'; script-src '{}' '{}'; style-src 'unsafe-inline'; img-src data: blob:; "
-                     "base-uri 'none'; form-action 'none'",
-                     chart_scripts_hash(), page_script_hash());
+  return fmt::format(
+      "default-src 'none'; script-src '{}' '{}'; style-src 'unsafe-inline'; img-src data: blob:; "
+      "base-uri 'none'; form-action 'none'",
+      chart_scripts_hash(), page_script_hash());
 }
 
 }  // namespace

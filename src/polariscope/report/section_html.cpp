@@ -1,12 +1,11 @@
 // One experiment: question, method, findings, claims, figures, and what is folded away.
 #include "polariscope/report/internal/html.h"
-#include "polariscope/report/internal/numbers.h"
+#include "polariscope/report/internal/page_table.h"
 #include "polariscope/report/internal/parts.h"
 
 #include <fmt/format.h>
 
 #include <cctype>
-#include <variant>
 
 namespace polariscope::report {
 namespace {
@@ -18,20 +17,6 @@ std::string file_stem(const Section& section, const Figure& figure) {
     if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
   }
   return stem;
-}
-
-Table every(const Table& table, std::size_t step) {
-  Table thinner;
-  for (const Column& column : table.columns) {
-    std::visit(
-        [&](const auto& values) {
-          std::remove_cvref_t<decltype(values)> kept;
-          for (std::size_t row = 0; row < values.size(); row += step) kept.push_back(values[row]);
-          thinner.columns.push_back({column.name, std::move(kept)});
-        },
-        column.values);
-  }
-  return thinner;
 }
 
 std::string paragraph(std::string_view css_class, std::string_view text) {
@@ -47,9 +32,10 @@ std::string claim_list(const Section& section) {
   if (section.claims.empty()) return "";
   std::string items;
   for (const Claim& claim : section.claims) {
-    items += fmt::format(R"(<li><a href="#{}" aria-label="row of the scoreboard">{}</a><span>{} <em>{}</em></span></li>)",
-                         claim_anchor(section, claim), verdict_badge(claim.verdict, false), escape(claim.statement),
-                         escape(claim.measured));
+    items +=
+        fmt::format(R"(<li><a href="#{}" aria-label="row of the scoreboard">{}</a><span>{} <em>{}</em></span></li>)",
+                    claim_anchor(section, claim), verdict_badge(claim.verdict, false), escape(claim.statement),
+                    escape(claim.measured));
   }
   return fmt::format("<ul class=\"verdicts\">{}</ul>\n", items);
 }
@@ -67,11 +53,16 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
   const std::string id = figure_anchor(section, figure);
   nlohmann::json spec = figure.spec;
   if (spec.is_object()) spec["description"] = figure.alternative;
+  const nlohmann::json::json_pointer hint_path("/usermeta/polariscope/hint");
+  std::string hint;
+  if (spec.contains(hint_path)) {
+    hint = fmt::format(R"( <span class="hint">{}</span>)", escape(spec.at(hint_path).get<std::string>()));
+  }
   const bool has_table = !figure.table.columns.empty();
   std::string buttons;
-  const auto button = [&](std::string_view action, std::string_view hint) {
-    buttons += fmt::format(R"(<button type="button" data-action="{}" title="{}" aria-label="{}: {}">{}</button>)", action, hint,
-                           hint, escape(figure.title), action);
+  const auto button = [&](std::string_view action, std::string_view purpose) {
+    buttons += fmt::format(R"(<button type="button" data-action="{}" title="{}" aria-label="{}: {}">{}</button>)",
+                           action, purpose, purpose, escape(figure.title), action);
   };
   if (has_table) button("CSV", "Download the numbers");
   button("SVG", "Download as a vector image");
@@ -81,15 +72,16 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
       R"(<figure id="{id}" data-stem="{stem}" aria-labelledby="{id}-t">)"
       R"(<h4 id="{id}-t"><span class="number">Figure {number}</span> {title}</h4>)"
       R"(<div class="plot" role="img" aria-label="{alternative}"><p class="waiting">{alternative}</p></div>)"
-      R"(<figcaption>{caption}</figcaption>)"
+      R"(<figcaption>{caption}{hint}</figcaption>)"
       R"(<div class="tools" role="group" aria-label="Downloads: {title}">{buttons}</div>)"
       R"(<script type="application/json" class="spec">{spec}</script>)"
-      R"(<script type="application/json" class="table">{table}</script></figure>)"
+      R"(<script type="application/json" class="table" data-rows="{rows}">{table}</script></figure>)"
       "\n",
       fmt::arg("id", id), fmt::arg("stem", escape(file_stem(section, figure))), fmt::arg("title", escape(figure.title)),
       fmt::arg("number", number), fmt::arg("alternative", escape(figure.alternative)),
-      fmt::arg("caption", escape(figure.caption)), fmt::arg("buttons", buttons), fmt::arg("spec", script_json(spec)),
-      fmt::arg("table", script_json(step > 1 ? every(figure.table, step) : figure.table)));
+      fmt::arg("caption", escape(figure.caption)), fmt::arg("hint", hint), fmt::arg("buttons", buttons),
+      fmt::arg("spec", script_json(spec)), fmt::arg("rows", (figure.table.rows() + step - 1) / step),
+      fmt::arg("table", page_table(figure.table, step)));
 }
 
 std::string numbers_fold(const Section& section, const std::vector<std::size_t>& steps) {
@@ -137,9 +129,10 @@ std::string section_html(const Section& section, const std::vector<std::size_t>&
   out += configuration_fold(section);
   out += numbers_fold(section, table_steps);
   if (!section.command.empty()) {
-    out += fold("Command for just this experiment",
-                fmt::format(R"(<p class="command"><code>{}</code><button type="button" data-action="copy">copy</button></p>)",
-                            escape(section.command)));
+    out += fold(
+        "Command for just this experiment",
+        fmt::format(R"(<p class="command"><code>{}</code><button type="button" data-action="copy">copy</button></p>)",
+                    escape(section.command)));
   }
   if (!section.differences.empty()) {
     out += fold("Differences from the paper’s protocol", paragraph("", section.differences));

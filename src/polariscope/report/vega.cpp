@@ -26,9 +26,10 @@ std::string is_power() { return fmt::format("abs({0} - round({0})) < 1e-6", kExp
 
 std::string power_label() {
   const std::string exponent = fmt::format("round({})", kExponent);
-  return fmt::format("datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
-                     "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
-                     is_power(), exponent, exponent, superscript(exponent));
+  return fmt::format(
+      "datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
+      "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
+      is_power(), exponent, exponent, superscript(exponent));
 }
 
 // Under this many decades powers of ten are too few to read a value from.
@@ -99,23 +100,29 @@ nlohmann::json axis_of(const Axis& axis, const Ends& ends) {
   return drawn;
 }
 
-void add_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale,
-                    const std::string& channel, const nlohmann::json& label_mark, const nlohmann::json& label_place) {
-  auto rows = nlohmann::json::array();
-  for (const ReferenceLine& reference : references) {
-    if (drawable(reference.y, scale)) rows.push_back({{"at", plotted(reference.y)}, {"name", reference.name}});
-  }
-  if (rows.empty()) return;
+nlohmann::json reference_row(const ReferenceLine& reference) {
+  return {{"at", plotted(reference.y)}, {"name", reference.name}};
+}
+
+nlohmann::json reference_rules(const nlohmann::json& rows, const std::string& channel) {
   const nlohmann::json at = {{"field", "at"}, {"type", "quantitative"}};
-  const nlohmann::json tooltip =
-      nlohmann::json::array({tooltip_text("name", "reference"), tooltip_number("at", "at")});
-  nlohmann::json label_encoding = label_place;
-  label_encoding[channel] = at;
-  label_encoding["text"] = {{"field", "name"}, {"type", "nominal"}};
-  layers.push_back({{"data", {{"values", rows}}},
-                    {"mark", {{"type", "rule"}, {"style", "reference"}, {"strokeDash", {2, 3}}}},
-                    {"encoding", {{channel, at}, {"tooltip", tooltip}}}});
-  layers.push_back({{"data", {{"values", rows}}}, {"mark", label_mark}, {"encoding", label_encoding}});
+  const auto tooltip = nlohmann::json::array({tooltip_text("name", "reference"), tooltip_number("at", "at")});
+  return {{"data", {{"values", rows}}},
+          {"mark", {{"type", "rule"}, {"style", "reference"}, {"strokeDash", {2, 3}}, {"clip", true}}},
+          {"encoding", {{channel, at}, {"tooltip", tooltip}}}};
+}
+
+nlohmann::json reference_label(const nlohmann::json& rows, nlohmann::json x, nlohmann::json y, const char* align,
+                               int dx, int dy) {
+  return {{"data", {{"values", rows}}},
+          {"mark",
+           {{"type", "text"},
+            {"style", "reference-label"},
+            {"align", align},
+            {"baseline", "bottom"},
+            {"dx", dx},
+            {"dy", dy}}},
+          {"encoding", {{"x", std::move(x)}, {"y", std::move(y)}, {"text", {{"field", "name"}, {"type", "nominal"}}}}}};
 }
 
 }  // namespace
@@ -132,9 +139,8 @@ void Range::add(std::span<const double> numbers) {
 }
 
 nlohmann::json chart_frame() {
-  return {{"$schema", "https://vega.github.io/schema/vega-lite/v6.json"},
-          {"width", "container"},
-          {"height", kPlotHeight}};
+  return {
+      {"$schema", "https://vega.github.io/schema/vega-lite/v6.json"}, {"width", "container"}, {"height", kPlotHeight}};
 }
 
 nlohmann::json position(const std::string& field, const Axis& axis, const Range& range, bool tight) {
@@ -166,17 +172,42 @@ nlohmann::json tooltip_text(const std::string& field, const std::string& title) 
 }
 
 void add_horizontal_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale) {
-  add_references(layers, references, scale, "y",
-                 {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "bottom"}, {"dx", 4},
-                  {"dy", -2}},
-                 {{"x", {{"value", 0}}}});
+  auto rows = nlohmann::json::array();
+  for (const ReferenceLine& reference : references) {
+    if (drawable(reference.y, scale)) rows.push_back(reference_row(reference));
+  }
+  if (rows.empty()) return;
+  layers.push_back(reference_rules(rows, "y"));
+  layers.push_back(reference_label(rows, {{"value", 0}}, {{"field", "at"}, {"type", "quantitative"}}, "left", 4, -2));
 }
 
-void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale) {
-  add_references(layers, references, scale, "x",
-                 {{"type", "text"}, {"style", "reference-label"}, {"align", "left"}, {"baseline", "top"}, {"dx", 4},
-                  {"dy", 2}},
-                 {{"y", {{"value", 0}}}});
+void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, const Range& range) {
+  std::vector<ReferenceLine> sorted;
+  for (const ReferenceLine& reference : references) {
+    if (drawable(reference.y, range.scale())) sorted.push_back(reference);
+  }
+  if (sorted.empty()) return;
+  std::ranges::sort(sorted, {}, &ReferenceLine::y);
+  const bool log = range.scale() == Scale::kLog;
+  const auto place = [log](double x) { return log ? std::log(x) : x; };
+  const double width = std::max(place(range.high()) - place(range.low()), 1e-300);
+
+  auto rows = nlohmann::json::array();
+  for (const ReferenceLine& reference : sorted) rows.push_back(reference_row(reference));
+  layers.push_back(reference_rules(rows, "x"));
+  constexpr double kClose = 0.3;  // of the axis: two names this near may touch
+  constexpr int kLine = 14;       // pixels from one name to the one stacked above it
+  double before = -1;
+  int level = 0;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    const double share = (place(sorted[i].y) - place(range.low())) / width;
+    level = i > 0 && share - before < kClose ? level + 1 : 0;
+    before = share;
+    // A name in the right half ends at its rule, so that it stays within the figure.
+    layers.push_back(reference_label(nlohmann::json::array({rows[i]}), {{"field", "at"}, {"type", "quantitative"}},
+                                     {{"value", 0}}, share > 0.5 ? "right" : "left", share > 0.5 ? 2 : -2,
+                                     -2 - kLine * level));
+  }
 }
 
 nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip) {

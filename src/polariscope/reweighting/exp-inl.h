@@ -45,8 +45,8 @@ HWY_INLINE V fast_exp(D d, V x) {
   const V polynomial = hn::MulAdd(c89, r8, hn::MulAdd(c47, r4, c03));
   const V expm1 = hn::MulAdd(polynomial, r2, r);
 
-  const V scale = hn::BitCast(
-      d, hn::ShiftLeft<52>(hn::Add(hn::BitCast(bits, shifted), hn::Set(bits, std::uint64_t{1023}))));
+  const V scale =
+      hn::BitCast(d, hn::ShiftLeft<52>(hn::Add(hn::BitCast(bits, shifted), hn::Set(bits, std::uint64_t{1023}))));
   const V result = hn::MulAdd(scale, expm1, scale);
 
   const V limit = hn::Set(d, 708.0);

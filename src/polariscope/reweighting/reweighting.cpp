@@ -39,8 +39,7 @@ constexpr Functions functions_of() {
   };
 }
 
-constexpr auto kRows =
-    std::apply([](auto... row) { return std::array<Reweighting, sizeof...(row)>{row...}; }, kTable);
+constexpr auto kRows = std::apply([](auto... row) { return std::array<Reweighting, sizeof...(row)>{row...}; }, kTable);
 constexpr auto kFunctions = std::apply(
     [](auto... row) { return std::array<Functions, sizeof...(row)>{functions_of<decltype(row)>()...}; }, kTable);
 
@@ -81,8 +80,7 @@ std::vector<std::vector<std::string>> reweighting_table() {
   for (const Reweighting& row : kRows) {
     table.push_back({std::string(row.name), std::string(row.formula), mark(row.positive), mark(row.monotone),
                      mark(row.strictly_rising), mark(row.shift_invariant), mark(row.sums_to_one),
-                     std::isinf(row.lipschitz) ? "none" : fmt::format("{:g}", row.lipschitz),
-                     std::string(row.alias)});
+                     std::isinf(row.lipschitz) ? "none" : fmt::format("{:g}", row.lipschitz), std::string(row.alias)});
   }
   return table;
 }

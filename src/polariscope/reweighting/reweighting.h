@@ -19,12 +19,12 @@ struct Reweighting {
   std::string_view name;  // "elu1/sum": function, slash, normaliser
   std::string_view formula;
   // Properties of z -> p, each checked on random inputs by the conformance tests.
-  bool positive;         // every weight >= 0
-  bool monotone;         // f never decreases
-  bool strictly_rising;  // f' > 0 everywhere
-  bool shift_invariant;  // p(z + c) = p(z)
-  bool sums_to_one;      // Σp = 1 wherever Σw != 0
-  double lipschitz;      // smallest known L with |p(z) - p(z')|_2 <= L |z - z'|_2; infinity where none is finite
+  bool positive;           // every weight >= 0
+  bool monotone;           // f never decreases
+  bool strictly_rising;    // f' > 0 everywhere
+  bool shift_invariant;    // p(z + c) = p(z)
+  bool sums_to_one;        // Σp = 1 wherever Σw != 0
+  double lipschitz;        // smallest known L with |p(z) - p(z')|_2 <= L |z - z'|_2; infinity where none is finite
   std::string_view alias;  // the polarisation paper's name in figure 13, "" where it is the same
 };
 

@@ -14,10 +14,10 @@
 #define POLARISCOPE_REWEIGHTING_ROW_INL_H_
 #endif
 
-#include <hwy/highway.h>
-
 #include "polariscope/reweighting/functions-inl.h"
 #include "polariscope/reweighting/reweighting.h"
+
+#include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
@@ -83,8 +83,8 @@ struct Row {
   }
 
   // h: [tokens] gradient of the loss with respect to p. Writes dz: [tokens].
-  static void backward(Packet packet, int tokens, const double* z, const double* w, const double* p,
-                       const Scale& scale, const double* h, double* dz) {
+  static void backward(Packet packet, int tokens, const double* z, const double* w, const double* p, const Scale& scale,
+                       const double* h, double* dz) {
     Real mean = packet.constant(0.0);
     if constexpr (kNormaliser != Normaliser::kNone) {
       for (int i = 0; i < packet.count(tokens); ++i) {

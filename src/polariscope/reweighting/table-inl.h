@@ -8,13 +8,13 @@
 #define POLARISCOPE_REWEIGHTING_TABLE_INL_H_
 #endif
 
+#include "polariscope/reweighting/functions-inl.h"
+#include "polariscope/reweighting/reweighting.h"
+
 #include <hwy/highway.h>
 
 #include <limits>
 #include <tuple>
-
-#include "polariscope/reweighting/functions-inl.h"
-#include "polariscope/reweighting/reweighting.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {

@@ -107,8 +107,9 @@ double Cvode::advance(double t, double last, std::span<double> y) {
   }
   stop_if_interrupted();
   if (flag < 0) {
-    throw Error("the integrator stopped at {:.6g} on its way to {:.6g}: {}; loosen the tolerance or use gradient descent",
-                reached, t, m.complaint);
+    throw Error(
+        "the integrator stopped at {:.6g} on its way to {:.6g}: {}; loosen the tolerance or use gradient descent",
+        reached, t, m.complaint);
   }
   std::fill(m.crossings.begin(), m.crossings.end(), 0);
   if (flag == CV_ROOT_RETURN) CVodeGetRootInfo(m.solver, m.crossings.data());

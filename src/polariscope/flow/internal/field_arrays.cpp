@@ -77,8 +77,7 @@ void FieldArrays::set(int lane, const Problem& problem, const State& state, doub
   copy_in(lane, problem.beta.data(), views_.beta, 1, beta_size, beta_size);
   copy_in(lane, problem.design.data(), views_.design, views_.samples, views_.outputs, views_.output_stride);
   copy_in(lane, problem.target.data(), views_.target, 1, static_cast<int>(problem.target.size()), 0);
-  const double square =
-      std::inner_product(problem.beta.begin(), problem.beta.end(), problem.beta.begin(), 0.0);
+  const double square = std::inner_product(problem.beta.begin(), problem.beta.end(), problem.beta.begin(), 0.0);
   views_.beta_square[lane] = square;
   views_.strength[lane] = strength;
   set_state(lane, state);

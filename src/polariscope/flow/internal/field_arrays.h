@@ -27,17 +27,17 @@ struct FieldViews {
 
   double *values, *scores, *projections;
   double *beta, *design, *target;
-  double *beta_square;  // ‖β‖²
-  double *strength;     // ∫‖∇L‖dt so far
+  double* beta_square;  // ‖β‖²
+  double* strength;     // ∫‖∇L‖dt so far
 
-  double *inner;           // z = Ua, tied model
-  double *sigma;           // p, [T, k]
-  double *weights;         // w of one row
-  double *prediction;      // b
-  double *residual;        // Xb - β
-  double *gradient;        // g, [T, d]
-  double *pull;            // h
-  double *score_gradient;  // ∂L/∂a (or ∂L/∂z, tied model), [T, k]
+  double* inner;           // z = Ua, tied model
+  double* sigma;           // p, [T, k]
+  double* weights;         // w of one row
+  double* prediction;      // b
+  double* residual;        // Xb - β
+  double* gradient;        // g, [T, d]
+  double* pull;            // h
+  double* score_gradient;  // ∂L/∂a (or ∂L/∂z, tied model), [T, k]
 };
 
 class FieldArrays {

@@ -8,12 +8,12 @@
 #define POLARISCOPE_FLOW_PACKETS_INL_H_
 #endif
 
+#include "hwy/contrib/math/math-inl.h"
+#include "polariscope/reweighting/exp-inl.h"
+
 #include <hwy/highway.h>
 
 #include <limits>
-
-#include "hwy/contrib/math/math-inl.h"
-#include "polariscope/reweighting/exp-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
@@ -60,8 +60,12 @@ struct AlongTokens : VectorMath {
   }
   HWY_INLINE Real keep(Real value, int i, int tokens) const { return hn::IfThenElseZero(valid(i, tokens), value); }
 
-  HWY_INLINE Whole::Real row_sum(Real value) const { return hn::Set(WholeTag(), hn::GetLane(hn::SumOfLanes(Tag(), value))); }
-  HWY_INLINE Whole::Real row_max(Real value) const { return hn::Set(WholeTag(), hn::GetLane(hn::MaxOfLanes(Tag(), value))); }
+  HWY_INLINE Whole::Real row_sum(Real value) const {
+    return hn::Set(WholeTag(), hn::GetLane(hn::SumOfLanes(Tag(), value)));
+  }
+  HWY_INLINE Whole::Real row_max(Real value) const {
+    return hn::Set(WholeTag(), hn::GetLane(hn::MaxOfLanes(Tag(), value)));
+  }
   HWY_INLINE Real spread(Whole::Real value) const { return constant(hn::GetLane(value)); }
   HWY_INLINE Whole::Real load_one(const double* from, int i) const { return hn::Set(WholeTag(), from[i]); }
   HWY_INLINE void store_one(Whole::Real value, double* to, int i) const { to[i] = hn::GetLane(value); }

@@ -93,16 +93,24 @@ function longestName(spec) {
   return longest;
 }
 
+// The cells of a column: as they stand, or unpacked from base 64 of little-endian doubles.
+function cells(column) {
+  if (column.values) return column.values;
+  const bytes = Uint8Array.from(atob(column.float64), (c) => c.charCodeAt(0));
+  return new Float64Array(bytes.buffer);
+}
+
 // RFC 4180, as Table::csv writes it.
 function csv(table) {
   const field = (value) => {
-    const text = String(value);
+    const text = typeof value === 'number' && !Number.isFinite(value)
+      ? (Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf') : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const columns = table.columns;
-  const lines = columns.length ? [columns.map((column) => field(column.name)).join(',')] : [];
-  const rows = columns.length ? columns[0].values.length : 0;
-  for (let row = 0; row < rows; ++row) lines.push(columns.map((column) => field(column.values[row])).join(','));
+  const columns = table.columns.map(cells);
+  const lines = columns.length ? [table.columns.map((column) => field(column.name)).join(',')] : [];
+  const rows = columns.length ? columns[0].length : 0;
+  for (let row = 0; row < rows; ++row) lines.push(columns.map((column) => field(column[row])).join(','));
   return lines.map((line) => `${line}\r\n`).join('');
 }
 

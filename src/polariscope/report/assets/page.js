@@ -51,6 +51,11 @@ addEventListener('resize', () => {
 // print medium itself is not on yet when the browser says that it is about to print.
 function swapForPrint(printing) {
   document.documentElement.classList.toggle('printing', printing);
+  // On paper nothing can be unfolded: criteria and configurations are printed open.
+  for (const fold of document.querySelectorAll('main section details')) {
+    if (printing) fold.dataset.folded = fold.open ? '' : 'yes';
+    fold.open = printing || fold.dataset.folded === '';
+  }
   const colours = paperColours();
   for (const figure of figures.values()) if (figure.view) figure.swap(colours);
 }

@@ -11,7 +11,7 @@ function paperColours() {
 // or paper colour of their own: all of them come from here, and change with the reader's theme.
 function chartConfig(colours, width, longestName) {
   const font = getComputedStyle(document.body).fontFamily;
-  const text = { font, fontSize: 12, fill: colours.ink };
+  const text = { font, fontSize: 12, color: colours.ink };
   return {
     background: colours.paper,
     font,
@@ -29,7 +29,7 @@ function chartConfig(colours, width, longestName) {
     legend: {
       labelColor: colours.ink, titleColor: colours.muted, labelFontSize: 12, titleFontSize: 12,
       titleFontWeight: 'normal', labelLimit: Math.max(60, width - 60), offset: 10, rowPadding: 4, columnPadding: 18,
-      symbolSize: 90, gradientStrokeColor: null,
+      symbolSize: 90, symbolOpacity: 1, gradientStrokeColor: null,
       columns: Math.max(1, Math.floor(width / (48 + 7 * longestName))),
     },
     title: { color: colours.ink, fontSize: 13, fontWeight: 600, anchor: 'start', offset: 10, subtitleColor: colours.muted },
@@ -37,12 +37,11 @@ function chartConfig(colours, width, longestName) {
     line: { strokeCap: 'round', strokeJoin: 'round' },
     text,
     style: {
-      reference: { stroke: colours.muted, strokeWidth: 1.1 },
-      'reference-label': { ...text, fontSize: 11.5, fontStyle: 'italic', fill: colours.muted },
+      reference: { color: colours.muted, strokeWidth: 1.2 },
+      'reference-label': { ...text, fontSize: 11.5, fontStyle: 'italic', color: colours.muted },
       'winner-label': { ...text, fontSize: 12.5, fontWeight: 600 },
       'cell-value': { stroke: colours.paper, strokeWidth: 0.6 },
-      missing: { stroke: colours.muted },
-      outlined: { stroke: colours.ink },
+      missing: { color: colours.muted },
     },
   };
 }

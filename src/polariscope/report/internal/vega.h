@@ -43,9 +43,10 @@ nlohmann::json position(const std::string& field, const Axis& axis, const Range&
 nlohmann::json tooltip_number(const std::string& field, const std::string& title);
 nlohmann::json tooltip_text(const std::string& field, const std::string& title);
 
-// A rule across the plot with its name above the left end (horizontal) or beside the top (vertical).
+// Rules across the plot, each with its name above its left end.
 void add_horizontal_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale);
-void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale);
+// Upright rules (at x = y of the reference), each with its name above the plot, close ones stacked.
+void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, const Range& range);
 
 // A layer of points that stay invisible until the pointer is nearest to one; it carries the tooltip.
 nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip);

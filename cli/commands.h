@@ -1,0 +1,17 @@
+// One function per subcommand: declares its options on `app` and says what runs when it is chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+
+namespace polariscope {
+
+// Runs a parsed subcommand; returns the process's exit code.
+using Command = std::function<int()>;
+
+Command add_flow(CLI::App& app);
+Command add_list(CLI::App& app);
+Command add_reproduce(CLI::App& app);
+
+}  // namespace polariscope

@@ -1,0 +1,165 @@
+// From options to a run of the flow.
+#include "flow.h"
+#include "polariscope/base/error.h"
+#include "polariscope/base/names.h"
+#include "polariscope/base/parallel.h"
+#include "polariscope/flow/checks.h"
+#include "polariscope/flow/ensemble.h"
+#include "settings.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+
+namespace polariscope {
+namespace {
+
+int size_of(std::string_view option, double value, int least) {
+  const long long number = whole_number(option, value);
+  if (number < least || number > 100'000)
+    throw Error("{} is {}: it must lie between {} and 100000", option, number, least);
+  return static_cast<int>(number);
+}
+
+bool wants_flow(const FlowSettings& settings) {
+  constexpr std::array<std::string_view, 2> kMethods{"gd", "flow"};
+  if (settings.method != kMethods[0] && settings.method != kMethods[1]) {
+    throw Error("{}", unknown_name("method", settings.method, kMethods));
+  }
+  const bool flow = settings.method == "flow";
+  if (flow && (settings.has_step || settings.has_steps)) {
+    throw Error("--step and --steps belong to --method gd: the flow takes --until T");
+  }
+  if (!flow && (settings.has_rtol || settings.solver != "auto")) {
+    throw Error("--rtol and --solver belong to --method flow: gradient descent takes --step and --steps");
+  }
+  if (!flow && settings.has_until && settings.has_steps) {
+    throw Error("--until and --steps both say where gradient descent ends: give one of them");
+  }
+  return flow;
+}
+
+StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
+  StartOptions options = usual_start(run.model, run.loss, *run.reweighting);
+  options.outputs = size_of("--dim", settings.dim, 1);
+  options.tokens = settings.tokens > 0 ? size_of("--tokens", settings.tokens, 1) : options.outputs;
+  if (settings.rows > 0) options.rows = size_of("--rows", settings.rows, 1);
+  if (settings.has_value_scale) options.value_scale = settings.value_scale;
+  if (settings.has_score_scale) options.score_scale = settings.score_scale;
+  if (settings.has_score_offset) options.score_offset = settings.score_offset;
+  if (!(settings.condition >= 1.0))
+    throw Error("--condition is {}: a condition number is at least 1", settings.condition);
+  options.condition = settings.condition;
+  if (run.arrays.is_null()) return options;
+
+  const StartOptions sized = sized_by(run.arrays, run.model, run.loss, options);
+  if (settings.has_dim && sized.outputs != options.outputs) {
+    throw Error("{} has d = {}, --dim says {}: leave one out", run.arrays_from, sized.outputs, options.outputs);
+  }
+  if (settings.tokens > 0 && sized.tokens != options.tokens) {
+    throw Error("{} has k = {}, --tokens says {}: leave one out", run.arrays_from, sized.tokens, options.tokens);
+  }
+  return sized;
+}
+
+}  // namespace
+
+FlowRun plan_flow(const FlowSettings& settings) {
+  FlowRun run{};
+  run.model = find_model(settings.model);
+  run.loss = find_loss(settings.loss);
+  run.reweighting = &find_reweighting(
+      run.model == Model::kLinear && settings.reweighting == "softmax" ? "identity" : settings.reweighting);
+  run.flow = wants_flow(settings);
+  run.seed = static_cast<std::uint64_t>(whole_number("--seed", settings.seed));
+  run.trajectories = whole_number("--trajectories", settings.trajectories);
+  if (run.trajectories < 1) throw Error("--trajectories is {}: at least 1 is needed", run.trajectories);
+  if (!settings.init.empty()) {
+    run.arrays = read_arrays(settings.init);
+    run.arrays_from = "--init " + settings.init;
+  }
+  run.start = start_options(settings, run);
+
+  const int samples = size_of("--samples", settings.samples, 2);
+  if (run.flow) {
+    run.integration = {.until = settings.has_until ? settings.until : 1e6,
+                       .times = {},
+                       .rtol = settings.rtol,
+                       .atol = 0.0,
+                       .solver = find_solver(settings.solver),
+                       .events = run.trajectories == 1,
+                       .singular_values = true,
+                       .progress = {}};
+    if (!(run.integration.until > 0.0)) throw Error("--until is {}: it must be positive", run.integration.until);
+    run.integration.times = log_times(run.integration.until, samples);
+    run.tolerance = 100.0 * settings.rtol;
+  } else {
+    run.descent.step = settings.step;
+    run.descent.steps = whole_number("--steps", settings.steps);
+    validate(run.descent);
+    if (settings.has_until) {
+      if (!(settings.until > 0.0)) throw Error("--until is {}: it must be positive", settings.until);
+      run.descent.steps = whole_number("--until divided by --step", std::ceil(settings.until / settings.step));
+    }
+    run.descent.samples = log_samples(run.descent.steps, samples);
+    run.descent.singular_values = true;
+    run.tolerance = 1e-10;
+  }
+  return run;
+}
+
+Start start_of(const FlowRun& run, std::int64_t index) {
+  Start start =
+      random_start(run.model, run.loss, *run.reweighting, run.start, run.seed, static_cast<std::uint64_t>(index));
+  if (!run.arrays.is_null()) apply_arrays(start, run.arrays, run.arrays_from);
+  return start;
+}
+
+Trajectory run_one(const FlowRun& run, const Start& start) {
+  return run.flow ? integrate(start.problem, start.state, run.integration)
+                  : descend(start.problem, start.state, run.descent);
+}
+
+EnsembleSummary run_many(const FlowRun& run, const std::function<void(std::int64_t)>& progress) {
+  EnsembleSummary summary;
+  for (const Check& check : checks()) summary.checks.push_back({.id = check.id, .statement = check.statement});
+  std::mutex mutex;  // guards summary
+  const auto visit = [&](std::int64_t, const Trajectory& t) {
+    const std::vector<CheckResult> results = run_checks(t, run.tolerance);
+    const std::lock_guard lock(mutex);
+    ++summary.trajectories;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (!results[i].applies) continue;
+      EnsembleSummary::Tally& tally = summary.checks[i];
+      tally.worst_margin = tally.applied == 0 ? results[i].margin : std::min(tally.worst_margin, results[i].margin);
+      ++tally.applied;
+      if (!results[i].holds()) ++tally.violations;
+    }
+    if (t.ending == Ending::kDiverged) {
+      ++summary.diverged;
+      return;
+    }
+    const int width = t.row_width();
+    const auto first = std::max_element(t.u.begin(), t.u.begin() + t.problem.tokens) - t.u.begin();
+    if (t.winner.back() == static_cast<double>(first)) ++summary.winner_first;
+    summary.largest_weight.push_back(*std::max_element(t.sigma.end() - width, t.sigma.end()));
+    summary.entropy.push_back(t.abs_entropy.back());
+    summary.loss.push_back(t.loss.back());
+  };
+  if (run.flow) {
+    std::atomic<std::int64_t> done = 0;
+    parallel_for(run.trajectories, 0, [&](std::int64_t i) {
+      visit(i, run_one(run, start_of(run, i)));
+      progress(++done);
+    });
+  } else {
+    descend_ensemble([&](std::int64_t i) { return start_of(run, i); },
+                     {.trajectories = run.trajectories, .threads = 0, .descent = run.descent, .progress = progress},
+                     visit);
+  }
+  return summary;
+}
+
+}  // namespace polariscope

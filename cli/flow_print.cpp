@@ -1,0 +1,228 @@
+// What a flow came to, for machines and for people.
+#include "flow.h"
+#include "polariscope/base/terminal.h"
+#include "polariscope/flow/checks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace polariscope {
+namespace {
+
+using Json = nlohmann::json;
+
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json numbers(const double* first, int count) {
+  Json list = Json::array();
+  for (int i = 0; i < count; ++i) list.push_back(number(first[i]));
+  return list;
+}
+
+// The last record: a list of k, or T lists of k where the model has many rows.
+Json last_rows(const Trajectory& t, const std::vector<double>& record) {
+  const int k = t.problem.tokens;
+  const double* last = record.data() + record.size() - t.row_width();
+  if (t.problem.model != Model::kRows) return numbers(last, k);
+  Json rows = Json::array();
+  for (int r = 0; r < t.problem.rows; ++r) rows.push_back(numbers(last + r * k, k));
+  return rows;
+}
+
+Json last_per_row(const Trajectory& t, const std::vector<double>& record) {
+  const double* last = record.data() + record.size() - t.problem.rows;
+  return t.problem.model == Model::kRows ? numbers(last, t.problem.rows) : number(*last);
+}
+
+Json winners(const Trajectory& t) {
+  std::vector<int> list(t.winner.end() - t.problem.rows, t.winner.end());
+  return t.problem.model == Model::kRows ? Json(list) : Json(list.front());
+}
+
+double entropy_of_target(const Problem& problem) {
+  double entropy = 0.0;
+  for (double p : problem.target) entropy -= p > 0.0 ? p * std::log(p) : 0.0;
+  return entropy;
+}
+
+std::string heading(const FlowRun& run) {
+  const std::string size = fmt::format("d = {}, k = {}{}", run.start.outputs, run.start.tokens,
+                                       run.model == Model::kRows ? fmt::format(", {} rows", run.start.rows) : "");
+  const std::string how = run.flow
+                              ? fmt::format("gradient flow to t = {:g}", run.integration.until)
+                              : fmt::format("gradient descent, {} steps of {:g}", run.descent.steps, run.descent.step);
+  return fmt::format("{} · {} · {} · {} · {}\n", model_name(run.model), loss_name(run.loss), run.reweighting->name,
+                     size, how);
+}
+
+std::string check_mark(bool holds, bool colour) {
+  return coloured(holds ? "✓ holds" : "✗ fails", holds ? Colour::kGreen : Colour::kRed, colour);
+}
+
+// One sparkline of σ a token, largest at the end first, against log time.
+std::string weight_lines(const Trajectory& t) {
+  constexpr int kShown = 8;
+  constexpr int kWidth = 50;
+  const int k = t.problem.tokens;
+  std::vector<int> order(k);
+  std::iota(order.begin(), order.end(), 0);
+  const double* last = t.sigma.data() + t.sigma.size() - t.row_width();
+  std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return last[i] > last[j]; });
+  const auto [low, high] = std::minmax_element(t.sigma.begin(), t.sigma.end());
+
+  std::vector<std::vector<std::string>> rows{{"", "token", "σ against log t", "start", "end"}};
+  for (int i = 0; i < std::min(k, kShown); ++i) {
+    const std::vector<double> weights = Trajectory::column(t.sigma, t.row_width(), order[i]);
+    rows.push_back({"", fmt::format("{}", order[i]), sparkline(weights, std::min(*low, 0.0), *high, kWidth),
+                    significant(weights.front(), 3), significant(weights.back(), 3)});
+  }
+  std::string text = aligned_table(rows);
+  if (k > kShown) text += fmt::format("  … and {} smaller ones\n", k - kShown);
+  return text;
+}
+
+struct Quantiles {
+  double low, median, high;
+};
+Quantiles quantiles(std::vector<double> values) {
+  if (values.empty()) return {NAN, NAN, NAN};
+  std::sort(values.begin(), values.end());
+  return {values.front(), values[values.size() / 2], values.back()};
+}
+
+std::string quantile_cell(const std::vector<double>& values) {
+  const Quantiles q = quantiles(values);
+  return fmt::format("{} ({} to {})", significant(q.median, 4), significant(q.low, 3), significant(q.high, 3));
+}
+
+Json quantile_json(const std::vector<double>& values) {
+  const Quantiles q = quantiles(values);
+  return {{"median", number(q.median)}, {"low", number(q.low)}, {"high", number(q.high)}};
+}
+
+}  // namespace
+
+nlohmann::json as_json(const FlowRun& run, const Trajectory& t) {
+  Json object = {{"model", model_name(run.model)},
+                 {"reweighting", run.reweighting->name},
+                 {"loss_name", loss_name(run.loss)},
+                 {"method", run.flow ? "flow" : "gd"},
+                 {"ending", ending_name(t.ending)},
+                 {"loss", number(t.loss.back())},
+                 {"a", last_rows(t, t.scores)},
+                 {"u", numbers(t.u.data() + t.u.size() - t.problem.tokens, t.problem.tokens)},
+                 {"sigma", last_rows(t, t.sigma)},
+                 {"entropy", last_per_row(t, t.entropy)},
+                 {"abs_entropy", last_per_row(t, t.abs_entropy)},
+                 {"winner", winners(t)},
+                 {"strength", number(t.strength.back())},
+                 {"checks", Json::array()}};
+  if (run.loss == Loss::kKl) object["kl"] = number(t.loss.back() - entropy_of_target(t.problem));
+  if (!t.final_state.values.empty()) {
+    object[run.model == Model::kTied ? "U" : "V"] = values_as_rows(t.problem, t.final_state);
+  }
+  if (run.flow) {
+    object["t"] = t.t.back();
+    object["evaluations"] = t.evaluations;
+    object["events"] = Json::array();
+    for (const Event& e : t.events) {
+      object["events"].push_back(
+          {{"t", e.t}, {"row", e.row}, {"risen", e.risen}, {"fallen", e.fallen}, {"winner", e.winner}});
+    }
+  } else {
+    object["steps"] = t.evaluations;
+  }
+  for (const CheckResult& c : run_checks(t, run.tolerance)) {
+    object["checks"].push_back({{"id", c.id},
+                                {"statement", c.statement},
+                                {"applies", c.applies},
+                                {"reason", c.reason},
+                                {"holds", c.applies ? Json(c.holds()) : Json(nullptr)},
+                                {"margin", number(c.margin)}});
+  }
+  return object;
+}
+
+nlohmann::json as_json(const FlowRun& run, const EnsembleSummary& s) {
+  Json object = {{"model", model_name(run.model)},
+                 {"reweighting", run.reweighting->name},
+                 {"loss_name", loss_name(run.loss)},
+                 {"method", run.flow ? "flow" : "gd"},
+                 {"trajectories", s.trajectories},
+                 {"diverged", s.diverged},
+                 {"winner_is_largest_u", s.winner_first},
+                 {"largest_weight", quantile_json(s.largest_weight)},
+                 {"abs_entropy", quantile_json(s.entropy)},
+                 {"loss", quantile_json(s.loss)},
+                 {"checks", Json::array()}};
+  for (const auto& tally : s.checks) {
+    object["checks"].push_back({{"id", tally.id},
+                                {"statement", tally.statement},
+                                {"applied", tally.applied},
+                                {"violations", tally.violations},
+                                {"worst_margin", tally.applied > 0 ? number(tally.worst_margin) : Json(nullptr)}});
+  }
+  return object;
+}
+
+std::string in_words(const FlowRun& run, const Trajectory& t, bool with_checks, bool colour) {
+  const int width = t.row_width();
+  const auto largest = [&](std::size_t n) {
+    return *std::max_element(t.sigma.begin() + n * width, t.sigma.begin() + (n + 1) * width);
+  };
+  const std::size_t last = t.points() - 1;
+  const bool is_signed = std::isnan(t.entropy[last * t.problem.rows]);
+  std::string text = heading(run);
+  if (t.ending == Ending::kDiverged) {
+    text += coloured(fmt::format("diverged: the numbers below are the last finite ones, at t = {:g}\n", t.t.back()),
+                     Colour::kRed, colour);
+  } else if (t.ending == Ending::kConverged) {
+    text += "converged: the gradient vanished before the horizon\n";
+  }
+  text +=
+      aligned_table({{"", "", "start", "end"},
+                     {"", "loss", significant(t.loss.front()), significant(t.loss.back())},
+                     {"", "max σ", significant(largest(0)), significant(largest(last))},
+                     {"", is_signed ? "absolute entropy (nats)" : "entropy (nats)", significant(t.abs_entropy.front()),
+                      significant(t.abs_entropy[last * t.problem.rows])},
+                     {"", "effective rank of V", t.effective_rank.empty() ? "" : significant(t.effective_rank.front()),
+                      t.effective_rank.empty() ? "" : significant(t.effective_rank.back())},
+                     {"", "∫‖∇L‖ dt", "0", significant(t.strength.back())}});
+  text += weight_lines(t);
+  for (const Event& e : t.events) {
+    if (e.winner)
+      text += fmt::format("token {} takes the lead from token {} at t = {}\n", e.risen, e.fallen, significant(e.t));
+  }
+  if (!with_checks) return text;
+  std::vector<std::vector<std::string>> rows{{"check", "", "margin", "statement"}};
+  for (const CheckResult& c : run_checks(t, run.tolerance)) {
+    rows.push_back({std::string(c.id), c.applies ? check_mark(c.holds(), colour) : "–",
+                    c.applies ? fmt::format("{:.3g}", c.margin) : "",
+                    c.applies ? std::string(c.statement) : "does not apply: " + c.reason});
+  }
+  return text + aligned_table(rows);
+}
+
+std::string in_words(const FlowRun& run, const EnsembleSummary& s, bool with_checks, bool colour) {
+  std::string text = heading(run);
+  text += aligned_table({{"", "", "median (range)"},
+                         {"", "loss", quantile_cell(s.loss)},
+                         {"", "max σ", quantile_cell(s.largest_weight)},
+                         {"", "entropy of |σ|/Σ|σ| (nats)", quantile_cell(s.entropy)}});
+  text += fmt::format("the token with the largest u at the start wins in {} of {} trajectories; {} diverged\n",
+                      s.winner_first, s.trajectories, s.diverged);
+  if (!with_checks) return text;
+  std::vector<std::vector<std::string>> rows{{"check", "", "applied", "violations", "worst margin", "statement"}};
+  for (const auto& tally : s.checks) {
+    rows.push_back({std::string(tally.id), tally.applied > 0 ? check_mark(tally.violations == 0, colour) : "–",
+                    fmt::format("{}", tally.applied), fmt::format("{}", tally.violations),
+                    tally.applied > 0 ? fmt::format("{:.3g}", tally.worst_margin) : "", std::string(tally.statement)});
+  }
+  return text + aligned_table(rows);
+}
+
+}  // namespace polariscope

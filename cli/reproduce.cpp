@@ -1,0 +1,91 @@
+// polariscope reproduce: experiments -> claims, figures, report.html.
+#include "polariscope/experiments/reproduce.h"
+
+#include "commands.h"
+#include "polariscope/base/interrupt.h"
+#include "polariscope/base/terminal.h"
+#include "settings.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <memory>
+
+namespace polariscope {
+namespace {
+
+std::string verdict_cell(Verdict verdict, bool colour) {
+  const Colour by_verdict = verdict == Verdict::kHolds   ? Colour::kGreen
+                            : verdict == Verdict::kFails ? Colour::kRed
+                                                         : Colour::kYellow;
+  return coloured(fmt::format("{} {}", verdict_mark(verdict), verdict_name(verdict)), by_verdict, colour);
+}
+
+void print_claims(const Page& page) {
+  const bool colour = wants_colour(stdout);
+  std::array<int, 3> counts{};
+  for (const Section& section : page.sections) {
+    fmt::print("\n{}  {}\n", coloured(section.id, Colour::kBold, colour), section.title);
+    std::vector<std::vector<std::string>> rows{{"verdict", "measured", "claim (source)"}};
+    for (const Claim& claim : section.claims) {
+      ++counts[static_cast<int>(claim.verdict)];
+      rows.push_back(
+          {verdict_cell(claim.verdict, colour), claim.measured, fmt::format("{} ({})", claim.statement, claim.source)});
+    }
+    fmt::print("{}", aligned_table(rows));
+  }
+  const int total = counts[0] + counts[1] + counts[2];
+  fmt::print("\n{} of {} claims hold, {} fail, {} inconclusive at this size\n", counts[0], total, counts[1], counts[2]);
+}
+
+}  // namespace
+
+Command add_reproduce(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("reproduce", "Run experiments of the papers and write report.html");
+  struct Settings {
+    std::vector<std::string> ids;
+    std::string preset = "quick", out = "out";
+    double seed = 0, jobs = 0;
+    bool quiet = false;
+  };
+  auto settings = std::make_shared<Settings>();
+  command->add_option("ids", settings->ids, "Experiments, as `polariscope list experiments` names them; default: all");
+  command->add_option("--preset", settings->preset, "quick: minutes on a laptop; paper: the papers' sizes")
+      ->capture_default_str();
+  command->add_option("--seed", settings->seed, "First random seed")->capture_default_str();
+  command->add_option("--jobs", settings->jobs, "Experiments at once; 0: one per processor")->capture_default_str();
+  command->add_option("--out", settings->out, "Folder of the run; what it holds already is not done again")
+      ->capture_default_str();
+  command->add_flag("--quiet", settings->quiet, "No progress");
+  command->footer(
+      "Ctrl-C writes the report of what is done; the same command then goes on from there.\n"
+      "Examples:\n"
+      "  polariscope reproduce\n"
+      "  polariscope reproduce A.fig2 A.thm3.2 --preset paper --out paper\n"
+      "  polariscope reproduce A.phase --seed 7 --out seed7");
+  return [=] {
+    catch_interrupts();
+    ReproduceOptions options{.ids = settings->ids,
+                             .preset = find_preset(settings->preset),
+                             .seed = static_cast<std::uint64_t>(whole_number("--seed", settings->seed)),
+                             .jobs = static_cast<int>(whole_number("--jobs", settings->jobs)),
+                             .out = settings->out};
+    Reproduction result;
+    {
+      ProgressBoard board(settings->quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
+      result = reproduce(options, board);
+    }
+    print_claims(result.page);
+    if (result.reused > 0)
+      fmt::print("{} of {} experiments were done before\n", result.reused, result.page.sections.size());
+    for (const std::string& error : result.errors) fmt::print(stderr, "polariscope: {}\n", error);
+    if (result.interrupted) {
+      fmt::print("interrupted: the same command goes on with {} experiments left\n", result.page.unfinished.size());
+    }
+    fmt::print("report: {}   repeat: {}\n", result.report.string(), result.page.command);
+    if (result.interrupted) return 130;
+    return result.errors.empty() ? 0 : 1;
+  };
+}
+
+}  // namespace polariscope

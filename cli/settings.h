@@ -1,0 +1,23 @@
+// Options of a subcommand as a TOML file, read and written.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace polariscope {
+
+// Gives every option that was not on the command line its value from the TOML file at `path`, whose keys
+// are the options' long names without dashes. Throws Error naming an unknown key, or a value that does
+// not fit. A key "command" must name this subcommand.
+void apply_config(CLI::App& command, const std::string& path);
+
+// The complete settings as TOML: "command", then every option but `left_out`, with the value it has.
+std::string config_text(const CLI::App& command, const std::vector<std::string_view>& left_out);
+
+// A whole number typed as people do: 1000000 or 1e6. Throws Error naming the option.
+long long whole_number(std::string_view option, double value);
+
+}  // namespace polariscope

@@ -1,0 +1,201 @@
+#include "polariscope/report/charts.h"
+
+#include "polariscope/base/error.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+namespace polariscope {
+namespace {
+
+using nlohmann::json;
+
+const double kNan = std::nan("");
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// The first layer whose mark is of this type.
+json layer_of(const json& spec, const std::string& mark) {
+  for (const json& layer : spec.at("layer")) {
+    if (layer.at("mark").at("type") == mark) return layer;
+  }
+  return nullptr;
+}
+
+CoordinateChart three_coordinates(std::size_t points) {
+  CoordinateChart chart;
+  chart.x = {"time t", Scale::kLog};
+  chart.y = {"σ", Scale::kLog};
+  chart.coordinates.resize(3);
+  for (std::size_t i = 0; i < points; ++i) {
+    chart.time.push_back(std::pow(10.0, 299.0 * static_cast<double>(i) / static_cast<double>(points - 1)));
+    for (int c = 0; c < 3; ++c) chart.coordinates[static_cast<std::size_t>(c)].push_back(0.1 * (c + 1));
+  }
+  chart.initial = {0.2, 0.9, 0.5};
+  chart.winner = 1;
+  return chart;
+}
+
+TEST(CoordinateChart, RanksByInitialValueAndDrawsTheWinnerLast) {
+  const json spec = coordinate_chart(three_coordinates(10));
+  const json& rows = spec.at("data").at("values");
+  std::set<std::pair<int, int>> ranks;
+  for (const json& row : rows) ranks.emplace(row.at("i").get<int>(), row.at("rank").get<int>());
+  EXPECT_EQ(ranks, (std::set<std::pair<int, int>>{{0, 2}, {1, 0}, {2, 1}}));
+  EXPECT_EQ(rows.back().at("i"), 1);
+  EXPECT_EQ(layer_of(spec, "text").at("mark").at("text").at(1), "i = 1");
+}
+
+TEST(CoordinateChart, ReachesTenToThe299WithPowersAsLabels) {
+  const json x = layer_of(coordinate_chart(three_coordinates(50)), "line").at("encoding").at("x");
+  EXPECT_EQ(x.at("scale").at("type"), "log");
+  EXPECT_EQ(x.at("scale").at("domain").at(1).get<double>(), 1e299);
+  EXPECT_NE(x.at("axis").at("labelExpr").get<std::string>().find("⁹"), std::string::npos);
+  EXPECT_EQ(x.at("axis").at("tickOpacity").at("value"), 0) << "minor ticks are off";
+}
+
+TEST(CoordinateChart, IsThinnedWhileItsTableIsNot) {
+  const CoordinateChart chart = three_coordinates(100000);
+  EXPECT_LE(coordinate_chart(chart).at("data").at("values").size(), 2100u);
+  EXPECT_EQ(table_of(chart).rows(), 100000u);
+  EXPECT_EQ(table_of(chart).columns.size(), 4u);
+}
+
+TEST(CoordinateChart, DropsWhatHasNoPlaceOnTheAxis) {
+  CoordinateChart chart = three_coordinates(4);
+  chart.time[0] = 0;
+  chart.coordinates[0] = {1, kNan, -1, kInfinity};
+  const json spec = coordinate_chart(chart);
+  for (const json& row : spec.at("data").at("values")) {
+    EXPECT_GT(row.at("t").get<double>(), 0);
+    EXPECT_EQ(row.at("v").is_null(), row.at("i") == 0);
+  }
+}
+
+TEST(CoordinateChart, RefusesShapesThatDisagree) {
+  CoordinateChart chart = three_coordinates(4);
+  chart.coordinates[1].pop_back();
+  EXPECT_THROW(coordinate_chart(chart), Error);
+  chart = three_coordinates(4);
+  chart.initial.pop_back();
+  EXPECT_THROW(coordinate_chart(chart), Error);
+  chart = three_coordinates(4);
+  chart.winner = 3;
+  EXPECT_THROW(coordinate_chart(chart), Error);
+}
+
+TEST(SeriesChart, HasBandsDashesShapesAndNamedReferences) {
+  SeriesChart chart;
+  chart.x = {"t"};
+  chart.y = {"H (nats)"};
+  chart.series = {{"softmax", {1, 2}, {1, 2}, {0.5, 1.5}, {1.5, 2.5}, "#d7263d", false},
+                  {"sigmoid", {1, 2}, {2, 1}, {}, {}, "", true}};
+  chart.references = {{"log N", 2.0}, {"nowhere", kNan}};
+  const json spec = series_chart(chart);
+  EXPECT_FALSE(layer_of(spec, "area").is_null());
+  const json line = layer_of(spec, "line").at("encoding");
+  EXPECT_EQ(line.at("color").at("scale").at("range").at(0), "#d7263d");
+  EXPECT_EQ(line.at("strokeDash").at("scale").at("range"), json::parse("[[1,0],[7,4]]"));
+  EXPECT_EQ(layer_of(spec, "rule").at("data").at("values").size(), 1u);
+  EXPECT_TRUE(layer_of(spec, "point").at("encoding").contains("shape"));
+}
+
+TEST(SeriesChart, OfFaintRunsNamesOnlyTheirMedian) {
+  SeriesChart chart;
+  for (int run = 0; run < 5; ++run) chart.series.push_back({"run", {1, 2}, {1, 2}, {}, {}, "", false, true});
+  chart.series.push_back({"median", {1, 2}, {1, 2}, {}, {}, "", false});
+  chart.series.push_back({"theory", {1, 2}, {1, 2}, {}, {}, "", true});
+  const json legend = layer_of(series_chart(chart), "point").at("encoding").at("color").at("legend");
+  EXPECT_EQ(legend.at("values"), json::parse(R"(["median", "theory"])"));
+}
+
+TEST(SeriesChart, WithNothingToDrawHasAxesNevertheless) {
+  SeriesChart chart;
+  chart.x = {"x", Scale::kLog};
+  chart.y = {"y", Scale::kLog};
+  chart.series = {{"a", {kNan, -1}, {1, 2}, {}, {}, "", false}};
+  const json spec = series_chart(chart);
+  EXPECT_TRUE(spec.at("data").at("values").empty());
+  EXPECT_EQ(layer_of(spec, "line").at("encoding").at("x").at("scale").at("domain"), json::parse("[1.0, 10.0]"));
+}
+
+TEST(SeriesChart, RefusesABandOfAnotherLength) {
+  SeriesChart chart;
+  chart.series = {{"a", {1, 2}, {1, 2}, {1}, {1}, "", false}};
+  EXPECT_THROW(series_chart(chart), Error);
+  chart.series = {{"a", {1, 2}, {1}, {}, {}, "", false}};
+  EXPECT_THROW(table_of(chart), Error);
+}
+
+TEST(HeatMap, KeepsLabelsApartAndMarksTheMissing) {
+  HeatMap map;
+  map.columns = {0.1234561, 0.1234562};
+  map.rows = {1, 2};
+  map.values = {{1, 2}, {kNan, 4}};
+  map.outlined = {{0, 1}};
+  const json spec = heat_map(map);
+  const json& cells = spec.at("data").at("values");
+  ASSERT_EQ(cells.size(), 4u);
+  EXPECT_NE(cells[0].at("x"), cells[1].at("x"));
+  EXPECT_TRUE(cells[2].at("value").is_null());
+  EXPECT_EQ(cells[1].at("outlined"), 1);
+  EXPECT_EQ(layer_of(spec, "text").at("mark").at("text"), "×");
+  map.rows = {1, 1};
+  EXPECT_THROW(heat_map(map), Error);
+}
+
+TEST(HeatMap, OfOneValueHasAScaleWithTwoEnds) {
+  HeatMap map;
+  map.columns = map.rows = {0};
+  map.values = {{0}};
+  const json domain = layer_of(heat_map(map), "rect").at("encoding").at("color").at("scale").at("domain");
+  EXPECT_LT(domain.at(0).get<double>(), domain.at(1).get<double>());
+}
+
+TEST(Histogram, CountsEveryDrawableValueOnceAndNamesTheRest) {
+  Histogram histogram_of;
+  histogram_of.x = {"margin", Scale::kLog};
+  histogram_of.bins = 7;
+  histogram_of.values = {1e-300, 1, 1e300, 2, -1, 0, kNan, kInfinity};
+  histogram_of.marks = {{"tolerance", 1e-9}};
+  const json spec = histogram(histogram_of);
+  double total = 0;
+  for (const json& bin : spec.at("data").at("values")) total += bin.at("count").get<double>();
+  EXPECT_EQ(total, 4);
+  EXPECT_NE(spec.at("title").at("text").get<std::string>().find("4 of 8"), std::string::npos);
+  EXPECT_EQ(table_of(histogram_of).rows(), 7u);
+  histogram_of.bins = 0;
+  EXPECT_THROW(histogram(histogram_of), Error);
+}
+
+TEST(Histogram, OfNoValuesIsEmpty) {
+  Histogram empty;
+  empty.x = {"x"};
+  EXPECT_TRUE(histogram(empty).at("data").at("values").empty());
+  EXPECT_EQ(table_of(empty).rows(), 0u);
+}
+
+TEST(Panels, ShareOneZoomAndOneLegend) {
+  const json chart = coordinate_chart(three_coordinates(10));
+  const std::vector<Panel> two = {{"left", chart}, {"right", chart}};
+  const json spec = panels(two, 2, true);
+  ASSERT_EQ(spec.at("concat").size(), 2u);
+  EXPECT_EQ(spec.at("params").at(0).at("views"), json::parse(R"(["main_0", "main_1"])"));
+  EXPECT_EQ(spec.at("resolve").at("scale").at("color"), "shared");
+  EXPECT_EQ(spec.at("concat").at(1).at("title").at("text"), "right");
+  // Each panel's hover is its own.
+  EXPECT_NE(spec.dump().find("\"hover_0\""), std::string::npos);
+  EXPECT_NE(spec.dump().find("\"hover_1\""), std::string::npos);
+  EXPECT_EQ(spec.dump().find("\"hover\""), std::string::npos);
+  EXPECT_FALSE(panels(two, 2).contains("params"));
+}
+
+TEST(Panels, OfNothingAreRefused) {
+  EXPECT_THROW(panels({}, 2), Error);
+  EXPECT_THROW(panels(std::vector<Panel>{{"a", json::object()}}, 0), Error);
+}
+
+}  // namespace
+}  // namespace polariscope

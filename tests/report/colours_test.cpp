@@ -1,0 +1,79 @@
+#include "polariscope/report/colours.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace polariscope {
+namespace {
+
+const std::vector<std::string> kNames = {"softmax",    "sigmoid",  "sigmoid/sum",   "relu",         "relu/sum",
+                                         "elu1",       "elu1/sum", "identity",      "identity/sum", "abs/sum",
+                                         "square/sum", "uniform",  "identity/max1", "softmax1"};
+
+// Relative luminance and contrast as WCAG 2 defines them.
+double luminance(const std::string& colour) {
+  const auto channel = [&](int at) {
+    const double encoded = std::stoi(colour.substr(static_cast<std::size_t>(at), 2), nullptr, 16) / 255.0;
+    return encoded <= 0.04045 ? encoded / 12.92 : std::pow((encoded + 0.055) / 1.055, 2.4);
+  };
+  return 0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5);
+}
+
+double contrast(const std::string& a, const std::string& b) {
+  const auto [low, high] = std::minmax({luminance(a), luminance(b)});
+  return (high + 0.05) / (low + 0.05);
+}
+
+// WCAG asks 3 of graphics. One set for both papers has at most sqrt(21) = 4.6 on each.
+void expect_visible_on_both_papers(const std::string& colour) {
+  EXPECT_GE(contrast(colour, "#ffffff"), 3.0) << colour << " on white";
+  EXPECT_GE(contrast(colour, "#15181c"), 3.0) << colour << " on black";
+}
+
+TEST(Colours, EveryReweightingHasOneThatShowsOnBothPapers) {
+  for (const std::string& name : kNames) {
+    ASSERT_FALSE(colour_of(name).empty()) << name;
+    expect_visible_on_both_papers(colour_of(name));
+  }
+}
+
+TEST(Colours, AnUnknownNameHasNone) {
+  EXPECT_EQ(colour_of("sparsemax?"), "");
+  EXPECT_FALSE(dashed("sparsemax?"));
+}
+
+TEST(Colours, ColourAndDashTogetherNameOneReweighting) {
+  // A function and its normalised sibling share the hue: the dash has to tell them apart.
+  std::set<std::pair<std::string, bool>> looks;
+  for (const std::string& name : kNames) looks.emplace(colour_of(name), dashed(name));
+  EXPECT_EQ(looks.size(), kNames.size());
+}
+
+TEST(Colours, DashesMeanThatNothingNormalises) {
+  for (const std::string& name : kNames) {
+    const bool elementwise = name == "sigmoid" || name == "relu" || name == "elu1" || name == "identity";
+    EXPECT_EQ(dashed(name), elementwise) << name;
+  }
+}
+
+TEST(Colours, TheSequentialScaleShowsOnBothPapersAndGetsLighter) {
+  EXPECT_TRUE(sequential_colours(0).empty());
+  EXPECT_EQ(sequential_colours(1).size(), 1u);
+  const auto colours = sequential_colours(20);
+  for (const std::string& colour : colours) expect_visible_on_both_papers(colour);
+  EXPECT_LT(luminance(colours.front()), luminance(colours.back()));
+  EXPECT_EQ(std::set<std::string>(colours.begin(), colours.end()).size(), colours.size());
+}
+
+TEST(Colours, ThePaletteShowsOnBothPapersAndRepeats) {
+  for (std::size_t i = 0; i < 8; ++i) expect_visible_on_both_papers(palette_colour(i));
+  EXPECT_EQ(palette_colour(8), palette_colour(0));
+}
+
+}  // namespace
+}  // namespace polariscope
