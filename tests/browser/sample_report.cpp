@@ -398,15 +398,6 @@ int main(int argc, char** argv) {
   page.wall_seconds = 83.2;
   page.sections = {polarisation(), normalisations(), long_times(), maps()};
   page.unfinished = {"A.fig10", "A.rows"};
-<<<<<<< HEAD
-  page.definitions = {
-      {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
-      {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
-  std::ofstream out(argv[1], std::ios::binary);
-  out << render(page);
-  out.close();
-  return out ? 0 : 1;
-=======
   page.definitions = {
       {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
       {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
@@ -419,5 +410,4 @@ int main(int argc, char** argv) {
   page.sections.push_back(hostile());
   write(argv[1], render(page));
   return 0;
->>>>>>> report
 }
