@@ -101,7 +101,9 @@ int bench_flow(int argc, char** argv) {
   }
 
   fmt::print("{} · {} · {} · commit {}\n", machine(), simd_target(), date(), commit());
-  fmt::print("one thread a case unless it says otherwise; medians (± half the distance between the quartiles)\n");
+  fmt::print(
+      "one thread and its processor time, but for the catalogue; medians (± half the distance between the "
+      "quartiles)\n");
   std::fflush(stdout);
   const std::string obstacle = peer_obstacle();
   std::vector<Row> rows;

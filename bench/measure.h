@@ -14,6 +14,9 @@ struct Summary {
 Summary summary(std::vector<double> values);
 
 double seconds_of(const std::function<void()>& work);  // wall time
+// Processor time of this thread: what other programs take of a shared machine is not in it. The peers
+// measure themselves alike.
+double processor_seconds_of(const std::function<void()>& work);
 
 struct Pairs {
   std::vector<double> ours, peer;
