@@ -97,7 +97,7 @@ int run_single(FlowRun run, const Start& start, const FlowSettings& settings) {
     ProgressBoard board(settings.quiet || settings.json ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
     // A flow's work is spread evenly over log t, not over t.
     constexpr double kTicks = 1000.0;
-    Progress progress = run.flow ? board.start("flow", static_cast<std::uint64_t>(kTicks), "‰ of log t")
+    Progress progress = run.flow ? board.start("flow", static_cast<std::uint64_t>(kTicks), "")
                                  : board.start("descent", static_cast<std::uint64_t>(run.descent.steps), "steps");
     const double first = run.flow ? std::log(run.integration.times[1]) : 0.0;
     const double range = run.flow ? std::log(run.integration.until) - first : 1.0;
@@ -152,9 +152,13 @@ Command add_flow(CLI::App& app) {
   auto settings = std::make_shared<FlowSettings>();
   declare(*command, *settings);
   return [=] {
+    require_text(*command, {"--config"});
     if (!settings->config.empty()) apply_config(*command, settings->config);
+    require_text(*command, {"--init", "--out"});
     const auto given = [&](const char* option) { return command->get_option(option)->count() > 0; };
     settings->has_dim = given("--dim");
+    settings->has_tokens = given("--tokens");
+    settings->has_rows = given("--rows");
     settings->has_step = given("--step");
     settings->has_steps = given("--steps");
     settings->has_until = given("--until");
@@ -168,9 +172,11 @@ Command add_flow(CLI::App& app) {
     validate(first.problem, first.state);
     if (!settings->out.empty()) {
       const bool by_time = settings->has_until && !run.flow;
-      open_run_folder(settings->out,
-                      config_text(*command, {"out", "json", "quiet", run.flow ? "step" : "rtol",
-                                             run.flow ? "steps" : "solver", by_time ? "steps" : "config"}));
+      std::vector<std::string_view> left_out{"out", "json", "quiet", run.flow ? "step" : "rtol",
+                                             run.flow ? "steps" : "solver"};
+      if (by_time) left_out.push_back("steps");
+      if (!settings->has_dim && !settings->init.empty()) left_out.push_back("dim");  // the file of --init says it
+      open_run_folder(settings->out, config_text(*command, left_out));
     }
     return run.trajectories == 1 ? run_single(run, first, *settings) : run_ensemble(run, *settings);
   };
