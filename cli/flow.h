@@ -24,8 +24,8 @@ struct FlowSettings {
   double value_scale = 0, score_scale = 0, score_offset = 0;
   bool check = false, json = false, quiet = false;
   // Which of them were given, where the default depends on others.
-  bool has_dim = false, has_tokens = false, has_rows = false, has_steps = false, has_step = false, has_until = false,
-       has_rtol = false;
+  bool has_dim = false, has_tokens = false, has_rows = false, has_reweighting = false, has_steps = false,
+       has_step = false, has_until = false, has_rtol = false;
   bool has_value_scale = false, has_score_scale = false, has_score_offset = false;
 };
 

@@ -87,8 +87,8 @@ FlowRun plan_flow(const FlowSettings& settings) {
   FlowRun run{};
   run.model = find_model(settings.model);
   run.loss = find_loss(settings.loss);
-  run.reweighting = &find_reweighting(
-      run.model == Model::kLinear && settings.reweighting == "softmax" ? "identity" : settings.reweighting);
+  run.reweighting =
+      &find_reweighting(run.model == Model::kLinear && !settings.has_reweighting ? "identity" : settings.reweighting);
   run.flow = wants_flow(settings);
   run.seed = static_cast<std::uint64_t>(whole_number("--seed", settings.seed, 0));
   run.trajectories = whole_number("--trajectories", settings.trajectories, 1);

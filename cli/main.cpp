@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/names.h"
+#include "polariscope/base/terminal.h"
 #include "polariscope/base/version.h"
 
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,16 @@ namespace {
 
 constexpr int kUserError = 2;
 constexpr int kInterrupted = 130;
+
+// Descriptions wrap, as tables do.
+class HelpFormat : public CLI::Formatter {
+  std::string make_option(const CLI::Option* option, bool positional) const override {
+    constexpr std::size_t kNameColumns = 28;
+    std::string name = "  " + make_option_name(option, positional) + make_option_opts(option);
+    name.resize(std::max(name.size(), kNameColumns), ' ');
+    return aligned_table({{name, make_option_desc(option)}});
+  }
+};
 
 // One line, whatever names with line breaks it quotes.
 int complain(std::string sentence) {
@@ -73,6 +85,7 @@ std::string unknown_argument(const CLI::App& app, const std::vector<std::string>
 int run(int argc, char** argv) {
   CLI::App app{"Polariscope: why, when and where softmax attention collapses onto few tokens, and what that costs."};
   app.name("polariscope");
+  app.formatter(std::make_shared<HelpFormat>());
   app.set_version_flag("--version", fmt::format("polariscope {} ({})", version(), commit()));
   app.require_subcommand(0, 1);
   app.allow_extras();

@@ -74,12 +74,12 @@ TEST(AlignedTable, WrapsWideColumnsAndHeadingsWhereverTheyStand) {
   EXPECT_EQ(aligned_table({{"applies to", "sums to one", "statement"},
                            {"every head of every layer", "no", "the entropy of every head falls"}},
                           36),
-            "applies to     sums  statement\n"
-            "               to\n"
-            "               one\n"
-            "every head of  no    the entropy of\n"
-            "every layer          every head\n"
-            "                     falls\n");
+            "applies to      sums  statement\n"
+            "                to\n"
+            "                one\n"
+            "every head of   no    the entropy of\n"
+            "every layer           every head\n"
+            "                      falls\n");
 }
 
 TEST(AlignedTable, KeepsWithinTheWidthWhateverColumnIsLong) {

@@ -43,7 +43,7 @@ TEST(BadInput, UnknownNamesAreRefusedWithTheNearestKnownOne) {
       {{"flwo"}, {"unknown command \"flwo\"", "did you mean \"flow\"?", "list, reproduce"}},
       {{"--versoin"}, {"unknown option \"--versoin\"", "\"--version\""}},
       {{"flow", "--stepz", "1"}, {"unknown option \"--stepz\"", "\"--step\""}},
-      {{"flow", "--stpes=3"}, {"unknown option \"--stpes\"", "\"--steps\""}},
+      {{"flow", "--sampels=3"}, {"unknown option \"--sampels\"", "\"--samples\""}},
       {{"flow", "-x"}, {"unknown option \"-x\""}},
       {{"reproduce", "--presets", "quick"}, {"unknown option \"--presets\"", "\"--preset\""}},
       {{"list", "reweightings", "--markdwon"}, {"unknown option", "\"--markdown\""}},

@@ -162,7 +162,7 @@ void expect_refused_in(const fs::path& folder, const std::vector<std::string>& a
   surroundings.folder = folder;
   const Outcome outcome = polariscope_run(arguments, surroundings);
   EXPECT_EQ(outcome.code, 2) << "signal " << outcome.signal;
-  EXPECT_EQ(outcome.out, "");
+  EXPECT_TRUE(outcome.out.empty()) << outcome.out.substr(0, 300);
   EXPECT_EQ(lines_of(outcome.err).size(), 1U) << outcome.err;
   EXPECT_TRUE(outcome.err.starts_with("polariscope: ")) << outcome.err;
   EXPECT_EQ(outcome.err.find("json.exception"), std::string::npos) << outcome.err;
