@@ -49,18 +49,17 @@ Command add_reproduce(CLI::App& app) {
     bool quiet = false;
   };
   auto settings = std::make_shared<Settings>();
-  command->add_option("ids", settings->ids,
-                      "Experiments, as `polariscope list experiments` names them->type_name(" ID "); default: all");
-  command
-      ->add_option("--preset", settings->preset,
-                   "quick: minutes on a laptop->type_name(" NAME "); paper: the papers' sizes")
+  command->add_option("ids", settings->ids, "Experiments, as `polariscope list experiments` names them; default: all")
+      ->type_name("ID");
+  command->add_option("--preset", settings->preset, "quick: minutes on a laptop; paper: the papers' sizes")
+      ->type_name("NAME")
       ->capture_default_str();
   command->add_option("--seed", settings->seed, "First random seed")->type_name("N")->capture_default_str();
-  command->add_option("--jobs", settings->jobs, "Experiments at once->type_name(" N "); 0: one per processor")
+  command->add_option("--jobs", settings->jobs, "Experiments at once; 0: one per processor")
+      ->type_name("N")
       ->capture_default_str();
-  command
-      ->add_option("--out", settings->out,
-                   "Folder of the run->type_name(" FOLDER "); what it holds already is not done again")
+  command->add_option("--out", settings->out, "Folder of the run; what it holds already is not done again")
+      ->type_name("FOLDER")
       ->capture_default_str();
   command->add_flag("--quiet", settings->quiet, "No progress");
   command->footer(
