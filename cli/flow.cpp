@@ -19,37 +19,51 @@ namespace polariscope {
 namespace {
 
 void declare(CLI::App& c, FlowSettings& s) {
-  c.add_option("--model", s.model, "value-softmax, reduced, rows, tied or linear")->capture_default_str();
+  c.add_option("--model", s.model, "value-softmax, reduced, rows, tied or linear")
+      ->type_name("NAME")
+      ->capture_default_str();
   c.add_option("--loss", s.loss, "logistic, square (½‖β − b‖²), least-squares (Σ(β − Xb)²) or kl")
+      ->type_name("NAME")
       ->capture_default_str();
   c.add_option("--reweighting", s.reweighting, "as `polariscope list reweightings` names them; linear: identity")
+      ->type_name("NAME")
       ->capture_default_str();
-  c.add_option("--dim", s.dim, "d, rows of V; also k unless --tokens is given")->capture_default_str();
-  c.add_option("--tokens", s.tokens, "k, columns of V");
-  c.add_option("--rows", s.rows, "Rows of scores, model rows only (default 4)");
-  c.add_option("--seed", s.seed, "Random seed of β, V and a")->capture_default_str();
+  c.add_option("--dim", s.dim, "d, rows of V; also k unless --tokens is given")->type_name("N")->capture_default_str();
+  c.add_option("--tokens", s.tokens, "k, columns of V")->type_name("N");
+  c.add_option("--rows", s.rows, "Rows of scores, model rows only (default 4)")->type_name("N");
+  c.add_option("--seed", s.seed, "Random seed of β, V and a")->type_name("N")->capture_default_str();
   c.add_option("--init", s.init,
                "JSON object with any of V, U (rows of numbers), a, beta, X, p_star; the rest is drawn. Under kl, V has "
-               "one row a token (logits Vᵀσ(a))");
-  c.add_option("--value-scale", s.value_scale, "V = scale · N(0, 1) (default 0.1; least squares 1e-5; tied adds I, 0)");
+               "one row a token (logits Vᵀσ(a))")
+      ->type_name("FILE");
+  c.add_option("--value-scale", s.value_scale, "V = scale · N(0, 1) (default 0.1; least squares 1e-5; tied adds I, 0)")
+      ->type_name("X");
   c.add_option("--score-scale", s.score_scale,
-               "a = offset + scale · N(0, 1) (default 0; 0.1 where f(0) = 0, rows, tied)");
-  c.add_option("--score-offset", s.score_offset, "See --score-scale (default 0; 1 where f(0) = 0, tied)");
-  c.add_option("--condition", s.condition, "Condition number of a drawn X, least squares only")->capture_default_str();
-  c.add_option("--method", s.method, "gd: gradient descent; flow: the gradient flow, with error control")
+               "a = offset + scale · N(0, 1) (default 0; 0.1 where f(0) = 0, rows, tied)")
+      ->type_name("X");
+  c.add_option("--score-offset", s.score_offset, "See --score-scale (default 0; 1 where f(0) = 0, tied)")
+      ->type_name("X");
+  c.add_option("--condition", s.condition, "Condition number of a drawn X, least squares only")
+      ->type_name("X")
       ->capture_default_str();
-  c.add_option("--step", s.step, "Step size of gradient descent")->capture_default_str();
-  c.add_option("--steps", s.steps, "Steps of gradient descent")->capture_default_str();
-  c.add_option("--until", s.until, "Final time, up to 1e299 for the flow (default 1e6); gd: instead of --steps");
-  c.add_option("--samples", s.samples, "Records, evenly spaced in log time")->capture_default_str();
-  c.add_option("--rtol", s.rtol, "Relative tolerance of the flow")->capture_default_str();
-  c.add_option("--solver", s.solver, "Of the flow: auto, adams or bdf")->capture_default_str();
+  c.add_option("--method", s.method, "gd: gradient descent; flow: the gradient flow, with error control")
+      ->type_name("NAME")
+      ->capture_default_str();
+  c.add_option("--step", s.step, "Step size of gradient descent")->type_name("X")->capture_default_str();
+  c.add_option("--steps", s.steps, "Steps of gradient descent")->type_name("N")->capture_default_str();
+  c.add_option("--until", s.until, "Final time, up to 1e299 for the flow (default 1e6); gd: instead of --steps")
+      ->type_name("T");
+  c.add_option("--samples", s.samples, "Records, evenly spaced in log time")->type_name("N")->capture_default_str();
+  c.add_option("--rtol", s.rtol, "Relative tolerance of the flow")->type_name("X")->capture_default_str();
+  c.add_option("--solver", s.solver, "Of the flow: auto, adams or bdf")->type_name("NAME")->capture_default_str();
   c.add_option("--trajectories", s.trajectories, "How many random starts; more than 1 prints their summary")
+      ->type_name("N")
       ->capture_default_str();
   c.add_flag("--check", s.check, "Check the paper's theorems along the way and print their margins");
   c.add_flag("--json", s.json, "Print one JSON object instead of a summary");
-  c.add_option("--out", s.out, "Folder for trajectory.npy, trajectory.json, init.json and config.toml");
-  c.add_option("--config", s.config, "TOML file with any of these options; the command line wins");
+  c.add_option("--out", s.out, "Folder for trajectory.npy, trajectory.json, init.json and config.toml")
+      ->type_name("FOLDER");
+  c.add_option("--config", s.config, "TOML file with any of these options; the command line wins")->type_name("FILE");
   c.add_flag("--quiet", s.quiet, "No progress");
   c.footer(
       "Examples:\n"
@@ -97,7 +111,7 @@ int run_single(FlowRun run, const Start& start, const FlowSettings& settings) {
     ProgressBoard board(settings.quiet || settings.json ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
     // A flow's work is spread evenly over log t, not over t.
     constexpr double kTicks = 1000.0;
-    Progress progress = run.flow ? board.start("flow", static_cast<std::uint64_t>(kTicks), "‰ of log t")
+    Progress progress = run.flow ? board.start("flow", static_cast<std::uint64_t>(kTicks), "")
                                  : board.start("descent", static_cast<std::uint64_t>(run.descent.steps), "steps");
     const double first = run.flow ? std::log(run.integration.times[1]) : 0.0;
     const double range = run.flow ? std::log(run.integration.until) - first : 1.0;
@@ -152,9 +166,14 @@ Command add_flow(CLI::App& app) {
   auto settings = std::make_shared<FlowSettings>();
   declare(*command, *settings);
   return [=] {
+    require_text(*command, {"--config"});
     if (!settings->config.empty()) apply_config(*command, settings->config);
+    require_text(*command, {"--init", "--out"});
     const auto given = [&](const char* option) { return command->get_option(option)->count() > 0; };
     settings->has_dim = given("--dim");
+    settings->has_tokens = given("--tokens");
+    settings->has_rows = given("--rows");
+    settings->has_reweighting = given("--reweighting");
     settings->has_step = given("--step");
     settings->has_steps = given("--steps");
     settings->has_until = given("--until");
@@ -168,9 +187,12 @@ Command add_flow(CLI::App& app) {
     validate(first.problem, first.state);
     if (!settings->out.empty()) {
       const bool by_time = settings->has_until && !run.flow;
-      open_run_folder(settings->out,
-                      config_text(*command, {"out", "json", "quiet", run.flow ? "step" : "rtol",
-                                             run.flow ? "steps" : "solver", by_time ? "steps" : "config"}));
+      std::vector<std::string_view> left_out{"out", "json", "quiet", run.flow ? "step" : "rtol",
+                                             run.flow ? "steps" : "solver"};
+      if (by_time) left_out.push_back("steps");
+      if (!settings->has_dim && !settings->init.empty()) left_out.push_back("dim");  // the file of --init says it
+      if (!settings->has_reweighting && run.model == Model::kLinear) left_out.push_back("reweighting");
+      open_run_folder(settings->out, config_text(*command, left_out));
     }
     return run.trajectories == 1 ? run_single(run, first, *settings) : run_ensemble(run, *settings);
   };

@@ -19,12 +19,13 @@ namespace polariscope {
 struct FlowSettings {
   std::string model = "value-softmax", loss = "logistic", reweighting = "softmax", method = "gd", solver = "auto";
   std::string init, out, config;
-  double dim = 8, tokens = 0, rows = 0, seed = 0, steps = 1e5, samples = 200, trajectories = 1;
+  double dim = 8, tokens = 8, rows = 4, seed = 0, steps = 1e5, samples = 200, trajectories = 1;
   double step = 0.1, until = 0, rtol = 1e-9, condition = 1;
   double value_scale = 0, score_scale = 0, score_offset = 0;
   bool check = false, json = false, quiet = false;
   // Which of them were given, where the default depends on others.
-  bool has_dim = false, has_steps = false, has_step = false, has_until = false, has_rtol = false;
+  bool has_dim = false, has_tokens = false, has_rows = false, has_reweighting = false, has_steps = false,
+       has_step = false, has_until = false, has_rtol = false;
   bool has_value_scale = false, has_score_scale = false, has_score_offset = false;
 };
 

@@ -7,6 +7,8 @@
 #include "polariscope/flow/ensemble.h"
 #include "settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -17,10 +19,7 @@ namespace polariscope {
 namespace {
 
 int size_of(std::string_view option, double value, int least) {
-  const long long number = whole_number(option, value);
-  if (number < least || number > 100'000)
-    throw Error("{} is {}: it must lie between {} and 100000", option, number, least);
-  return static_cast<int>(number);
+  return static_cast<int>(whole_number(option, value, least, 100'000));
 }
 
 bool wants_flow(const FlowSettings& settings) {
@@ -44,13 +43,17 @@ bool wants_flow(const FlowSettings& settings) {
 StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
   StartOptions options = usual_start(run.model, run.loss, *run.reweighting);
   options.outputs = size_of("--dim", settings.dim, 1);
-  options.tokens = settings.tokens > 0 ? size_of("--tokens", settings.tokens, 1) : options.outputs;
-  if (settings.rows > 0) options.rows = size_of("--rows", settings.rows, 1);
+  options.tokens = settings.has_tokens ? size_of("--tokens", settings.tokens, 1) : options.outputs;
+  if (settings.has_rows) options.rows = size_of("--rows", settings.rows, 1);
   if (settings.has_value_scale) options.value_scale = settings.value_scale;
   if (settings.has_score_scale) options.score_scale = settings.score_scale;
   if (settings.has_score_offset) options.score_offset = settings.score_offset;
-  if (!(settings.condition >= 1.0))
-    throw Error("--condition is {}: a condition number is at least 1", settings.condition);
+  if (!(settings.condition >= 1.0) || std::isinf(settings.condition)) {
+    throw Error("--condition is {}: a condition number is finite and at least 1", settings.condition);
+  }
+  if (settings.condition != 1.0 && run.loss != Loss::kLeastSquares) {
+    throw Error("--condition belongs to --loss least-squares: the {} loss has no design matrix", loss_name(run.loss));
+  }
   options.condition = settings.condition;
   if (run.arrays.is_null()) return options;
 
@@ -58,10 +61,24 @@ StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
   if (settings.has_dim && sized.outputs != options.outputs) {
     throw Error("{} has d = {}, --dim says {}: leave one out", run.arrays_from, sized.outputs, options.outputs);
   }
-  if (settings.tokens > 0 && sized.tokens != options.tokens) {
+  if (settings.has_tokens && sized.tokens != options.tokens) {
     throw Error("{} has k = {}, --tokens says {}: leave one out", run.arrays_from, sized.tokens, options.tokens);
   }
   return sized;
+}
+
+// Refuses what this machine cannot hold, rather than let the system end the process half way.
+void require_memory(const StartOptions& size, int samples) {
+  const double d = size.outputs, k = size.tokens, rows = size.rows;
+  const double state = 3.0 * (d * k + rows * k);                               // with its gradient and a copy
+  const double records = samples * (k * (2.0 * rows + 1.0) + std::min(d, k));  // a, σ, u, singular values
+  const double needed = 8.0 * (state + records);
+  const double present = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (needed > present) {
+    throw Error(
+        "d = {}, k = {}, {} rows and {} samples need {:.3g} GB of memory, this machine has {:.3g}: choose smaller ones",
+        size.outputs, size.tokens, size.rows, samples, needed / 1e9, present / 1e9);
+  }
 }
 
 }  // namespace
@@ -70,12 +87,11 @@ FlowRun plan_flow(const FlowSettings& settings) {
   FlowRun run{};
   run.model = find_model(settings.model);
   run.loss = find_loss(settings.loss);
-  run.reweighting = &find_reweighting(
-      run.model == Model::kLinear && settings.reweighting == "softmax" ? "identity" : settings.reweighting);
+  run.reweighting =
+      &find_reweighting(run.model == Model::kLinear && !settings.has_reweighting ? "identity" : settings.reweighting);
   run.flow = wants_flow(settings);
-  run.seed = static_cast<std::uint64_t>(whole_number("--seed", settings.seed));
-  run.trajectories = whole_number("--trajectories", settings.trajectories);
-  if (run.trajectories < 1) throw Error("--trajectories is {}: at least 1 is needed", run.trajectories);
+  run.seed = static_cast<std::uint64_t>(whole_number("--seed", settings.seed, 0));
+  run.trajectories = whole_number("--trajectories", settings.trajectories, 1);
   if (!settings.init.empty()) {
     run.arrays = read_arrays(settings.init);
     run.arrays_from = "--init " + settings.init;
@@ -83,6 +99,7 @@ FlowRun plan_flow(const FlowSettings& settings) {
   run.start = start_options(settings, run);
 
   const int samples = size_of("--samples", settings.samples, 2);
+  require_memory(run.start, samples);
   if (run.flow) {
     run.integration = {.until = settings.has_until ? settings.until : 1e6,
                        .times = {},
@@ -92,7 +109,7 @@ FlowRun plan_flow(const FlowSettings& settings) {
                        .events = run.trajectories == 1,
                        .singular_values = true,
                        .progress = {}};
-    if (!(run.integration.until > 0.0)) throw Error("--until is {}: it must be positive", run.integration.until);
+    validate(run.integration);
     run.integration.times = log_times(run.integration.until, samples);
     run.tolerance = 100.0 * settings.rtol;
   } else {
@@ -101,7 +118,7 @@ FlowRun plan_flow(const FlowSettings& settings) {
     validate(run.descent);
     if (settings.has_until) {
       if (!(settings.until > 0.0)) throw Error("--until is {}: it must be positive", settings.until);
-      run.descent.steps = whole_number("--until divided by --step", std::ceil(settings.until / settings.step));
+      run.descent.steps = whole_number("--until divided by --step", std::ceil(settings.until / settings.step), 1);
     }
     run.descent.samples = log_samples(run.descent.steps, samples);
     run.descent.singular_values = true;

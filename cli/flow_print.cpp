@@ -63,6 +63,14 @@ std::string check_mark(bool holds, bool colour) {
   return coloured(holds ? "✓ holds" : "✗ fails", holds ? Colour::kGreen : Colour::kRed, colour);
 }
 
+// A weight near 1 is told by what it lacks: 0.999996 rather than 1.
+std::string weight_cell(double weight, int digits) {
+  const double rest = 1.0 - weight;
+  if (!(rest > 0.0 && rest < 0.01)) return significant(weight, digits);
+  if (rest < 1e-12) return fmt::format("1 − {:.1e}", rest);
+  return fmt::format("{:.{}f}", weight, static_cast<int>(std::ceil(-std::log10(rest))) + 1);
+}
+
 // One sparkline of σ a token, largest at the end first, against log time.
 std::string weight_lines(const Trajectory& t) {
   constexpr int kShown = 8;
@@ -78,7 +86,7 @@ std::string weight_lines(const Trajectory& t) {
   for (int i = 0; i < std::min(k, kShown); ++i) {
     const std::vector<double> weights = Trajectory::column(t.sigma, t.row_width(), order[i]);
     rows.push_back({"", fmt::format("{}", order[i]), sparkline(weights, std::min(*low, 0.0), *high, kWidth),
-                    significant(weights.front(), 3), significant(weights.back(), 3)});
+                    weight_cell(weights.front(), 3), weight_cell(weights.back(), 3)});
   }
   std::string text = aligned_table(rows);
   if (k > kShown) text += fmt::format("  … and {} smaller ones\n", k - kShown);
@@ -94,9 +102,9 @@ Quantiles quantiles(std::vector<double> values) {
   return {values.front(), values[values.size() / 2], values.back()};
 }
 
-std::string quantile_cell(const std::vector<double>& values) {
+std::string quantile_cell(const std::vector<double>& values, std::string (*cell)(double, int) = significant) {
   const Quantiles q = quantiles(values);
-  return fmt::format("{} ({} to {})", significant(q.median, 4), significant(q.low, 3), significant(q.high, 3));
+  return fmt::format("{} ({} to {})", cell(q.median, 4), cell(q.low, 3), cell(q.high, 3));
 }
 
 Json quantile_json(const std::vector<double>& values) {
@@ -186,7 +194,7 @@ std::string in_words(const FlowRun& run, const Trajectory& t, bool with_checks, 
   text +=
       aligned_table({{"", "", "start", "end"},
                      {"", "loss", significant(t.loss.front()), significant(t.loss.back())},
-                     {"", "max σ", significant(largest(0)), significant(largest(last))},
+                     {"", "max σ", weight_cell(largest(0), 4), weight_cell(largest(last), 4)},
                      {"", is_signed ? "absolute entropy (nats)" : "entropy (nats)", significant(t.abs_entropy.front()),
                       significant(t.abs_entropy[last * t.problem.rows])},
                      {"", "effective rank of V", t.effective_rank.empty() ? "" : significant(t.effective_rank.front()),
@@ -211,7 +219,7 @@ std::string in_words(const FlowRun& run, const EnsembleSummary& s, bool with_che
   std::string text = heading(run);
   text += aligned_table({{"", "", "median (range)"},
                          {"", "loss", quantile_cell(s.loss)},
-                         {"", "max σ", quantile_cell(s.largest_weight)},
+                         {"", "max σ", quantile_cell(s.largest_weight, weight_cell)},
                          {"", "entropy of |σ|/Σ|σ| (nats)", quantile_cell(s.entropy)}});
   text += fmt::format("the token with the largest u at the start wins in {} of {} trajectories; {} diverged\n",
                       s.winner_first, s.trajectories, s.diverged);

@@ -54,7 +54,7 @@ Command add_list(CLI::App& app) {
   CLI::App* command = app.add_subcommand("list", "List the experiments, re-weighting functions or theorem checks");
   auto what = std::make_shared<std::string>();
   auto as_markdown = std::make_shared<bool>(false);
-  command->add_option("what", *what, "experiments, reweightings or checks")->required();
+  command->add_option("what", *what, "experiments, reweightings or checks")->type_name("")->required();
   command->add_flag("--markdown", *as_markdown, "Print a Markdown table");
   command->footer(
       "Examples:\n"

@@ -3,12 +3,17 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/names.h"
+#include "polariscope/base/terminal.h"
 #include "polariscope/base/version.h"
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,9 +23,46 @@ namespace {
 constexpr int kUserError = 2;
 constexpr int kInterrupted = 130;
 
-int complain(std::string_view sentence) {
+// Descriptions wrap, as tables do.
+class HelpFormat : public CLI::Formatter {
+  std::string make_option(const CLI::Option* option, bool positional) const override {
+    constexpr std::size_t kNameColumns = 28;
+    std::string name = "  " + make_option_name(option, positional) + make_option_opts(option);
+    name.resize(std::max(name.size(), kNameColumns), ' ');
+    return aligned_table({{name, make_option_desc(option)}});
+  }
+};
+
+// One line, whatever names with line breaks it quotes.
+int complain(std::string sentence) {
+  std::replace_if(
+      sentence.begin(), sentence.end(), [](unsigned char c) { return c < 0x20; }, ' ');
   fmt::print(stderr, "polariscope: {}\n", sentence);
   return kUserError;
+}
+
+// The parser's own words say "1 required FLOAT missing".
+std::string parse_problem(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string words = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    return fmt::format("{} needs a value; see --help", words.substr(0, words.find(':')));
+  }
+  if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
+    const std::size_t name = words.find("--"), equals = words.find(" = ");
+    if (name != std::string::npos && equals != std::string::npos) {
+      return fmt::format("{} is \"{}\": it must be a number", words.substr(name, equals - name),
+                         words.substr(equals + 3));
+    }
+  }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !app.get_subcommands().empty()) {
+    const CLI::App* command = app.get_subcommands().front();
+    for (const CLI::Option* option : command->get_options()) {
+      if (option->get_required() && option->count() == 0) {
+        return fmt::format("{} needs to know what: {}", command->get_name(), option->get_description());
+      }
+    }
+  }
+  return words;
 }
 
 // A sentence for what the parser could not place: a mistyped command or option, with the nearest one.
@@ -43,6 +85,7 @@ std::string unknown_argument(const CLI::App& app, const std::vector<std::string>
 int run(int argc, char** argv) {
   CLI::App app{"Polariscope: why, when and where softmax attention collapses onto few tokens, and what that costs."};
   app.name("polariscope");
+  app.formatter(std::make_shared<HelpFormat>());
   app.set_version_flag("--version", fmt::format("polariscope {} ({})", version(), commit()));
   app.require_subcommand(0, 1);
   app.allow_extras();
@@ -63,7 +106,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return complain(error.what());
+    return complain(parse_problem(app, error));
   }
   if (const auto extras = app.remaining(true); !extras.empty())
     return complain(unknown_argument(app, names, extras.front()));
@@ -71,7 +114,12 @@ int run(int argc, char** argv) {
     fmt::print("{}", app.help());
     return kUserError;
   }
-  return commands.at(app.get_subcommands().front()->get_name())();
+  const int code = commands.at(app.get_subcommands().front()->get_name())();
+  // What is printed is a result like any other: a full disk behind ">" must not pass for success.
+  if (std::fflush(stdout) != 0) {
+    return complain(fmt::format("standard output cannot be written ({}): send it elsewhere", std::strerror(errno)));
+  }
+  return code;
 }
 
 }  // namespace
@@ -87,5 +135,7 @@ int main(int argc, char** argv) {
     return polariscope::kInterrupted;
   } catch (const std::bad_alloc&) {
     return polariscope::complain("not enough memory for a problem of this size");
+  } catch (const std::exception& error) {  // of a library; a write to a full standard output
+    return polariscope::complain(error.what());
   }
 }

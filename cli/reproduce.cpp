@@ -49,12 +49,17 @@ Command add_reproduce(CLI::App& app) {
     bool quiet = false;
   };
   auto settings = std::make_shared<Settings>();
-  command->add_option("ids", settings->ids, "Experiments, as `polariscope list experiments` names them; default: all");
+  command->add_option("ids", settings->ids, "Experiments, as `polariscope list experiments` names them; default: all")
+      ->type_name("ID");
   command->add_option("--preset", settings->preset, "quick: minutes on a laptop; paper: the papers' sizes")
+      ->type_name("NAME")
       ->capture_default_str();
-  command->add_option("--seed", settings->seed, "First random seed")->capture_default_str();
-  command->add_option("--jobs", settings->jobs, "Experiments at once; 0: one per processor")->capture_default_str();
+  command->add_option("--seed", settings->seed, "First random seed")->type_name("N")->capture_default_str();
+  command->add_option("--jobs", settings->jobs, "Experiments at once; 0: one per processor")
+      ->type_name("N")
+      ->capture_default_str();
   command->add_option("--out", settings->out, "Folder of the run; what it holds already is not done again")
+      ->type_name("FOLDER")
       ->capture_default_str();
   command->add_flag("--quiet", settings->quiet, "No progress");
   command->footer(
@@ -64,11 +69,13 @@ Command add_reproduce(CLI::App& app) {
       "  polariscope reproduce A.fig2 A.thm3.2 --preset paper --out paper\n"
       "  polariscope reproduce A.phase --seed 7 --out seed7");
   return [=] {
+    constexpr double kMostJobs = 100'000;
+    require_text(*command, {"--out"});
     catch_interrupts();
     ReproduceOptions options{.ids = settings->ids,
                              .preset = find_preset(settings->preset),
-                             .seed = static_cast<std::uint64_t>(whole_number("--seed", settings->seed)),
-                             .jobs = static_cast<int>(whole_number("--jobs", settings->jobs)),
+                             .seed = static_cast<std::uint64_t>(whole_number("--seed", settings->seed, 0)),
+                             .jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs)),
                              .out = settings->out};
     Reproduction result;
     {
@@ -80,7 +87,8 @@ Command add_reproduce(CLI::App& app) {
       fmt::print("{} of {} experiments were done before\n", result.reused, result.page.sections.size());
     for (const std::string& error : result.errors) fmt::print(stderr, "polariscope: {}\n", error);
     if (result.interrupted) {
-      fmt::print("interrupted: the same command goes on with {} experiments left\n", result.page.unfinished.size());
+      const std::size_t left = result.page.unfinished.size();
+      fmt::print("interrupted: the same command goes on with {} experiment{} left\n", left, left == 1 ? "" : "s");
     }
     fmt::print("report: {}   repeat: {}\n", result.report.string(), result.page.command);
     if (result.interrupted) return 130;

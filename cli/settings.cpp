@@ -21,12 +21,16 @@ std::vector<CLI::Option*> settable(CLI::App& command) {
 
 bool is_flag(const CLI::Option& option) { return option.get_expected_max() == 0; }
 
-// TOML needs quotes around what is neither a number nor a boolean.
+// TOML needs quotes around what is neither a number nor a boolean. A number is written in one way however
+// it was typed (1e6, 1000000), so that equal runs have equal files.
 std::string toml_value(const std::string& text) {
   char* end = nullptr;
   std::strtod(text.c_str(), &end);
   const bool number = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789e") == std::string::npos;
-  if (number || text == "true" || text == "false") return text;
+  if (number && std::isfinite(std::strtod(text.c_str(), nullptr))) {
+    return fmt::format("{}", std::strtod(text.c_str(), nullptr));
+  }
+  if (text == "true" || text == "false") return text;
   std::string quoted = "\"";
   for (char c : text) {
     if (c == '"' || c == '\\') quoted += '\\';
@@ -80,11 +84,22 @@ std::string config_text(const CLI::App& command, const std::vector<std::string_v
   return text;
 }
 
-long long whole_number(std::string_view option, double value) {
-  if (!(std::abs(value) <= 9e15) || value != std::floor(value)) {
+long long whole_number(std::string_view option, double value, double least, double most) {
+  if (!(std::abs(value) <= kLargestWhole) || value != std::floor(value)) {
     throw Error("{} is {}: it must be a whole number", option, value);
   }
+  if (value < least || value > most) {
+    if (most == kLargestWhole) throw Error("{} is {}: it must be at least {}", option, value, least);
+    throw Error("{} is {}: it must lie between {} and {}", option, value, least, most);
+  }
   return static_cast<long long>(value);
+}
+
+void require_text(const CLI::App& command, const std::vector<std::string_view>& options) {
+  for (const std::string_view name : options) {
+    const CLI::Option* option = command.get_option(std::string(name));
+    if (option->count() > 0 && option->results().front().empty()) throw Error("{} is empty: it takes a path", name);
+  }
 }
 
 }  // namespace polariscope

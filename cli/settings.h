@@ -18,6 +18,11 @@ void apply_config(CLI::App& command, const std::string& path);
 std::string config_text(const CLI::App& command, const std::vector<std::string_view>& left_out);
 
 // A whole number typed as people do: 1000000 or 1e6. Throws Error naming the option.
-long long whole_number(std::string_view option, double value);
+constexpr double kLargestWhole = 9e15;  // doubles hold all whole numbers up to here
+long long whole_number(std::string_view option, double value, double least = -kLargestWhole,
+                       double most = kLargestWhole);
+
+// Throws Error if the option was given without text, as an unset variable of a shell does.
+void require_text(const CLI::App& command, const std::vector<std::string_view>& options);
 
 }  // namespace polariscope

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string>
+#include <vector>
 
 namespace polariscope {
 namespace {
@@ -33,6 +35,15 @@ TEST(UnknownName, SaysWhatWasFoundWhatIsNearAndWhatIsKnown) {
             "unknown re-weighting \"sofmax\": did you mean \"softmax\"? (known: softmax, sigmoid, relu, relu/sum)");
   EXPECT_EQ(unknown_name("re-weighting", "entropy", kKnown),
             "unknown re-weighting \"entropy\" (known: softmax, sigmoid, relu, relu/sum)");
+}
+
+TEST(UnknownName, NamesOnlyTheNearestOfALongList) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 30; ++i) names.push_back("experiment-" + std::to_string(100 + i));
+  const std::vector<std::string_view> many(names.begin(), names.end());
+  EXPECT_EQ(unknown_name("experiment", "experiment-12", many),
+            "unknown experiment \"experiment-12\": did you mean \"experiment-102\"? (nearest of 30 known: "
+            "experiment-102, experiment-112, experiment-120, experiment-121, experiment-122)");
 }
 
 }  // namespace

@@ -31,12 +31,14 @@ class ProgressOnATerminal : public ::testing::Test {
   }
 };
 
+constexpr std::chrono::milliseconds kNoPatience{0};  // every task has run for long enough to speak of
+
 void wait_for_a_redraw() { std::this_thread::sleep_for(std::chrono::milliseconds(120)); }
 
 TEST(Progress, IsSparseWhenPiped) {
   CapturedStderr piped(CapturedStderr::To::kFile);
   {
-    ProgressBoard board;
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
     Progress task = board.start("A.fig2", 300'000, "steps");
     for (std::uint64_t i = 0; i < 300'000; ++i) task.update(i, "loss 0.1");
     task.finish("loss 0.01");
@@ -48,10 +50,51 @@ TEST(Progress, IsSparseWhenPiped) {
   EXPECT_TRUE(lines[1].ends_with(", loss 0.01")) << lines[1];
 }
 
-TEST(Progress, UsesNoControlSequencesWhenPiped) {
+TEST(Progress, SaysNothingOfAShortTaskWhenPiped) {
   CapturedStderr piped(CapturedStderr::To::kFile);
   {
     ProgressBoard board;
+    Progress task = board.start("A.fig2", 300'000, "steps");
+    for (std::uint64_t i = 0; i < 300'000; ++i) task.update(i, "loss 0.1");
+    task.finish("loss 0.01");
+  }
+  EXPECT_EQ(piped.text(), "");
+}
+
+TEST(Progress, HoldsTheFirstLineBackUntilATaskHasRunForAWhileWhenPiped) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  {
+    ProgressBoard board(ProgressBoard::Mode::kAuto, std::chrono::milliseconds(300));
+    Progress task = board.start("long", 10, "steps");
+    Progress silent = board.start("silent", 10, "steps");
+    task.update(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(350));
+    task.update(2);
+    Progress late = board.start("late", 10, "steps");
+    late.finish();
+    silent.finish();  // long enough to be worth its last line, though nothing was heard of it before
+    task.finish();
+  }
+  const auto lines = lines_of(piped.text());
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[0], "long: started, 10 steps");
+  EXPECT_TRUE(lines[1].starts_with("silent: done in ")) << lines[1];
+  EXPECT_TRUE(lines[2].starts_with("long: done in ")) << lines[2];
+}
+
+TEST(Progress, NeedsNoUnit) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  {
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
+    const Progress task = board.start("flow", 1000, "");
+  }
+  EXPECT_EQ(piped.text(), "flow: started\n");
+}
+
+TEST(Progress, UsesNoControlSequencesWhenPiped) {
+  CapturedStderr piped(CapturedStderr::To::kFile);
+  {
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
     Progress first = board.start("one", 0, "steps");
     Progress dropped = board.start("two", 10, "steps");
     first.finish();
@@ -142,7 +185,7 @@ TEST(Progress, MayOutliveItsBoard) {
   CapturedStderr piped(CapturedStderr::To::kFile);
   Progress task;
   {
-    ProgressBoard board;
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
     task = board.start("late", 10, "steps");
   }
   task.update(5);
@@ -153,7 +196,7 @@ TEST(Progress, MayOutliveItsBoard) {
 TEST(Progress, TakesUpdatesFromManyThreads) {
   CapturedStderr piped(CapturedStderr::To::kFile);
   {
-    ProgressBoard board;
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
     Progress shared = board.start("shared", 4000, "steps");
     parallel_for(8, 4, [&](std::int64_t i) {
       Progress own = board.start("own", 500, "steps");

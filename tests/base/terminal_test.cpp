@@ -70,6 +70,27 @@ TEST(AlignedTable, KeepsEveryLineWithinTheWidth) {
   for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), 60) << line;
 }
 
+TEST(AlignedTable, WrapsWideColumnsAndHeadingsWhereverTheyStand) {
+  EXPECT_EQ(aligned_table({{"applies to", "sums to one", "statement"},
+                           {"every head of every layer", "no", "the entropy of every head falls"}},
+                          36),
+            "applies to      sums  statement\n"
+            "                to\n"
+            "                one\n"
+            "every head of   no    the entropy of\n"
+            "every layer           every head\n"
+            "                      falls\n");
+}
+
+TEST(AlignedTable, KeepsWithinTheWidthWhateverColumnIsLong) {
+  for (int wide = 0; wide < 3; ++wide) {
+    std::vector<std::string> row{"one", "two", "three"};
+    row[wide] = std::string(50, 'x') + " and " + std::string(200, 'y');
+    std::istringstream lines(aligned_table({{"a", "b", "c"}, row}, 40));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(display_width(line), 40) << line;
+  }
+}
+
 TEST(AlignedTable, AcceptsShortRowsAndNoRows) {
   EXPECT_EQ(aligned_table({{"a", "b", "c"}, {"1"}, {"1", "2"}}), "a  b  c\n1\n1  2\n");
   EXPECT_EQ(aligned_table({}), "");

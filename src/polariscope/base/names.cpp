@@ -11,6 +11,10 @@
 namespace polariscope {
 namespace {
 
+// A sentence has room for the names of a short list; of a longer one it shows the nearest.
+constexpr std::size_t kAllShown = 15;
+constexpr std::size_t kNearShown = 5;
+
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // Levenshtein's distance by rows of the table d(i, j), of which only the current one is kept.
@@ -47,7 +51,16 @@ std::string nearest_name(std::string_view name, std::span<const std::string_view
 std::string unknown_name(std::string_view kind, std::string_view name, std::span<const std::string_view> known) {
   const std::string nearest = nearest_name(name, known);
   const std::string hint = nearest.empty() ? "" : fmt::format(": did you mean \"{}\"?", nearest);
-  return fmt::format("unknown {} \"{}\"{} (known: {})", kind, name, hint, fmt::join(known, ", "));
+  if (known.size() <= kAllShown) {
+    return fmt::format("unknown {} \"{}\"{} (known: {})", kind, name, hint, fmt::join(known, ", "));
+  }
+  std::vector<std::string_view> near(known.begin(), known.end());
+  std::stable_sort(near.begin(), near.end(), [name](std::string_view a, std::string_view b) {
+    return edit_distance(name, a) < edit_distance(name, b);
+  });
+  near.resize(kNearShown);
+  return fmt::format("unknown {} \"{}\"{} (nearest of {} known: {})", kind, name, hint, known.size(),
+                     fmt::join(near, ", "));
 }
 
 }  // namespace polariscope

@@ -82,14 +82,17 @@ struct Progress::Task {
   // Below: guarded by the board's mutex.
   std::string note;
   Clock::time_point last_line = start;
+  bool announced = false;  // piped: the line of its start was printed
 
   ~Task();
   std::string line() const;
+  std::string first_line() const;
 };
 
 struct ProgressBoard::State {
   std::atomic<bool> quiet = false;
   bool live = false;
+  std::chrono::milliseconds patience{};
   std::mutex mutex;
   std::vector<Progress::Task*> tasks;  // running, in order of start
   std::size_t drawn = 0;               // lines on the terminal now
@@ -110,6 +113,15 @@ struct ProgressBoard::State {
     drawn = std::min(tasks.size(), size.rows - 1);
     for (std::size_t i = 0; i < drawn; ++i) text += cut(tasks[i]->line(), size.columns - 1) + "\n";
     print(text);
+  }
+  // Piped: what a task has to say now, which is nothing before it has run for a while.
+  void print_sparsely(Progress::Task& task) const {
+    const Clock::time_point now = Clock::now();
+    if (now - task.start < patience) return;
+    if (task.announced && now - task.last_line < kSparse) return;
+    print(task.announced ? task.line() + "\n" : task.first_line());
+    task.announced = true;
+    task.last_line = now;
   }
   void remove(const Progress::Task* task) { std::erase(tasks, task); }
 };
@@ -136,12 +148,18 @@ std::string Progress::Task::line() const {
   } else if (count > 0) {
     text += fmt::format("  {} {}", short_count(count), unit);
   }
-  if (rate > 0.0) text += fmt::format("  {} {}/s", short_count(rate), unit);
+  if (rate > 0.0 && !unit.empty()) text += fmt::format("  {} {}/s", short_count(rate), unit);
   if (rate > 0.0 && total > 0) {
     text += fmt::format("  {} left", duration(std::max(0.0, static_cast<double>(total) - count) / rate));
   }
   if (!note.empty()) text += "  " + note;
   return text;
+}
+
+std::string Progress::Task::first_line() const {
+  const bool counts = total > 0 && !unit.empty();
+  const std::string amount = counts ? fmt::format(", {} {}", short_count(static_cast<double>(total)), unit) : "";
+  return fmt::format("{}: started{}\n", name, amount);
 }
 
 void Progress::update(std::uint64_t done, std::string_view note) {
@@ -158,9 +176,8 @@ void Progress::update(std::uint64_t done, std::string_view note) {
   task_->note = note;
   if (board.live) {
     board.draw();
-  } else if (Clock::now() - task_->last_line >= kSparse) {
-    task_->last_line = Clock::now();
-    board.print(task_->line() + "\n");
+  } else {
+    board.print_sparsely(*task_);
   }
 }
 
@@ -175,14 +192,15 @@ void Progress::finish(std::string_view note) {
     board.remove(task_.get());
     if (board.live) {
       board.draw(line);
-    } else {
+    } else if (task_->announced || Clock::now() - task_->start >= board.patience) {
       board.print(line);
     }
   }
   task_.reset();
 }
 
-ProgressBoard::ProgressBoard(Mode mode) : state_(std::make_shared<State>()) {
+ProgressBoard::ProgressBoard(Mode mode, std::chrono::milliseconds patience) : state_(std::make_shared<State>()) {
+  state_->patience = patience;
   state_->quiet = mode == Mode::kQuiet;
   state_->live = is_terminal(stderr) && !state_->quiet;
 }
@@ -208,9 +226,7 @@ Progress ProgressBoard::start(std::string name, std::uint64_t total, std::string
   if (state_->live) {
     state_->draw();
   } else {
-    const std::string amount =
-        total > 0 ? fmt::format(", {} {}", short_count(static_cast<double>(total)), task.unit) : "";
-    state_->print(fmt::format("{}: started{}\n", task.name, amount));
+    state_->print_sparsely(task);
   }
   return progress;
 }

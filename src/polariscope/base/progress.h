@@ -1,6 +1,7 @@
 // Progress of long work: a live line per task on a terminal, sparse lines otherwise.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,13 +27,15 @@ class Progress {
 };
 
 // Draws to standard error. On a terminal: one line a task, in place, with bar, rate and remaining time.
-// Piped: a line when a task starts, at most one every ten seconds, and one when it finishes.
+// Piped, where a short task says nothing: a line once a task has run for `patience`, then at most one every
+// ten seconds, and one when it finishes.
 class ProgressBoard {
  public:
   enum class Mode { kAuto, kQuiet };
-  explicit ProgressBoard(Mode mode = Mode::kAuto);
+  explicit ProgressBoard(Mode mode = Mode::kAuto, std::chrono::milliseconds patience = std::chrono::seconds(2));
   ~ProgressBoard();
-  // total: how much update() counts to, 0 if unknown; unit: what it counts ("steps").
+  // total: how much update() counts to, 0 if unknown; unit: what it counts ("steps"), "" if a share is all
+  // there is to say.
   Progress start(std::string name, std::uint64_t total, std::string unit);
 
  private:

@@ -3,15 +3,27 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 
+#include <algorithm>
 #include <sstream>
 
 namespace polariscope {
+namespace {
+
+// Empty, or with nothing but the temporary file of a process that was killed while it began a run here.
+bool is_unused(const std::filesystem::path& folder) {
+  return std::ranges::all_of(std::filesystem::directory_iterator(folder), [](const auto& entry) {
+    const std::string name = entry.path().filename().string();
+    return name.starts_with(".config.toml.") && name.ends_with(".tmp");
+  });
+}
+
+}  // namespace
 
 void open_run_folder(const std::filesystem::path& folder, const std::string& config) {
   make_folder(folder);
   const std::filesystem::path path = folder / "config.toml";
   if (!std::filesystem::exists(path)) {
-    if (!std::filesystem::is_empty(folder)) {
+    if (!is_unused(folder)) {
       throw Error("--out {} is not empty and holds no run of Polariscope: choose another folder", folder.string());
     }
     write_file(path, config);

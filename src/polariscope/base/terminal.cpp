@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
 #include <string>
 
 namespace polariscope {
@@ -49,6 +50,7 @@ std::size_t leading_bytes(std::string_view text) {
 
 // Splits `text` into lines of at most `width` columns, between words where a word fits.
 std::vector<std::string> wrapped(std::string_view text, int width) {
+  if (display_width(text) <= width) return {std::string(text)};  // with the spaces of a sparkline
   std::vector<std::string> lines(1);
   const auto room = [&] { return width - display_width(lines.back()); };
   while (!text.empty()) {
@@ -81,39 +83,74 @@ int display_width(std::string_view text) {
   return width;
 }
 
+namespace {
+
+constexpr int kGap = 2;
+constexpr int kLongWord = 30;  // words up to here are not broken for the sake of the table's width
+
+int longest_word(std::string_view text) {
+  int longest = 0;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    longest = std::max(longest, display_width(word));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+  }
+  return longest;
+}
+
+// Widths of the columns, with no sum above `width`: headings wrap first, then whatever is widest.
+std::vector<int> column_widths(const std::vector<std::vector<std::string>>& rows, std::size_t columns, int width) {
+  std::vector<int> widths(columns, 0), body(columns, 0), words(columns, 1);
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t c = 0; c < rows[r].size(); ++c) {
+      widths[c] = std::max(widths[c], display_width(rows[r][c]));
+      if (r > 0) body[c] = std::max(body[c], display_width(rows[r][c]));
+      words[c] = std::max(words[c], std::min(longest_word(rows[r][c]), kLongWord));
+    }
+  }
+  int excess = std::accumulate(widths.begin(), widths.end(), kGap * (static_cast<int>(columns) - 1)) - width;
+  // First down to what stands below the heading, then down to the words, then anything goes.
+  for (int round = 0; round < 3 && excess > 0; ++round) {
+    const auto least = [&](std::size_t c) {
+      return round == 0 ? std::max(body[c], words[c]) : round == 1 ? words[c] : 1;
+    };
+    while (excess > 0) {
+      std::size_t widest = columns;
+      for (std::size_t c = 0; c < columns; ++c) {
+        if (widths[c] > least(c) && (widest == columns || widths[c] >= widths[widest])) widest = c;
+      }
+      if (widest == columns) break;
+      --widths[widest];
+      --excess;
+    }
+  }
+  return widths;
+}
+
+}  // namespace
+
 std::string aligned_table(const std::vector<std::vector<std::string>>& rows, int width) {
-  constexpr int kGap = 2;
-  constexpr int kLeastLastColumn = 20;  // narrower columns of prose cannot be read
   std::size_t columns = 0;
   for (const auto& row : rows) columns = std::max(columns, row.size());
   if (columns == 0) return "";
-  std::vector<int> widths(columns - 1, 0);
-  for (const auto& row : rows) {
-    for (std::size_t c = 0; c < std::min(row.size(), widths.size()); ++c) {
-      widths[c] = std::max(widths[c], display_width(row[c]));
-    }
-  }
-  int indent = 0;
-  for (const int column : widths) indent += column + kGap;
+  const std::vector<int> widths = column_widths(rows, columns, width);
 
   std::string text;
-  const auto end_line = [&text] {
-    while (text.ends_with(' ')) text.pop_back();
-    text += '\n';
-  };
   for (const auto& row : rows) {
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      const std::string_view cell = c < row.size() ? std::string_view(row[c]) : std::string_view();
-      text += cell;
-      text.append(static_cast<std::size_t>(widths[c] - display_width(cell) + kGap), ' ');
+    std::vector<std::vector<std::string>> cells;
+    std::size_t lines = 1;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      cells.push_back(wrapped(row[c], widths[c]));
+      lines = std::max(lines, cells.back().size());
     }
-    const std::string_view last = row.size() == columns ? std::string_view(row.back()) : std::string_view();
-    bool first = true;
-    for (const std::string& line : wrapped(last, std::max(width - indent, kLeastLastColumn))) {
-      if (!first) text.append(static_cast<std::size_t>(indent), ' ');
-      first = false;
-      text += line;
-      end_line();
+    for (std::size_t l = 0; l < lines; ++l) {
+      for (std::size_t c = 0; c < cells.size(); ++c) {
+        const std::string_view cell = l < cells[c].size() ? std::string_view(cells[c][l]) : std::string_view();
+        text += cell;
+        text.append(static_cast<std::size_t>(widths[c] - display_width(cell) + kGap), ' ');
+      }
+      while (text.ends_with(' ')) text.pop_back();
+      text += '\n';
     }
   }
   return text;

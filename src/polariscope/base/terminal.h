@@ -20,8 +20,8 @@ std::string coloured(std::string_view text, Colour colour, bool on);
 // Columns that `text` takes on a terminal: UTF-8 counted by code point, ANSI colours by nothing.
 int display_width(std::string_view text);
 
-// Columns aligned by display width, two spaces apart; the last column wraps between words so that no
-// line exceeds `width` (it keeps at least 20 columns, whatever stands before it). The first row is the
+// Columns aligned by display width, two spaces apart. Cells wrap between words so that no line exceeds
+// `width`: first headings wider than what is below them, then the widest columns. The first row is the
 // heading; a row may be shorter than it. Every line ends in a newline and in no spaces.
 std::string aligned_table(const std::vector<std::vector<std::string>>& rows, int width = 100);
 

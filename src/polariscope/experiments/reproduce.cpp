@@ -50,6 +50,8 @@ std::optional<Section> stored_section(const fs::path& path, const std::string& p
     return stored.at("section").get<Section>();
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // not a section of ours: made again
+  } catch (const Error&) {
+    return std::nullopt;  // likewise
   }
 }
 

@@ -184,7 +184,9 @@ class AlongBeta {
   State flowing_start_;
 };
 
-void check(const FlowOptions& options) {
+}  // namespace
+
+void validate(const FlowOptions& options) {
   if (!(options.until > 0.0) || options.until > kLongestTime) {
     throw Error("the flow's final time is {}: it must be positive and at most {:g}", options.until, kLongestTime);
   }
@@ -195,8 +197,6 @@ void check(const FlowOptions& options) {
     throw Error("the absolute tolerance is {}: it must be positive (0 takes rtol / 1000)", options.atol);
   }
 }
-
-}  // namespace
 
 Solver find_solver(std::string_view name) {
   constexpr std::array<std::string_view, 3> names{"auto", "adams", "bdf"};
@@ -217,7 +217,7 @@ std::vector<double> log_times(double until, int count) {
 
 Trajectory integrate(const Problem& problem, const State& start, const FlowOptions& options) {
   validate(problem, start);
-  check(options);
+  validate(options);
   const std::vector<double> times = options.times.empty() ? log_times(options.until, 200) : options.times;
 
   Trajectory trajectory = Trajectory::starting(problem, start);

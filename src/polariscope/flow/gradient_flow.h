@@ -27,6 +27,9 @@ struct FlowOptions {
   std::function<void(double t, const Trajectory&)> progress;  // called at every record
 };
 
+// Throws Error for a final time or a tolerance that makes no sense.
+void validate(const FlowOptions& options);
+
 // 0, then `count` times spaced evenly in logarithm from min(0.01, until/1000) to `until`.
 std::vector<double> log_times(double until, int count);
 

@@ -111,6 +111,23 @@ void check_keys(const nlohmann::json& arrays, const Problem& problem, const std:
 
 }  // namespace
 
+namespace {
+
+constexpr int kDeepest = 4;  // object, matrix, row, number
+
+// Sizes are taken from the arrays, so they must have some.
+void require_lists(const nlohmann::json& arrays, const std::string& where) {
+  if (!arrays.is_object()) return;  // refused by check_keys
+  for (const auto& [key, value] : arrays.items()) {
+    if (!value.is_array() || value.empty()) {
+      throw Error("{}: \"{}\" must be a list of numbers or of rows of numbers, and not empty", where, key);
+    }
+    if (value.front().is_array() && value.front().empty()) throw Error("{}: row 0 of \"{}\" is empty", where, key);
+  }
+}
+
+}  // namespace
+
 StartOptions usual_start(Model model, Loss loss, const Reweighting& reweighting) {
   StartOptions options;
   if (loss == Loss::kLeastSquares) {
@@ -236,14 +253,21 @@ void apply_arrays(Start& start, const nlohmann::json& arrays, const std::string&
 nlohmann::json read_arrays(const std::filesystem::path& path) {
   const std::string text = read_file(path);
   try {
-    return nlohmann::json::parse(text);
+    nlohmann::json arrays = nlohmann::json::parse(text, [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      // The parser could nest deeper than the stack of whoever reads the result.
+      if (depth > kDeepest) throw Error("--init {} is nested deeper than rows of numbers in an object", path.string());
+      return true;
+    });
+    require_lists(arrays, "--init " + path.string());
+    return arrays;
   } catch (const nlohmann::json::exception& problem) {
     std::smatch found;
     if (std::regex_search(text, found, std::regex("-?(NaN|Infinity)", std::regex::icase))) {
       const auto line = 1 + std::count(text.begin(), text.begin() + found.position(), '\n');
-      throw Error("{} holds {} at line {}: every number must be finite", path.string(), found.str(), line);
+      throw Error("--init {} holds {} at line {}: every number must be finite", path.string(), found.str(), line);
     }
-    throw Error("{} is not the JSON object expected by --init: {}", path.string(), problem.what());
+    const std::string words = problem.what();  // "[json.exception.parse_error.101] parse error at ..."
+    throw Error("--init {} is not a JSON object of arrays: {}", path.string(), words.substr(words.find("] ") + 2));
   }
 }
 

@@ -1,0 +1,138 @@
+// The README and docs/ say what the program does: tables, commands and links.
+#include "../cli/command.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <sstream>
+
+namespace polariscope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kSources = POLARISCOPE_SOURCE_DIR;
+
+std::vector<fs::path> pages() {
+  std::vector<fs::path> found;
+  if (fs::exists(kSources / "README.md")) found.push_back(kSources / "README.md");
+  for (const auto& entry : fs::recursive_directory_iterator(kSources / "docs")) {
+    if (entry.path().extension() == ".md") found.push_back(entry.path());
+  }
+  return found;
+}
+
+// Commands of this program in the fenced blocks of a page, as words; a line that ends in \ goes on.
+std::vector<std::vector<std::string>> commands_in(const std::string& page) {
+  std::vector<std::vector<std::string>> commands;
+  bool inside = false;
+  std::string joined;
+  for (std::string line : lines_of(page)) {
+    if (line.find("```") != std::string::npos) {
+      inside = !inside;
+      continue;
+    }
+    if (!inside) continue;
+    joined += line;
+    if (joined.ends_with('\\')) {
+      joined.back() = ' ';
+      continue;
+    }
+    std::istringstream stream(std::exchange(joined, ""));
+    std::vector<std::string> words;
+    for (std::string word; stream >> word && word != "#" && word != "|" && word != ">" && word != "&&";) {
+      if (words.empty() && word == "$") continue;
+      words.push_back(word);
+    }
+    if (words.size() > 1 && words[0] == "./dev" && words[1] == "reproduce") words[0] = "polariscope";
+    if (!words.empty() && fs::path(words[0]).filename() == "polariscope") commands.push_back(words);
+  }
+  return commands;
+}
+
+std::set<std::string> options_of(const std::string& command) {
+  const std::string help = polariscope_run(command.empty() ? std::vector<std::string>{"--help"}
+                                                           : std::vector<std::string>{command, "--help"})
+                               .out;
+  std::set<std::string> options;
+  const std::regex option("--[a-z-]+");
+  const std::string declared = help.substr(0, help.find("Examples:"));
+  for (std::sregex_iterator match(declared.begin(), declared.end(), option), end; match != end; ++match)
+    options.insert(match->str());
+  return options;
+}
+
+TEST(Docs, TheTableOfReweightingsIsTheProgramsOwn) {
+  const std::string page = bytes_of(kSources / "docs/reweightings.md");
+  const std::string opening = "<!-- reweightings -->", closing = "<!-- /reweightings -->";
+  const std::size_t begin = page.find(opening), end = page.find(closing);
+  ASSERT_NE(begin, std::string::npos);
+  ASSERT_NE(end, std::string::npos);
+  std::string table = page.substr(begin + opening.size(), end - begin - opening.size());
+  table.erase(0, table.find_first_not_of('\n'));
+  table.erase(table.find_last_not_of('\n') + 1);
+  const Outcome listed = polariscope_run({"list", "reweightings", "--markdown"});
+  EXPECT_EQ(table + "\n", listed.out) << "between the markers belongs: polariscope list reweightings --markdown";
+}
+
+TEST(Docs, EveryCommandShownIsOneThatTheProgramTakes) {
+  const std::string experiments = polariscope_run({"list", "experiments"}).out;
+  for (const fs::path& path : pages()) {
+    for (const std::vector<std::string>& words : commands_in(bytes_of(path))) {
+      std::string shown = path.filename().string() + ":";
+      for (const std::string& word : words) shown += " " + word;
+      SCOPED_TRACE(shown);
+      const std::string command = words.size() > 1 && !words[1].starts_with("-") ? words[1] : "";
+      if (!command.empty()) {
+        ASSERT_EQ(polariscope_run({command, "--help"}).code, 0);
+        ASSERT_NE(polariscope_run({"--help"}).out.find("\n  " + command + " "), std::string::npos) << "no such command";
+      }
+      const std::set<std::string> options = options_of(command);
+      for (const std::string& word : words) {
+        if (word.starts_with("--")) EXPECT_TRUE(options.contains(word.substr(0, word.find('=')))) << word;
+        if (command == "reproduce" && word.starts_with("A.")) {
+          EXPECT_NE(experiments.find("\n" + word + " "), std::string::npos) << word << " is no experiment";
+        }
+      }
+      if (command == "list") EXPECT_EQ(polariscope_run({words.begin() + 1, words.end()}).code, 0);
+    }
+  }
+}
+
+TEST(Docs, TheExamplesInTheHelpAreCommandsThatTheProgramTakes) {
+  const std::string experiments = polariscope_run({"list", "experiments"}).out;
+  int seen = 0;
+  for (const std::string name : {"", "flow", "list", "reproduce"}) {
+    const std::string help =
+        polariscope_run(name.empty() ? std::vector<std::string>{"--help"} : std::vector<std::string>{name, "--help"})
+            .out;
+    for (const auto& words : commands_in("```\n" + help.substr(help.find("Examples:")) + "\n```")) {
+      ASSERT_GE(words.size(), 2U);
+      ++seen;
+      const std::set<std::string> options = options_of(words[1]);
+      for (const std::string& word : words) {
+        if (word.starts_with("--")) EXPECT_TRUE(options.contains(word)) << name << ": " << word;
+      }
+    }
+  }
+  EXPECT_GE(seen, 10);
+}
+
+TEST(Docs, RelativeLinksLeadToFiles) {
+  const std::regex link(R"(\]\(([^)#\s]+)[^)]*\)|(?:src|href|srcset)="([^"#]+)[^"]*")");
+  for (const fs::path& path : pages()) {
+    const std::string page = bytes_of(path);
+    for (std::sregex_iterator match(page.begin(), page.end(), link), end; match != end; ++match) {
+      const std::string target = (*match)[1].matched ? (*match)[1].str() : (*match)[2].str();
+      if (target.find("://") != std::string::npos || target.starts_with("mailto:")) continue;
+      EXPECT_TRUE(fs::exists(path.parent_path() / target)) << path.filename() << " links to " << target;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace polariscope::testing
