@@ -193,12 +193,14 @@ const std::vector<Check> kChecks{
        return smallest + tolerance * (1.0 + largest(t.scores) * largest(t.u));
      }},
     {"A.thm3.3/one-hot", "σ_i/σ_1 → 0 for every i ≠ 1: in the second half of log t it falls below 2/3 of its value.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100", [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100",
+     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
      [](const Trajectory& t, double) {
        return 2.0 / 3.0 - loser_ratio(t, t.points() - 1) / loser_ratio(t, middle(t));
      }},
     {"A.thm3.3/strength", "∫ s dt diverges: its second half of log t adds at least a fifth of what the first one did.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100", [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100",
+     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
      [](const Trajectory& t, double) {
        const double first = t.strength[middle(t)];
        return (t.strength.back() - first) / first - 0.2;
@@ -210,7 +212,8 @@ const std::vector<Check> kChecks{
        return std::log(t.loss[n] / t.loss.back()) / std::log(t.t.back() / t.t[n]) - 0.5;
      }},
     {"A.lemB.1/bounded", "u_i stays bounded for i ≠ 1: past half of log t it grows by under a tenth of u_1's growth.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100", [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100",
+     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
      [](const Trajectory& t, double) {
        const std::size_t from = middle(t);
        const std::size_t last = t.points() - 1;
