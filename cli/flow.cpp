@@ -1,13 +1,13 @@
 // polariscope flow: one trajectory, or an ensemble of random ones.
 #include "flow.h"
-#include "commands.h"
-#include "settings.h"
 
+#include "commands.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/base/run_folder.h"
 #include "polariscope/base/terminal.h"
+#include "settings.h"
 
 #include <fmt/format.h>
 
@@ -20,7 +20,8 @@ namespace {
 
 void declare(CLI::App& c, FlowSettings& s) {
   c.add_option("--model", s.model, "value-softmax, reduced, rows, tied or linear")->capture_default_str();
-  c.add_option("--loss", s.loss, "logistic, square (½‖β − b‖²), least-squares (Σ(β − Xb)²) or kl")->capture_default_str();
+  c.add_option("--loss", s.loss, "logistic, square (½‖β − b‖²), least-squares (Σ(β − Xb)²) or kl")
+      ->capture_default_str();
   c.add_option("--reweighting", s.reweighting, "as `polariscope list reweightings` names them; linear: identity")
       ->capture_default_str();
   c.add_option("--dim", s.dim, "d, rows of V; also k unless --tokens is given")->capture_default_str();
@@ -31,7 +32,8 @@ void declare(CLI::App& c, FlowSettings& s) {
                "JSON object with any of V, U (rows of numbers), a, beta, X, p_star; the rest is drawn. Under kl, V has "
                "one row a token (logits Vᵀσ(a))");
   c.add_option("--value-scale", s.value_scale, "V = scale · N(0, 1) (default 0.1; least squares 1e-5; tied adds I, 0)");
-  c.add_option("--score-scale", s.score_scale, "a = offset + scale · N(0, 1) (default 0; 0.1 where f(0) = 0, rows, tied)");
+  c.add_option("--score-scale", s.score_scale,
+               "a = offset + scale · N(0, 1) (default 0; 0.1 where f(0) = 0, rows, tied)");
   c.add_option("--score-offset", s.score_offset, "See --score-scale (default 0; 1 where f(0) = 0, tied)");
   c.add_option("--condition", s.condition, "Condition number of a drawn X, least squares only")->capture_default_str();
   c.add_option("--method", s.method, "gd: gradient descent; flow: the gradient flow, with error control")

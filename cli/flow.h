@@ -56,7 +56,7 @@ Trajectory run_one(const FlowRun& run, const Start& start);
 // Many starts at once, in a summary of their ends.
 struct EnsembleSummary {
   std::int64_t trajectories = 0, diverged = 0, winner_first = 0;  // winner_first: argmax σ = argmax u at the start
-  std::vector<double> largest_weight, entropy, loss;               // at the end, one a trajectory that stayed finite
+  std::vector<double> largest_weight, entropy, loss;              // at the end, one a trajectory that stayed finite
   struct Tally {
     std::string_view id, statement;
     std::int64_t applied = 0, violations = 0;

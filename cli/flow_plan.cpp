@@ -1,12 +1,11 @@
 // From options to a run of the flow.
 #include "flow.h"
-#include "settings.h"
-
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/flow/checks.h"
 #include "polariscope/flow/ensemble.h"
+#include "settings.h"
 
 #include <algorithm>
 #include <array>
@@ -19,7 +18,8 @@ namespace {
 
 int size_of(std::string_view option, double value, int least) {
   const long long number = whole_number(option, value);
-  if (number < least || number > 100'000) throw Error("{} is {}: it must lie between {} and 100000", option, number, least);
+  if (number < least || number > 100'000)
+    throw Error("{} is {}: it must lie between {} and 100000", option, number, least);
   return static_cast<int>(number);
 }
 
@@ -49,7 +49,8 @@ StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
   if (settings.has_value_scale) options.value_scale = settings.value_scale;
   if (settings.has_score_scale) options.score_scale = settings.score_scale;
   if (settings.has_score_offset) options.score_offset = settings.score_offset;
-  if (!(settings.condition >= 1.0)) throw Error("--condition is {}: a condition number is at least 1", settings.condition);
+  if (!(settings.condition >= 1.0))
+    throw Error("--condition is {}: a condition number is at least 1", settings.condition);
   options.condition = settings.condition;
   if (run.arrays.is_null()) return options;
 
@@ -69,9 +70,8 @@ FlowRun plan_flow(const FlowSettings& settings) {
   FlowRun run{};
   run.model = find_model(settings.model);
   run.loss = find_loss(settings.loss);
-  run.reweighting = &find_reweighting(run.model == Model::kLinear && settings.reweighting == "softmax"
-                                          ? "identity"
-                                          : settings.reweighting);
+  run.reweighting = &find_reweighting(
+      run.model == Model::kLinear && settings.reweighting == "softmax" ? "identity" : settings.reweighting);
   run.flow = wants_flow(settings);
   run.seed = static_cast<std::uint64_t>(whole_number("--seed", settings.seed));
   run.trajectories = whole_number("--trajectories", settings.trajectories);
@@ -111,7 +111,8 @@ FlowRun plan_flow(const FlowSettings& settings) {
 }
 
 Start start_of(const FlowRun& run, std::int64_t index) {
-  Start start = random_start(run.model, run.loss, *run.reweighting, run.start, run.seed, static_cast<std::uint64_t>(index));
+  Start start =
+      random_start(run.model, run.loss, *run.reweighting, run.start, run.seed, static_cast<std::uint64_t>(index));
   if (!run.arrays.is_null()) apply_arrays(start, run.arrays, run.arrays_from);
   return start;
 }

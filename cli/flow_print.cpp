@@ -1,6 +1,5 @@
 // What a flow came to, for machines and for people.
 #include "flow.h"
-
 #include "polariscope/base/terminal.h"
 #include "polariscope/flow/checks.h"
 
@@ -53,9 +52,11 @@ double entropy_of_target(const Problem& problem) {
 std::string heading(const FlowRun& run) {
   const std::string size = fmt::format("d = {}, k = {}{}", run.start.outputs, run.start.tokens,
                                        run.model == Model::kRows ? fmt::format(", {} rows", run.start.rows) : "");
-  const std::string how = run.flow ? fmt::format("gradient flow to t = {:g}", run.integration.until)
-                                   : fmt::format("gradient descent, {} steps of {:g}", run.descent.steps, run.descent.step);
-  return fmt::format("{} · {} · {} · {} · {}\n", model_name(run.model), loss_name(run.loss), run.reweighting->name, size, how);
+  const std::string how = run.flow
+                              ? fmt::format("gradient flow to t = {:g}", run.integration.until)
+                              : fmt::format("gradient descent, {} steps of {:g}", run.descent.steps, run.descent.step);
+  return fmt::format("{} · {} · {} · {} · {}\n", model_name(run.model), loss_name(run.loss), run.reweighting->name,
+                     size, how);
 }
 
 std::string check_mark(bool holds, bool colour) {
@@ -129,7 +130,8 @@ nlohmann::json as_json(const FlowRun& run, const Trajectory& t) {
     object["evaluations"] = t.evaluations;
     object["events"] = Json::array();
     for (const Event& e : t.events) {
-      object["events"].push_back({{"t", e.t}, {"row", e.row}, {"risen", e.risen}, {"fallen", e.fallen}, {"winner", e.winner}});
+      object["events"].push_back(
+          {{"t", e.t}, {"row", e.row}, {"risen", e.risen}, {"fallen", e.fallen}, {"winner", e.winner}});
     }
   } else {
     object["steps"] = t.evaluations;
@@ -181,17 +183,19 @@ std::string in_words(const FlowRun& run, const Trajectory& t, bool with_checks, 
   } else if (t.ending == Ending::kConverged) {
     text += "converged: the gradient vanished before the horizon\n";
   }
-  text += aligned_table({{"", "", "start", "end"},
-                         {"", "loss", significant(t.loss.front()), significant(t.loss.back())},
-                         {"", "max σ", significant(largest(0)), significant(largest(last))},
-                         {"", is_signed ? "absolute entropy (nats)" : "entropy (nats)", significant(t.abs_entropy.front()),
-                          significant(t.abs_entropy[last * t.problem.rows])},
-                         {"", "effective rank of V", t.effective_rank.empty() ? "" : significant(t.effective_rank.front()),
-                          t.effective_rank.empty() ? "" : significant(t.effective_rank.back())},
-                         {"", "∫‖∇L‖ dt", "0", significant(t.strength.back())}});
+  text +=
+      aligned_table({{"", "", "start", "end"},
+                     {"", "loss", significant(t.loss.front()), significant(t.loss.back())},
+                     {"", "max σ", significant(largest(0)), significant(largest(last))},
+                     {"", is_signed ? "absolute entropy (nats)" : "entropy (nats)", significant(t.abs_entropy.front()),
+                      significant(t.abs_entropy[last * t.problem.rows])},
+                     {"", "effective rank of V", t.effective_rank.empty() ? "" : significant(t.effective_rank.front()),
+                      t.effective_rank.empty() ? "" : significant(t.effective_rank.back())},
+                     {"", "∫‖∇L‖ dt", "0", significant(t.strength.back())}});
   text += weight_lines(t);
   for (const Event& e : t.events) {
-    if (e.winner) text += fmt::format("token {} takes the lead from token {} at t = {}\n", e.risen, e.fallen, significant(e.t));
+    if (e.winner)
+      text += fmt::format("token {} takes the lead from token {} at t = {}\n", e.risen, e.fallen, significant(e.t));
   }
   if (!with_checks) return text;
   std::vector<std::vector<std::string>> rows{{"check", "", "margin", "statement"}};

@@ -1,6 +1,5 @@
 // polariscope list: what there is to choose from.
 #include "commands.h"
-
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 #include "polariscope/base/terminal.h"
@@ -21,7 +20,8 @@ using Rows = std::vector<std::vector<std::string>>;
 
 Rows experiments_table() {
   Rows rows{{"id", "what it shows", "source"}};
-  for (const Experiment& e : catalogue()) rows.push_back({std::string(e.id), std::string(e.title), std::string(e.source)});
+  for (const Experiment& e : catalogue())
+    rows.push_back({std::string(e.id), std::string(e.title), std::string(e.source)});
   return rows;
 }
 

@@ -1,6 +1,5 @@
 // polariscope: an instrument for attention entropy.
 #include "commands.h"
-
 #include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/names.h"
@@ -25,7 +24,8 @@ int complain(std::string_view sentence) {
 }
 
 // A sentence for what the parser could not place: a mistyped command or option, with the nearest one.
-std::string unknown_argument(const CLI::App& app, const std::vector<std::string>& commands, const std::string& argument) {
+std::string unknown_argument(const CLI::App& app, const std::vector<std::string>& commands,
+                             const std::string& argument) {
   if (!argument.starts_with("-")) {
     const bool chosen = !app.get_subcommands().empty();
     if (chosen) return fmt::format("\"{}\" is one argument too many for this command; see --help", argument);
@@ -65,7 +65,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(error.what());
   }
-  if (const auto extras = app.remaining(true); !extras.empty()) return complain(unknown_argument(app, names, extras.front()));
+  if (const auto extras = app.remaining(true); !extras.empty())
+    return complain(unknown_argument(app, names, extras.front()));
   if (app.get_subcommands().empty()) {
     fmt::print("{}", app.help());
     return kUserError;

@@ -1,10 +1,10 @@
 // polariscope reproduce: experiments -> claims, figures, report.html.
-#include "commands.h"
-#include "settings.h"
+#include "polariscope/experiments/reproduce.h"
 
+#include "commands.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/terminal.h"
-#include "polariscope/experiments/reproduce.h"
+#include "settings.h"
 
 #include <fmt/format.h>
 
@@ -29,8 +29,8 @@ void print_claims(const Page& page) {
     std::vector<std::vector<std::string>> rows{{"verdict", "measured", "claim (source)"}};
     for (const Claim& claim : section.claims) {
       ++counts[static_cast<int>(claim.verdict)];
-      rows.push_back({verdict_cell(claim.verdict, colour), claim.measured,
-                      fmt::format("{} ({})", claim.statement, claim.source)});
+      rows.push_back(
+          {verdict_cell(claim.verdict, colour), claim.measured, fmt::format("{} ({})", claim.statement, claim.source)});
     }
     fmt::print("{}", aligned_table(rows));
   }
@@ -76,7 +76,8 @@ Command add_reproduce(CLI::App& app) {
       result = reproduce(options, board);
     }
     print_claims(result.page);
-    if (result.reused > 0) fmt::print("{} of {} experiments were done before\n", result.reused, result.page.sections.size());
+    if (result.reused > 0)
+      fmt::print("{} of {} experiments were done before\n", result.reused, result.page.sections.size());
     for (const std::string& error : result.errors) fmt::print(stderr, "polariscope: {}\n", error);
     if (result.interrupted) {
       fmt::print("interrupted: the same command goes on with {} experiments left\n", result.page.unfinished.size());

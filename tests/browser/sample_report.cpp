@@ -384,7 +384,8 @@ void write(const std::filesystem::path& path, const std::string& text) {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fputs("usage: sample_report OUT.html TABLES   (each figure's table goes to the folder TABLES as CSV)\n", stderr);
+    std::fputs("usage: sample_report OUT.html TABLES   (each figure's table goes to the folder TABLES as CSV)\n",
+               stderr);
     return 2;
   }
   Page page;
@@ -397,17 +398,9 @@ int main(int argc, char** argv) {
   page.wall_seconds = 83.2;
   page.sections = {polarisation(), normalisations(), long_times(), maps()};
   page.unfinished = {"A.fig10", "A.rows"};
-<<<<<<< HEAD
   page.definitions = {
       {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
       {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
-  std::ofstream out(argv[1], std::ios::binary);
-  out << render(page);
-  out.close();
-  return out ? 0 : 1;
-=======
-  page.definitions = {{"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
-                      {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
   std::filesystem::create_directories(argv[2]);
   for (const Section& section : page.sections) {
     for (const Figure& drawn : section.figures) {
@@ -417,5 +410,4 @@ int main(int argc, char** argv) {
   page.sections.push_back(hostile());
   write(argv[1], render(page));
   return 0;
->>>>>>> report
 }

@@ -25,9 +25,10 @@ std::string folder_of(const std::string& path) {
   return rest.substr(0, rest.find('/'));
 }
 
-bool is_private(const std::string& path) {
-  return path.ends_with("-inl.h") || path.find("/internal/") != std::string::npos;
-}
+// Compiled once per instruction set, so of no use outside a kernel.
+bool is_per_target(const std::string& path) { return path.ends_with("-inl.h"); }
+
+bool is_internal(const std::string& path) { return path.find("/internal/") != std::string::npos; }
 
 struct Include {
   std::string name;
@@ -79,7 +80,7 @@ class Checker {
       const std::string what = file.path + " includes " + include.name;
       if (const auto target = resolve(file.path, include, paths_)) {
         graph_[file.path].push_back(*target);
-        check_floor(what, folder, *target);
+        check_floor(what, file.path, *target);
       } else if (include.quoted || include.name.starts_with("polariscope/")) {
         complain(what + ", which is no file of the project: write \"polariscope/folder/file.h\"");
       } else {
@@ -88,10 +89,14 @@ class Checker {
     }
   }
 
-  void check_floor(const std::string& what, const std::string& folder, const std::string& target) {
+  void check_floor(const std::string& what, const std::string& path, const std::string& target) {
+    const std::string folder = folder_of(path);
     const std::string target_folder = folder_of(target);
     if (folder == target_folder) return;
-    if (is_private(target)) complain(what + ", which only " + target_folder + " may include: use its face");
+    const bool kernel_to_kernel = is_per_target(path) && is_per_target(target) && !is_internal(target);
+    if ((is_internal(target) || is_per_target(target)) && !kernel_to_kernel) {
+      complain(what + ", which only " + target_folder + " may include: use its face");
+    }
     const auto floor = kFloors.find(target_folder);
     if (floor != kFloors.end() && floor->second >= kFloors.at(folder)) {
       complain(what + ": " + folder + " (floor " + std::to_string(kFloors.at(folder)) + ") may not import from " +
@@ -104,7 +109,7 @@ class Checker {
     if (kWithoutTorch.contains(folder_of(path)) && (begins("torch/") || begins("ATen/") || begins("c10/"))) {
       complain(what + ": " + folder_of(path) + " is built without LibTorch");
     }
-    if (folder_of(path) == "reweighting" && path.ends_with(".h") && !is_private(path) && begins("hwy/")) {
+    if (folder_of(path) == "reweighting" && path.ends_with(".h") && !is_per_target(path) && !is_internal(path) && begins("hwy/")) {
       complain(what + ": the face of reweighting holds no SIMD, put it in a -inl.h file");
     }
   }

@@ -14,7 +14,8 @@ struct SourceFile {
 // One sentence for each include that breaks a rule, in the order of `files`:
 // - a folder includes only itself and folders of lower floors (the table is in floors.cpp);
 // - files of one folder may include each other, but in no circle;
-// - `-inl.h` files and files in `internal/` are included from their own folder only;
+// - files in `internal/` are included from their own folder only, and so are `-inl.h` files (compiled once
+//   per instruction set) but for the `-inl.h` files of higher floors;
 // - base, reweighting, report and flow do not include LibTorch;
 // - a header of reweighting (but no -inl.h or internal one) does not include Highway;
 // - what is included in quotes is a file of the project.

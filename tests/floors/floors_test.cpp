@@ -101,6 +101,16 @@ TEST(Floors, PrivateHeadersAreIncludedFromTheirOwnFolderOnly) {
   EXPECT_NE(complaint_about({"cli/bad.cpp", "#include \"polariscope/reweighting/internal/rows.h\"\n"}), "");
 }
 
+TEST(Floors, KernelsMayBuildOnKernelsOfLowerFloors) {
+  const std::vector<SourceFile> files{
+      {"src/polariscope/reweighting/simd-inl.h", "#include <hwy/highway.h>\n"},
+      {"src/polariscope/flow/internal/kernel-inl.h", "#include \"polariscope/reweighting/simd-inl.h\"\n"}};
+  EXPECT_TRUE(floor_violations(files).empty());
+  EXPECT_NE(complaint_about({"src/polariscope/reweighting/bad-inl.h",
+                             "#include \"polariscope/flow/internal/kernel-inl.h\"\n"}),
+            "");
+}
+
 TEST(Floors, LowFoldersDoNotIncludeLibTorch) {
   for (const char* folder : {"base", "reweighting", "report", "flow"}) {
     const std::string path = std::string("src/polariscope/") + folder + "/bad.cpp";

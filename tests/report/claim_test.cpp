@@ -13,7 +13,8 @@ namespace {
 
 TEST(Claim, SurvivesJson) {
   for (const Verdict verdict : {Verdict::kHolds, Verdict::kFails, Verdict::kInconclusive}) {
-    const Claim claim{"A.thm3.2/order", "σ ≥ 0", "Theorem 3.2", "margin ≥ 0", "0.1 ± 0.2", 0.1, -0.1, 1e299, 7, verdict, "sigma"};
+    const Claim claim{"A.thm3.2/order", "σ ≥ 0", "Theorem 3.2", "margin ≥ 0", "0.1 ± 0.2", 0.1, -0.1, 1e299, 7,
+                      verdict,          "sigma"};
     const Claim back = nlohmann::json::parse(nlohmann::json(claim).dump()).get<Claim>();
     EXPECT_EQ(nlohmann::json(back), nlohmann::json(claim));
     EXPECT_EQ(back.verdict, verdict);

@@ -11,8 +11,9 @@
 namespace polariscope {
 namespace {
 
-const std::vector<std::string> kNames = {"softmax", "sigmoid", "sigmoid/sum", "relu",       "relu/sum", "elu1",          "elu1/sum",
-                                         "identity", "identity/sum", "abs/sum", "square/sum", "uniform",  "identity/max1", "softmax1"};
+const std::vector<std::string> kNames = {"softmax",    "sigmoid",  "sigmoid/sum",   "relu",         "relu/sum",
+                                         "elu1",       "elu1/sum", "identity",      "identity/sum", "abs/sum",
+                                         "square/sum", "uniform",  "identity/max1", "softmax1"};
 
 // Relative luminance and contrast as WCAG 2 defines them.
 double luminance(const std::string& colour) {

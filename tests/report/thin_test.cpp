@@ -25,7 +25,8 @@ TEST(Thin, KeepsTheEndsAndEveryExtreme) {
   y[71234] = -50;
   const auto kept = thin(x, y, Scale::kLinear, Scale::kLinear, 200);
   EXPECT_LE(kept.size(), 210u);
-  for (const std::size_t point : {0, 31234, 71234, 99999}) EXPECT_TRUE(std::ranges::binary_search(kept, point)) << point;
+  for (const std::size_t point : {0, 31234, 71234, 99999})
+    EXPECT_TRUE(std::ranges::binary_search(kept, point)) << point;
   EXPECT_TRUE(std::ranges::is_sorted(kept));
 }
 

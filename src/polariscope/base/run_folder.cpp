@@ -26,8 +26,9 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
     const bool more_wanted = static_cast<bool>(std::getline(wanted, wanted_line));
     if (!more_found && !more_wanted) return;
     if (more_found != more_wanted || found_line != wanted_line) {
-      throw Error("--out {} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
-                  folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
+      throw Error(
+          "--out {} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
+          folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
     }
   }
 }

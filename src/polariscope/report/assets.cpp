@@ -6,11 +6,11 @@
 #include <cstdint>
 
 // Written by CMake beside the assembled files: POLARISCOPE_HASH_page_js and the like, in hexadecimal.
-#include "report_asset_hashes.h"
+#include <report_asset_hashes.h>
 
 // assets.S: the bytes of each file between a first and a past-the-end symbol.
-#define POLARISCOPE_ASSET(name)                            \
-  extern "C" const char polariscope_asset_##name[];        \
+#define POLARISCOPE_ASSET(name)                     \
+  extern "C" const char polariscope_asset_##name[]; \
   extern "C" const char polariscope_asset_##name##_end[]
 POLARISCOPE_ASSET(page_html);
 POLARISCOPE_ASSET(page_css);
@@ -24,7 +24,8 @@ namespace {
 
 std::string_view between(const char* begin, const char* end) {
   // As integers: to the compiler the two symbols are unrelated arrays.
-  return {begin, static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
+  return {begin,
+          static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
 }
 
 int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }

@@ -62,9 +62,9 @@ nlohmann::json series_chart(const SeriesChart& chart);
 struct HeatMap {
   Axis x, y;
   std::string value_title;
-  std::vector<double> columns, rows;        // cell centres, as ordinal labels
-  std::vector<std::vector<double>> values;  // [rows][columns], NaN is drawn as ×
-  std::optional<double> low, high;          // ends of the colour scale; default: of the data
+  std::vector<double> columns, rows;          // cell centres, as ordinal labels
+  std::vector<std::vector<double>> values;    // [rows][columns], NaN is drawn as ×
+  std::optional<double> low, high;            // ends of the colour scale; default: of the data
   std::vector<std::pair<int, int>> outlined;  // (row, column) of cells to point out: worst heads
 };
 nlohmann::json heat_map(const HeatMap& map);

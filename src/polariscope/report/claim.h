@@ -22,9 +22,9 @@ struct Claim {
   double value = 0.0;     // the same figure for machines; NaN where there is none
   double low = 0.0;       // smallest and largest over the runs
   double high = 0.0;
-  long long runs = 1;     // how many runs (seeds, trajectories) it was measured on
+  long long runs = 1;  // how many runs (seeds, trajectories) it was measured on
   Verdict verdict = Verdict::kInconclusive;
-  std::string evidence;   // id of the figure that shows it; "" for none
+  std::string evidence;  // id of the figure that shows it; "" for none
 };
 
 void to_json(nlohmann::json& json, const Claim& claim);

@@ -56,8 +56,14 @@ nlohmann::json colour_channel(std::size_t count) {
     const auto ends = nlohmann::json::array({0, count - 1});
     const nlohmann::json& shown = count <= kLongestStrip ? domain : ends;
     channel["legend"] = {
-        {"title", "initial value"}, {"titleOrient", "left"}, {"orient", "top"},     {"direction", "horizontal"},
-        {"values", shown},          {"columns", shown.size()}, {"columnPadding", 1}, {"gridAlign", "each"},
+        {"title", "initial value"},
+        {"titleOrient", "left"},
+        {"orient", "top"},
+        {"direction", "horizontal"},
+        {"values", shown},
+        {"columns", shown.size()},
+        {"columnPadding", 1},
+        {"gridAlign", "each"},
         {"symbolType", "square"},
         {"labelExpr", fmt::format("datum.value == 0 ? 'largest ' : datum.value == {} ? 'smallest' : ''", count - 1)}};
   }
@@ -108,17 +114,22 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
   auto layers = nlohmann::json::array();
   add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
-  layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}},
-                               nlohmann::json::array({tooltip_number("i", "coordinate i"),
-                                                      tooltip_number("t", chart.x.title),
-                                                      tooltip_number("v", chart.y.title)})));
+  layers.push_back(
+      hover_layer({{"x", x}, {"y", y}, {"color", colour}},
+                  nlohmann::json::array({tooltip_number("i", "coordinate i"), tooltip_number("t", chart.x.title),
+                                         tooltip_number("v", chart.y.title)})));
   if (!label.empty()) {
     // Beside the end of its line, outside the plot, where no line can cross it.
     const auto text = nlohmann::json::array({"winner", fmt::format("i = {}", chart.winner)});
     layers.push_back({{"data", {{"values", label}}},
                       {"mark",
-                       {{"type", "text"}, {"style", "winner-label"}, {"align", "left"}, {"baseline", "middle"},
-                        {"dx", 6}, {"text", text}, {"clip", false}}},
+                       {{"type", "text"},
+                        {"style", "winner-label"},
+                        {"align", "left"},
+                        {"baseline", "middle"},
+                        {"dx", 6},
+                        {"text", text},
+                        {"clip", false}}},
                       {"encoding", {{"x", {{"value", "width"}}}, {"y", y}}}});
   }
   nlohmann::json spec = chart_frame();

@@ -3,12 +3,9 @@
 namespace polariscope {
 
 void to_json(nlohmann::json& json, const Figure& figure) {
-  json = {{"id", figure.id},
-          {"title", figure.title},
-          {"caption", figure.caption},
-          {"alternative", figure.alternative},
-          {"spec", figure.spec},
-          {"table", figure.table}};
+  json = {{"id", figure.id},           {"title", figure.title},
+          {"caption", figure.caption}, {"alternative", figure.alternative},
+          {"spec", figure.spec},       {"table", figure.table}};
 }
 
 void from_json(const nlohmann::json& json, Figure& figure) {

@@ -47,11 +47,12 @@ std::vector<std::string> labels(const std::vector<double>& centres) {
 }
 
 json band(const std::string& field, const std::string& title, const std::vector<std::string>& domain) {
-  return {{"field", field},
-          {"type", "ordinal"},
-          {"title", title},
-          {"scale", {{"domain", domain}}},
-          {"axis", {{"labelOverlap", "greedy"}, {"labelAngle", 0}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
+  return {
+      {"field", field},
+      {"type", "ordinal"},
+      {"title", title},
+      {"scale", {{"domain", domain}}},
+      {"axis", {{"labelOverlap", "greedy"}, {"labelAngle", 0}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
 }
 
 json cell(const json& x, const json& y, const json& tooltip) { return {{"x", x}, {"y", y}, {"tooltip", tooltip}}; }
@@ -90,8 +91,8 @@ json heat_map(const HeatMap& map) {
 
   const json x = band("x", map.x.title, columns);
   const json y = band("y", map.y.title, upwards);
-  const json tooltip = json::array({tooltip_text("x", map.x.title), tooltip_text("y", map.y.title),
-                                    tooltip_number("value", map.value_title)});
+  const json tooltip = json::array(
+      {tooltip_text("x", map.x.title), tooltip_text("y", map.y.title), tooltip_number("value", map.value_title)});
   json filled = cell(x, y, tooltip);
   filled["color"] = {{"field", "value"},
                      {"type", "quantitative"},
@@ -101,9 +102,8 @@ json heat_map(const HeatMap& map) {
   json rectangle = {{"type", "rect"}};
   if (cells.size() <= kMostCellsWithGaps) rectangle["style"] = "cell-value";
   auto layers = json::array();
-  layers.push_back({{"transform", {{{"filter", "isValid(datum.value)"}}}},
-                    {"mark", rectangle},
-                    {"encoding", std::move(filled)}});
+  layers.push_back(
+      {{"transform", {{{"filter", "isValid(datum.value)"}}}}, {"mark", rectangle}, {"encoding", std::move(filled)}});
   if (any_missing) {
     layers.push_back({{"transform", {{{"filter", "!isValid(datum.value)"}}}},
                       {"mark", {{"type", "text"}, {"style", "missing"}, {"text", "×"}}},

@@ -73,15 +73,16 @@ json histogram(const Histogram& histogram) {
   }
   json y = position("count", {"count", Scale::kLinear}, y_range, false);
   auto layers = json::array();
-  layers.push_back({{"name", kMainLayer},
-                    {"mark", {{"type", "rect"}, {"color", palette_colour(0)}, {"opacity", 0.85}, {"clip", true}}},
-                    {"encoding",
-                     {{"x", position("low", histogram.x, x_range, true)},
-                      {"x2", {{"field", "high"}}},
-                      {"y", std::move(y)},
-                      {"y2", {{"datum", 0}}},
-                      {"tooltip", {tooltip_number("low", "from"), tooltip_number("high", "to"),
-                                   tooltip_number("count", "count")}}}}});
+  layers.push_back(
+      {{"name", kMainLayer},
+       {"mark", {{"type", "rect"}, {"color", palette_colour(0)}, {"opacity", 0.85}, {"clip", true}}},
+       {"encoding",
+        {{"x", position("low", histogram.x, x_range, true)},
+         {"x2", {{"field", "high"}}},
+         {"y", std::move(y)},
+         {"y2", {{"datum", 0}}},
+         {"tooltip",
+          {tooltip_number("low", "from"), tooltip_number("high", "to"), tooltip_number("count", "count")}}}}});
   add_vertical_references(layers, histogram.marks, x_range);
 
   json spec = chart_frame();

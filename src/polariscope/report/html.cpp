@@ -29,7 +29,8 @@ std::string escape(std::string_view text) {
 std::string anchor(std::string_view prefix, std::string_view text) {
   std::string out(prefix);
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
     if (plain) {
       out += c;
     } else {

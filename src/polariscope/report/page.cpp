@@ -64,14 +64,16 @@ std::string unfinished(const Page& page) {
   for (const std::string& id : page.unfinished) {
     names += fmt::format("{}<span class=\"id\">{}</span>", names.empty() ? "" : ", ", escape(id));
   }
-  return fmt::format("<p class=\"unfinished\" role=\"note\"><strong>Unfinished.</strong> Asked for and not done, so "
-                     "not counted below: {}.</p>",
-                     names);
+  return fmt::format(
+      "<p class=\"unfinished\" role=\"note\"><strong>Unfinished.</strong> Asked for and not done, so "
+      "not counted below: {}.</p>",
+      names);
 }
 
 std::string method(const Page& page) {
   if (page.definitions.empty()) return "";
-  std::string out = R"(<section id="method" aria-labelledby="method-t"><h2 id="method-t">Method</h2><dl class="definitions">)";
+  std::string out =
+      R"(<section id="method" aria-labelledby="method-t"><h2 id="method-t">Method</h2><dl class="definitions">)";
   for (const auto& [name, definition] : page.definitions) {
     out += fmt::format("<dt>{}</dt><dd>{}</dd>", escape(name), escape(definition));
   }
@@ -82,9 +84,10 @@ std::string method(const Page& page) {
 // expressions to functions by default, which would need 'unsafe-eval': the page has them
 // interpreted instead. Vega and the tooltips style elements directly, hence 'unsafe-inline' there.
 std::string security_policy() {
-  return fmt::format("default-src 'none'; script-src '{}' '{}'; style-src 'unsafe-inline'; img-src data: blob:; "
-                     "base-uri 'none'; form-action 'none'",
-                     chart_scripts_hash(), page_script_hash());
+  return fmt::format(
+      "default-src 'none'; script-src '{}' '{}'; style-src 'unsafe-inline'; img-src data: blob:; "
+      "base-uri 'none'; form-action 'none'",
+      chart_scripts_hash(), page_script_hash());
 }
 
 }  // namespace

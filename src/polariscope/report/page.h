@@ -10,12 +10,12 @@
 namespace polariscope {
 
 struct Page {
-  std::string title;     // "Polariscope: the value–softmax laboratory"
-  std::string preset;    // "quick", "paper"
-  std::string command;   // repeats the whole
-  std::string date;      // ISO 8601, UTC
-  std::string machine;   // processor, threads
-  std::string version;   // version and commit
+  std::string title;    // "Polariscope: the value–softmax laboratory"
+  std::string preset;   // "quick", "paper"
+  std::string command;  // repeats the whole
+  std::string date;     // ISO 8601, UTC
+  std::string machine;  // processor, threads
+  std::string version;  // version and commit
   double wall_seconds = 0.0;
   std::vector<Section> sections;
   std::vector<std::string> unfinished;  // ids asked for and not done (interrupted), named at the top

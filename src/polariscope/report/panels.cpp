@@ -84,8 +84,10 @@ json panels(std::span<const Panel> panels, int columns, bool share_x) {
                                      {"zoom", "wheel![event.ctrlKey || event.shiftKey]"}}},
                                    {"bind", "scales"},
                                    {"views", std::move(views)}}});
-    spec["usermeta"] = {{"polariscope", {{"hint", "Drag to move along time in all panels, Ctrl + wheel to zoom, "
-                                                  "double-click to return."}}}};
+    spec["usermeta"] = {{"polariscope",
+                         {{"hint",
+                           "Drag to move along time in all panels, Ctrl + wheel to zoom, "
+                           "double-click to return."}}}};
   }
   return spec;
 }

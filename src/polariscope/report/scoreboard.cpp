@@ -29,30 +29,6 @@ std::string evidence_anchor(const Page& page, const Section& section, const std:
   return "";
 }
 
-// 100 001: thousands apart by a narrow space that does not break.
-std::string grouped(long long number) {
-  std::string digits = fmt::format("{}", number);
-  for (auto place = static_cast<std::ptrdiff_t>(digits.size()) - 3; place > (number < 0 ? 1 : 0); place -= 3) {
-    digits.insert(static_cast<std::size_t>(place), "\u202f");
-  }
-  return digits;
-}
-
-// With a minus sign, not a hyphen.
-std::string figures(double number) {
-  std::string text = fmt::format("{:.4g}", number);
-  if (text.front() == '-') text.replace(0, 1, "−");
-  return text;
-}
-
-std::string spread(const Claim& claim) {
-  const std::string runs = claim.runs == 1 ? "1 run" : grouped(claim.runs) + " runs";
-  if (claim.runs > 1 && std::isfinite(claim.low) && std::isfinite(claim.high) && claim.low < claim.high) {
-    return fmt::format("{} … {}, {}", figures(claim.low), figures(claim.high), runs);
-  }
-  return runs;
-}
-
 std::string claim_row(const Page& page, const Section& section, const Claim& claim) {
   const std::string figure = evidence_anchor(page, section, claim.evidence);
   const std::string target = figure.empty() ? section_anchor(section) : figure;
@@ -60,15 +36,14 @@ std::string claim_row(const Page& page, const Section& section, const Claim& cla
       R"(<tr id="{id}" class="{verdict}"><td class="verdict" title="{criterion}">{badge}</td>)"
       R"(<td class="statement">{statement}<details><summary>criterion</summary><p>{criterion}</p><p class="id">{name}</p></details></td>)"
       R"(<td class="source" data-label="source">{source}</td>)"
-      R"(<td class="measured" data-label="measured">{measured}<small>{spread}</small></td>)"
+      R"(<td class="measured" data-label="measured">{measured}</td>)"
       R"(<td class="evidence"><a href="#{target}" aria-label="{link} for {name}">{link}</a></td></tr>)"
       "\n",
       fmt::arg("id", claim_anchor(section, claim)), fmt::arg("verdict", verdict_name(claim.verdict)),
       fmt::arg("criterion", escape(claim.criterion)), fmt::arg("badge", verdict_badge(claim.verdict, true)),
       fmt::arg("statement", escape(claim.statement)), fmt::arg("name", escape(claim.id)),
       fmt::arg("source", escape(claim.source)), fmt::arg("measured", escape(claim.measured)),
-      fmt::arg("spread", escape(spread(claim))), fmt::arg("target", target),
-      fmt::arg("link", figure.empty() ? "section" : "figure"));
+      fmt::arg("target", target), fmt::arg("link", figure.empty() ? "section" : "figure"));
 }
 
 std::string jump_list(const Page& page, Verdict verdict, std::string_view lead) {
@@ -127,8 +102,9 @@ std::string figure_anchor(const Section& section, const Figure& figure) {
 
 std::string verdict_badge(Verdict verdict, bool with_word) {
   const std::string_view name = verdict_name(verdict);
-  return fmt::format(R"(<span class="badge {0}"><span aria-hidden="true">{1}</span><span class="{2}"> {0}</span></span>)",
-                     name, verdict_mark(verdict), with_word ? "word" : "unseen");
+  return fmt::format(
+      R"(<span class="badge {0}"><span aria-hidden="true">{1}</span><span class="{2}"> {0}</span></span>)", name,
+      verdict_mark(verdict), with_word ? "word" : "unseen");
 }
 
 std::string scoreboard(const Page& page) {
@@ -153,9 +129,10 @@ std::string scoreboard(const Page& page) {
       out += fmt::format(R"(<tr class="paper"><th colspan="5" scope="rowgroup">{}</th></tr>)", escape(paper));
       first = false;
     }
-    out += fmt::format(R"(<tr class="group"><th colspan="5" scope="rowgroup"><a href="#{}"><span class="id">{}</span> {}</a></th></tr>)"
-                       "\n",
-                       section_anchor(section), escape(section.id), escape(section.title));
+    out += fmt::format(
+        R"(<tr class="group"><th colspan="5" scope="rowgroup"><a href="#{}"><span class="id">{}</span> {}</a></th></tr>)"
+        "\n",
+        section_anchor(section), escape(section.id), escape(section.title));
     for (const Claim& claim : section.claims) out += claim_row(page, section, claim);
     out += "</tbody>\n";
   }
@@ -169,15 +146,17 @@ std::string contents(const Page& page) {
     std::string marks;
     const auto mark = [&marks](Verdict verdict, std::size_t number) {
       if (number == 0) return;
-      marks += fmt::format(R"(<span class="{0}"><span aria-hidden="true">{1}{2}</span><span class="unseen">{2} {0} </span></span>)",
-                           verdict_name(verdict), verdict_mark(verdict), number);
+      marks += fmt::format(
+          R"(<span class="{0}"><span aria-hidden="true">{1}{2}</span><span class="unseen">{2} {0} </span></span>)",
+          verdict_name(verdict), verdict_mark(verdict), number);
     };
     mark(Verdict::kFails, counts.fails);
     mark(Verdict::kInconclusive, counts.inconclusive);
     mark(Verdict::kHolds, counts.holds);
-    out += fmt::format(R"(<li><a href="#{}" title="{}"><span class="id">{}</span><span class="marks">{}</span><span class="name">{}</span></a></li>)"
-                       "\n",
-                       section_anchor(section), escape(section.title), escape(section.id), marks, escape(section.title));
+    out += fmt::format(
+        R"(<li><a href="#{}" title="{}"><span class="id">{}</span><span class="marks">{}</span><span class="name">{}</span></a></li>)"
+        "\n",
+        section_anchor(section), escape(section.title), escape(section.id), marks, escape(section.title));
   }
   if (!page.definitions.empty()) out += R"(<li><a href="#method">Method</a></li>)";
   return out;

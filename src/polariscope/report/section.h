@@ -20,8 +20,8 @@ struct Section {
   std::vector<Claim> claims;
   std::vector<Figure> figures;
   std::vector<std::pair<std::string, std::string>> configuration;  // complete, in reading order
-  std::string differences;  // from the paper's protocol; "" for none
-  std::string command;      // repeats just this one
+  std::string differences;                                         // from the paper's protocol; "" for none
+  std::string command;                                             // repeats just this one
   double wall_seconds = 0.0;
 };
 

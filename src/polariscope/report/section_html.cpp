@@ -32,9 +32,10 @@ std::string claim_list(const Section& section) {
   if (section.claims.empty()) return "";
   std::string items;
   for (const Claim& claim : section.claims) {
-    items += fmt::format(R"(<li><a href="#{}" aria-label="row of the scoreboard">{}</a><span>{} <em>{}</em></span></li>)",
-                         claim_anchor(section, claim), verdict_badge(claim.verdict, false), escape(claim.statement),
-                         escape(claim.measured));
+    items +=
+        fmt::format(R"(<li><a href="#{}" aria-label="row of the scoreboard">{}</a><span>{} <em>{}</em></span></li>)",
+                    claim_anchor(section, claim), verdict_badge(claim.verdict, false), escape(claim.statement),
+                    escape(claim.measured));
   }
   return fmt::format("<ul class=\"verdicts\">{}</ul>\n", items);
 }
@@ -60,8 +61,8 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
   const bool has_table = !figure.table.columns.empty();
   std::string buttons;
   const auto button = [&](std::string_view action, std::string_view purpose) {
-    buttons += fmt::format(R"(<button type="button" data-action="{}" title="{}" aria-label="{}: {}">{}</button>)", action,
-                           purpose, purpose, escape(figure.title), action);
+    buttons += fmt::format(R"(<button type="button" data-action="{}" title="{}" aria-label="{}: {}">{}</button>)",
+                           action, purpose, purpose, escape(figure.title), action);
   };
   if (has_table) button("CSV", "Download the numbers");
   button("SVG", "Download as a vector image");
@@ -78,8 +79,8 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
       "\n",
       fmt::arg("id", id), fmt::arg("stem", escape(file_stem(section, figure))), fmt::arg("title", escape(figure.title)),
       fmt::arg("number", number), fmt::arg("alternative", escape(figure.alternative)),
-      fmt::arg("caption", escape(figure.caption)), fmt::arg("hint", hint), fmt::arg("buttons", buttons), fmt::arg("spec", script_json(spec)),
-      fmt::arg("rows", (figure.table.rows() + step - 1) / step),
+      fmt::arg("caption", escape(figure.caption)), fmt::arg("hint", hint), fmt::arg("buttons", buttons),
+      fmt::arg("spec", script_json(spec)), fmt::arg("rows", (figure.table.rows() + step - 1) / step),
       fmt::arg("table", page_table(figure.table, step)));
 }
 
@@ -128,9 +129,10 @@ std::string section_html(const Section& section, const std::vector<std::size_t>&
   out += configuration_fold(section);
   out += numbers_fold(section, table_steps);
   if (!section.command.empty()) {
-    out += fold("Command for just this experiment",
-                fmt::format(R"(<p class="command"><code>{}</code><button type="button" data-action="copy">copy</button></p>)",
-                            escape(section.command)));
+    out += fold(
+        "Command for just this experiment",
+        fmt::format(R"(<p class="command"><code>{}</code><button type="button" data-action="copy">copy</button></p>)",
+                    escape(section.command)));
   }
   if (!section.differences.empty()) {
     out += fold("Differences from the paper’s protocol", paragraph("", section.differences));

@@ -63,8 +63,7 @@ Rows rows_of(const SeriesChart& chart) {
                   {"y", gap ? json(nullptr) : plotted(series.y[point])},
                   {"series", series.name}};
       if (series.faint) row["faint"] = s;
-      if (banded(series) && drawable(series.low[point], chart.y.scale) &&
-          drawable(series.high[point], chart.y.scale)) {
+      if (banded(series) && drawable(series.low[point], chart.y.scale) && drawable(series.high[point], chart.y.scale)) {
         row["low"] = plotted(series.low[point]);
         row["high"] = plotted(series.high[point]);
         rows.any_band = true;
@@ -102,15 +101,13 @@ std::size_t legend_entries(const SeriesChart& chart) {
 }
 
 json named(const json& domain, const json& range, const json& legend) {
-  return {{"field", "series"},
-          {"type", "nominal"},
-          {"scale", {{"domain", domain}, {"range", range}}},
-          {"legend", legend}};
+  return {
+      {"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", domain}, {"range", range}}}, {"legend", legend}};
 }
 
 json series_tooltip(const SeriesChart& chart, bool any_band) {
-  json tooltip = json::array({tooltip_text("series", "series"), tooltip_number("x", chart.x.title),
-                              tooltip_number("y", chart.y.title)});
+  json tooltip = json::array(
+      {tooltip_text("series", "series"), tooltip_number("x", chart.x.title), tooltip_number("y", chart.y.title)});
   if (any_band) {
     tooltip.push_back(tooltip_number("low", "lowest"));
     tooltip.push_back(tooltip_number("high", "highest"));
@@ -162,14 +159,22 @@ json series_chart(const SeriesChart& chart) {
   if (!chart.points) {
     json encoding = {{"x", x}, {"y", y}, {"color", colour}};
     if (looks.any_dashed) encoding["strokeDash"] = named(looks.names, looks.dashes, legend);
-    json lines = {{"name", kMainLayer}, {"mark", {{"type", "line"}, {"strokeWidth", 2.2}, {"clip", true}}}, {"encoding", encoding}};
+    json lines = {{"name", kMainLayer},
+                  {"mark", {{"type", "line"}, {"strokeWidth", 2.2}, {"clip", true}}},
+                  {"encoding", encoding}};
     if (rows.any_faint) lines["transform"] = json::array({{{"filter", "!isValid(datum.faint)"}}});
     layers.push_back(std::move(lines));
   }
   if (chart.points || (entries > 1 && entries <= kShapes)) {
     json encoding = {{"x", x}, {"y", y}, {"color", colour}};
-    encoding["shape"] = {{"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", looks.names}}}, {"legend", legend}};
-    json marks = {{"mark", {{"type", "point"}, {"size", chart.points ? 36 : 46}, {"filled", true}, {"opacity", 0.9}, {"clip", !chart.points}}},
+    encoding["shape"] = {
+        {"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", looks.names}}}, {"legend", legend}};
+    json marks = {{"mark",
+                   {{"type", "point"},
+                    {"size", chart.points ? 36 : 46},
+                    {"filled", true},
+                    {"opacity", 0.9},
+                    {"clip", !chart.points}}},
                   {"encoding", encoding}};
     if (chart.points) marks["name"] = kMainLayer;
     if (!chart.points) marks["transform"] = json::array({{{"filter", "datum.mark === 1"}}});

@@ -41,8 +41,8 @@ std::size_t Table::rows() const {
   const std::size_t rows = length(columns.front());
   for (const Column& column : columns) {
     if (length(column) != rows) {
-      throw Error("table: column {} has {} rows, column {} has {}: all must have the same", column.name,
-                  length(column), columns.front().name, rows);
+      throw Error("table: column {} has {} rows, column {} has {}: all must have the same", column.name, length(column),
+                  columns.front().name, rows);
     }
   }
   return rows;
@@ -95,9 +95,8 @@ void to_json(nlohmann::json& json, const Table& table) {
     } else {
       for (const auto& text : std::get<std::vector<std::string>>(column.values)) values.push_back(text);
     }
-    columns.push_back({{"name", column.name},
-                       {"type", numbers != nullptr ? "number" : "text"},
-                       {"values", std::move(values)}});
+    columns.push_back(
+        {{"name", column.name}, {"type", numbers != nullptr ? "number" : "text"}, {"values", std::move(values)}});
   }
   json = nlohmann::json::object();
   json["columns"] = std::move(columns);

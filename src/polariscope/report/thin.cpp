@@ -22,9 +22,7 @@ struct Stretch {
 
 }  // namespace
 
-bool drawable(double number, Scale scale) {
-  return std::isfinite(number) && (scale != Scale::kLog || number > 0);
-}
+bool drawable(double number, Scale scale) { return std::isfinite(number) && (scale != Scale::kLog || number > 0); }
 
 std::vector<std::size_t> thin(std::span<const double> x, std::span<const double> y, Scale x_scale, Scale y_scale,
                               std::size_t most) {
@@ -69,8 +67,8 @@ std::vector<std::size_t> thin(std::span<const double> x, std::span<const double>
   return kept;
 }
 
-std::vector<std::size_t> thin_points(std::span<const double> x, std::span<const double> y, Scale x_scale,
-                                     Scale y_scale, std::size_t most) {
+std::vector<std::size_t> thin_points(std::span<const double> x, std::span<const double> y, Scale x_scale, Scale y_scale,
+                                     std::size_t most) {
   std::vector<std::size_t> kept;
   for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
     if (drawable(x[i], x_scale) && drawable(y[i], y_scale)) kept.push_back(i);

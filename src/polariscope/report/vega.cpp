@@ -26,9 +26,10 @@ std::string is_power() { return fmt::format("abs({0} - round({0})) < 1e-6", kExp
 
 std::string power_label() {
   const std::string exponent = fmt::format("round({})", kExponent);
-  return fmt::format("datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
-                     "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
-                     is_power(), exponent, exponent, superscript(exponent));
+  return fmt::format(
+      "datum.value == 0 ? '0' : !({}) ? '' : (datum.value < 0 ? '−' : '') + "
+      "({} == 0 ? '1' : {} == 1 ? '10' : '10' + {})",
+      is_power(), exponent, exponent, superscript(exponent));
 }
 
 // Under this many decades powers of ten are too few to read a value from.
@@ -115,10 +116,13 @@ nlohmann::json reference_label(const nlohmann::json& rows, nlohmann::json x, nlo
                                int dx, int dy) {
   return {{"data", {{"values", rows}}},
           {"mark",
-           {{"type", "text"}, {"style", "reference-label"}, {"align", align}, {"baseline", "bottom"}, {"dx", dx},
+           {{"type", "text"},
+            {"style", "reference-label"},
+            {"align", align},
+            {"baseline", "bottom"},
+            {"dx", dx},
             {"dy", dy}}},
-          {"encoding",
-           {{"x", std::move(x)}, {"y", std::move(y)}, {"text", {{"field", "name"}, {"type", "nominal"}}}}}};
+          {"encoding", {{"x", std::move(x)}, {"y", std::move(y)}, {"text", {{"field", "name"}, {"type", "nominal"}}}}}};
 }
 
 }  // namespace
@@ -135,9 +139,8 @@ void Range::add(std::span<const double> numbers) {
 }
 
 nlohmann::json chart_frame() {
-  return {{"$schema", "https://vega.github.io/schema/vega-lite/v6.json"},
-          {"width", "container"},
-          {"height", kPlotHeight}};
+  return {
+      {"$schema", "https://vega.github.io/schema/vega-lite/v6.json"}, {"width", "container"}, {"height", kPlotHeight}};
 }
 
 nlohmann::json position(const std::string& field, const Axis& axis, const Range& range, bool tight) {
@@ -175,8 +178,7 @@ void add_horizontal_references(nlohmann::json& layers, std::span<const Reference
   }
   if (rows.empty()) return;
   layers.push_back(reference_rules(rows, "y"));
-  layers.push_back(
-      reference_label(rows, {{"value", 0}}, {{"field", "at"}, {"type", "quantitative"}}, "left", 4, -2));
+  layers.push_back(reference_label(rows, {{"value", 0}}, {{"field", "at"}, {"type", "quantitative"}}, "left", 4, -2));
 }
 
 void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, const Range& range) {

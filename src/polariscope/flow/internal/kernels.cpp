@@ -1,14 +1,15 @@
 // One instance of every kernel per instruction set; HWY_DYNAMIC_DISPATCH picks at run time.
 #include "polariscope/flow/internal/kernels.h"
 
-#include "polariscope/base/error.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "polariscope/flow/internal/kernels.cpp"
+// foreach_target.h must come before everything that is compiled once per target.
+// clang-format off
+#include <hwy/foreach_target.h>
+
 #include "polariscope/flow/internal/field-inl.h"
 #include "polariscope/flow/internal/logistic-inl.h"
-
-#include <hwy/foreach_target.h>
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {

@@ -8,7 +8,7 @@
 #define POLARISCOPE_FLOW_PACKETS_INL_H_
 #endif
 
-#include "hwy/contrib/math/math-inl.h"
+#include <hwy/contrib/math/math-inl.h>
 #include "polariscope/reweighting/exp-inl.h"
 
 #include <hwy/highway.h>

@@ -19,7 +19,7 @@ std::vector<std::size_t> thin(std::span<const double> x, std::span<const double>
                               std::size_t most);
 
 // For points without lines: every n-th of the drawable ones.
-std::vector<std::size_t> thin_points(std::span<const double> x, std::span<const double> y, Scale x_scale,
-                                     Scale y_scale, std::size_t most);
+std::vector<std::size_t> thin_points(std::span<const double> x, std::span<const double> y, Scale x_scale, Scale y_scale,
+                                     std::size_t most);
 
 }  // namespace polariscope::report
