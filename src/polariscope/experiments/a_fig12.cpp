@@ -19,7 +19,7 @@ constexpr int kLargest = ConditionRuns::kLargest;
 double final_entropy(const Trajectory& trajectory) { return trajectory.entropy.back(); }
 
 // One line with its band for each condition number.
-SeriesChart over_conditions(const ConditionRuns& runs, Axis y, std::vector<double> Trajectory::* record) {
+SeriesChart over_conditions(const ConditionRuns& runs, Axis y, std::vector<double> Trajectory::*record) {
   SeriesChart chart{.x = {"time t", Scale::kLog}, .y = std::move(y), .series = {}, .references = {}};
   const auto colours = sequential_colours(kLargest);
   for (int condition = 1; condition <= kLargest; ++condition) {

@@ -76,18 +76,19 @@ std::vector<Agreement> run_descents(const Context& context, const Sizes& sizes) 
   for (const double scale : kScales) {
     std::vector<Trajectory> kept(sizes.trajectories);  // visited in any order, added in theirs
     const auto before = static_cast<std::int64_t>(result.size()) * sizes.trajectories;
-    descend_ensemble([&](std::int64_t i) { return draw(scale, context.seed, i); },
-                     {.trajectories = sizes.trajectories,
-                      .threads = context.threads,
-                      .descent = {.step = kStep, .steps = sizes.steps, .samples = {}, .singular_values = false, .progress = {}},
-                      .progress = [&](std::int64_t done) { progress.update(before + done); }},
-                     [&](std::int64_t i, const Trajectory& trajectory) {
-                       // Only what is counted, so that thousands fit into memory.
-                       kept[i].problem = trajectory.problem;
-                       kept[i].t = trajectory.t;
-                       kept[i].u = trajectory.u;
-                       kept[i].winner = trajectory.winner;
-                     });
+    descend_ensemble(
+        [&](std::int64_t i) { return draw(scale, context.seed, i); },
+        {.trajectories = sizes.trajectories,
+         .threads = context.threads,
+         .descent = {.step = kStep, .steps = sizes.steps, .samples = {}, .singular_values = false, .progress = {}},
+         .progress = [&](std::int64_t done) { progress.update(before + done); }},
+        [&](std::int64_t i, const Trajectory& trajectory) {
+          // Only what is counted, so that thousands fit into memory.
+          kept[i].problem = trajectory.problem;
+          kept[i].t = trajectory.t;
+          kept[i].u = trajectory.u;
+          kept[i].winner = trajectory.winner;
+        });
     Agreement agreement;
     for (const Trajectory& trajectory : kept) agreement.add(trajectory);
     agreement.finish();
@@ -147,7 +148,7 @@ Figure rows_figure(const Trajectory& shown) {
       rows);
 }
 
-long long total(const std::vector<Agreement>& agreements, long long Agreement::* figure) {
+long long total(const std::vector<Agreement>& agreements, long long Agreement::*figure) {
   long long sum = 0;
   for (const Agreement& agreement : agreements) sum += agreement.*figure;
   return sum;
@@ -182,21 +183,23 @@ Section run(const Context& context) {
   Section section;
   section.method = fmt::format(
       "{} rows of softmax scores read one V and every row fits the same β by logistic loss; d = k = {}, V₀ = 0.1·N(0, "
-      "1), a₀ = scale·N(0, 1) with scale from {} to {}. Gradient descent with step {} from {} random starts a scale, {} "
+      "1), a₀ = scale·N(0, 1) with scale from {} to {}. Gradient descent with step {} from {} random starts a scale, "
+      "{} "
       "steps; and the gradient flow itself to t = 1e299 from the first {} of each.",
       kRows, kDim, kScales.front(), kScales.back(), kStep, sizes.trajectories, sizes.steps, sizes.flows);
   section.findings = fmt::format(
-      "At t = {} all {} rows have the same winner in {} trajectories: the wider the rows start apart, the fewer. At t = "
+      "At t = {} all {} rows have the same winner in {} trajectories: the wider the rows start apart, the fewer. At t "
+      "= "
       "1e299 it is {}. Where the rows agree by gradient descent, their column is argmax u₀ in {} of {}.",
       last, kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins), every.agree);
   section.claims = {
-      agreement_claim("A.rows/near", "Rows of scores that start close together pick the same column.",
-                      fmt::format("all rows have one winner at t = {}, every trajectory with a₀ scale ≤ {}", last,
-                                  kScales[1]),
-                      near, "descent"),
+      agreement_claim(
+          "A.rows/near", "Rows of scores that start close together pick the same column.",
+          fmt::format("all rows have one winner at t = {}, every trajectory with a₀ scale ≤ {}", last, kScales[1]),
+          near, "descent"),
       agreement_claim("A.rows/every", "All rows pick the same column, wherever they start.",
-                      fmt::format("all rows have one winner at t = {}, every trajectory of every a₀ scale", last), every,
-                      "descent"),
+                      fmt::format("all rows have one winner at t = {}, every trajectory of every a₀ scale", last),
+                      every, "descent"),
       agreement_claim("A.rows/forever", "All rows pick the same column in the end, wherever they start.",
                       "all rows have one winner at t = 1e299 of the gradient flow, every trajectory of every a₀ scale",
                       forever, "flow"),
@@ -225,10 +228,10 @@ Section run(const Context& context) {
                            {"flows a scale", fmt::format("{}, to t = 1e299", sizes.flows)},
                            {"seed", fmt::format("{}", context.seed)}};
   if (!context.paper()) {
-    section.differences = fmt::format("{} trajectories a scale of {} steps and {} flows, where the paper preset takes "
-                                      "{} of {} and {}.",
-                                      kQuick.trajectories, kQuick.steps, kQuick.flows, kPaper.trajectories,
-                                      kPaper.steps, kPaper.flows);
+    section.differences = fmt::format(
+        "{} trajectories a scale of {} steps and {} flows, where the paper preset takes "
+        "{} of {} and {}.",
+        kQuick.trajectories, kQuick.steps, kQuick.flows, kPaper.trajectories, kPaper.steps, kPaper.flows);
   }
   return section;
 }

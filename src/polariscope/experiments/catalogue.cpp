@@ -17,8 +17,7 @@ Preset find_preset(std::string_view name) {
 
 const std::vector<Experiment>& catalogue() {
   static const std::vector<Experiment> experiments{
-      a_fig2(),  a_fig3(), a_fig10(),  a_fig11(), a_fig12(),
-      a_fig13(), a_rows(), a_linear(), a_phase(),
+      a_fig2(), a_fig3(), a_fig10(), a_fig11(), a_fig12(), a_fig13(), a_rows(), a_linear(), a_phase(),
   };
   return experiments;
 }

@@ -25,9 +25,8 @@ ConditionRuns run_all(const Context& context) {
   for (int condition = 1; condition <= ConditionRuns::kLargest; ++condition) {
     options.condition = condition;
     for (int i = 0; i < runs.seeds; ++i) {
-      descents.push_back(
-          {random_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax, options, context.seed + i),
-           {.step = kStep, .steps = kSteps, .samples = {}, .singular_values = false, .progress = {}}});
+      descents.push_back({random_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax, options, context.seed + i),
+                          {.step = kStep, .steps = kSteps, .samples = {}, .singular_values = false, .progress = {}}});
     }
   }
   runs.trajectories = descend_all(context, descents, largest_share_note);
