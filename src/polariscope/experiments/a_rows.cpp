@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace polariscope {
 namespace {
@@ -65,8 +66,28 @@ struct Agreement {
   }
 };
 
+// Two columns that both still have rows at the end of a flow.
+struct Split {
+  double log_ratio;  // log(n₁/n₂) of their numbers of rows, n₁ ≥ n₂
+  double gap;        // u₁ - u₂
+};
+
+void add_splits(const Trajectory& flow, std::vector<Split>& splits) {
+  std::array<int, kDim> rows{};
+  for (int row = 0; row < kRows; ++row) ++rows[final_winner(flow, row)];
+  const auto u = std::span(flow.u).last(kDim);
+  for (int one = 0; one < kDim; ++one) {
+    for (int other = 0; other < kDim; ++other) {
+      const bool ordered = rows[one] > rows[other] || (rows[one] == rows[other] && one < other);
+      if (rows[other] == 0 || !ordered) continue;
+      splits.push_back({std::log(static_cast<double>(rows[one]) / rows[other]), u[one] - u[other]});
+    }
+  }
+}
+
 struct Runs {
   std::vector<Agreement> descent, flow;  // by scale
+  std::vector<Split> splits;             // of all flows
   Trajectory shown;
 };
 
@@ -100,7 +121,7 @@ std::vector<Agreement> run_descents(const Context& context, const Sizes& sizes) 
 }
 
 Runs run_all(const Context& context, const Sizes& sizes) {
-  Runs runs{.descent = run_descents(context, sizes), .flow = {}, .shown = {}};
+  Runs runs{.descent = run_descents(context, sizes), .flow = {}, .splits = {}, .shown = {}};
   std::vector<Start> starts;
   for (const double scale : kScales) {
     for (int i = 0; i < sizes.flows; ++i) starts.push_back(draw(scale, context.seed, i));
@@ -109,7 +130,9 @@ Runs run_all(const Context& context, const Sizes& sizes) {
       integrate_all(context, starts, {.until = kForever, .times = {}, .events = false, .progress = {}});
   runs.flow.resize(kScales.size());
   for (std::size_t i = 0; i < flows.size(); ++i) {
-    if (flows[i].points() > 0) runs.flow[i / sizes.flows].add(flows[i]);
+    if (flows[i].points() == 0) continue;
+    runs.flow[i / sizes.flows].add(flows[i]);
+    add_splits(flows[i], runs.splits);
   }
   for (Agreement& agreement : runs.flow) agreement.finish();
   runs.shown = flows[kShownScale * sizes.flows];
@@ -133,6 +156,21 @@ SeriesChart agreement_chart(const std::vector<Agreement>& agreements) {
   return chart;
 }
 
+// Rows on a column drive it by s = sigmoid(-u) each, so u_i' = n_i e^{-u_i}: u_i = log(n_i t).
+SeriesChart split_chart(const std::vector<Split>& splits) {
+  Series points{
+      .name = "two columns of one flow", .x = {}, .y = {}, .low = {}, .high = {}, .colour = palette_colour(0)};
+  for (const Split& split : splits) {
+    points.x.push_back(split.log_ratio);
+    points.y.push_back(split.gap);
+  }
+  return {.x = {"log(n₁/n₂), numbers of rows on the two columns", Scale::kLinear},
+          .y = {"u₁ − u₂ at t = 1e299", Scale::kLinear},
+          .series = {std::move(points)},
+          .references = {},
+          .points = true};
+}
+
 Figure rows_figure(const Trajectory& shown) {
   std::vector<Multiple> rows;
   for (const int row : {0, 1, 2, 3, 4, 5}) {
@@ -143,7 +181,9 @@ Figure rows_figure(const Trajectory& shown) {
   return multiples_figure(
       {.id = "rows",
        .title = fmt::format("Weights of six rows against time, a₀ of scale {}", kScales[kShownScale]),
-       .caption = "Rows that start on different columns turn to the same one, some late: mind the horizon of 1e299.",
+       .caption =
+           "Each row becomes one-hot on a column of its own choice; some change their mind late: mind the horizon "
+           "of 1e299.",
        .alternative = "Weights of eight tokens against time in six panels, one a row of scores, log–log."},
       rows);
 }
@@ -168,16 +208,40 @@ Claim agreement_claim(std::string id, std::string statement, std::string criteri
                         counted.count, "trajectories", counted.agree == counted.count, std::move(evidence));
 }
 
-Section run(const Context& context) {
-  const Sizes sizes = context.paper() ? kPaper : kQuick;
-  const Runs runs = run_all(context, sizes);
+std::vector<Claim> claims_of(const Runs& runs, double last) {
   Agreement near, every, forever;
-  near.agree = runs.descent[0].agree + runs.descent[1].agree;
-  near.count = runs.descent[0].count + runs.descent[1].count;
+  near.agree = runs.flow[0].agree + runs.flow[1].agree;
+  near.count = runs.flow[0].count + runs.flow[1].count;
   every.agree = total(runs.descent, &Agreement::agree);
   every.count = total(runs.descent, &Agreement::count);
   forever.agree = total(runs.flow, &Agreement::agree);
   forever.count = total(runs.flow, &Agreement::count);
+  std::vector<double> errors;
+  for (const Split& split : runs.splits) errors.push_back(std::abs(split.gap - split.log_ratio));
+  const Spread error = spread_of(errors);
+  return {
+      agreement_claim("A.rows/near", "Rows of scores that start close together pick the same column in the end.",
+                      fmt::format("all rows have one winner at t = 1e299 of the gradient flow, every trajectory with "
+                                  "a₀ scale ≤ {}",
+                                  kScales[1]),
+                      near, "flow"),
+      agreement_claim("A.rows/every", "All rows pick the same column, wherever they start.",
+                      fmt::format("all rows have one winner at t = {} of gradient descent, every trajectory of every "
+                                  "a₀ scale",
+                                  last),
+                      every, "descent"),
+      agreement_claim("A.rows/forever", "All rows pick the same column in the end, wherever they start.",
+                      "all rows have one winner at t = 1e299 of the gradient flow, every trajectory of every a₀ scale",
+                      forever, "flow"),
+      claim("A.rows/split", "Where rows stay split, their columns' u differ only by the log of their numbers of rows.",
+            "ours", "|u₁ − u₂ − log(n₁/n₂)| < 0.05 at t = 1e299, every two columns with rows of every flow", error,
+            "pairs", error.high < 0.05, "split"),
+  };
+}
+
+Section run(const Context& context) {
+  const Sizes sizes = context.paper() ? kPaper : kQuick;
+  const Runs runs = run_all(context, sizes);
   const double last = kStep * static_cast<double>(sizes.steps);
 
   Section section;
@@ -190,20 +254,13 @@ Section run(const Context& context) {
   section.findings = fmt::format(
       "At t = {} all {} rows have the same winner in {} trajectories: the wider the rows start apart, the fewer. At t "
       "= "
-      "1e299 it is {}. Where the rows agree by gradient descent, their column is argmax u₀ in {} of {}.",
-      last, kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins), every.agree);
-  section.claims = {
-      agreement_claim(
-          "A.rows/near", "Rows of scores that start close together pick the same column.",
-          fmt::format("all rows have one winner at t = {}, every trajectory with a₀ scale ≤ {}", last, kScales[1]),
-          near, "descent"),
-      agreement_claim("A.rows/every", "All rows pick the same column, wherever they start.",
-                      fmt::format("all rows have one winner at t = {}, every trajectory of every a₀ scale", last),
-                      every, "descent"),
-      agreement_claim("A.rows/forever", "All rows pick the same column in the end, wherever they start.",
-                      "all rows have one winner at t = 1e299 of the gradient flow, every trajectory of every a₀ scale",
-                      forever, "flow"),
-  };
+      "1e299 it is {}. Where the rows agree by gradient descent, their column is argmax u₀ in {} of {}. Rows that "
+      "do not agree hold each other up: a column with n rows has u near log(n t), so no column outgrows another by "
+      "more "
+      "than the log of a ratio of rows, and nothing draws the minority away.",
+      last, kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins),
+      total(runs.descent, &Agreement::agree));
+  section.claims = claims_of(runs, last);
   section.figures = {
       chart_figure("descent", "Agreement of the rows against time, gradient descent",
                    "Rows that start close together soon agree; rows that start far apart wait for their columns to "
@@ -211,9 +268,13 @@ Section run(const Context& context) {
                    "Fraction of trajectories whose rows all have one winner against time, by scale of a₀.",
                    agreement_chart(runs.descent)),
       chart_figure("flow", "Agreement of the rows against time, gradient flow to t = 1e299",
-                   "What looks like lasting disagreement at t = 1000 is not always one: the time axis is logarithmic.",
+                   "Some rows turn long after any training would have ended; those that start far apart stay apart.",
                    "Fraction of flows whose rows all have one winner against time up to 1e299, by scale of a₀.",
                    agreement_chart(runs.flow)),
+      chart_figure("split", "Columns that share the rows: what sets their u apart",
+                   "Every pair of columns lies on the diagonal u₁ − u₂ = log(n₁/n₂).",
+                   "Difference of u against the log of the ratio of numbers of rows, one point for two columns.",
+                   split_chart(runs.splits)),
       rows_figure(runs.shown),
   };
   section.configuration = {{"model", fmt::format("rows, T = {}", kRows)},
@@ -240,7 +301,7 @@ Section run(const Context& context) {
 
 Experiment a_rows() {
   return {.id = "A.rows",
-          .title = "Many rows with shared values pick the same column",
+          .title = "Rows with shared values pick the same column if they start close together",
           .source = "Polarisation paper, section 4.1",
           .question = "Do all rows of an attention map end on one column, as in an attention sink?",
           .run = run};

@@ -16,4 +16,14 @@ Experiment a_rows();
 Experiment a_linear();
 Experiment a_phase();
 
+// Its theorems and lemmas, checked along random trajectories.
+Experiment a_thm3_2();
+Experiment a_thm3_3();
+Experiment a_lem_b_1();
+Experiment a_lem3_5();
+Experiment a_c1();
+Experiment a_lem_d_1();
+Experiment a_lem_d_2();
+Experiment a_lem_d_4();
+
 }  // namespace polariscope

@@ -1,5 +1,7 @@
 #include "polariscope/experiments/readings.h"
 
+#include "polariscope/experiments/spread_series.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -65,22 +67,13 @@ long long count_of(std::span<const Trajectory> trajectories, const std::function
 Series line_over(std::string name, std::span<const Trajectory> trajectories,
                  const std::function<std::vector<double>(const Trajectory&)>& record) {
   std::vector<std::vector<double>> records;
-  Series series{.name = std::move(name), .x = {}, .y = {}, .low = {}, .high = {}, .colour = ""};
+  std::vector<double> t;
   for (const Trajectory& trajectory : trajectories) {
     records.push_back(record(trajectory));
-    if (trajectory.t.size() > series.x.size()) series.x = trajectory.t;
+    if (trajectory.t.size() > t.size()) t = trajectory.t;
   }
-  for (std::size_t i = 0; i < series.x.size(); ++i) {
-    std::vector<double> values;
-    for (const std::vector<double>& numbers : records) {
-      if (i < numbers.size()) values.push_back(numbers[i]);
-    }
-    const Spread spread = spread_of(std::move(values));
-    series.y.push_back(spread.median);
-    series.low.push_back(spread.low);
-    series.high.push_back(spread.high);
-  }
-  return series;
+  for (std::vector<double>& numbers : records) numbers.resize(t.size(), std::numeric_limits<double>::quiet_NaN());
+  return spread_series(std::move(name), t, records);
 }
 
 Figure chart_figure(std::string id, std::string title, std::string caption, std::string alternative,
