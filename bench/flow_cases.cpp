@@ -72,7 +72,19 @@ Verdict verdict(bool met) { return met ? Verdict::kMet : Verdict::kMissed; }
 nlohmann::json to_json(const Summary& s) { return {{"median", s.median}, {"low", s.low}, {"high", s.high}}; }
 
 Trajectory descend_to_end(const Start& start, double step, std::int64_t steps) {
-  return descend(start.problem, start.state, {.step = step, .steps = steps, .samples = {0, steps}});
+  DescentOptions options;
+  options.step = step;
+  options.steps = steps;
+  options.samples = {0, steps};
+  return descend(start.problem, start.state, options);
+}
+
+FlowOptions flow_to(double until, double rtol) {
+  FlowOptions options;
+  options.until = until;
+  options.times = {0.0, until};
+  options.rtol = rtol;
+  return options;
 }
 
 Row ratio_row(std::string name, const Pairs& pairs, double target, const std::string& per) {
@@ -111,8 +123,12 @@ double operations_per_step(int k) { return 47.0 * k + 40.0; }
 
 std::vector<Row> run_ensemble(int repeats) {
   constexpr double kTarget = 5e7;
-  EnsembleOptions options{.trajectories = 64, .threads = 1};
-  options.descent = {.step = kStep, .steps = 50'000, .samples = {0, 50'000}};
+  EnsembleOptions options;
+  options.trajectories = 64;
+  options.threads = 1;
+  options.descent.step = kStep;
+  options.descent.steps = 50'000;
+  options.descent.samples = {0, 50'000};
   const double steps = static_cast<double>(options.trajectories) * static_cast<double>(options.descent.steps);
   const auto draw = [](std::int64_t i) { return logistic_start(static_cast<std::uint64_t>(i)); };
   std::vector<double> peaks;
@@ -151,7 +167,7 @@ std::vector<Row> run_ensemble(int repeats) {
 std::vector<Row> run_horizon(int repeats) {
   constexpr double kTarget = 5e-3;
   const Start start = logistic_start();
-  const FlowOptions options{.until = 1e299, .times = {0.0, 1e299}, .rtol = 1e-9};
+  const FlowOptions options = flow_to(1e299, 1e-9);
   long long evaluations = 0;
   const auto flow = [&] { evaluations = integrate(start.problem, start.state, options).evaluations; };
   flow();
@@ -159,9 +175,7 @@ std::vector<Row> run_horizon(int repeats) {
   for (int i = 0; i < 10 * repeats; ++i) seconds.push_back(processor_seconds_of(flow));
   const Summary ours = summary(seconds);
 
-  FlowOptions strict = options;
-  strict.rtol = 1e-12;
-  const Trajectory reference = integrate(start.problem, start.state, strict);
+  const Trajectory reference = integrate(start.problem, start.state, flow_to(1e299, 1e-12));
   const Trajectory reached = integrate(start.problem, start.state, options);
   const double error = largest_difference(reached.final_state.scores, reference.final_state.scores);
   return {{.name = "horizon",
@@ -179,9 +193,7 @@ std::vector<Row> run_replaced(int repeats) {
   constexpr double kUntil = 1e6;
   constexpr std::int64_t kSteps = 10'000'000;
   const Start start = logistic_start();
-  const auto flow = [&](double rtol) {
-    return integrate(start.problem, start.state, {.until = kUntil, .times = {0.0, kUntil}, .rtol = rtol});
-  };
+  const auto flow = [&](double rtol) { return integrate(start.problem, start.state, flow_to(kUntil, rtol)); };
   const Trajectory reference = flow(1e-13), flowed = flow(1e-9), descended = descend_to_end(start, kStep, kSteps);
   const Pairs pairs = interleave(
       std::min(repeats, 5), [&] { return processor_seconds_of([&] { flow(1e-9); }); },
