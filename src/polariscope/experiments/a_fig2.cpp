@@ -1,13 +1,10 @@
 // Figure 2 of the polarisation paper: logistic loss, softmax; σ(a) and u against time.
+#include "polariscope/experiments/descents.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flow_section.h"
-#include "polariscope/experiments/measure.h"
-#include "polariscope/flow/descent.h"
-#include "polariscope/flow/start.h"
+#include "polariscope/experiments/readings.h"
 
 #include <fmt/format.h>
-
-#include <algorithm>
 
 namespace polariscope {
 namespace {
@@ -16,38 +13,20 @@ constexpr int kDim = 8;
 constexpr double kStep = 0.1;
 constexpr std::int64_t kSteps = 1'000'000;
 
-Trajectory run_one(std::uint64_t seed, const std::function<void(std::int64_t, const Trajectory&)>& progress) {
+Section run(const Context& context) {
+  const int seeds = context.paper() ? 20 : 5;
   const Reweighting& softmax = find_reweighting("softmax");
   StartOptions options = usual_start(Model::kValueSoftmax, Loss::kLogistic, softmax);
   options.outputs = options.tokens = kDim;
-  const Start start = random_start(Model::kValueSoftmax, Loss::kLogistic, softmax, options, seed);
-  return descend(start.problem, start.state,
-                 {.step = kStep, .steps = kSteps, .samples = {}, .singular_values = true, .progress = progress});
-}
-
-Section run(const Context& context) {
-  const int seeds = context.paper() ? 20 : 5;
-  Progress progress = context.progress(static_cast<std::uint64_t>(seeds) * kSteps, "steps");
-  std::vector<Trajectory> trajectories;
+  std::vector<Descent> descents;
   for (int i = 0; i < seeds; ++i) {
-    trajectories.push_back(run_one(context.seed + i, [&](std::int64_t done, const Trajectory& t) {
-      progress.update(static_cast<std::uint64_t>(i) * kSteps + done,
-                      fmt::format("max σ {:.4f}", *std::max_element(t.sigma.end() - kDim, t.sigma.end())));
-    }));
+    descents.push_back({random_start(Model::kValueSoftmax, Loss::kLogistic, softmax, options, context.seed + i),
+                        {.step = kStep, .steps = kSteps, .samples = {}, .singular_values = true, .progress = {}}});
   }
-  progress.finish();
-
-  std::vector<double> top, right, rank;
-  for (const Trajectory& t : trajectories) {
-    const auto last = t.sigma.end() - kDim;
-    top.push_back(*std::max_element(last, t.sigma.end()));
-    const auto winner_of_u = std::max_element(t.u.begin(), t.u.begin() + kDim) - t.u.begin();
-    right.push_back(t.winner.back() == static_cast<double>(winner_of_u) ? 1.0 : 0.0);
-    rank.push_back(t.effective_rank.back());
-  }
-  const Spread top_spread = spread_of(top);
-  const Spread right_spread = spread_of(right);
-  const Spread rank_spread = spread_of(rank);
+  const std::vector<Trajectory> runs = descend_all(context, descents, largest_share_note);
+  const Spread top = spread_over(runs, [](const Trajectory& t) { return final_share(t); });
+  const Spread rank = spread_over(runs, [](const Trajectory& t) { return t.effective_rank.back(); });
+  const auto wins = count_of(runs, [](const Trajectory& t) { return final_winner(t) == leader_of_u(t); });
 
   Section section;
   section.method = fmt::format(
@@ -57,16 +36,17 @@ Section run(const Context& context) {
   section.findings = fmt::format(
       "The weights leave 1/{} and one of them takes over: after {} steps max σ is {}. The winner is the token with "
       "the largest u at the start in {} of {} seeds.",
-      kDim, kSteps, in_words(top_spread, "seeds"), std::count(right.begin(), right.end(), 1.0), seeds);
+      kDim, kSteps, in_words(top, "seeds"), wins, seeds);
   section.claims = {
       claim("A.fig2/polarises", "Softmax weights polarise onto one token under logistic loss.", "Figure 2, left",
-            "max σ(a) > 0.95 at the last step, every seed", top_spread, "seeds", top_spread.low > 0.95, "sigma"),
-      claim("A.fig2/winner", "The winner is the token whose u = Vᵀβ is largest at the start.", "Figure 2; Theorem 3.2",
-            "argmax σ(a) = argmax u₀, every seed", right_spread, "seeds", right_spread.low == 1.0, "u"),
+            "max σ(a) > 0.95 at the last step, every seed", top, "seeds", top.low > 0.95, "sigma"),
+      claim_of_count("A.fig2/winner", "The winner is the token whose u = Vᵀβ is largest at the start.",
+                     "Figure 2; Theorem 3.2", "argmax σ(a) = argmax u₀, every seed", wins, seeds, "seeds",
+                     wins == seeds, "u"),
       claim("A.fig2/rank", "V tends to rank one.", "Section 3; Lemma B.1 (a)",
-            "effective rank of V < 2 at the last step, every seed", rank_spread, "seeds", rank_spread.high < 2.0, "u"),
+            "effective rank of V < 2 at the last step, every seed", rank, "seeds", rank.high < 2.0, "u"),
   };
-  const Trajectory& shown = trajectories.front();
+  const Trajectory& shown = runs.front();
   section.figures = {
       coordinate_figure(shown, {.id = "sigma",
                                 .title = "Attention weights σ(a) against time",

@@ -7,5 +7,23 @@ namespace polariscope {
 
 // The polarisation paper, section 3: the value–softmax model.
 Experiment a_fig2();
+Experiment a_fig3();
+Experiment a_fig10();
+Experiment a_fig11();
+Experiment a_fig12();
+Experiment a_fig13();
+Experiment a_rows();
+Experiment a_linear();
+Experiment a_phase();
+
+// Its theorems and lemmas, checked along random trajectories.
+Experiment a_thm3_2();
+Experiment a_thm3_3();
+Experiment a_lem_b_1();
+Experiment a_lem3_5();
+Experiment a_c1();
+Experiment a_lem_d_1();
+Experiment a_lem_d_2();
+Experiment a_lem_d_4();
 
 }  // namespace polariscope

@@ -35,4 +35,9 @@ Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure) 
           .table = table_of(chart)};
 }
 
+Multiple coordinate_panel(std::string title, const Trajectory& trajectory, CoordinateFigure figure) {
+  Figure whole = coordinate_figure(trajectory, std::move(figure));
+  return {.title = std::move(title), .spec = std::move(whole.spec), .table = std::move(whole.table)};
+}
+
 }  // namespace polariscope

@@ -1,6 +1,7 @@
 // Figures of flows that several experiments draw.
 #pragma once
 
+#include "polariscope/experiments/multiples.h"
 #include "polariscope/flow/trajectory.h"
 #include "polariscope/report/charts.h"
 
@@ -12,14 +13,17 @@ namespace polariscope {
 enum class Coordinate { kSigma, kScores, kU };
 
 struct CoordinateFigure {
-  std::string id, title, caption;
+  std::string id = "", title = "", caption = "";
   Coordinate record = Coordinate::kSigma;
   Axis y;
-  std::vector<ReferenceLine> references;
+  std::vector<ReferenceLine> references = {};
   int row = 0;  // which row of scores, where there are many
 };
 
 // One line per token against log time, coloured in the order of u at the start, the winner labelled.
 Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure);
+
+// The same as one of several panels; id, title and caption are the whole figure's and not looked at.
+Multiple coordinate_panel(std::string title, const Trajectory& trajectory, CoordinateFigure figure);
 
 }  // namespace polariscope

@@ -35,6 +35,14 @@ Claim claim(std::string id, std::string statement, std::string source, std::stri
                         std::move(evidence));
 }
 
+Claim claim_of_count(std::string id, std::string statement, std::string source, std::string criterion, long long count,
+                     long long runs, std::string_view of, bool holds, std::string evidence) {
+  const double fraction = static_cast<double>(count) / static_cast<double>(runs);
+  return claim_in_words(std::move(id), std::move(statement), std::move(source), std::move(criterion),
+                        fmt::format("{} of {} {}", count, runs, of), {fraction, fraction, fraction, runs},
+                        holds ? Verdict::kHolds : Verdict::kFails, std::move(evidence));
+}
+
 Claim claim_in_words(std::string id, std::string statement, std::string source, std::string criterion,
                      std::string measured, const Spread& spread, Verdict verdict, std::string evidence) {
   return {.id = std::move(id),

@@ -23,7 +23,11 @@ std::string in_words(const Spread& spread, std::string_view of, int digits = 3);
 Claim claim(std::string id, std::string statement, std::string source, std::string criterion, const Spread& measured,
             std::string_view of, bool holds, std::string evidence);
 
-// The same with the measured figure in the experiment's own words.
+// A claim about how many of the runs have a property: "5 of 5 seeds"; its figure is their fraction.
+Claim claim_of_count(std::string id, std::string statement, std::string source, std::string criterion, long long count,
+                     long long runs, std::string_view of, bool holds, std::string evidence);
+
+// A claim with the measured figure in the experiment's own words.
 Claim claim_in_words(std::string id, std::string statement, std::string source, std::string criterion,
                      std::string measured, const Spread& spread, Verdict verdict, std::string evidence);
 

@@ -38,6 +38,9 @@ const Check& find_check(std::string_view id);
 CheckResult run_check(const Check& check, const Trajectory& trajectory, double tolerance);
 std::vector<CheckResult> run_checks(const Trajectory& trajectory, double tolerance);
 
+// Tokens in falling order of u at the start: the theorems' 1, 2, ..., k.
+std::vector<int> order_of_u(const Trajectory& trajectory);
+
 // Lemma B.1 (b), sharpened: the least-squares slope of log(σ_i/σ_1) against log log t over the records
 // with t >= from, averaged over i, and the last record's σ_i/σ_1 · k log²t / 2, averaged likewise.
 // They tend to -2 and 1. NaN without two such records.

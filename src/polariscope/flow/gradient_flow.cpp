@@ -5,6 +5,7 @@
 #include "polariscope/flow/internal/cvode.h"
 #include "polariscope/flow/internal/finite.h"
 #include "polariscope/flow/internal/kernels.h"
+#include "polariscope/flow/internal/point.h"
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,8 @@ namespace {
 constexpr double kLongestTime = 1e299;
 // Below this ratio of last to first recorded time, log t gains nothing over t.
 constexpr double kLogTimeRatio = 1e3;
+// Where log t takes over at the latest.
+constexpr double kLatestLogTime = 1.0;
 
 // Where V (or U), a, u and ∫‖∇L‖dt stand in the integrator's vector.
 class Layout {
@@ -142,6 +145,45 @@ class Orders {
   std::vector<double> weights_, scores_;
 };
 
+// Under the logistic loss V moves along β alone, so (u, a) flows in V's stead: V = V₀ + β(u - u₀)ᵀ/‖β‖².
+// 2k + 1 unknowns in place of dk + k + 1, and the integrator's work is proportional to their number.
+class AlongBeta {
+ public:
+  AlongBeta(const Problem& problem, const State& start)
+      : applies_(problem.model == Model::kValueSoftmax && problem.loss == Loss::kLogistic),
+        problem_(problem),
+        start_(start),
+        flowing_problem_(problem),
+        flowing_start_(applies_ ? reduced(problem, start) : start) {
+    if (applies_) flowing_problem_.model = Model::kReduced;
+  }
+
+  const Problem& problem() const { return flowing_problem_; }
+  const State& start() const { return flowing_start_; }
+
+  // The state as the user knows it.
+  State restored(const State& flowing) const {
+    if (!applies_) return flowing;
+    State state{.values = start_.values, .scores = flowing.scores, .projections = {}};
+    const double square = std::inner_product(problem_.beta.begin(), problem_.beta.end(), problem_.beta.begin(), 0.0);
+    const int k = problem_.tokens;
+    for (int i = 0; i < problem_.outputs; ++i) {
+      for (int j = 0; j < k; ++j) {
+        state.values[i * k + j] +=
+            problem_.beta[i] * ((flowing.projections[j] - flowing_start_.projections[j]) / square);
+      }
+    }
+    return state;
+  }
+
+ private:
+  bool applies_;
+  const Problem& problem_;
+  const State& start_;
+  Problem flowing_problem_;
+  State flowing_start_;
+};
+
 }  // namespace
 
 void validate(const FlowOptions& options) {
@@ -179,10 +221,11 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
   const std::vector<double> times = options.times.empty() ? log_times(options.until, 200) : options.times;
 
   Trajectory trajectory = Trajectory::starting(problem, start);
-  const Layout layout(problem, start);
-  Orders orders(problem, layout);
-  FieldArrays arrays(problem, Packing::kAlongTokens);
-  arrays.set(0, problem, start, 0.0);
+  const AlongBeta flow(problem, start);
+  const Layout layout(flow.problem(), flow.start());
+  Orders orders(flow.problem(), layout);
+  FieldArrays arrays(flow.problem(), Packing::kAlongTokens);
+  arrays.set(0, flow.problem(), flow.start(), 0.0);
 
   bool log_time = false;
   const Cvode::System system{
@@ -195,10 +238,11 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
       options.solver == Solver::kBdf || (options.solver == Solver::kAuto && problem.loss != Loss::kLogistic);
   const Cvode::Tolerances tolerances{options.rtol, options.atol > 0.0 ? options.atol : 1e-3 * options.rtol};
 
-  std::vector<double> y = layout.pack(start, 0.0);
-  State state = start;
+  std::vector<double> y = layout.pack(flow.start(), 0.0);
+  State flowing = flow.start();
   const auto record = [&](double t) {
-    layout.unpack(y, state);
+    layout.unpack(y, flowing);
+    const State state = flow.restored(flowing);
     if (!all_finite(state)) {
       trajectory.ending = Ending::kDiverged;
       return;
@@ -214,33 +258,37 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
   };
 
   auto solver = std::make_unique<Cvode>(system, stiff, tolerances, 0.0, y);
-  std::vector<double> sigma(start.scores.size());
-  for (const double t : times) {
-    if (trajectory.ending == Ending::kConverged && t > 0.0) {
-      record(t);
-      continue;
-    }
+  const auto advance_to = [&](double t) {
     const double goal = log_time ? std::log(t) : t;
     const double last = log_time ? std::log(times.back()) : times.back();
     while (t > 0.0) {
       const double reached = solver->advance(goal, last, y);
       const auto crossings = solver->crossings();
-      if (std::all_of(crossings.begin(), crossings.end(), [](int c) { return c == 0; })) break;
-      layout.unpack(y, state);
-      for (int row = 0; row < problem.rows; ++row) {
-        std::vector<double> z(state.scores.begin() + row * problem.tokens,
-                              state.scores.begin() + (row + 1) * problem.tokens);
-        reweight(*problem.reweighting, z, std::span(sigma).subspan(row * problem.tokens, problem.tokens));
-      }
-      orders.record(crossings, log_time ? std::exp(reached) : reached, sigma, trajectory.events);
+      if (std::all_of(crossings.begin(), crossings.end(), [](int c) { return c == 0; })) return;
+      layout.unpack(y, flowing);
+      orders.record(crossings, log_time ? std::exp(reached) : reached, evaluate(flow.problem(), flowing).sigma,
+                    trajectory.events);
     }
+  };
+  const auto pass_to_log_time = [&](double t) {
+    trajectory.evaluations += solver->evaluations();
+    log_time = true;
+    solver = std::make_unique<Cvode>(system, stiff, tolerances, std::log(t), y);
+  };
+  for (const double t : times) {
+    if (trajectory.ending == Ending::kConverged && t > 0.0) {
+      record(t);
+      continue;
+    }
+    // Records that begin late do not keep the integrator in t.
+    if (!log_time && t > kLogTimeRatio * kLatestLogTime) {
+      advance_to(kLatestLogTime);
+      pass_to_log_time(kLatestLogTime);
+    }
+    advance_to(t);
     record(t);
     if (trajectory.ending == Ending::kDiverged) break;
-    if (!log_time && t > 0.0 && times.back() > kLogTimeRatio * t) {
-      trajectory.evaluations += solver->evaluations();
-      log_time = true;
-      solver = std::make_unique<Cvode>(system, stiff, tolerances, std::log(t), y);
-    }
+    if (!log_time && t > 0.0 && times.back() > kLogTimeRatio * t) pass_to_log_time(t);
   }
   trajectory.evaluations += solver->evaluations();
   return trajectory;

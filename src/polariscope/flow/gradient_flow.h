@@ -11,7 +11,7 @@ namespace polariscope {
 
 enum class Solver {
   kAuto,   // Adams for the logistic loss, whose flow slows down as t grows; BDF for the others, which are stiff
-  kAdams,  // of variable order up to 12, functional iteration
+  kAdams,  // of variable order up to 5, functional iteration
   kBdf,    // of variable order up to 5, Newton iteration
 };
 Solver find_solver(std::string_view name);  // "auto", "adams", "bdf"; throws Error with the nearest known
@@ -33,7 +33,7 @@ void validate(const FlowOptions& options);
 // 0, then `count` times spaced evenly in logarithm from min(0.01, until/1000) to `until`.
 std::vector<double> log_times(double until, int count);
 
-// Integrated by SUNDIALS CVODE in t up to the first recorded time and in τ = log t from there:
+// Integrated by SUNDIALS CVODE in t up to the first recorded time (or t = 1) and in τ = log t from there:
 // dy/dτ = e^τ y', which takes about a thousand right-hand sides to t = 1e299 under logistic loss.
 // A loss with a finite minimum ends as converged once the gradient has fallen by 1e-11 (by 1e-2 rtol if
 // that is more); the remaining records repeat that state. Throws Error for invalid options or problems

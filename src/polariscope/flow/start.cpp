@@ -194,7 +194,10 @@ StartOptions sized_by(const nlohmann::json& arrays, Model model, Loss loss, Star
   }
   if (has("beta") && loss != Loss::kLeastSquares) options.outputs = rows_of(arrays["beta"]);
   if (has("beta")) options.samples = rows_of(arrays["beta"]);
-  if (has("X")) options.outputs = columns_of(arrays["X"]);
+  if (has("X")) {
+    options.outputs = columns_of(arrays["X"]);
+    options.samples = rows_of(arrays["X"]);
+  }
   if (has("p_star")) options.outputs = rows_of(arrays["p_star"]);
   for (const char* key : {"V", "U"}) {
     if (!has(key)) continue;

@@ -25,7 +25,7 @@ double abs_entropy(std::span<const double> p) {
   double weighted = 0.0;
   for (double x : p) total += std::abs(x);
   for (double x : p) {
-    if (x != 0.0) weighted += std::abs(x) * std::log(std::abs(x) / total);
+    if (x != 0.0) weighted += std::abs(x) * (std::log(std::abs(x)) - std::log(total));
   }
   return total > 0.0 ? -weighted / total : std::numeric_limits<double>::quiet_NaN();
 }
@@ -41,7 +41,12 @@ double loss_rate(const Problem& problem, const State& state, const Point& point)
   const double half_step = 1e-2 * residual / (reach * speed);
   const double ahead = loss_of(problem, moved(state, -half_step, point.slope));
   const double behind = loss_of(problem, moved(state, half_step, point.slope));
-  const bool measurable = std::abs(ahead - behind) > 1e5 * std::numeric_limits<double>::epsilon() * ahead;
+  // Near a minimum the residual b − β keeps the rounding of b and of β, whatever is left of the loss.
+  const bool fits_beta = problem.loss == Loss::kSquare || problem.loss == Loss::kLeastSquares;
+  const double rounding =
+      std::numeric_limits<double>::epsilon() * (ahead + point.gradient_norm * reach * norm(point.sigma) +
+                                                (fits_beta ? 2.0 * std::sqrt(2.0 * ahead) * norm(problem.beta) : 0.0));
+  const bool measurable = std::abs(ahead - behind) > 1e5 * rounding;
   return measurable ? (ahead - behind) / (2.0 * half_step) : std::numeric_limits<double>::quiet_NaN();
 }
 

@@ -10,7 +10,7 @@ namespace polariscope {
 
 enum class Normaliser {
   kNone,        // p = w
-  kSum,         // p = w / Σw; a row with Σw = 0 has p = 0
+  kSum,         // p = w / Σw; a row with |Σw| < 2^-1022 has p = 0
   kSumAndSink,  // p = w / (Σw + f(0)): attention may go to nothing
   kMax1,        // p = w / max(|Σw|, 1)
 };

@@ -19,6 +19,8 @@
 
 #include <hwy/highway.h>
 
+#include <limits>
+
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
@@ -26,7 +28,7 @@ namespace HWY_NAMESPACE {
 // What backward needs of the forward pass, as numbers of the whole row.
 template <class Whole>
 struct RowScale {
-  Whole inverse;   // 1/n; 0 for a row without any weight, whose p and gradient are 0
+  Whole inverse;   // 1/n; 0 for a row without any weight (Σw = 0, or so small that 1/Σw overflows)
   Whole coupling;  // c above
 };
 
@@ -44,7 +46,8 @@ struct Row {
     const Whole one = math.constant(1.0);
     if constexpr (kNormaliser == Normaliser::kSum || kNormaliser == Normaliser::kSumAndSink) {
       if constexpr (kNormaliser == Normaliser::kSumAndSink) total = total + math.exp(math.negate(shift));
-      return {math.select(math.equal(total, zero), zero, one / total), one};
+      const Whole smallest = math.constant(std::numeric_limits<double>::min());
+      return {math.select(math.less(math.abs(total), smallest), zero, one / total), one};
     } else if constexpr (kNormaliser == Normaliser::kMax1) {
       const Whole size = math.abs(total);
       const Whole sign = math.select(math.less(total, zero), math.negate(one), one);

@@ -38,7 +38,6 @@ struct ScalarPacket {
   Real max(Real a, Real b) const { return a < b ? b : a; }
   Real multiply_add(Real a, Real b, Real c) const { return a * b + c; }
   bool less(Real a, Real b) const { return a < b; }
-  bool equal(Real a, Real b) const { return a == b; }
   bool is_nan(Real x) const { return std::isnan(x); }
   Real select(bool condition, Real yes, Real no) const { return condition ? yes : no; }
 };

@@ -107,27 +107,29 @@ class Field {
       for (int i = 0; i < packets; ++i) packet_.store(minus * packet_.load(f_.beta, i), g, i);
       return strength * math_.sqrt(packet_.load_one(f_.beta_square, 0));
     } else {
-      const Real scale = packet_.spread(kScaled ? math_.exp(log_scale) : math_.constant(1.0));
       if constexpr (kLoss == Loss::kSquare) {
-        for (int i = 0; i < packets; ++i) {
-          packet_.store(scale * (packet_.load(b, i) - packet_.load(f_.beta, i)), g, i);
-        }
+        for (int i = 0; i < packets; ++i) packet_.store(packet_.load(b, i) - packet_.load(f_.beta, i), g, i);
       } else if constexpr (kLoss == Loss::kLeastSquares) {
         // g = 2Xᵀ(Xb - β)
-        multiply(f_.design, f_.samples, f_.outputs, f_.output_stride, b, f_.residual);
-        const Real twice = scale + scale;
+        // By Xᵀ rather than X: no sums over lanes, and no whole packets read just after their single numbers.
+        multiply_transposed(f_.design_transposed, f_.outputs, f_.samples, f_.sample_stride, b, f_.residual);
+        const Real two = packet_.constant(2.0);
         for (int i = 0; i < packet_.count(f_.samples); ++i) {
-          packet_.store(twice * (packet_.load(f_.residual, i) - packet_.load(f_.beta, i)), f_.residual, i);
+          packet_.store(two * (packet_.load(f_.residual, i) - packet_.load(f_.beta, i)), f_.residual, i);
         }
         multiply_transposed(f_.design, f_.samples, f_.outputs, f_.output_stride, f_.residual, g);
       } else {
         // g = softmax(b) - p*
         Row<ExpFunction, Normaliser::kSum, Packet>::forward(packet_, f_.outputs, b, g, g);
-        for (int i = 0; i < packets; ++i) {
-          packet_.store(scale * (packet_.load(g, i) - packet_.load(f_.target, i)), g, i);
-        }
+        for (int i = 0; i < packets; ++i) packet_.store(packet_.load(g, i) - packet_.load(f_.target, i), g, i);
       }
-      return math_.sqrt(dot(g, g, f_.outputs));
+      const Whole norm = math_.sqrt(dot(g, g, f_.outputs));
+      if constexpr (!kScaled) return norm;
+      // Scaled last: the square of e^log_scale would overflow.
+      const Whole scale = math_.exp(log_scale);
+      const Real spread = packet_.spread(scale);
+      for (int i = 0; i < packets; ++i) packet_.store(spread * packet_.load(g, i), g, i);
+      return norm * scale;
     }
   }
 
@@ -165,16 +167,24 @@ class Field {
     for (int r = 0; r < rows; ++r) packet_.store_one(dot(m + packet_.offset(r * stride), x, columns), y, r);
   }
 
-  // y = Mᵀ x.
+  // y = Mᵀ x. Four sums at a time: a single one would wait for each of its additions.
   HWY_INLINE void multiply_transposed(const double* m, int rows, int columns, int stride, const double* x,
                                       double* y) const {
     for (int i = 0; i < packet_.count(columns); ++i) {
-      Real sum = packet_.constant(0.0);
-      for (int r = 0; r < rows; ++r) {
+      const auto term = [&](int r, Real sum) HWY_ATTR {
         const Real x_r = packet_.spread(packet_.load_one(x, r));
-        sum = packet_.multiply_add(x_r, packet_.load(m + packet_.offset(r * stride), i), sum);
+        return packet_.multiply_add(x_r, packet_.load(m + packet_.offset(r * stride), i), sum);
+      };
+      Real s0 = packet_.constant(0.0), s1 = s0, s2 = s0, s3 = s0;
+      int r = 0;
+      for (; r + 4 <= rows; r += 4) {
+        s0 = term(r, s0);
+        s1 = term(r + 1, s1);
+        s2 = term(r + 2, s2);
+        s3 = term(r + 3, s3);
       }
-      packet_.store(sum, y, i);
+      for (; r < rows; ++r) s0 = term(r, s0);
+      packet_.store((s0 + s1) + (s2 + s3), y, i);
     }
   }
 

@@ -26,8 +26,8 @@ FieldArrays::FieldArrays(const Problem& problem, Packing packing) : packing_(pac
   v.output_stride = padded(v.outputs);
 
   // One row of numbers that belongs to the whole trajectory still takes a full vector.
-  const int sample_stride = padded(std::max(v.samples, 1));
-  const int beta_stride = problem.loss == Loss::kLeastSquares ? sample_stride : v.output_stride;
+  v.sample_stride = padded(std::max(v.samples, 1));
+  const int beta_stride = problem.loss == Loss::kLeastSquares ? v.sample_stride : v.output_stride;
   const struct {
     double*& view;
     int elements;
@@ -37,6 +37,7 @@ FieldArrays::FieldArrays(const Problem& problem, Packing packing) : packing_(pac
       {v.projections, v.stride},
       {v.beta, beta_stride},
       {v.design, v.samples * v.output_stride},
+      {v.design_transposed, v.samples > 0 ? v.outputs * v.sample_stride : 0},
       {v.target, v.output_stride},
       {v.beta_square, padded(1)},
       {v.strength, padded(1)},
@@ -44,7 +45,7 @@ FieldArrays::FieldArrays(const Problem& problem, Packing packing) : packing_(pac
       {v.sigma, v.rows * v.stride},
       {v.weights, v.stride},
       {v.prediction, v.output_stride},
-      {v.residual, sample_stride},
+      {v.residual, v.sample_stride},
       {v.gradient, v.rows * v.output_stride},
       {v.pull, v.stride},
       {v.score_gradient, v.rows * v.stride},
@@ -76,6 +77,11 @@ void FieldArrays::set(int lane, const Problem& problem, const State& state, doub
   const int beta_size = static_cast<int>(problem.beta.size());
   copy_in(lane, problem.beta.data(), views_.beta, 1, beta_size, beta_size);
   copy_in(lane, problem.design.data(), views_.design, views_.samples, views_.outputs, views_.output_stride);
+  for (int n = 0; n < views_.samples; ++n) {
+    for (int i = 0; i < views_.outputs; ++i) {
+      views_.design_transposed[(i * views_.sample_stride + n) * width_ + lane] = problem.design[n * views_.outputs + i];
+    }
+  }
   copy_in(lane, problem.target.data(), views_.target, 1, static_cast<int>(problem.target.size()), 0);
   const double square = std::inner_product(problem.beta.begin(), problem.beta.end(), problem.beta.begin(), 0.0);
   views_.beta_square[lane] = square;

@@ -24,11 +24,13 @@ struct FieldViews {
   int outputs, tokens, rows, samples;
   int stride;         // elements from one row of V, a, p or da to the next
   int output_stride;  // elements from one row of X or g to the next
+  int sample_stride;  // elements from one row of Xᵀ to the next
 
   double *values, *scores, *projections;
   double *beta, *design, *target;
-  double* beta_square;  // ‖β‖²
-  double* strength;     // ∫‖∇L‖dt so far
+  double* design_transposed;  // Xᵀ, [d, n]
+  double* beta_square;        // ‖β‖²
+  double* strength;           // ∫‖∇L‖dt so far
 
   double* inner;           // z = Ua, tied model
   double* sigma;           // p, [T, k]

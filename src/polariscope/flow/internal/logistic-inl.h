@@ -2,7 +2,7 @@
 //
 //   p = σ(a),  z = u·p,  s = sigmoid(-z),  V += ηs βpᵀ,  a += ηs J_σᵀu
 //
-// needs no prediction b, and u for the next step falls out of the pass that updates V.
+// V moves by βcᵀ with c = Σ ηs p, so u = u₀ + ‖β‖²c is known without V, which is moved once, at the end.
 // The order of operations keeps the chain from one step to the next short: it is what a single
 // trajectory waits for.
 
@@ -21,10 +21,55 @@ HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
 
-// For one row of scores. kFull: V moves and u is recomputed from it; otherwise u itself moves (the
-// reduced model), u += ηs‖β‖² p.
-template <class Packet, class RowType, bool kFull>
-HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_t count) {
+// Where a step finds packet i of a row's numbers: the lowered scores x, u₀, c and w. In memory...
+template <class Packet>
+struct RowInMemory {
+  using Real = typename Packet::Real;
+  HWY_INLINE explicit RowInMemory(const FieldViews& views) : f(views), count(Packet().count(f.tokens)) {}
+  HWY_INLINE Real x(int i) const { return Packet().load(f.scores, i); }
+  HWY_INLINE Real start(int i) const { return Packet().load(f.projections, i); }
+  HWY_INLINE Real moved(int i) const { return Packet().load(f.pull, i); }
+  HWY_INLINE Real weight(int i) const { return Packet().load(f.weights, i); }
+  HWY_INLINE void set_x(int i, Real value) { Packet().store(value, f.scores, i); }
+  HWY_INLINE void set_moved(int i, Real value) { Packet().store(value, f.pull, i); }
+  HWY_INLINE void set_weight(int i, Real value) { Packet().store(value, f.weights, i); }
+  HWY_INLINE void save() const {}
+
+  const FieldViews& f;
+  const int count;
+};
+
+// ...or, where a single packet holds the row, in registers: no step waits for the last one's stores.
+template <class Packet>
+struct RowInRegisters {
+  using Real = typename Packet::Real;
+  HWY_INLINE explicit RowInRegisters(const FieldViews& views)
+      : f(views),
+        x_(Packet().load(f.scores, 0)),
+        start_(Packet().load(f.projections, 0)),
+        moved_(Packet().load(f.pull, 0)),
+        weight_(Packet().constant(0.0)) {}
+  HWY_INLINE Real x(int) const { return x_; }
+  HWY_INLINE Real start(int) const { return start_; }
+  HWY_INLINE Real moved(int) const { return moved_; }
+  HWY_INLINE Real weight(int) const { return weight_; }
+  HWY_INLINE void set_x(int, Real value) { x_ = value; }
+  HWY_INLINE void set_moved(int, Real value) { moved_ = value; }
+  HWY_INLINE void set_weight(int, Real value) { weight_ = value; }
+  // Writes x and c to memory.
+  HWY_INLINE void save() const {
+    Packet().store(x_, f.scores, 0);
+    Packet().store(moved_, f.pull, 0);
+  }
+
+  const FieldViews& f;
+  static constexpr int count = 1;
+  Real x_, start_, moved_, weight_;
+};
+
+// The steps of a row of scores. In: f.projections holds u₀, f.pull zeros. Out: f.pull holds c.
+template <class Packet, class RowType, class RowNumbers>
+HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64_t steps) {
   using Real = typename Packet::Real;
   using WholeMath = typename Packet::Whole;
   using Whole = typename WholeMath::Real;
@@ -32,72 +77,107 @@ HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_
   using RowOf = Row<Function, RowType::kNormaliser, Packet>;
   const Packet packet;
   const WholeMath math;
+  const Whole zero = math.constant(0.0);
   const Whole one = math.constant(1.0);
   const Whole step = math.constant(size);
   const Whole beta_square = packet.load_one(f.beta_square, 0);
   const Real beta_square_spread = packet.spread(beta_square);
-  const Real zero = packet.constant(0.0);
-  const int packets = packet.count(f.tokens);
-  double* const a = f.scores;
-  double* const u = f.projections;
-  double* const w = f.weights;
+  RowNumbers row(f);
 
-  // Moves packet i of every row of V by β_r times `amount`, and takes u = Vᵀβ of the moved V.
-  const auto move_values = [&](int i, Real amount) HWY_ATTR {
-    Real pull = zero;
-    double* v = f.values + i * Packet::lanes();
-    for (int r = 0; r < f.outputs; ++r, v += packet.offset(f.stride)) {
-      const Real beta = packet.spread(packet.load_one(f.beta, r));
-      const Real moved = packet.multiply_add(beta, amount, packet.load(v, 0));
-      packet.store(moved, v, 0);
-      pull = packet.multiply_add(beta, moved, pull);
+  const auto u = [&](int i) HWY_ATTR { return packet.multiply_add(beta_square_spread, row.moved(i), row.start(i)); };
+  Real total, score;  // Σw and Σwu, still to be summed over lanes
+  const auto weigh = [&](int i) HWY_ATTR {
+    const Real weight = packet.keep(Function::weight(packet, row.x(i)), i, f.tokens);
+    row.set_weight(i, weight);
+    return weight;
+  };
+  const auto weigh_row = [&]() HWY_ATTR {
+    total = weigh(0);
+    score = total * u(0);
+    for (int i = 1; i < row.count; ++i) {
+      const Real weight = weigh(i);
+      total = total + weight;
+      score = packet.multiply_add(weight, u(i), score);
     }
-    packet.store(pull, u, i);
+  };
+  Whole shift = zero;  // a - x
+  const auto lower_by = [&](Whole amount) HWY_ATTR {
+    const Real spread = packet.spread(amount);
+    for (int i = 0; i < row.count; ++i) row.set_x(i, packet.keep(row.x(i) - spread, i, f.tokens));
+    shift = shift + amount;
   };
 
-  if constexpr (kFull) {
-    for (int i = 0; i < packets; ++i) move_values(i, zero);
-  }
-  Whole shift = RowOf::shift_of(packet, f.tokens, a);
-  Whole travelled = math.constant(0.0);  // Σ s
-  for (std::int64_t n = 0; n < count; ++n) {
-    const Real lowered_by = packet.spread(shift);
-    Real total = zero;
-    Real score = zero;
-    for (int i = 0; i < packets; ++i) {
-      const Real weight = packet.keep(Function::weight(packet, packet.load(a, i) - lowered_by), i, f.tokens);
-      packet.store(weight, w, i);
-      total = total + weight;
-      score = packet.multiply_add(weight, packet.load(u, i), score);
-    }
-    const auto scale = RowOf::scale_of(packet.row_sum(total), shift);
-    const Whole z = packet.row_sum(score) * scale.inverse;
-    const Whole strength = one / (one + math.exp(z));
-    travelled = travelled + strength;
-
-    const Real factor = packet.spread(strength * (step * scale.inverse));
-    const Real centre = packet.spread(z * scale.coupling);
-    for (int i = 0; i < packets; ++i) {
-      const Real score_i = packet.load(a, i);
-      const Real weight = packet.load(w, i);
-      const Real slope = Function::slope(packet, score_i, weight);
-      const Real direction = packet.keep(slope * (packet.load(u, i) - centre), i, f.tokens);
-      packet.store(packet.multiply_add(factor, direction, score_i), a, i);
-      if constexpr (kFull) {
-        move_values(i, factor * weight);
-      } else {
-        packet.store(packet.multiply_add(beta_square_spread, factor * weight, packet.load(u, i)), u, i);
+  Whole travelled = zero;  // Σ s
+  for (std::int64_t n = 0; n < steps; ++n) {
+    weigh_row();
+    Whole sum = packet.row_sum(total);
+    if constexpr (Function::kShifted) {
+      // Softmax does not depend on the shift: it stays as it is, so that no step waits for a maximum,
+      // until Σw says that the largest score has gone far. With a sink only large weights are lowered.
+      const Whole lowest = math.constant(RowType::kNormaliser == Normaliser::kSumAndSink ? -1.0 : 1e-13);
+      const auto far = math.either(math.less(sum, lowest), math.less(math.constant(1e13), sum));
+      if (HWY_UNLIKELY(math.any(far))) {
+        row.save();
+        // Of the lanes that need it alone: a trajectory's numbers must not depend on its neighbours.
+        lower_by(math.select(far, RowOf::shift_of(packet, f.tokens, f.scores), zero));
+        weigh_row();
+        sum = packet.row_sum(total);
       }
     }
-    // Softmax does not depend on the shift: one that is off by up to 30 saves the next step from waiting
-    // for the new maximum.
-    if constexpr (Function::kShifted) {
-      const Whole top = RowOf::shift_of(packet, f.tokens, a);
-      if (HWY_UNLIKELY(math.any(math.less(math.constant(30.0), math.abs(top - shift))))) shift = top;
+    const auto scale = RowOf::scale_of(sum, shift);
+    const Whole z = packet.row_sum(score) * scale.inverse;
+    const Whole odds = one + math.exp(z);  // 1/s
+    travelled = travelled + one / odds;
+
+    const Real factor = packet.spread(step * scale.inverse / odds);  // of w: ηs/n
+    const Real centre = packet.spread(z * scale.coupling);
+    for (int i = 0; i < row.count; ++i) {
+      const Real x = row.x(i);
+      const Real weight = row.weight(i);
+      const Real direction = Function::slope(packet, x, weight) * (u(i) - centre);
+      row.set_x(i, packet.multiply_add(factor, packet.keep(direction, i, f.tokens), x));
+      row.set_moved(i, packet.multiply_add(factor, weight, row.moved(i)));
     }
   }
+  lower_by(math.negate(shift));
+  row.save();
   const Whole length = step * math.sqrt(beta_square);
   packet.store_one(math.multiply_add(length, travelled, packet.load_one(f.strength, 0)), f.strength, 0);
+}
+
+// For one row of scores. kFull: V moves; otherwise u itself (the reduced model), by ‖β‖²c.
+template <class Packet, class RowType, bool kFull>
+HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_t count) {
+  using Real = typename Packet::Real;
+  const Packet packet;
+  const Real zero = packet.constant(0.0);
+  const int packets = packet.count(f.tokens);
+  const auto beta = [&](int r) HWY_ATTR { return packet.spread(packet.load_one(f.beta, r)); };
+
+  for (int i = 0; i < packets; ++i) {
+    packet.store(zero, f.pull, i);
+    if constexpr (kFull) {
+      Real u = zero;
+      for (int r = 0; r < f.outputs; ++r) {
+        u = packet.multiply_add(beta(r), packet.load(f.values + packet.offset(r * f.stride), i), u);
+      }
+      packet.store(u, f.projections, i);
+    }
+  }
+  if (packets == 1) {
+    take_logistic_steps<Packet, RowType, RowInRegisters<Packet>>(f, size, count);
+  } else {
+    take_logistic_steps<Packet, RowType, RowInMemory<Packet>>(f, size, count);
+  }
+  const Real beta_square = packet.spread(packet.load_one(f.beta_square, 0));
+  for (int i = 0; i < packets; ++i) {
+    const Real moved = packet.load(f.pull, i);
+    packet.store(packet.multiply_add(beta_square, moved, packet.load(f.projections, i)), f.projections, i);
+    for (int r = 0; kFull && r < f.outputs; ++r) {
+      double* v = f.values + packet.offset(r * f.stride);
+      packet.store(packet.multiply_add(beta(r), moved, packet.load(v, i)), v, i);
+    }
+  }
 }
 
 }  // namespace HWY_NAMESPACE

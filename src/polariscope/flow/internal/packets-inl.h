@@ -8,9 +8,9 @@
 #define POLARISCOPE_FLOW_PACKETS_INL_H_
 #endif
 
-#include <hwy/contrib/math/math-inl.h>
 #include "polariscope/reweighting/exp-inl.h"
 
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include <limits>
@@ -37,8 +37,8 @@ struct SimdMath {
   HWY_INLINE Real max(Real a, Real b) const { return hn::Max(a, b); }
   HWY_INLINE Real multiply_add(Real a, Real b, Real c) const { return hn::MulAdd(a, b, c); }
   HWY_INLINE Mask less(Real a, Real b) const { return hn::Lt(a, b); }
-  HWY_INLINE Mask equal(Real a, Real b) const { return hn::Eq(a, b); }
   HWY_INLINE Mask is_nan(Real x) const { return hn::IsNaN(x); }
+  HWY_INLINE Mask either(Mask a, Mask b) const { return hn::Or(a, b); }
   HWY_INLINE bool any(Mask condition) const { return !hn::AllFalse(Tag(), condition); }
   HWY_INLINE Real select(Mask condition, Real yes, Real no) const { return hn::IfThenElse(condition, yes, no); }
 };

@@ -1,0 +1,24 @@
+#include "polariscope/experiments/spread_series.h"
+
+#include "polariscope/experiments/measure.h"
+
+#include <utility>
+
+namespace polariscope {
+
+Series spread_series(std::string name, const std::vector<double>& x, const std::vector<std::vector<double>>& runs) {
+  Series series;
+  series.name = std::move(name);
+  series.x = x;
+  for (std::size_t n = 0; n < x.size(); ++n) {
+    std::vector<double> values;
+    for (const std::vector<double>& run : runs) values.push_back(run.at(n));
+    const Spread spread = spread_of(std::move(values));
+    series.y.push_back(spread.median);
+    series.low.push_back(spread.low);
+    series.high.push_back(spread.high);
+  }
+  return series;
+}
+
+}  // namespace polariscope

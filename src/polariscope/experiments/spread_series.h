@@ -1,0 +1,14 @@
+// One line for many runs: the median with a band from the lowest to the highest.
+#pragma once
+
+#include "polariscope/report/charts.h"
+
+#include <string>
+#include <vector>
+
+namespace polariscope {
+
+// runs: each [points], all recorded at the same x. Numbers that are not finite are left out.
+Series spread_series(std::string name, const std::vector<double>& x, const std::vector<std::vector<double>>& runs);
+
+}  // namespace polariscope

@@ -1,0 +1,78 @@
+// The flow's right-hand side allocates nothing: the global operator new counts.
+#include "polariscope/flow/gradient_flow.h"
+#include "polariscope/flow/internal/kernels.h"
+#include "problems.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+std::atomic<long long> allocations = 0;
+}
+
+// NOLINTBEGIN(misc-definitions-in-headers)
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new[](std::size_t size) { return operator new(size); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+// NOLINTEND(misc-definitions-in-headers)
+
+namespace polariscope::testing {
+namespace {
+
+TEST(Allocations, AreCounted) {
+  const long long before = allocations;
+  const std::vector<int> one(100);
+  EXPECT_EQ(allocations, before + 1);
+  EXPECT_EQ(one.size(), 100U);
+}
+
+TEST(Allocations, TheKernelsMakeNone) {
+  for (const Combination& combination : combinations()) {
+    const Start start = random_start(combination.model, combination.loss, *combination.reweighting,
+                                     tame(9, 9, combination.model == Model::kRows ? 2 : 1), 1);
+    FieldArrays arrays(start.problem, Packing::kAlongTokens);
+    arrays.set(0, start.problem, start.state, 0.0);
+    simd_lanes();
+    const long long before = allocations;
+    for (int i = 0; i < 100; ++i) evaluate_along_tokens(arrays.views(), 1.0);
+    descend_along_tokens(arrays.views(), 0.01, 100);
+    EXPECT_EQ(allocations, before) << combination.name();
+  }
+}
+
+// Two integrations that differ only in how often they evaluate the right-hand side and the root functions.
+TEST(Allocations, TheIntegratorsRightHandSideMakesNone) {
+  for (const Model model : {Model::kValueSoftmax, Model::kReduced, Model::kTied, Model::kRows}) {
+    for (const Solver solver : {Solver::kAdams, Solver::kBdf}) {
+      const Start start =
+          random_start(model, Loss::kLogistic, row("sigmoid/sum"), tame(6, 6, model == Model::kRows ? 2 : 1), 3);
+      struct Count {
+        long long allocations, evaluations;
+        std::size_t events;
+      };
+      const auto integrated = [&](double rtol) {
+        const FlowOptions options{
+            .until = 1.0, .times = {0.0, 0.001, 0.01, 1.0}, .rtol = rtol, .solver = solver, .progress = {}};
+        const long long before = allocations;
+        const Trajectory t = integrate(start.problem, start.state, options);
+        return Count{allocations - before, t.evaluations, t.events.size()};
+      };
+      const Count rough = integrated(1e-4);
+      const Count fine = integrated(1e-12);
+      ASSERT_EQ(rough.events, fine.events);
+      EXPECT_GT(fine.evaluations, 2 * rough.evaluations);
+      EXPECT_EQ(fine.allocations, rough.allocations) << model_name(model);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace polariscope::testing

@@ -1,0 +1,118 @@
+// What the tests of the flow share: every combination that makes sense, random starts, vectors compared.
+#pragma once
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/random.h"
+#include "polariscope/flow/start.h"
+#include "polariscope/flow/trajectory.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace polariscope::testing {
+
+using Vector = std::vector<double>;
+
+inline const Reweighting& row(std::string_view name) { return find_reweighting(name); }
+
+// max|Δ| / max|expected|; infinity where a number is missing or not finite.
+inline double relative_error(const Vector& found, const Vector& expected) {
+  if (found.size() != expected.size()) return INFINITY;
+  double difference = 0.0;
+  double size = 0.0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double here = std::abs(found[i] - expected[i]);
+    if (!std::isfinite(here)) return INFINITY;
+    difference = std::max(difference, here);
+    size = std::max(size, std::abs(expected[i]));
+  }
+  return difference == 0.0 ? 0.0 : difference / size;
+}
+
+inline double relative_error(const State& found, const State& expected) {
+  return std::max({relative_error(found.values, expected.values), relative_error(found.scores, expected.scores),
+                   relative_error(found.projections, expected.projections)});
+}
+
+struct Combination {
+  Model model;
+  Loss loss;
+  const Reweighting* reweighting;
+  std::string name() const { return fmt::format("{} {} {}", model_name(model), loss_name(loss), reweighting->name); }
+};
+
+inline void PrintTo(const Combination& one, std::ostream* out) { *out << one.name(); }
+
+// A start whose weights are away from the poles and kinks of every row: a = 1 + N(0, 0.3²).
+inline StartOptions tame(int outputs, int tokens, int rows) {
+  return {.outputs = outputs,
+          .tokens = tokens,
+          .rows = rows,
+          .value_scale = 0.3,
+          .score_scale = 0.3,
+          .score_offset = 1.0,
+          .condition = 2.0,
+          .samples = 0};
+}
+
+// Every model, loss and row of the table that validate() takes.
+inline std::vector<Combination> combinations() {
+  std::vector<Combination> valid;
+  for (const std::string_view model : model_names()) {
+    for (const std::string_view loss : loss_names()) {
+      for (const Reweighting& reweighting : reweightings()) {
+        const Combination one{find_model(model), find_loss(loss), &reweighting};
+        try {
+          const Start start = random_start(one.model, one.loss, reweighting, tame(3, 3, 1), 0);
+          validate(start.problem, start.state);
+          valid.push_back(one);
+        } catch (const Error&) {
+          // refused: problem_test holds it to its reason
+        }
+      }
+    }
+  }
+  return valid;
+}
+
+// The sentence that `act` throws as an Error; "" where it throws none.
+inline std::string complaint_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+// Logistic loss, softmax, a = 0 and V = 0.1·N(0, 1): where the theorems begin.
+inline Start level_start(int d, int k, std::uint64_t seed, Model model = Model::kValueSoftmax,
+                         Loss loss = Loss::kLogistic) {
+  StartOptions options;
+  options.outputs = d;
+  options.tokens = k;
+  return random_start(model, loss, row("softmax"), options, seed);
+}
+
+// Square loss with V₀ = βu₀ᵀ/‖β‖², u₀ random: along β, as Lemma 3.5 wants it.
+inline Start along_beta(int d, int k, std::uint64_t seed, const Reweighting& reweighting, double score_scale = 0.0) {
+  StartOptions options;
+  options.outputs = d;
+  options.tokens = k;
+  options.score_scale = score_scale;
+  Start start = random_start(Model::kValueSoftmax, Loss::kSquare, reweighting, options, seed);
+  const Vector u = projections(start.problem, start.state);
+  for (int i = 0; i < d; ++i) {
+    for (int j = 0; j < k; ++j) start.state.values[i * k + j] = start.problem.beta[i] * u[j];  // ‖β‖ = 1
+  }
+  return start;
+}
+
+}  // namespace polariscope::testing
