@@ -122,6 +122,9 @@ void require_lists(const nlohmann::json& arrays, const std::string& where) {
     if (!value.is_array() || value.empty()) {
       throw Error("{}: \"{}\" must be a list of numbers or of rows of numbers, and not empty", where, key);
     }
+    if ((key == "V" || key == "U" || key == "X") && !value.front().is_array()) {
+      throw Error("{}: \"{}\" must be a list of rows of numbers", where, key);
+    }
     if (value.front().is_array() && value.front().empty()) throw Error("{}: row 0 of \"{}\" is empty", where, key);
   }
 }
