@@ -2,8 +2,8 @@
 #include "polariscope/experiments/descents.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flow_section.h"
-#include "polariscope/experiments/multiples.h"
 #include "polariscope/experiments/readings.h"
+#include "polariscope/experiments/spread_series.h"
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
@@ -100,42 +100,24 @@ SeriesChart over_dims(const Runs& runs, Axis y, const std::function<std::vector<
   return chart;
 }
 
-// The winning column's norm as a line with a band, that of the others dashed.
+// The winning column's norm for each dimension, and one dashed line for the other columns of all.
 SeriesChart norms_chart(const Runs& runs) {
-  SeriesChart chart{.x = {"time t", Scale::kLog},
-                    .y = {"norm of a column of U", Scale::kLinear},
-                    .series = {},
-                    .references = {{"at the start", 1.0}}};
+  const std::vector<double>& t = runs.trajectories.front().t;  // the same for all
+  SeriesChart chart{
+      .x = {"time t", Scale::kLog}, .y = {"norm of a column of U", Scale::kLinear}, .series = {}, .references = {}};
   const auto colours = sequential_colours(kDims.size());
+  std::vector<std::vector<double>> others;
+  for (const Column& column : runs.columns) others.push_back(column.others);
   for (std::size_t d = 0; d < kDims.size(); ++d) {
-    for (const bool winner : {true, false}) {
-      std::size_t next = d * runs.seeds;  // line_over reads the trajectories of this dimension in order
-      Series line =
-          line_over(fmt::format("D = {}{}", kDims[d], winner ? "" : ", others"), runs.at(d), [&](const Trajectory&) {
-            const Column& column = runs.columns[next++];
-            return winner ? column.winner : column.others;
-          });
-      line.colour = colours[d];
-      line.dashed = !winner;
-      if (!winner) line.low = line.high = {};
-      chart.series.push_back(std::move(line));
-    }
+    std::vector<std::vector<double>> winners;
+    for (const Column& column : runs.columns_at(d)) winners.push_back(column.winner);
+    chart.series.push_back(spread_series(fmt::format("winner, D = {}", kDims[d]), t, winners));
+    chart.series.back().colour = colours[d];
   }
+  chart.series.push_back(spread_series("median of the others, all D", t, others));
+  chart.series.back().colour = colour_of("uniform");
+  chart.series.back().dashed = true;
   return chart;
-}
-
-Figure sigma_figure(const Runs& runs) {
-  std::vector<Multiple> every;
-  for (std::size_t d = 0; d < kDims.size(); ++d) {
-    every.push_back(coordinate_panel(fmt::format("D = {}", kDims[d]), runs.at(d).front(),
-                                     {.record = Coordinate::kSigma, .y = {"weight σ(Ua)", Scale::kLog}}));
-  }
-  return multiples_figure({.id = "sigma",
-                           .title = "Attention weights σ(Ua) against time, first seed",
-                           .caption = "At every size one weight takes all; mostly the one with the largest entry of β.",
-                           .alternative = "Weights against time in four panels, one a size, log–log.",
-                           .columns = 2},
-                          every);
 }
 
 Section run(const Context& context) {
@@ -177,11 +159,19 @@ Section run(const Context& context) {
   };
   section.figures = {
       chart_figure("norms", "Norms of U's columns against time",
-                   "Solid: the winning column, range over seeds as a band. Dashed: the median of all others, which "
-                   "hardly moves.",
+                   "The winning column grows like log t at every size; the others keep the norm 1 they started with.",
                    "Norm of the winning column and median norm of the others against time for four sizes.",
                    norms_chart(runs)),
-      sigma_figure(runs),
+      chart_figure("sigma", "Weight of the heaviest token against time",
+                   "At every size one token takes all; the larger D, the later and the more suddenly.",
+                   "Largest attention weight against time for four sizes, median and range over seeds.",
+                   over_dims(runs, {"max σ(Ua)", Scale::kLinear}, shares, {})),
+      coordinate_figure(runs.at(0).front(), {.id = "weights",
+                                             .title = "Attention weights σ(Ua) against time, D = 10, first seed",
+                                             .caption = "The order is that of β's entries, u at the start, but for "
+                                                        "what a₀ adds.",
+                                             .record = Coordinate::kSigma,
+                                             .y = {"weight σ(Ua)", Scale::kLog}}),
       chart_figure("loss", "Loss against time",
                    "A plateau while the weights are spread, then the fall like 1/t of logistic loss; the larger D, the "
                    "longer the plateau.",

@@ -27,7 +27,7 @@ Figure scores(const ConditionRuns& runs, int condition, std::string id, std::str
                             .caption = std::move(caption),
                             .record = Coordinate::kScores,
                             .y = {.title = "score a", .scale = Scale::kLinear},
-                            .references = {}});
+                            .time = Scale::kLinear});
 }
 
 Section run(const Context& context) {

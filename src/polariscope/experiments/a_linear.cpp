@@ -95,7 +95,7 @@ Section run(const Context& context) {
                    "Softmax gives everything to one token; the linear network keeps all of them.",
                    "Share of the heaviest token against time, linear network and softmax.",
                    side_by_side(runs, seeds, {"share max|σ|/Σ|σ|", Scale::kLinear}, shares,
-                                {{"one-hot", 1.0}, {fmt::format("uniform 1/{}", kDim), 1.0 / kDim}})),
+                                {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}})),
       chart_figure("rank", "Second singular value of V against the first",
                    "V nears rank one in both: the second singular value falls behind the first.",
                    "Ratio of the two largest singular values of V against time, linear network and softmax.",

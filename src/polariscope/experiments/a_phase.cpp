@@ -22,15 +22,15 @@ struct Panelled {
 };
 constexpr std::array kPanels{
     Panelled{"logistic, softmax", Loss::kLogistic, "softmax"},
-    Panelled{"logistic, relu/sum", Loss::kLogistic, "relu/sum"},
-    Panelled{"logistic, square/sum", Loss::kLogistic, "square/sum"},
-    Panelled{"logistic, sigmoid", Loss::kLogistic, "sigmoid"},
     Panelled{"square, softmax", Loss::kSquare, "softmax"},
+    Panelled{"logistic, relu/sum", Loss::kLogistic, "relu/sum"},
     Panelled{"square, relu/sum", Loss::kSquare, "relu/sum"},
+    Panelled{"logistic, square/sum", Loss::kLogistic, "square/sum"},
     Panelled{"square, square/sum", Loss::kSquare, "square/sum"},
+    Panelled{"logistic, sigmoid", Loss::kLogistic, "sigmoid"},
     Panelled{"square, sigmoid", Loss::kSquare, "sigmoid"},
 };
-constexpr int kPanelColumns = 4;  // one loss a line
+constexpr int kPanelColumns = 2;  // the two losses side by side
 constexpr double kStep = 0.1;
 constexpr std::array kValueScales{0.001, 0.01, 0.1, 0.3, 1.0, 3.0};
 constexpr std::array kScoreScales{0.001, 0.01, 0.1, 0.3, 1.0, 3.0};
@@ -169,16 +169,17 @@ std::vector<Figure> figures_of(const Maps& maps) {
       map_panel(maps.conditions, {"entropy", kCondition, kValues, kEntropyTitle, &MapCell::entropy}),
       map_panel(maps.conditions, {"winner", kCondition, kValues, kWinsTitle, &MapCell::u_wins})};
   return {
-      multiples_figure({.id = "entropy",
-                        .title = "Final entropy over the scales of the start",
-                        .caption = "Dark: one token has all the weight. Above, logistic loss polarises from almost "
-                                   "every start but for elementwise sigmoid; the bright corner has not begun to move "
-                                   "yet. Below, square loss stops early unless the start was already uneven.",
-                        .alternative = "Eight heat maps of final entropy over the scales of V₀ and a₀, logistic loss "
-                                       "above, square loss below.",
-                        .columns = kPanelColumns,
-                        .share_x = false},
-                       scale_panels(maps, kEntropyTitle, &MapCell::entropy)),
+      multiples_figure(
+          {.id = "entropy",
+           .title = "Final entropy over the scales of the start",
+           .caption = "Dark: one token has all the weight. Left, logistic loss polarises from almost every start, "
+                      "elementwise sigmoid from none; the bright corner has not begun to move yet. Right, "
+                      "square loss stops early unless the start was already uneven.",
+           .alternative = "Eight heat maps of final entropy over the scales of V₀ and a₀, logistic loss left, "
+                          "square loss right.",
+           .columns = kPanelColumns,
+           .share_x = false},
+          scale_panels(maps, kEntropyTitle, &MapCell::entropy)),
       multiples_figure({.id = "winner",
                         .title = "How often the token that u favours at the start wins",
                         .caption = "The boundary is the diagonal: above it V₀ is the larger and u₀ names the winner, "

@@ -1,149 +1,28 @@
 // Section 4.1 of the polarisation paper: many rows of scores that share their values pick the same column.
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flow_section.h"
-#include "polariscope/experiments/long_flows.h"
 #include "polariscope/experiments/multiples.h"
 #include "polariscope/experiments/readings.h"
-#include "polariscope/flow/ensemble.h"
+#include "polariscope/experiments/rows_runs.h"
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace polariscope {
 namespace {
 
-constexpr int kDim = 8;
-constexpr int kRows = 8;
-constexpr double kStep = 0.1;
-constexpr std::array kScales{0.01, 0.1, 0.3, 1.0, 3.0};  // of a₀: what sets the rows apart
-constexpr std::size_t kShownScale = 3;
-
-struct Sizes {
-  std::int64_t trajectories, steps;
-  int flows;
-};
-constexpr Sizes kQuick{128, 10'000, 16};
-constexpr Sizes kPaper{4096, 100'000, 200};
-
-Start draw(double scale, std::uint64_t seed, std::uint64_t trajectory) {
-  StartOptions options;
-  options.outputs = options.tokens = kDim;
-  options.rows = kRows;
-  options.score_scale = scale;
-  return random_start(Model::kRows, Loss::kLogistic, find_reweighting("softmax"), options, seed, trajectory);
-}
-
-bool agree_at(const Trajectory& trajectory, std::size_t record) {
-  const auto winners = std::span(trajectory.winner).subspan(record * kRows, kRows);
-  return static_cast<std::size_t>(std::ranges::count(winners, winners.front())) == winners.size();
-}
-
-// Of the trajectories from starts of one scale: how many have all rows on one column.
-struct Agreement {
-  std::vector<double> t, fraction;  // at every record
-  long long agree = 0;              // at the last one
-  long long u_wins = 0;             // likewise, and the column is argmax u₀
-  long long count = 0;
-
-  void add(const Trajectory& trajectory) {
-    if (t.empty()) {
-      t = trajectory.t;
-      fraction.assign(t.size(), 0.0);
-    }
-    for (std::size_t p = 0; p < t.size(); ++p) fraction[p] += agree_at(trajectory, p);
-    const bool agreed = agree_at(trajectory, t.size() - 1);
-    agree += agreed;
-    u_wins += agreed && final_winner(trajectory) == leader_of_u(trajectory);
-    ++count;
-  }
-  void finish() {
-    for (double& f : fraction) f /= static_cast<double>(count);
-  }
-};
-
-// Two columns that both still have rows at the end of a flow.
-struct Split {
-  double log_ratio;  // log(n₁/n₂) of their numbers of rows, n₁ ≥ n₂
-  double gap;        // u₁ - u₂
-};
-
-void add_splits(const Trajectory& flow, std::vector<Split>& splits) {
-  std::array<int, kDim> rows{};
-  for (int row = 0; row < kRows; ++row) ++rows[final_winner(flow, row)];
-  const auto u = std::span(flow.u).last(kDim);
-  for (int one = 0; one < kDim; ++one) {
-    for (int other = 0; other < kDim; ++other) {
-      const bool ordered = rows[one] > rows[other] || (rows[one] == rows[other] && one < other);
-      if (rows[other] == 0 || !ordered) continue;
-      splits.push_back({std::log(static_cast<double>(rows[one]) / rows[other]), u[one] - u[other]});
-    }
-  }
-}
-
-struct Runs {
-  std::vector<Agreement> descent, flow;  // by scale
-  std::vector<Split> splits;             // of all flows
-  Trajectory shown;
-};
-
-std::vector<Agreement> run_descents(const Context& context, const Sizes& sizes) {
-  Progress progress = context.progress(sizes.trajectories * kScales.size(), "trajectories");
-  std::vector<Agreement> result;
-  for (const double scale : kScales) {
-    std::vector<Trajectory> kept(sizes.trajectories);  // visited in any order, added in theirs
-    const auto before = static_cast<std::int64_t>(result.size()) * sizes.trajectories;
-    descend_ensemble(
-        [&](std::int64_t i) { return draw(scale, context.seed, i); },
-        {.trajectories = sizes.trajectories,
-         .threads = context.threads,
-         .descent = {.step = kStep, .steps = sizes.steps, .samples = {}, .singular_values = false, .progress = {}},
-         .progress = [&](std::int64_t done) { progress.update(before + done); }},
-        [&](std::int64_t i, const Trajectory& trajectory) {
-          // Only what is counted, so that thousands fit into memory.
-          kept[i].problem = trajectory.problem;
-          kept[i].t = trajectory.t;
-          kept[i].u = trajectory.u;
-          kept[i].winner = trajectory.winner;
-        });
-    Agreement agreement;
-    for (const Trajectory& trajectory : kept) agreement.add(trajectory);
-    agreement.finish();
-    progress.update(before + sizes.trajectories, fmt::format("rows agree in {:.3f}", agreement.fraction.back()));
-    result.push_back(std::move(agreement));
-  }
-  progress.finish();
-  return result;
-}
-
-Runs run_all(const Context& context, const Sizes& sizes) {
-  Runs runs{.descent = run_descents(context, sizes), .flow = {}, .splits = {}, .shown = {}};
-  std::vector<Start> starts;
-  for (const double scale : kScales) {
-    for (int i = 0; i < sizes.flows; ++i) starts.push_back(draw(scale, context.seed, i));
-  }
-  const std::vector<Trajectory> flows =
-      integrate_all(context, starts, {.until = kForever, .times = {}, .events = false, .progress = {}});
-  runs.flow.resize(kScales.size());
-  for (std::size_t i = 0; i < flows.size(); ++i) {
-    if (flows[i].points() == 0) continue;
-    runs.flow[i / sizes.flows].add(flows[i]);
-    add_splits(flows[i], runs.splits);
-  }
-  for (Agreement& agreement : runs.flow) agreement.finish();
-  runs.shown = flows[kShownScale * sizes.flows];
-  return runs;
-}
+constexpr RowsPlan kQuick{128, 10'000, 16};
+constexpr RowsPlan kPaper{4096, 100'000, 200};
+constexpr auto& kScales = RowsPlan::kScales;
 
 SeriesChart agreement_chart(const std::vector<Agreement>& agreements) {
   SeriesChart chart{.x = {"time t", Scale::kLog},
                     .y = {"fraction with all rows on one column", Scale::kLinear},
                     .series = {},
-                    .references = {{"all agree", 1.0}}};
+                    .references = {}};
   const auto colours = sequential_colours(kScales.size());
   for (std::size_t s = 0; s < kScales.size(); ++s) {
     chart.series.push_back({.name = fmt::format("a₀ scale {}", kScales[s]),
@@ -180,7 +59,7 @@ Figure rows_figure(const Trajectory& shown) {
   }
   return multiples_figure(
       {.id = "rows",
-       .title = fmt::format("Weights of six rows against time, a₀ of scale {}", kScales[kShownScale]),
+       .title = fmt::format("Weights of six rows against time, a₀ of scale {}", kScales[RowsPlan::kShownScale]),
        .caption =
            "Each row becomes one-hot on a column of its own choice; some change their mind late: mind the horizon "
            "of 1e299.",
@@ -208,7 +87,7 @@ Claim agreement_claim(std::string id, std::string statement, std::string criteri
                         counted.count, "trajectories", counted.agree == counted.count, std::move(evidence));
 }
 
-std::vector<Claim> claims_of(const Runs& runs, double last) {
+std::vector<Claim> claims_of(const RowsRuns& runs, double last) {
   Agreement near, every, forever;
   near.agree = runs.flow[0].agree + runs.flow[1].agree;
   near.count = runs.flow[0].count + runs.flow[1].count;
@@ -240,9 +119,9 @@ std::vector<Claim> claims_of(const Runs& runs, double last) {
 }
 
 Section run(const Context& context) {
-  const Sizes sizes = context.paper() ? kPaper : kQuick;
-  const Runs runs = run_all(context, sizes);
-  const double last = kStep * static_cast<double>(sizes.steps);
+  const RowsPlan sizes = context.paper() ? kPaper : kQuick;
+  const RowsRuns runs = rows_runs(context, sizes);
+  const double last = RowsPlan::kStep * static_cast<double>(sizes.steps);
 
   Section section;
   section.method = fmt::format(
@@ -250,7 +129,8 @@ Section run(const Context& context) {
       "1), a₀ = scale·N(0, 1) with scale from {} to {}. Gradient descent with step {} from {} random starts a scale, "
       "{} "
       "steps; and the gradient flow itself to t = 1e299 from the first {} of each.",
-      kRows, kDim, kScales.front(), kScales.back(), kStep, sizes.trajectories, sizes.steps, sizes.flows);
+      RowsPlan::kRows, RowsPlan::kDim, kScales.front(), kScales.back(), RowsPlan::kStep, sizes.trajectories,
+      sizes.steps, sizes.flows);
   section.findings = fmt::format(
       "At t = {} all {} rows have the same winner in {} trajectories: the wider the rows start apart, the fewer. At t "
       "= "
@@ -258,7 +138,7 @@ Section run(const Context& context) {
       "do not agree hold each other up: a column with n rows has u near log(n t), so no column outgrows another by "
       "more "
       "than the log of a ratio of rows, and nothing draws the minority away.",
-      last, kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins),
+      last, RowsPlan::kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins),
       total(runs.descent, &Agreement::agree));
   section.claims = claims_of(runs, last);
   section.figures = {
@@ -277,13 +157,13 @@ Section run(const Context& context) {
                    split_chart(runs.splits)),
       rows_figure(runs.shown),
   };
-  section.configuration = {{"model", fmt::format("rows, T = {}", kRows)},
+  section.configuration = {{"model", fmt::format("rows, T = {}", RowsPlan::kRows)},
                            {"loss", "logistic, summed over rows"},
                            {"re-weighting", "softmax"},
-                           {"d = k", fmt::format("{}", kDim)},
+                           {"d = k", fmt::format("{}", RowsPlan::kDim)},
                            {"V₀", "0.1·N(0, 1)"},
                            {"a₀", fmt::format("scale·N(0, 1), scale {}", fmt::join(kScales, ", "))},
-                           {"step", fmt::format("{}", kStep)},
+                           {"step", fmt::format("{}", RowsPlan::kStep)},
                            {"steps", fmt::format("{}", sizes.steps)},
                            {"trajectories a scale", fmt::format("{}", sizes.trajectories)},
                            {"flows a scale", fmt::format("{}, to t = 1e299", sizes.flows)},

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -15,6 +16,17 @@ constexpr std::int64_t kSteps = 300'000;
 constexpr int kQuickSeeds = 5;
 constexpr int kPaperSeeds = 20;
 
+// Evenly in time as well as in its logarithm: figure 3 has a linear axis, where all that happens happens late.
+std::vector<std::int64_t> samples() {
+  std::vector<std::int64_t> steps = log_samples(kSteps, 100);
+  constexpr int kEven = 200;
+  for (int i = 1; i < kEven; ++i) steps.push_back(kSteps / kEven * i);
+  std::ranges::sort(steps);
+  const auto repeated = std::ranges::unique(steps);
+  steps.erase(repeated.begin(), repeated.end());
+  return steps;
+}
+
 ConditionRuns run_all(const Context& context) {
   const Reweighting& softmax = find_reweighting("softmax");
   StartOptions options = usual_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax);
@@ -25,8 +37,9 @@ ConditionRuns run_all(const Context& context) {
   for (int condition = 1; condition <= ConditionRuns::kLargest; ++condition) {
     options.condition = condition;
     for (int i = 0; i < runs.seeds; ++i) {
-      descents.push_back({random_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax, options, context.seed + i),
-                          {.step = kStep, .steps = kSteps, .samples = {}, .singular_values = false, .progress = {}}});
+      descents.push_back(
+          {random_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax, options, context.seed + i),
+           {.step = kStep, .steps = kSteps, .samples = samples(), .singular_values = false, .progress = {}}});
     }
   }
   runs.trajectories = descend_all(context, descents, largest_share_note);

@@ -16,7 +16,7 @@ Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure) 
   const int first = shared ? 0 : figure.row * problem.tokens;
   const int winner = static_cast<int>(trajectory.winner[trajectory.winner.size() - problem.rows + figure.row]);
 
-  CoordinateChart chart{.x = {.title = "time t", .scale = Scale::kLog},
+  CoordinateChart chart{.x = {.title = "time t", .scale = figure.time},
                         .y = figure.y,
                         .time = trajectory.t,
                         .coordinates = {},
@@ -28,9 +28,8 @@ Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure) 
   return {.id = std::move(figure.id),
           .title = std::move(figure.title),
           .caption = std::move(figure.caption),
-          .alternative =
-              fmt::format("{} of {} tokens against time on a logarithmic axis; the winner, token {}, ends at {:.4g}.",
-                          figure.y.title, problem.tokens, winner, last),
+          .alternative = fmt::format("{} of {} tokens against time; the winner, token {}, ends at {:.4g}.",
+                                     figure.y.title, problem.tokens, winner, last),
           .spec = coordinate_chart(chart),
           .table = table_of(chart)};
 }

@@ -18,9 +18,10 @@ struct CoordinateFigure {
   Axis y;
   std::vector<ReferenceLine> references = {};
   int row = 0;  // which row of scores, where there are many
+  Scale time = Scale::kLog;
 };
 
-// One line per token against log time, coloured in the order of u at the start, the winner labelled.
+// One line per token against time, coloured in the order of u at the start, the winner labelled.
 Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure);
 
 // The same as one of several panels; id, title and caption are the whole figure's and not looked at.
