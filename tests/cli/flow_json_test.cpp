@@ -102,8 +102,11 @@ TEST(FlowJson, HoldsItsPromisedKeysForEveryModelAndLoss) {
         expect_promised_keys(object, model, method == "flow");
         EXPECT_EQ(object["model"], model);
         EXPECT_EQ(object["loss_name"], loss);
-        if (method == "gd") EXPECT_EQ(object["steps"], 50);
-        if (method == "flow") EXPECT_EQ(object["t"], 5.0);
+        if (method == "gd") {
+          EXPECT_EQ(object["steps"], 50);
+        } else {
+          EXPECT_EQ(object["t"], 5.0);
+        }
         ++accepted;
       }
     }

@@ -109,7 +109,8 @@ class Checker {
     if (kWithoutTorch.contains(folder_of(path)) && (begins("torch/") || begins("ATen/") || begins("c10/"))) {
       complain(what + ": " + folder_of(path) + " is built without LibTorch");
     }
-    if (folder_of(path) == "reweighting" && path.ends_with(".h") && !is_per_target(path) && !is_internal(path) && begins("hwy/")) {
+    if (folder_of(path) == "reweighting" && path.ends_with(".h") && !is_per_target(path) && !is_internal(path) &&
+        begins("hwy/")) {
       complain(what + ": the face of reweighting holds no SIMD, put it in a -inl.h file");
     }
   }

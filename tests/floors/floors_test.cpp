@@ -106,8 +106,8 @@ TEST(Floors, KernelsMayBuildOnKernelsOfLowerFloors) {
       {"src/polariscope/reweighting/simd-inl.h", "#include <hwy/highway.h>\n"},
       {"src/polariscope/flow/internal/kernel-inl.h", "#include \"polariscope/reweighting/simd-inl.h\"\n"}};
   EXPECT_TRUE(floor_violations(files).empty());
-  EXPECT_NE(complaint_about({"src/polariscope/reweighting/bad-inl.h",
-                             "#include \"polariscope/flow/internal/kernel-inl.h\"\n"}),
+  EXPECT_NE(complaint_about(
+                {"src/polariscope/reweighting/bad-inl.h", "#include \"polariscope/flow/internal/kernel-inl.h\"\n"}),
             "");
 }
 

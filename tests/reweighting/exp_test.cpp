@@ -73,7 +73,8 @@ double allowed_error(double x) { return std::abs(x) <= 40.0 ? 1.5 : 5.0; }
 double largest_error(const std::vector<double>& x) {
   const std::vector<double> y = exp_of(x);
   double largest = 0.0;
-  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, error_in_ulp(x[i], y[i]) / allowed_error(x[i]));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    largest = std::max(largest, error_in_ulp(x[i], y[i]) / allowed_error(x[i]));
   return largest;
 }
 
