@@ -93,12 +93,16 @@ TEST(Docs, EveryCommandShownIsOneThatTheProgramTakes) {
       }
       const std::set<std::string> options = options_of(command);
       for (const std::string& word : words) {
-        if (word.starts_with("--")) EXPECT_TRUE(options.contains(word.substr(0, word.find('=')))) << word;
+        if (word.starts_with("--")) {
+          EXPECT_TRUE(options.contains(word.substr(0, word.find('=')))) << word;
+        }
         if (command == "reproduce" && word.starts_with("A.")) {
           EXPECT_NE(experiments.find("\n" + word + " "), std::string::npos) << word << " is no experiment";
         }
       }
-      if (command == "list") EXPECT_EQ(polariscope_run({words.begin() + 1, words.end()}).code, 0);
+      if (command == "list") {
+        EXPECT_EQ(polariscope_run({words.begin() + 1, words.end()}).code, 0);
+      }
     }
   }
 }
@@ -115,7 +119,9 @@ TEST(Docs, TheExamplesInTheHelpAreCommandsThatTheProgramTakes) {
       ++seen;
       const std::set<std::string> options = options_of(words[1]);
       for (const std::string& word : words) {
-        if (word.starts_with("--")) EXPECT_TRUE(options.contains(word)) << name << ": " << word;
+        if (word.starts_with("--")) {
+          EXPECT_TRUE(options.contains(word)) << name << ": " << word;
+        }
       }
     }
   }

@@ -58,8 +58,8 @@ Section run(const Context& context) {
             "max σ(a) > 0.5 at the last step, every seed", skewed_share, "seeds", skewed_share.low > 0.5, "scores-5"),
   };
   section.figures = {
-      scores(*runs, kRound, "scores-1", "All scores keep the distances they started with, but for a few hundredths."),
-      scores(*runs, kSkewed, "scores-5", "One score runs away from the others, which stay together."),
+      scores(*runs, kRound, "scores-1", "The scores part by a tenth or two: too little to set the weights apart."),
+      scores(*runs, kSkewed, "scores-5", "One score runs away from the others, then all of them stop."),
   };
   section.configuration = condition_configuration(context, *runs);
   section.differences = condition_differences(context);

@@ -165,9 +165,10 @@ std::vector<Figure> figures_of(const Maps& maps) {
   constexpr const char* kWinsTitle = "fraction won by argmax u₀";
   constexpr const char* kCondition = "condition number κ";
   constexpr const char* kValues = "scale of V₀";
+  constexpr const char* kShared = "fraction";  // the panels share a legend, so its title must fit both
   const std::vector<Multiple> both = {
-      map_panel(maps.conditions, {"entropy", kCondition, kValues, kEntropyTitle, &MapCell::entropy}),
-      map_panel(maps.conditions, {"winner", kCondition, kValues, kWinsTitle, &MapCell::u_wins})};
+      map_panel(maps.conditions, {kEntropyTitle, kCondition, kValues, kShared, &MapCell::entropy}),
+      map_panel(maps.conditions, {kWinsTitle, kCondition, kValues, kShared, &MapCell::u_wins})};
   return {
       multiples_figure(
           {.id = "entropy",
@@ -223,10 +224,9 @@ Section run(const Context& context) {
   section.findings = fmt::format(
       "Softmax ends more concentrated under logistic than under square loss in {} of {} cells; elementwise sigmoid "
       "under logistic loss keeps {} of log k. Where V₀ is at least 100 times larger than a₀'s spread, argmax u₀ wins "
-      "in "
-      "{} of the trajectories of a cell; where it is 100 times smaller, in {}, which is chance. Under least squares "
-      "entropy falls in {} of {} steps of κ. At most {:.1f} % of a cell's trajectories diverged.",
-      below.have, below.of, in_words(sigmoid, "cells"), in_words(by_u, "cells"), in_words(by_scores, "cells"),
+      "in {} of the trajectories of a cell; where it is 100 times smaller, in {}, against 1/{} by chance. Under least "
+      "squares entropy falls in {} of {} steps of κ. At most {:.1f} % of a cell's trajectories diverged.",
+      below.have, below.of, in_words(sigmoid, "cells"), in_words(by_u, "cells"), in_words(by_scores, "cells"), kDim,
       falls.have, falls.of, 100.0 * most_lost(maps));
   section.claims = {
       claim_of_count("A.phase/loss", "Softmax ends more concentrated under logistic than under square loss.", "ours",

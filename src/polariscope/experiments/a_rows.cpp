@@ -60,9 +60,7 @@ Figure rows_figure(const Trajectory& shown) {
   return multiples_figure(
       {.id = "rows",
        .title = fmt::format("Weights of six rows against time, a₀ of scale {}", kScales[RowsPlan::kShownScale]),
-       .caption =
-           "Each row becomes one-hot on a column of its own choice; some change their mind late: mind the horizon "
-           "of 1e299.",
+       .caption = "Each row becomes one-hot; from starts this far apart, not always on the same column.",
        .alternative = "Weights of eight tokens against time in six panels, one a row of scores, log–log."},
       rows);
 }
@@ -136,8 +134,7 @@ Section run(const Context& context) {
       "= "
       "1e299 it is {}. Where the rows agree by gradient descent, their column is argmax u₀ in {} of {}. Rows that "
       "do not agree hold each other up: a column with n rows has u near log(n t), so no column outgrows another by "
-      "more "
-      "than the log of a ratio of rows, and nothing draws the minority away.",
+      "more than the log of a ratio of rows, and little draws the minority away.",
       last, RowsPlan::kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins),
       total(runs.descent, &Agreement::agree));
   section.claims = claims_of(runs, last);
@@ -147,10 +144,11 @@ Section run(const Context& context) {
                    "lose.",
                    "Fraction of trajectories whose rows all have one winner against time, by scale of a₀.",
                    agreement_chart(runs.descent)),
-      chart_figure("flow", "Agreement of the rows against time, gradient flow to t = 1e299",
-                   "Some rows turn long after any training would have ended; those that start far apart stay apart.",
-                   "Fraction of flows whose rows all have one winner against time up to 1e299, by scale of a₀.",
-                   agreement_chart(runs.flow)),
+      chart_figure(
+          "flow", "Agreement of the rows against time, gradient flow to t = 1e299",
+          "Rows that start close together agree in the end; those that start far apart settle early and stay apart.",
+          "Fraction of flows whose rows all have one winner against time up to 1e299, by scale of a₀.",
+          agreement_chart(runs.flow)),
       chart_figure("split", "Columns that share the rows: what sets their u apart",
                    "Every pair of columns lies on the diagonal u₁ − u₂ = log(n₁/n₂).",
                    "Difference of u against the log of the ratio of numbers of rows, one point for two columns.",
