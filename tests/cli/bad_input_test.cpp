@@ -168,7 +168,7 @@ TEST(BadInput, ArraysOfWrongShapeAreRefusedByName) {
       {R"({"V": [[1, 2], [3, 4]]})", {"--tokens", "3"}, {"k = 2", "--tokens says 3"}},
       {R"({"V": [[1, 2], [3, 4]], "X": [[1, 2], [3, 4]], "beta": [1, 2, 3]})",
        least,
-       {"\"X\"", "expected 3 rows of 2"}},
+       {"\"beta\" has 3 numbers", "expected 2 (one a row of X)"}},
       {R"({"V": [[1, 2], [3, 4]], "X": [[1, 2, 3], [3, 4, 5]]})", least, {"\"X\"", "rows of 2"}},
       {R"({"V": [[1, 2], [3, 4]], "p_star": [0.2, 0.3, 0.5]})", kl, {"\"p_star\" has 3 numbers, expected 2"}},
       {R"({"U": [[1, 2]]})", tied, {"d = 1 and k = 2"}},
