@@ -275,7 +275,7 @@ std::vector<Row> run_catalogue(int /*repeats*/) {
 }  // namespace
 
 const std::vector<Case>& flow_cases() {
-  static const std::vector<Case> cases{
+  static const std::vector<Case> kCases{
       {"trajectory", "gradient descent of one logistic trajectory, d = k = 8", true, run_trajectory},
       {"ensemble", "the same for many trajectories at once, one thread", false, run_ensemble},
       {"horizon", "the gradient flow to t = 1e299 at rtol 1e-9", false, run_horizon},
@@ -283,7 +283,7 @@ const std::vector<Case>& flow_cases() {
       {"condition", "least squares, d = k = n = 20, 3e5 steps, 5 condition numbers", true, run_condition},
       {"catalogue", "polariscope reproduce --preset quick", false, run_catalogue},
   };
-  return cases;
+  return kCases;
 }
 
 }  // namespace polariscope::bench

@@ -48,7 +48,8 @@ void apply_config(CLI::App& command, const std::string& path) {
   for (const CLI::Option* option : options) names.push_back(option->get_single_name());
   config.refuse_unknown({names.begin(), names.end()});
 
-  for (const auto& [key, values] : config.values()) {
+  for (const auto& entry : config.values()) {
+    const auto& [key, values] = entry;
     if (key == "command") {
       if (values != std::vector{command.get_name()}) {
         throw Error("{}: command is \"{}\", expected \"{}\"", path, values.empty() ? "" : values.front(),
@@ -56,8 +57,8 @@ void apply_config(CLI::App& command, const std::string& path) {
       }
       continue;
     }
-    CLI::Option* option =
-        *std::find_if(options.begin(), options.end(), [&](CLI::Option* o) { return o->get_single_name() == key; });
+    CLI::Option* option = *std::find_if(options.begin(), options.end(),
+                                        [&](CLI::Option* o) { return o->get_single_name() == entry.first; });
     if (option->count() > 0) continue;  // the command line wins
     if (is_flag(*option) && values == std::vector<std::string>{"false"}) continue;
     try {
