@@ -1,7 +1,7 @@
 """Gradient descent on log(1 + exp(-beta . V softmax(a))) in NumPy, one trajectory.
 
 Prints one line of JSON: processor seconds per step of the loop alone, final loss and scores.
-Buffers are made once; products write into them.
+The equations as the paper has them: prediction, gradient of the loss, its pull on a and V.
 """
 import argparse
 import json
@@ -22,25 +22,23 @@ def main():
     V, a, beta = (np.array(arrays[name], dtype=np.float64) for name in ("V", "a", "beta"))
     step = options.step
     p = np.empty_like(a)
-    u = np.empty_like(a)
     move = np.empty_like(V)
-    column = beta[:, None]
 
     start = time.thread_time()
     for _ in range(options.steps):
         np.subtract(a, a.max(), out=p)
         np.exp(p, out=p)
         p /= p.sum()
-        np.dot(beta, V, out=u)
-        z = u.dot(p)
-        pull = step / (1.0 + math.exp(z))  # step * sigmoid(-z)
-        u -= z
-        u *= p  # J' u = p * (u - u.p)
-        u *= pull
-        a += u
-        p *= pull
-        np.multiply(column, p, out=move)
-        V += move
+        z = beta.dot(V.dot(p))
+        g = beta * (-1.0 / (1.0 + math.exp(z)))  # of the loss, with respect to V p
+        h = g.dot(V)
+        h -= h.dot(p)
+        h *= p  # J' h = p * (h - h.p)
+        h *= step
+        a -= h
+        g *= step
+        np.multiply(g[:, None], p, out=move)
+        V -= move
     seconds = time.thread_time() - start
 
     p = np.exp(a - a.max())
