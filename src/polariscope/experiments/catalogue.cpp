@@ -9,18 +9,18 @@ namespace polariscope {
 std::string_view preset_name(Preset preset) { return preset == Preset::kQuick ? "quick" : "paper"; }
 
 Preset find_preset(std::string_view name) {
-  constexpr std::array<std::string_view, 2> names{"quick", "paper"};
-  if (name == names[0]) return Preset::kQuick;
-  if (name == names[1]) return Preset::kPaper;
-  throw Error("{}", unknown_name("preset", name, names));
+  constexpr std::array<std::string_view, 2> kNames{"quick", "paper"};
+  if (name == kNames[0]) return Preset::kQuick;
+  if (name == kNames[1]) return Preset::kPaper;
+  throw Error("{}", unknown_name("preset", name, kNames));
 }
 
 const std::vector<Experiment>& catalogue() {
-  static const std::vector<Experiment> experiments{
+  static const std::vector<Experiment> kExperiments{
       a_fig2(),   a_fig3(),   a_fig10(),   a_fig11(),  a_fig12(), a_fig13(),   a_rows(),    a_linear(),  a_phase(),
       a_thm3_2(), a_thm3_3(), a_lem_b_1(), a_lem3_5(), a_c1(),    a_lem_d_1(), a_lem_d_2(), a_lem_d_4(),
   };
-  return experiments;
+  return kExperiments;
 }
 
 const Experiment& find_experiment(std::string_view id) {

@@ -22,8 +22,7 @@ std::vector<std::int64_t> samples() {
   constexpr int kEven = 200;
   for (int i = 1; i < kEven; ++i) steps.push_back(kSteps / kEven * i);
   std::ranges::sort(steps);
-  const auto repeated = std::ranges::unique(steps);
-  steps.erase(repeated.begin(), repeated.end());
+  steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
   return steps;
 }
 

@@ -199,11 +199,11 @@ void validate(const FlowOptions& options) {
 }
 
 Solver find_solver(std::string_view name) {
-  constexpr std::array<std::string_view, 3> names{"auto", "adams", "bdf"};
-  constexpr std::array<Solver, 3> solvers{Solver::kAuto, Solver::kAdams, Solver::kBdf};
-  const auto* found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) throw Error("{}", unknown_name("solver", name, names));
-  return solvers[found - names.begin()];
+  constexpr std::array<std::string_view, 3> kNames{"auto", "adams", "bdf"};
+  constexpr std::array<Solver, 3> kSolvers{Solver::kAuto, Solver::kAdams, Solver::kBdf};
+  const auto* found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end()) throw Error("{}", unknown_name("solver", name, kNames));
+  return kSolvers[found - kNames.begin()];
 }
 
 std::vector<double> log_times(double until, int count) {

@@ -93,10 +93,10 @@ int columns_of(const nlohmann::json& matrix) { return rows_of(matrix) > 0 ? rows
 
 void check_keys(const nlohmann::json& arrays, const Problem& problem, const std::string& where) {
   if (!arrays.is_object()) throw Error("{}: expected a JSON object with any of V, U, a, beta, X, p_star", where);
-  constexpr std::array<std::string_view, 6> known{"V", "U", "a", "beta", "X", "p_star"};
+  constexpr std::array<std::string_view, 6> kKnown{"V", "U", "a", "beta", "X", "p_star"};
   for (const auto& [key, value] : arrays.items()) {
-    if (std::find(known.begin(), known.end(), key) == known.end()) {
-      throw Error("{}: {}", where, unknown_name("array", key, known));
+    if (std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end()) {
+      throw Error("{}: {}", where, unknown_name("array", key, kKnown));
     }
   }
   const auto refuse = [&](const char* key, std::string_view why) {

@@ -7,7 +7,7 @@
 
 namespace polariscope {
 
-FieldArrays::FieldArrays(const Problem& problem, Packing packing) : packing_(packing) {
+FieldArrays::FieldArrays(const Problem& problem, Packing packing) {
   const int simd = simd_lanes();
   const bool along = packing == Packing::kAlongTokens;
   lanes_ = along ? 1 : simd;

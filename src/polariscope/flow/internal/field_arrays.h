@@ -59,7 +59,6 @@ class FieldArrays {
   void copy_in(int lane, const double* from, double* to, int rows, int columns, int stride);
   void copy_out(int lane, const double* from, double* to, int rows, int columns, int stride) const;
 
-  Packing packing_;
   int lanes_, width_;  // width_: numbers an element takes
   hwy::AlignedFreeUniquePtr<double[]> storage_;
   FieldViews views_{};

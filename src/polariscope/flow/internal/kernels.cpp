@@ -86,15 +86,17 @@ void descend(const FieldViews& views, double step, std::int64_t count) {
   with_kind(views, Descend<Packet>{views, step, count});
 }
 
-void DescendAlong(const FieldViews& views, double step, std::int64_t count) {
+void descend_along(const FieldViews& views, double step, std::int64_t count) {
   descend<AlongTokens>(views, step, count);
 }
-void DescendAcross(const FieldViews& views, double step, std::int64_t count) {
+void descend_across(const FieldViews& views, double step, std::int64_t count) {
   descend<AcrossTrajectories>(views, step, count);
 }
-double EvaluateAlong(const FieldViews& views, double log_scale) { return with_kind(views, Evaluate{views, log_scale}); }
-int SimdLanes() { return VectorMath::lanes(); }
-std::int64_t Target() { return HWY_TARGET; }
+double evaluate_along(const FieldViews& views, double log_scale) {
+  return with_kind(views, Evaluate{views, log_scale});
+}
+int target_lanes() { return VectorMath::lanes(); }
+std::int64_t target_bits() { return HWY_TARGET; }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace polariscope
@@ -103,22 +105,22 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace polariscope {
 
-HWY_EXPORT(DescendAlong);
-HWY_EXPORT(DescendAcross);
-HWY_EXPORT(EvaluateAlong);
-HWY_EXPORT(SimdLanes);
-HWY_EXPORT(Target);
+HWY_EXPORT(descend_along);
+HWY_EXPORT(descend_across);
+HWY_EXPORT(evaluate_along);
+HWY_EXPORT(target_lanes);
+HWY_EXPORT(target_bits);
 
-int simd_lanes() { return HWY_DYNAMIC_DISPATCH(SimdLanes)(); }
-std::string simd_target() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(Target)()); }
+int simd_lanes() { return HWY_DYNAMIC_DISPATCH(target_lanes)(); }
+std::string simd_target() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)()); }
 void descend_along_tokens(const FieldViews& field, double step, std::int64_t count) {
-  HWY_DYNAMIC_DISPATCH(DescendAlong)(field, step, count);
+  HWY_DYNAMIC_DISPATCH(descend_along)(field, step, count);
 }
 void descend_across_trajectories(const FieldViews& field, double step, std::int64_t count) {
-  HWY_DYNAMIC_DISPATCH(DescendAcross)(field, step, count);
+  HWY_DYNAMIC_DISPATCH(descend_across)(field, step, count);
 }
 double evaluate_along_tokens(const FieldViews& field, double log_scale) {
-  return HWY_DYNAMIC_DISPATCH(EvaluateAlong)(field, log_scale);
+  return HWY_DYNAMIC_DISPATCH(evaluate_along)(field, log_scale);
 }
 
 }  // namespace polariscope

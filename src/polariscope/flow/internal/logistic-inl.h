@@ -23,31 +23,35 @@ namespace HWY_NAMESPACE {
 
 // Where a step finds packet i of a row's numbers: the lowered scores x, u₀, c and w. In memory...
 template <class Packet>
-struct RowInMemory {
+class RowInMemory {
+ public:
   using Real = typename Packet::Real;
-  HWY_INLINE explicit RowInMemory(const FieldViews& views) : f(views), count(Packet().count(f.tokens)) {}
-  HWY_INLINE Real x(int i) const { return Packet().load(f.scores, i); }
-  HWY_INLINE Real start(int i) const { return Packet().load(f.projections, i); }
-  HWY_INLINE Real moved(int i) const { return Packet().load(f.pull, i); }
-  HWY_INLINE Real weight(int i) const { return Packet().load(f.weights, i); }
-  HWY_INLINE void set_x(int i, Real value) { Packet().store(value, f.scores, i); }
-  HWY_INLINE void set_moved(int i, Real value) { Packet().store(value, f.pull, i); }
-  HWY_INLINE void set_weight(int i, Real value) { Packet().store(value, f.weights, i); }
+  HWY_INLINE explicit RowInMemory(const FieldViews& views) : f_(views), count_(Packet().count(f_.tokens)) {}
+  HWY_INLINE Real x(int i) const { return Packet().load(f_.scores, i); }
+  HWY_INLINE Real start(int i) const { return Packet().load(f_.projections, i); }
+  HWY_INLINE Real moved(int i) const { return Packet().load(f_.pull, i); }
+  HWY_INLINE Real weight(int i) const { return Packet().load(f_.weights, i); }
+  HWY_INLINE void set_x(int i, Real value) { Packet().store(value, f_.scores, i); }
+  HWY_INLINE void set_moved(int i, Real value) { Packet().store(value, f_.pull, i); }
+  HWY_INLINE void set_weight(int i, Real value) { Packet().store(value, f_.weights, i); }
   HWY_INLINE void save() const {}
+  HWY_INLINE int count() const { return count_; }
 
-  const FieldViews& f;
-  const int count;
+ private:
+  const FieldViews& f_;
+  int count_;
 };
 
 // ...or, where a single packet holds the row, in registers: no step waits for the last one's stores.
 template <class Packet>
-struct RowInRegisters {
+class RowInRegisters {
+ public:
   using Real = typename Packet::Real;
   HWY_INLINE explicit RowInRegisters(const FieldViews& views)
-      : f(views),
-        x_(Packet().load(f.scores, 0)),
-        start_(Packet().load(f.projections, 0)),
-        moved_(Packet().load(f.pull, 0)),
+      : f_(views),
+        x_(Packet().load(f_.scores, 0)),
+        start_(Packet().load(f_.projections, 0)),
+        moved_(Packet().load(f_.pull, 0)),
         weight_(Packet().constant(0.0)) {}
   HWY_INLINE Real x(int) const { return x_; }
   HWY_INLINE Real start(int) const { return start_; }
@@ -58,12 +62,14 @@ struct RowInRegisters {
   HWY_INLINE void set_weight(int, Real value) { weight_ = value; }
   // Writes x and c to memory.
   HWY_INLINE void save() const {
-    Packet().store(x_, f.scores, 0);
-    Packet().store(moved_, f.pull, 0);
+    Packet().store(x_, f_.scores, 0);
+    Packet().store(moved_, f_.pull, 0);
   }
 
-  const FieldViews& f;
-  static constexpr int count = 1;
+  HWY_INLINE int count() const { return 1; }
+
+ private:
+  const FieldViews& f_;
   Real x_, start_, moved_, weight_;
 };
 
@@ -94,7 +100,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
   const auto weigh_row = [&]() HWY_ATTR {
     total = weigh(0);
     score = total * u(0);
-    for (int i = 1; i < row.count; ++i) {
+    for (int i = 1; i < row.count(); ++i) {
       const Real weight = weigh(i);
       total = total + weight;
       score = packet.multiply_add(weight, u(i), score);
@@ -103,7 +109,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
   Whole shift = zero;  // a - x
   const auto lower_by = [&](Whole amount) HWY_ATTR {
     const Real spread = packet.spread(amount);
-    for (int i = 0; i < row.count; ++i) row.set_x(i, packet.keep(row.x(i) - spread, i, f.tokens));
+    for (int i = 0; i < row.count(); ++i) row.set_x(i, packet.keep(row.x(i) - spread, i, f.tokens));
     shift = shift + amount;
   };
 
@@ -131,7 +137,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
 
     const Real factor = packet.spread(step * scale.inverse / odds);  // of w: ηs/n
     const Real centre = packet.spread(z * scale.coupling);
-    for (int i = 0; i < row.count; ++i) {
+    for (int i = 0; i < row.count(); ++i) {
       const Real x = row.x(i);
       const Real weight = row.weight(i);
       const Real direction = Function::slope(packet, x, weight) * (u(i) - centre);
