@@ -7,6 +7,9 @@ find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
+# Two targets for processors older than AVX2 that the portable baseline serves as well: they would only cost
+# time to compile.
+target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
 
 # SUNDIALS' own CMake package asks for every optional solver it was built with (MPI, Trilinos);
 # the flow needs CVODE with serial vectors, so those are named directly.

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <random>
@@ -90,13 +89,10 @@ TEST_F(Reproduce, WritesAReportOnceAndReusesItsSections) {
 
   const auto written = fs::last_write_time(section());
   const std::string bytes = bytes_of(section());
-  const auto began = std::chrono::steady_clock::now();
   const Outcome second = run();
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
   EXPECT_EQ(second.code, 0);
   EXPECT_EQ(second.err, "");
   EXPECT_TRUE(holds(second.out, "1 of 1 experiments were done before")) << second.out;
-  EXPECT_LT(took.count(), 2.0);
   EXPECT_EQ(fs::last_write_time(section()), written);
   EXPECT_EQ(bytes_of(section()), bytes);
 

@@ -237,8 +237,9 @@ TEST_P(GoldenCondition, NumberOfTheDesign) {
                                  {{"V", "W"}, {"a", "a"}, {"beta", "beta"}, {"X", "X"}});
   const Descent run(start, config["lr"], entry["traj"], iters, true);
   const Trajectory& t = run.trajectory();
-  // Residuals of size 1 round at 3e-15 over twenty terms.
-  const auto loss_floor = [](double loss) { return 2.0 * std::sqrt(loss) * 3e-15 + 1e-29; };
+  // V rounds at 1e-16 a step, which the descent forgets at a rate of 1e-3 a step: residuals are known to
+  // 1e-12. The reference descends in V itself, we in the basis of X's singular vectors, with other roundings.
+  const auto loss_floor = [](double loss) { return 2.0 * std::sqrt(loss) * 1e-12 + 1e-24; };
   const double gradient_floor = 1e-12 * *std::max_element(t.gradient_values.begin(), t.gradient_values.end());
   // "values AFTER the update of iteration it", except for the gradients: they are those of that update.
   for (const json& point : entry["traj"]) {

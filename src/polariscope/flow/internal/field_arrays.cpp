@@ -2,10 +2,43 @@
 
 #include "polariscope/flow/internal/kernels.h"
 
+#include <Eigen/SVD>
+
 #include <algorithm>
 #include <numeric>
 
 namespace polariscope {
+namespace {
+
+// A quadratic loss in the basis where its Hessian is diagonal: quadratic-inl.h.
+struct DiagonalLoss {
+  std::vector<double> basis, curvature, drive;
+};
+
+DiagonalLoss diagonal_loss(const Problem& problem) {
+  if (problem.loss == Loss::kSquare) {
+    return {.basis = {}, .curvature = std::vector<double>(problem.outputs, 1.0), .drive = problem.beta};
+  }
+  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  const Eigen::Map<const Matrix> design(problem.design.data(), problem.samples(), problem.outputs);
+  const Eigen::Map<const Eigen::VectorXd> beta(problem.beta.data(), problem.samples());
+  const Eigen::JacobiSVD<Matrix> svd(design, Eigen::ComputeThinU | Eigen::ComputeFullV);
+  DiagonalLoss loss;
+  const Matrix basis = svd.matrixV();
+  loss.basis.assign(basis.data(), basis.data() + basis.size());
+  const Eigen::VectorXd sigma = svd.singularValues();
+  const Eigen::VectorXd along = svd.matrixU().transpose() * beta;
+  // More outputs than samples: the loss is flat along the directions that X does not see.
+  loss.curvature.assign(problem.outputs, 0.0);
+  loss.drive.assign(problem.outputs, 0.0);
+  for (int i = 0; i < sigma.size(); ++i) {
+    loss.curvature[i] = 2.0 * sigma[i] * sigma[i];
+    loss.drive[i] = 2.0 * sigma[i] * along[i];
+  }
+  return loss;
+}
+
+}  // namespace
 
 FieldArrays::FieldArrays(const Problem& problem, Packing packing) {
   const int simd = simd_lanes();
@@ -27,17 +60,22 @@ FieldArrays::FieldArrays(const Problem& problem, Packing packing) {
 
   // One row of numbers that belongs to the whole trajectory still takes a full vector.
   v.sample_stride = padded(std::max(v.samples, 1));
-  const int beta_stride = problem.loss == Loss::kLeastSquares ? v.sample_stride : v.output_stride;
+  const bool least_squares = problem.loss == Loss::kLeastSquares;
+  const int beta_stride = least_squares ? v.sample_stride : v.output_stride;
   const struct {
     double*& view;
     int elements;
   } parts[] = {
-      {v.values, v.outputs * v.stride},
+      {v.values, v.output_stride * v.stride},  // whole packets of rows
       {v.scores, v.rows * v.stride},
       {v.projections, v.stride},
       {v.beta, beta_stride},
       {v.design, v.samples * v.output_stride},
       {v.design_transposed, v.samples > 0 ? v.outputs * v.sample_stride : 0},
+      {v.basis, least_squares ? padded(v.outputs * v.outputs) : 0},
+      {v.turned, least_squares ? v.outputs * v.stride : 0},
+      {v.curvature, v.output_stride},
+      {v.drive, v.output_stride},
       {v.target, v.output_stride},
       {v.beta_square, padded(1)},
       {v.strength, padded(1)},
@@ -81,6 +119,12 @@ void FieldArrays::set(int lane, const Problem& problem, const State& state, doub
     for (int i = 0; i < views_.outputs; ++i) {
       views_.design_transposed[(i * views_.sample_stride + n) * width_ + lane] = problem.design[n * views_.outputs + i];
     }
+  }
+  if (problem.loss == Loss::kSquare || problem.loss == Loss::kLeastSquares) {
+    const DiagonalLoss loss = diagonal_loss(problem);
+    copy_in(lane, loss.basis.data(), views_.basis, 1, static_cast<int>(loss.basis.size()), 0);
+    copy_in(lane, loss.curvature.data(), views_.curvature, 1, views_.outputs, 0);
+    copy_in(lane, loss.drive.data(), views_.drive, 1, views_.outputs, 0);
   }
   copy_in(lane, problem.target.data(), views_.target, 1, static_cast<int>(problem.target.size()), 0);
   const double square = std::inner_product(problem.beta.begin(), problem.beta.end(), problem.beta.begin(), 0.0);

@@ -29,6 +29,9 @@ struct FieldViews {
   double *values, *scores, *projections;
   double *beta, *design, *target;
   double* design_transposed;  // Xᵀ, [d, n]
+  double* basis;              // W of X = U diag(σ) Wᵀ, [d, d]
+  double* turned;             // WᵀV or WV', as V
+  double *curvature, *drive;  // λ and c of a quadratic loss in that basis, [d]
   double* beta_square;        // ‖β‖²
   double* strength;           // ∫‖∇L‖dt so far
 

@@ -9,6 +9,7 @@
 
 #include "polariscope/flow/internal/field-inl.h"
 #include "polariscope/flow/internal/logistic-inl.h"
+#include "polariscope/flow/internal/quadratic-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -67,12 +68,23 @@ struct Evaluate {
   }
 };
 
+using DescendKernel = void (*)(const FieldViews&, double, std::int64_t);
+
 template <class Packet, bool kFull>
 void descend_logistic_row(const FieldViews& views, double step, std::int64_t count) {
-  using Kernel = void (*)(const FieldViews&, double, std::int64_t);
   static constexpr auto kKernels = std::apply(
       [](auto... row) {
-        return std::array<Kernel, sizeof...(row)>{&descend_logistic<Packet, decltype(row), kFull>...};
+        return std::array<DescendKernel, sizeof...(row)>{&descend_logistic<Packet, decltype(row), kFull>...};
+      },
+      kTable);
+  kKernels[views.reweighting](views, step, count);
+}
+
+template <class Packet>
+void descend_quadratic_row(const FieldViews& views, double step, std::int64_t count) {
+  static constexpr auto kKernels = std::apply(
+      [](auto... row) {
+        return std::array<DescendKernel, sizeof...(row)>{&descend_quadratic<Packet, decltype(row)>...};
       },
       kTable);
   kKernels[views.reweighting](views, step, count);
@@ -80,9 +92,13 @@ void descend_logistic_row(const FieldViews& views, double step, std::int64_t cou
 
 template <class Packet>
 void descend(const FieldViews& views, double step, std::int64_t count) {
-  const bool fused = views.loss == Loss::kLogistic && views.rows == 1 && views.model != Model::kTied;
-  if (fused && views.model == Model::kReduced) return descend_logistic_row<Packet, false>(views, step, count);
-  if (fused) return descend_logistic_row<Packet, true>(views, step, count);
+  const bool quadratic = views.loss == Loss::kSquare || views.loss == Loss::kLeastSquares;
+  const bool fused = views.rows == 1 && views.model != Model::kTied;
+  if (fused && views.loss == Loss::kLogistic) {
+    if (views.model == Model::kReduced) return descend_logistic_row<Packet, false>(views, step, count);
+    return descend_logistic_row<Packet, true>(views, step, count);
+  }
+  if (fused && quadratic && views.model != Model::kReduced) return descend_quadratic_row<Packet>(views, step, count);
   with_kind(views, Descend<Packet>{views, step, count});
 }
 

@@ -15,18 +15,29 @@
 
 #include "polariscope/flow/internal/field_arrays.h"
 #include "polariscope/flow/internal/packets-inl.h"
+#include "polariscope/flow/internal/tracked-inl.h"
 #include "polariscope/reweighting/row-inl.h"
+
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
 
-// Where a step finds packet i of a row's numbers: the lowered scores x, u₀, c and w. In memory...
-template <class Packet>
+// Where a step finds packet i of a row's numbers, the lowered scores x, u₀, c and w, and how it takes
+// exponentials. In memory...
+template <class Packet, class Function>
 class RowInMemory {
  public:
   using Real = typename Packet::Real;
+  using Whole = typename Packet::Whole::Real;
   HWY_INLINE explicit RowInMemory(const FieldViews& views) : f_(views), count_(Packet().count(f_.tokens)) {}
+  HWY_INLINE Real weigh(int i) const { return Packet().keep(Function::weight(Packet(), x(i)), i, f_.tokens); }
+  HWY_INLINE Whole strength(Whole z) const {
+    const typename Packet::Whole math;
+    const Whole one = math.constant(1.0);
+    return one / (one + math.exp(z));
+  }
   HWY_INLINE Real x(int i) const { return Packet().load(f_.scores, i); }
   HWY_INLINE Real start(int i) const { return Packet().load(f_.projections, i); }
   HWY_INLINE Real moved(int i) const { return Packet().load(f_.pull, i); }
@@ -38,21 +49,29 @@ class RowInMemory {
   HWY_INLINE int count() const { return count_; }
 
  private:
-  const FieldViews& f_;
+  FieldViews f_;
   int count_;
 };
 
-// ...or, where a single packet holds the row, in registers: no step waits for the last one's stores.
-template <class Packet>
+// ...or, where a single packet holds the row, in registers: such a step is one chain of operations, each
+// waiting for the last, so it does not wait for stores either, and its exponentials are tracked.
+template <class Packet, class Function>
 class RowInRegisters {
  public:
   using Real = typename Packet::Real;
+  using Whole = typename Packet::Whole::Real;
   HWY_INLINE explicit RowInRegisters(const FieldViews& views)
       : f_(views),
         x_(Packet().load(f_.scores, 0)),
         start_(Packet().load(f_.projections, 0)),
         moved_(Packet().load(f_.pull, 0)),
-        weight_(Packet().constant(0.0)) {}
+        weight_(Packet().constant(0.0)),
+        exp_(f_.tokens) {}
+  HWY_INLINE Real weigh(int) {
+    if constexpr (std::is_same_v<Function, ExpFunction>) return exp_(x_);
+    return Packet().keep(Function::weight(Packet(), x_), 0, f_.tokens);
+  }
+  HWY_INLINE Whole strength(Whole z) { return strength_(typename Packet::Whole(), z); }
   HWY_INLINE Real x(int) const { return x_; }
   HWY_INLINE Real start(int) const { return start_; }
   HWY_INLINE Real moved(int) const { return moved_; }
@@ -69,8 +88,10 @@ class RowInRegisters {
   HWY_INLINE int count() const { return 1; }
 
  private:
-  const FieldViews& f_;
+  FieldViews f_;
   Real x_, start_, moved_, weight_;
+  TrackedExp<Packet> exp_;
+  TrackedSigmoid<typename Packet::Whole> strength_;
 };
 
 // The steps of a row of scores. In: f.projections holds u₀, f.pull zeros. Out: f.pull holds c.
@@ -84,7 +105,6 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
   const Packet packet;
   const WholeMath math;
   const Whole zero = math.constant(0.0);
-  const Whole one = math.constant(1.0);
   const Whole step = math.constant(size);
   const Whole beta_square = packet.load_one(f.beta_square, 0);
   const Real beta_square_spread = packet.spread(beta_square);
@@ -93,7 +113,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
   const auto u = [&](int i) HWY_ATTR { return packet.multiply_add(beta_square_spread, row.moved(i), row.start(i)); };
   Real total, score;  // Σw and Σwu, still to be summed over lanes
   const auto weigh = [&](int i) HWY_ATTR {
-    const Real weight = packet.keep(Function::weight(packet, row.x(i)), i, f.tokens);
+    const Real weight = row.weigh(i);
     row.set_weight(i, weight);
     return weight;
   };
@@ -131,11 +151,13 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
       }
     }
     const auto scale = RowOf::scale_of(sum, shift);
-    const Whole z = packet.row_sum(score) * scale.inverse;
-    const Whole odds = one + math.exp(z);  // 1/s
-    travelled = travelled + one / odds;
+    // A division of its own where Σw cannot vanish: it need not wait for 1/Σw.
+    constexpr bool kDivide = Function::kShifted && RowType::kNormaliser == Normaliser::kSum;
+    const Whole z = kDivide ? packet.row_sum(score) / sum : packet.row_sum(score) * scale.inverse;
+    const Whole strength = row.strength(z);
+    travelled = travelled + strength;
 
-    const Real factor = packet.spread(step * scale.inverse / odds);  // of w: ηs/n
+    const Real factor = packet.spread(step * scale.inverse * strength);  // of w: ηs/n
     const Real centre = packet.spread(z * scale.coupling);
     for (int i = 0; i < row.count(); ++i) {
       const Real x = row.x(i);
@@ -155,6 +177,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
 template <class Packet, class RowType, bool kFull>
 HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_t count) {
   using Real = typename Packet::Real;
+  using Function = typename RowType::Function;
   const Packet packet;
   const Real zero = packet.constant(0.0);
   const int packets = packet.count(f.tokens);
@@ -171,9 +194,9 @@ HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_
     }
   }
   if (packets == 1) {
-    take_logistic_steps<Packet, RowType, RowInRegisters<Packet>>(f, size, count);
+    take_logistic_steps<Packet, RowType, RowInRegisters<Packet, Function>>(f, size, count);
   } else {
-    take_logistic_steps<Packet, RowType, RowInMemory<Packet>>(f, size, count);
+    take_logistic_steps<Packet, RowType, RowInMemory<Packet, Function>>(f, size, count);
   }
   const Real beta_square = packet.spread(packet.load_one(f.beta_square, 0));
   for (int i = 0; i < packets; ++i) {

@@ -40,6 +40,7 @@ struct SimdMath {
   HWY_INLINE Mask is_nan(Real x) const { return hn::IsNaN(x); }
   HWY_INLINE Mask either(Mask a, Mask b) const { return hn::Or(a, b); }
   HWY_INLINE bool any(Mask condition) const { return !hn::AllFalse(Tag(), condition); }
+  HWY_INLINE bool all(Mask condition) const { return hn::AllTrue(Tag(), condition); }
   HWY_INLINE Real select(Mask condition, Real yes, Real no) const { return hn::IfThenElse(condition, yes, no); }
 };
 
@@ -50,6 +51,7 @@ using VectorMath = SimdMath<hn::ScalableTag<double>>;
 struct AlongTokens : VectorMath {
   using Whole = SimdMath<hn::CappedTag<double, 1>>;
   using Tag = hn::ScalableTag<double>;
+  static constexpr int kRowsAtOnce = hn::MaxLanes(Tag());
   HWY_INLINE int count(int tokens) const { return (tokens + lanes() - 1) / lanes(); }
   HWY_INLINE int offset(int elements) const { return elements; }  // where element i of an array starts
 
@@ -65,6 +67,28 @@ struct AlongTokens : VectorMath {
   }
   HWY_INLINE Whole::Real row_max(Real value) const {
     return hn::Set(WholeTag(), hn::GetLane(hn::MaxOfLanes(Tag(), value)));
+  }
+  // The sums of W rows as one packet: a tree that halves the number of vectors, rather than W sums of lanes.
+  HWY_INLINE Real row_sums(const Real (&rows)[kRowsAtOnce]) const {
+#if HWY_TARGET == HWY_SCALAR
+    return rows[0];
+#else
+    const Tag d;
+    Real sums[kRowsAtOnce / 2];
+    for (int r = 0; r < kRowsAtOnce; r += 2) {
+      sums[r / 2] = hn::InterleaveLower(d, rows[r], rows[r + 1]) + hn::InterleaveUpper(d, rows[r], rows[r + 1]);
+    }
+#if HWY_MAX_BYTES >= 64
+    for (int r = 0; r < kRowsAtOnce / 2; r += 2) {
+      sums[r / 2] =
+          hn::OddEvenBlocks(sums[r + 1], sums[r]) + hn::SwapAdjacentBlocks(hn::OddEvenBlocks(sums[r], sums[r + 1]));
+    }
+#endif
+#if HWY_MAX_BYTES >= 32
+    sums[0] = hn::ConcatLowerLower(d, sums[1], sums[0]) + hn::ConcatUpperUpper(d, sums[1], sums[0]);
+#endif
+    return sums[0];
+#endif
   }
   HWY_INLINE Real spread(Whole::Real value) const { return constant(hn::GetLane(value)); }
   HWY_INLINE Whole::Real load_one(const double* from, int i) const { return hn::Set(WholeTag(), from[i]); }
@@ -82,6 +106,7 @@ struct AlongTokens : VectorMath {
 struct AcrossTrajectories : VectorMath {
   using Whole = VectorMath;
   using Tag = hn::ScalableTag<double>;
+  static constexpr int kRowsAtOnce = 1;
   HWY_INLINE int count(int tokens) const { return tokens; }
   HWY_INLINE int offset(int elements) const { return elements * lanes(); }
 
@@ -92,6 +117,7 @@ struct AcrossTrajectories : VectorMath {
 
   HWY_INLINE Real row_sum(Real value) const { return value; }
   HWY_INLINE Real row_max(Real value) const { return value; }
+  HWY_INLINE Real row_sums(const Real (&rows)[kRowsAtOnce]) const { return rows[0]; }
   HWY_INLINE Real spread(Real value) const { return value; }
   HWY_INLINE Real load_one(const double* from, int i) const { return load(from, i); }
   HWY_INLINE void store_one(Real value, double* to, int i) const { store(value, to, i); }
