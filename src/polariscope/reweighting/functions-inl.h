@@ -13,6 +13,8 @@
 #define POLARISCOPE_REWEIGHTING_FUNCTIONS_INL_H_
 #endif
 
+#include "polariscope/reweighting/reweighting.h"
+
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -21,6 +23,7 @@ namespace HWY_NAMESPACE {
 
 // f = e^z. Rows subtract their maximum first: p is unchanged and nothing overflows.
 struct ExpFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kExp;
   static constexpr bool kShifted = true;
   template <class Math, class Real>
   static Real weight(Math math, Real z) {
@@ -34,6 +37,7 @@ struct ExpFunction {
 
 // f = 1 / (1 + e^-z), from e^-|z| so that neither tail overflows.
 struct SigmoidFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kSigmoid;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math math, Real z) {
@@ -49,6 +53,7 @@ struct SigmoidFunction {
 
 // f = max(z, 0); the slope at the kink is 0, as in PyTorch.
 struct ReluFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kRelu;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math math, Real z) {
@@ -64,6 +69,7 @@ struct ReluFunction {
 
 // f = elu(z) + 1: z + 1 above zero, e^z below; continuously differentiable.
 struct Elu1Function {
+  static constexpr WeightFunction kFunction = WeightFunction::kElu1;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math math, Real z) {
@@ -78,6 +84,7 @@ struct Elu1Function {
 };
 
 struct IdentityFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kIdentity;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math, Real z) {
@@ -91,6 +98,7 @@ struct IdentityFunction {
 
 // f = |z|; the slope at the kink is 0.
 struct AbsFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kAbs;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math math, Real z) {
@@ -105,6 +113,7 @@ struct AbsFunction {
 };
 
 struct SquareFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kSquare;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math, Real z) {
@@ -118,6 +127,7 @@ struct SquareFunction {
 
 // f = 1 whatever the score, except that NaN stays NaN.
 struct OneFunction {
+  static constexpr WeightFunction kFunction = WeightFunction::kOne;
   static constexpr bool kShifted = false;
   template <class Math, class Real>
   static Real weight(Math math, Real z) {

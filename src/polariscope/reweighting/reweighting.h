@@ -8,11 +8,14 @@
 
 namespace polariscope {
 
+enum class WeightFunction { kExp, kSigmoid, kRelu, kElu1, kIdentity, kAbs, kSquare, kOne };
+
 enum class Normaliser {
   kNone,        // p = w
   kSum,         // p = w / Σw; a row with |Σw| < 2^-1022 has p = 0
   kSumAndSink,  // p = w / (Σw + f(0)): attention may go to nothing
   kMax1,        // p = w / max(|Σw|, 1)
+  kCount,       // p = w / nᵅ, n tokens; attention_form.h
 };
 
 struct Reweighting {

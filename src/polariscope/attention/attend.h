@@ -1,0 +1,78 @@
+// Attention over raw arrays, with the statistics of its rows, in memory O(rows).
+#pragma once
+
+#include "polariscope/attention/statistics.h"
+#include "polariscope/reweighting/attention_form.h"
+
+#include <cstdint>
+
+namespace polariscope {
+
+// [batch, heads, rows, width] with the width contiguous; strides in elements. Rows need no alignment.
+template <class T>
+struct HeadsView {
+  T* data = nullptr;
+  std::int64_t batch_stride = 0, head_stride = 0, row_stride = 0;
+  T* row(std::int64_t batch, std::int64_t head, std::int64_t i) const {
+    return data + batch * batch_stride + head * head_stride + i * row_stride;
+  }
+};
+
+struct AttentionShape {
+  std::int64_t batch = 1;
+  std::int64_t heads = 1, key_heads = 1;  // heads is a multiple of key_heads; head h reads key head h/(heads/key_heads)
+  std::int64_t queries = 0, keys = 0;
+  std::int64_t width = 0, value_width = 0;
+};
+
+// Query i stands beside key i + keys - queries, of its sequence's own keys where lengths are given:
+// causal and windowed rows are aligned at the end.
+template <class T>
+struct AttentionInput {
+  AttentionForm form;
+  AttentionShape shape;
+  HeadsView<const T> query, key, value;
+  double scale = 1.0;
+  bool causal = false;        // keys <= its own; a query before its sequence's first key sees none
+  std::int64_t window = 0;    // > 0: only keys less than `window` before its own (and, not causal, after)
+  HeadsView<const T> bias;    // added to the scores, [batch, heads, queries, keys]; stride 0 broadcasts; null: none
+  const T* slopes = nullptr;  // ALiBi, [heads]: -slope·|distance| is added to the scores
+  const T* sink = nullptr;    // z of a sink, [heads], for Normaliser::kSumAndSink; null: 0
+  const std::int64_t* key_lengths = nullptr;  // [batch], each in [0, keys]; null: keys
+};
+
+template <class T>
+struct AttentionOutput {
+  HeadsView<T> output;  // [batch, heads, queries, value_width]
+  RowStatistics<T> statistics;
+  // What the backward pass needs of each row, [batch, heads, queries] each; null where there is none to come.
+  T* shift = nullptr;    // what the scores were lowered by; the threshold τ of a projection
+  T* inverse = nullptr;  // 1/n for scores so lowered
+};
+
+// Throws Error for shapes, lengths or parameters out of range, with what was expected and found.
+// threads: 0 for one a processor. Deterministic for a given number of threads.
+template <class T>
+void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, int threads = 0);
+
+// The mean weight that each key receives from the queries that see it, [batch, heads, keys]: a second pass
+// with the rows' `shift` and `inverse`.
+template <class T>
+void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, T* column_means, int threads = 0);
+
+// Gradients; null where not wanted. Those of key and value are sums over the query heads that share them.
+template <class T>
+struct AttentionGradient {
+  HeadsView<T> query, key, value;
+  HeadsView<T> bias;  // [batch, heads, queries, keys], never broadcast
+  T* sink = nullptr;  // [heads]
+};
+
+// `forward` is what attend() wrote: output, shift and inverse, and of the statistics those whose gradient
+// is given. d_output: [batch, heads, queries, value_width].
+template <class T>
+void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward, HeadsView<const T> d_output,
+                     const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
+                     int threads = 0);
+
+}  // namespace polariscope
