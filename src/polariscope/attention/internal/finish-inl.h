@@ -146,7 +146,8 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
       const V variance = hn::Div(row.get(kWeightSquares), some);
       const V cube = hn::Div(row.get(kWeightCubes), some);
       const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
-      store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, zero), skewness));
+      // A negative normaliser turns the weights round.
+      store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, zero), hn::CopySign(skewness, hn::Mul(skewness, inverse))));
     }
     if (to.visible != nullptr) {
       hn::StoreU(keys, d, buffer);
