@@ -67,6 +67,35 @@ TEST(GradientFlow, ReducedAndFullAgreeForFlowAndDescent) {
   }
 }
 
+// One row of `rows` is the value-softmax model, but V itself is moved: the other two go through u = Vᵀβ.
+TEST(GradientFlow, OneRowAgreesWithTheModelsThatFollowU) {
+  for (const std::string_view name : {"softmax", "softmax1", "sigmoid", "sigmoid/sum", "elu1/sum", "square/sum"}) {
+    const Start full = random_start(Model::kValueSoftmax, Loss::kLogistic, row(name), tame(6, 5, 1), 126);
+    Problem one_row = full.problem;
+    one_row.model = Model::kRows;
+    Problem through_u = full.problem;
+    through_u.model = Model::kReduced;
+    const auto compare = [&](const Trajectory& found, const Trajectory& expected) {
+      SCOPED_TRACE(fmt::format("{}, {}", name, model_name(found.problem.model)));
+      EXPECT_LE(relative_error(found.scores, expected.scores), 1e-8);
+      EXPECT_LE(relative_error(found.u, expected.u), 1e-8);
+      ASSERT_EQ(found.loss.size(), expected.loss.size());
+      for (std::size_t n = 0; n < found.loss.size(); ++n) {
+        EXPECT_NEAR(found.loss[n], expected.loss[n], 1e-8 * expected.loss[n]) << "t = " << expected.t[n];
+      }
+    };
+    const FlowOptions flow = to(1e5, {}, 1e-12);
+    const Trajectory moving_v = integrate(one_row, full.state, flow);
+    compare(integrate(full.problem, full.state, flow), moving_v);
+    compare(integrate(through_u, reduced(full.problem, full.state), flow), moving_v);
+
+    const DescentOptions descent{.step = 0.1, .steps = 100'000, .samples = {}, .progress = {}};
+    const Trajectory stepping_v = descend(one_row, full.state, descent);
+    compare(descend(full.problem, full.state, descent), stepping_v);
+    compare(descend(through_u, reduced(full.problem, full.state), descent), stepping_v);
+  }
+}
+
 TEST(GradientFlow, AdamsAndBdfAgree) {
   for (const Combination& combination : combinations()) {
     // At a kink that draws the scores (|z|, relu) an integrator creeps; near 1/Σz neither keeps its tolerance.
