@@ -299,9 +299,11 @@ TEST(GradientFlow, RefusesHorizonsAndTolerancesThatCannotBe) {
   const auto complaint = [&](FlowOptions options) {
     return complaint_of([&] { integrate(start.problem, start.state, options); });
   };
-  EXPECT_EQ(complaint(to(0.0)), "the flow's final time is 0: it must be positive and at most 1e+299");
-  EXPECT_EQ(complaint(to(-1.0)), "the flow's final time is -1: it must be positive and at most 1e+299");
-  EXPECT_EQ(complaint(to(1e300)), "the flow's final time is 1e+300: it must be positive and at most 1e+299");
+  EXPECT_EQ(complaint(to(0.0)), "the flow's final time is 0: it must lie between 1e-100 and 1e+299");
+  EXPECT_EQ(complaint(to(1e-100)), "");
+  EXPECT_NE(complaint(to(1e-101)), "");
+  EXPECT_EQ(complaint(to(-1.0)), "the flow's final time is -1: it must lie between 1e-100 and 1e+299");
+  EXPECT_EQ(complaint(to(1e300)), "the flow's final time is 1e+300: it must lie between 1e-100 and 1e+299");
   EXPECT_NE(complaint(to(kNan)), "");
   EXPECT_EQ(complaint(to(1.0, {}, 0.0)), "the relative tolerance is 0: it must lie between 1e-13 and 1e-2");
   EXPECT_EQ(complaint(to(1.0, {}, 0.5)), "the relative tolerance is 0.5: it must lie between 1e-13 and 1e-2");
@@ -312,6 +314,19 @@ TEST(GradientFlow, RefusesHorizonsAndTolerancesThatCannotBe) {
   options.atol = kNan;
   EXPECT_NE(complaint(options), "");
   EXPECT_EQ(complaint(to(1.0)), "");
+}
+
+TEST(GradientFlow, RefusesTimesThatDoNotRise) {
+  const Start start = level_start(3, 3, 122);
+  const auto complaint = [&](std::vector<double> times) {
+    return complaint_of([&] { integrate(start.problem, start.state, to(1.0, std::move(times))); });
+  };
+  EXPECT_EQ(complaint({0.0, 0.5, 0.25}), "the times to record hold 0.25 after 0.5: they must rise");
+  EXPECT_EQ(complaint({0.0, 0.5, 0.5}), "the times to record hold 0.5 after 0.5: they must rise");
+  EXPECT_EQ(complaint({-1.0, 0.5}), "the times to record hold -1: each must lie between 0 and 1e+299");
+  EXPECT_EQ(complaint({0.0, 1e300}), "the times to record hold 1e+300: each must lie between 0 and 1e+299");
+  EXPECT_NE(complaint({0.0, std::numeric_limits<double>::quiet_NaN()}), "");
+  EXPECT_EQ(complaint({0.5, 1.0}), "");
 }
 
 TEST(GradientFlow, ATighterToleranceIsNearerToTheTruth) {
