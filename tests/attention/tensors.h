@@ -79,6 +79,12 @@ struct Tensor {
     return all;
   }
 
+  bool gaps_are_untouched() const {
+    Tensor<T> rest = *this;
+    rest.for_each([](T& x) { x = std::numeric_limits<T>::quiet_NaN(); });
+    return std::all_of(rest.numbers.begin(), rest.numbers.end(), [](T x) { return std::isnan(x); });
+  }
+
   template <class U>
   Tensor<U> as() const {
     Tensor<U> other;
