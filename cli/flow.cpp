@@ -125,6 +125,7 @@ int run_single(FlowRun run, const Start& start, const FlowSettings& settings) {
       }
     };
     trajectory = run_one(run, start);
+    progress.finish(fmt::format("loss {:.3g}", trajectory.loss.back()));
   }
   if (!settings.out.empty()) {
     write_file(std::filesystem::path(settings.out) / "init.json", start_as_json(start).dump(1) + "\n");
@@ -147,6 +148,7 @@ int run_ensemble(const FlowRun& run, const FlowSettings& settings) {
     ProgressBoard board(settings.quiet || settings.json ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
     Progress progress = board.start("ensemble", static_cast<std::uint64_t>(run.trajectories), "trajectories");
     summary = run_many(run, [&](std::int64_t done) { progress.update(static_cast<std::uint64_t>(done)); });
+    progress.finish();
   }
   if (!settings.out.empty()) {
     write_file(std::filesystem::path(settings.out) / "ensemble.json", as_json(run, summary).dump(2) + "\n");
@@ -166,9 +168,9 @@ Command add_flow(CLI::App& app) {
   auto settings = std::make_shared<FlowSettings>();
   declare(*command, *settings);
   return [=] {
-    require_text(*command, {"--config"});
+    require_values(*command);
     if (!settings->config.empty()) apply_config(*command, settings->config);
-    require_text(*command, {"--init", "--out"});
+    require_values(*command);
     const auto given = [&](const char* option) { return command->get_option(option)->count() > 0; };
     settings->has_dim = given("--dim");
     settings->has_tokens = given("--tokens");

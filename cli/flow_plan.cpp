@@ -114,7 +114,7 @@ FlowRun plan_flow(const FlowSettings& settings) {
     run.tolerance = 100.0 * settings.rtol;
   } else {
     run.descent.step = settings.step;
-    run.descent.steps = whole_number("--steps", settings.steps);
+    run.descent.steps = whole_number("--steps", settings.steps, 0);
     validate(run.descent);
     if (settings.has_until) {
       if (!(settings.until > 0.0)) throw Error("--until is {}: it must be positive", settings.until);

@@ -45,7 +45,11 @@ int complain(std::string sentence) {
 std::string parse_problem(const CLI::App& app, const CLI::ParseError& error) {
   const std::string words = error.what();
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
-    return fmt::format("{} needs a value; see --help", words.substr(0, words.find(':')));
+    const auto says = [&](std::string_view part) { return words.find(part) != std::string::npos; };
+    const std::string option = words.substr(0, words.find_first_of(": "));
+    if (says("flag override")) return fmt::format("--{} takes no value: it is on where it is given", option);
+    if (says("At Most")) return fmt::format("{} is given more than once", option);
+    return fmt::format("{} needs a value; see --help", option);
   }
   if (dynamic_cast<const CLI::ConversionError*>(&error) != nullptr) {
     const std::size_t name = words.find("--"), equals = words.find(" = ");
@@ -65,6 +69,13 @@ std::string parse_problem(const CLI::App& app, const CLI::ParseError& error) {
   return words;
 }
 
+// "--json=3" is a mistake, not one more way to write "--json".
+void refuse_values_of_flags(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    if (option->get_expected_max() == 0) option->disable_flag_override();
+  }
+}
+
 // A sentence for what the parser could not place: a mistyped command or option, with the nearest one.
 std::string unknown_argument(const CLI::App& app, const std::vector<std::string>& commands,
                              const std::string& argument) {
@@ -74,12 +85,15 @@ std::string unknown_argument(const CLI::App& app, const std::vector<std::string>
     return unknown_name("command", argument, std::vector<std::string_view>(commands.begin(), commands.end()));
   }
   const CLI::App* command = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
+  const std::string name = argument.substr(0, argument.find('='));
   std::vector<std::string> names;
   for (const CLI::Option* option : command->get_options()) {
     if (!option->get_lnames().empty()) names.push_back("--" + option->get_lnames().front());
   }
-  return unknown_name("option", argument.substr(0, argument.find('=')),
-                      std::vector<std::string_view>(names.begin(), names.end()));
+  if (name == "--" || std::ranges::find(names, name) != names.end()) {
+    return "\"--\" has no place here: it makes plain arguments of the options after it";
+  }
+  return unknown_name("option", name, std::vector<std::string_view>(names.begin(), names.end()));
 }
 
 int run(int argc, char** argv) {
@@ -100,6 +114,7 @@ int run(int argc, char** argv) {
   for (CLI::App* command : app.get_subcommands({})) {
     names.push_back(command->get_name());
     command->allow_extras();
+    refuse_values_of_flags(*command);
   }
   try {
     app.parse(argc, argv);

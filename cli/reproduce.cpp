@@ -70,7 +70,7 @@ Command add_reproduce(CLI::App& app) {
       "  polariscope reproduce A.phase --seed 7 --out seed7");
   return [=] {
     constexpr double kMostJobs = 100'000;
-    require_text(*command, {"--out"});
+    require_values(*command);
     catch_interrupts();
     ReproduceOptions options{.ids = settings->ids,
                              .preset = find_preset(settings->preset),

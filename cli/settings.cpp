@@ -60,7 +60,10 @@ void apply_config(CLI::App& command, const std::string& path) {
     CLI::Option* option = *std::find_if(options.begin(), options.end(),
                                         [&](CLI::Option* o) { return o->get_single_name() == entry.first; });
     if (option->count() > 0) continue;  // the command line wins
-    if (is_flag(*option) && values == std::vector<std::string>{"false"}) continue;
+    if (is_flag(*option)) {
+      if (values == std::vector<std::string>{"false"}) continue;
+      if (values != std::vector<std::string>{"true"}) throw Error("{}: {} must be true or false", path, key);
+    }
     try {
       for (const std::string& value : values) option->add_result(value);
       option->run_callback();
@@ -86,20 +89,21 @@ std::string config_text(const CLI::App& command, const std::vector<std::string_v
 }
 
 long long whole_number(std::string_view option, double value, double least, double most) {
-  if (!(std::abs(value) <= kLargestWhole) || value != std::floor(value)) {
-    throw Error("{} is {}: it must be a whole number", option, value);
-  }
-  if (value < least || value > most) {
+  if (value != std::floor(value)) throw Error("{} is {}: it must be a whole number", option, value);
+  if (value > most) throw Error("{} is {}: it must be at most {}", option, value, most);
+  if (value < least) {
     if (most == kLargestWhole) throw Error("{} is {}: it must be at least {}", option, value, least);
     throw Error("{} is {}: it must lie between {} and {}", option, value, least, most);
   }
   return static_cast<long long>(value);
 }
 
-void require_text(const CLI::App& command, const std::vector<std::string_view>& options) {
-  for (const std::string_view name : options) {
-    const CLI::Option* option = command.get_option(std::string(name));
-    if (option->count() > 0 && option->results().front().empty()) throw Error("{} is empty: it takes a path", name);
+void require_values(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    const bool name = option->get_positional() || option->get_type_name() == "NAME";
+    if (!name && option->count() > 0 && option->results().front().empty()) {
+      throw Error("{} is empty: it needs a value", option->get_name());
+    }
   }
 }
 

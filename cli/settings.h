@@ -22,7 +22,8 @@ constexpr double kLargestWhole = 9e15;  // doubles hold all whole numbers up to 
 long long whole_number(std::string_view option, double value, double least = -kLargestWhole,
                        double most = kLargestWhole);
 
-// Throws Error if the option was given without text, as an unset variable of a shell does.
-void require_text(const CLI::App& command, const std::vector<std::string_view>& options);
+// Throws Error naming an option that was given without text, as an unset variable of a shell does. Names of
+// models and the like are left to whoever knows them.
+void require_values(const CLI::App& command);
 
 }  // namespace polariscope

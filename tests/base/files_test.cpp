@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -167,6 +168,69 @@ TEST(WriteFile, ReadersSeeAWholeFileWhileManyThreadsWriteIt) {
     }
   });
   EXPECT_EQ(entries(folder.path()), 1);
+}
+
+// A process in the middle of writing 200 000 bytes to `path`, stopped there until it is killed.
+class StoppedWriter {
+ public:
+  explicit StoppedWriter(const std::filesystem::path& path) : process_(fork()) {
+    if (process_ == 0) {
+      const FileSizeLimit limit(100'000);
+      signal(SIGXFSZ, [](int) { raise(SIGSTOP); });
+      write_file(path, std::string(200'000, 'n'));
+      _exit(1);
+    }
+    int status = 0;
+    waitpid(process_, &status, WUNTRACED);
+    stopped_ = WIFSTOPPED(status);
+  }
+  ~StoppedWriter() {
+    kill(process_, SIGKILL);
+    waitpid(process_, nullptr, 0);
+  }
+  StoppedWriter(const StoppedWriter&) = delete;
+  StoppedWriter& operator=(const StoppedWriter&) = delete;
+
+  bool stopped() const { return stopped_; }
+
+ private:
+  pid_t process_;
+  bool stopped_ = false;
+};
+
+TEST(WriteFile, RemovesWhatAKilledWriterLeftButNotWhatALivingOneHolds) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "x";
+  {
+    const StoppedWriter writer(path);
+    ASSERT_TRUE(writer.stopped());
+    write_file(path, "new");
+    EXPECT_EQ(entries(folder.path()), 2) << "the living writer's temporary file was removed";
+  }
+  EXPECT_EQ(entries(folder.path()), 2) << "the killed writer left nothing: this test tests nothing";
+  write_file(folder.path() / "y", "another file");
+  EXPECT_EQ(entries(folder.path()), 3);
+  write_file(path, "newer");
+  EXPECT_EQ(entries(folder.path()), 2);
+  EXPECT_EQ(read_file(path), "newer");
+}
+
+TEST(RemoveLeftBehind, TakesTemporaryFilesOfTheDeadAndNothingElse) {
+  const TemporaryFolder folder;
+  make_folder(folder.path() / "below");
+  const auto path = folder.path() / "below" / "x";
+  for (const char* name : {".notes.tmp", "x.1.2.tmp", ".x.1.tmp", ".x.1.2"}) write_file(folder.path() / name, "mine");
+  {
+    const StoppedWriter writer(path);
+    ASSERT_TRUE(writer.stopped());
+    remove_left_behind(folder.path());
+    EXPECT_EQ(entries(folder.path() / "below"), 1);
+  }
+  EXPECT_EQ(entries(folder.path() / "below"), 1);
+  remove_left_behind(folder.path());
+  EXPECT_EQ(entries(folder.path() / "below"), 0);
+  EXPECT_EQ(entries(folder.path()), 5);
+  remove_left_behind(folder.path() / "absent");
 }
 
 TEST(ReadFile, SaysWhyAFileCannotBeRead) {

@@ -124,7 +124,7 @@ TEST_F(ProgressOnATerminal, DrawsBarShareRateTimeLeftAndNoteInPlace) {
 TEST_F(ProgressOnATerminal, LeavesOnlyFinishedLines) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {
-    ProgressBoard board;
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
     Progress first = board.start("first", 10, "steps");
     Progress second = board.start("second", 10, "steps");
     { const Progress abandoned = board.start("abandoned", 10, "steps"); }
@@ -137,6 +137,15 @@ TEST_F(ProgressOnATerminal, LeavesOnlyFinishedLines) {
   const auto lines = lines_of(screen_after(terminal.text()));
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_TRUE(lines[0].starts_with("first: done in ")) << lines[0];
+}
+
+TEST_F(ProgressOnATerminal, LeavesNothingOfAShortTask) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    board.start("short", 10, "steps").finish("entropy 0.1");
+  }
+  EXPECT_EQ(screen_after(terminal.text()), "");
 }
 
 TEST_F(ProgressOnATerminal, DrawsNoMoreLinesThanItHas) {

@@ -76,11 +76,20 @@ function figureFacts(page) {
     const svg = figure.querySelector('.plot svg');
     const box = svg?.getBoundingClientRect();
     const text = svg?.querySelector('.role-axis-title text, .role-axis-label text');
+    const spec = JSON.parse(figure.querySelector('script.spec').textContent);
+    const square = (spec.concat ?? [spec]).some((chart) => chart.width?.step);
+    const cells = square ? [...svg.querySelectorAll('.role-mark.mark-rect path')] : [];
+    const words = [...svg?.querySelectorAll('text') ?? []]
+      .filter((word) => word.textContent.trim() && word.getAttribute('opacity') !== '0')
+      .map((word) => word.getBoundingClientRect());
+    const sizes = cells.map((cell) => cell.getBoundingClientRect());
     return {
       name: figure.dataset.stem, state: figure.dataset.state, label: figure.querySelector('.plot').getAttribute('aria-label'),
       width: box?.width ?? 0, height: box?.height ?? 0, room: figure.querySelector('.plot').clientWidth,
       marks: svg?.querySelectorAll('.mark-group path, .mark-group text, .mark-group rect').length ?? 0,
       text: text?.getAttribute('fill') ?? '',
+      cut: words.filter((word) => word.left < box.left - 1 || word.right > box.right + 1).length,
+      crooked: sizes.filter((size) => Math.abs(size.width - size.height) > 0.5).length,
     };
   }));
 }
@@ -94,6 +103,8 @@ async function checkFigures(page, name) {
   every(`${name}: every figure is drawn`, facts, (fact) => fact.state === 'drawn');
   every(`${name}: every drawing has a size and marks`, facts, (fact) => fact.width > 50 && fact.height > 50 && fact.marks > 3);
   every(`${name}: no drawing is wider than its place`, facts, (fact) => fact.width <= fact.room + 1);
+  every(`${name}: no word is cut off at the sides`, facts, (fact) => fact.cut === 0);
+  every(`${name}: cells that should be square are`, facts, (fact) => fact.crooked === 0);
   every(`${name}: every figure has a description`, facts, (fact) => Boolean(fact.label));
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   check(`${name}: nothing overflows sideways`, overflow <= 0, `${overflow} px`);

@@ -280,7 +280,7 @@ Section long_times() {
 }
 
 Section maps() {
-  HeatMap map{{"scale of V₀"}, {"scale of a₀"}, "final entropy H (nats)", {}, {}, {}, {}, {}, {{0, 11}, {1, 11}}};
+  HeatMap map{{"scale of V₀"}, {"scale of a₀"}, "final entropy H (nats)", {}, {}, {}, {}, {}, {{0, 11}, {1, 11}}, true};
   for (int c = 0; c < 12; ++c) map.columns.push_back(std::pow(10.0, -3 + c / 3.0));
   for (int r = 0; r < 9; ++r) {
     map.rows.push_back(0.25 * r);

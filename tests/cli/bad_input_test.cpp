@@ -80,6 +80,27 @@ TEST(BadInput, AMissingOrAnAdditionalArgumentIsRefused) {
   });
 }
 
+TEST(BadInput, ASwitchTakesNoValue) {
+  expect_all_refused({
+      {{"flow", "--json=3"}, {"--json takes no value"}},
+      {{"flow", "--check=yes"}, {"--check takes no value"}},
+      {{"flow", "--quiet=maybe"}, {"--quiet takes no value"}},
+      {{"list", "checks", "--markdown=false"}, {"--markdown takes no value"}},
+      {{"reproduce", "--quiet=1"}, {"--quiet takes no value"}},
+  });
+}
+
+TEST(BadInput, AnOptionIsGivenOnceAndWithAValue) {
+  expect_all_refused({
+      {{"flow", "--steps", "1", "--steps", "2"}, {"--steps is given more than once"}},
+      {{"flow", "--steps", ""}, {"--steps is empty", "value"}},
+      {{"flow", "--seed="}, {"--seed needs a value"}},
+      {{"reproduce", "--seed", ""}, {"--seed is empty"}},
+      {{"flow", "--", "--steps", "3"}, {"\"--\" has no place here"}},
+      {{"--", "flow"}, {"\"--\" has no place here"}},
+  });
+}
+
 TEST(BadInput, TheSentenceStaysOneLineWhateverItQuotes) {
   expect_all_refused({{{"flow", "--model", "a\nb"}, {"unknown model"}}, {{"a\nb\rc"}, {"unknown command"}}});
 }
@@ -107,7 +128,9 @@ TEST(BadInput, NumbersOutOfRangeAreRefusedByTheirOption) {
       {{"flow", "--model", "rows", "--rows", "0"}, {"--rows is 0"}},
       {{"flow", "--model", "rows", "--rows", "-2"}, {"--rows is -2"}},
       {{"flow", "--seed", "-1"}, {"--seed is -1"}},
-      {{"flow", "--seed", "0.5"}, {"--seed is 0.5"}},
+      {{"flow", "--seed", "0.5"}, {"--seed is 0.5", "whole number"}},
+      {{"flow", "--seed", "1e20"}, {"--seed is 1e+20", "at most"}},
+      {{"flow", "--step", "1e-320", "--until", "1"}, {"--until divided by --step is inf", "at most"}},
       {{"flow", "--samples", "1"}, {"--samples is 1"}},
       {{"flow", "--samples", "1e9"}, {"--samples"}},
       {{"flow", "--trajectories", "0"}, {"--trajectories is 0"}},
@@ -121,6 +144,7 @@ TEST(BadInput, NumbersOutOfRangeAreRefusedByTheirOption) {
       {{"flow", "--until", "nan"}, {"--until is nan"}},
       {{"flow", "--method", "flow", "--until", "0"}, {"final time is 0"}},
       {{"flow", "--method", "flow", "--until", "-1"}, {"final time is -1"}},
+      {{"flow", "--method", "flow", "--until", "1e-300"}, {"final time is 1e-300", "1e-100"}},
       {{"flow", "--method", "flow", "--until", "nan"}, {"final time is nan"}},
       {{"flow", "--method", "flow", "--until", "1e300", "--out", "run"}, {"final time is 1e+300", "1e+299"}},
       {{"flow", "--method", "flow", "--rtol", "1", "--out", "run"}, {"relative tolerance is 1"}},
@@ -235,6 +259,8 @@ TEST(BadInput, AConfigThatDoesNotFitIsRefusedByFileAndKey) {
       {"steps = \"many\"", {"run.toml", "steps", "many"}},
       {"steps = [1, 2]", {"run.toml", "steps"}},
       {"steps = -3", {"steps", "-3"}},
+      {"json = 3", {"run.toml", "json", "true or false"}},
+      {"init = \"\"", {"--init is empty"}},
       {"steps = 1979-05-27", {"run.toml", "steps"}},
       {"model = true", {"unknown model \"true\""}},
       {"command = \"reproduce\"", {"run.toml", "\"reproduce\"", "\"flow\""}},

@@ -136,6 +136,18 @@ TEST_F(RunFolder, ThatAKilledProcessJustBeganIsTaken) {
   fs::create_directory(folder() / "run");
   write_bytes(folder() / "run/.config.toml.4711.0.tmp", "command = ");
   expect_done({"flow", "--steps", "10", "--out", "run"});
+  EXPECT_FALSE(fs::exists(folder() / "run/.config.toml.4711.0.tmp"));
+}
+
+TEST_F(RunFolder, LosesWhatAKilledProcessLeftWhenItsRunStartsAgain) {
+  expect_done({"flow", "--steps", "10", "--out", "run"});
+  const std::string before = listing(folder());
+  write_bytes(folder() / "run/.report.html.4711.0.tmp", "<html");
+  // Nothing is touched for another run, which is refused.
+  EXPECT_EQ(run({"flow", "--steps", "11", "--out", "run"}).code, 2);
+  EXPECT_NE(listing(folder()), before);
+  expect_done({"flow", "--steps", "10", "--out", "run"});
+  EXPECT_EQ(listing(folder()), before);
 }
 
 TEST_F(RunFolder, OfAnEnsembleHoldsItsSummary) {

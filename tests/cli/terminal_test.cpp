@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 
@@ -123,6 +124,22 @@ TEST_F(OnATerminal, ProgressLeavesOnlyTheResultOnTheScreen) {
   const Outcome outcome = polariscope_run({"flow", "--steps", "1e5"}, surroundings_);
   EXPECT_EQ(outcome.code, 0);
   EXPECT_TRUE(screen_after(outcome.out).starts_with("value-softmax · logistic")) << screen_after(outcome.out);
+}
+
+// Descents of more and more steps, until one runs for longer than a task that says nothing.
+TEST(Progress, OfALongRunIntoAFileHasAFirstAndALastLine) {
+  using Clock = std::chrono::steady_clock;
+  for (double steps = 1e8;; steps *= 4) {
+    const Clock::time_point start = Clock::now();
+    const Outcome outcome = polariscope_run({"flow", "--steps", std::to_string(steps)});
+    if (Clock::now() - start < std::chrono::milliseconds(2500)) continue;
+    const Words lines = lines_of(outcome.err);
+    ASSERT_GE(lines.size(), 2U) << outcome.err;
+    EXPECT_TRUE(lines.front().starts_with("descent: started, ")) << outcome.err;
+    EXPECT_TRUE(lines.back().starts_with("descent: done in ")) << outcome.err;
+    EXPECT_TRUE(holds(lines.back(), ", loss ")) << outcome.err;
+    return;
+  }
 }
 
 TEST_F(OnATerminal, JsonStaysOneObjectThere) {

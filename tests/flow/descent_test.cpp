@@ -93,6 +93,18 @@ TEST(Descent, RefusesStepsThatCannotBe) {
   EXPECT_EQ(complaint(0.1, 1), "");
 }
 
+TEST(Descent, RefusesSamplesThatDoNotRise) {
+  const Start start = level_start(3, 3, 96);
+  const auto complaint = [&](std::vector<std::int64_t> samples) {
+    const DescentOptions options{.step = 0.1, .steps = 10, .samples = std::move(samples), .progress = {}};
+    return complaint_of([&] { descend(start.problem, start.state, options); });
+  };
+  EXPECT_EQ(complaint({0, 7, 3}), "the steps to record hold 3 after 7: they must rise");
+  EXPECT_EQ(complaint({0, 7, 7}), "the steps to record hold 7 after 7: they must rise");
+  EXPECT_EQ(complaint({-1, 7}), "the first step to record is -1: it cannot be negative");
+  EXPECT_EQ(complaint({3, 7}), "");
+}
+
 TEST(LogSamples, RiseFromZeroToTheEndEvenlyInLogarithm) {
   for (const std::int64_t steps : {0L, 1L, 2L, 10L, 999L, 1'000'000L, 10'000'000'000L}) {
     for (const int count : {1, 2, 3, 60, 200}) {

@@ -67,6 +67,35 @@ TEST(GradientFlow, ReducedAndFullAgreeForFlowAndDescent) {
   }
 }
 
+// One row of `rows` is the value-softmax model, but V itself is moved: the other two go through u = Vᵀβ.
+TEST(GradientFlow, OneRowAgreesWithTheModelsThatFollowU) {
+  for (const std::string_view name : {"softmax", "softmax1", "sigmoid", "sigmoid/sum", "elu1/sum", "square/sum"}) {
+    const Start full = random_start(Model::kValueSoftmax, Loss::kLogistic, row(name), tame(6, 5, 1), 126);
+    Problem one_row = full.problem;
+    one_row.model = Model::kRows;
+    Problem through_u = full.problem;
+    through_u.model = Model::kReduced;
+    const auto compare = [&](const Trajectory& found, const Trajectory& expected) {
+      SCOPED_TRACE(fmt::format("{}, {}", name, model_name(found.problem.model)));
+      EXPECT_LE(relative_error(found.scores, expected.scores), 1e-8);
+      EXPECT_LE(relative_error(found.u, expected.u), 1e-8);
+      ASSERT_EQ(found.loss.size(), expected.loss.size());
+      for (std::size_t n = 0; n < found.loss.size(); ++n) {
+        EXPECT_NEAR(found.loss[n], expected.loss[n], 1e-8 * expected.loss[n]) << "t = " << expected.t[n];
+      }
+    };
+    const FlowOptions flow = to(1e5, {}, 1e-12);
+    const Trajectory moving_v = integrate(one_row, full.state, flow);
+    compare(integrate(full.problem, full.state, flow), moving_v);
+    compare(integrate(through_u, reduced(full.problem, full.state), flow), moving_v);
+
+    const DescentOptions descent{.step = 0.1, .steps = 100'000, .samples = {}, .progress = {}};
+    const Trajectory stepping_v = descend(one_row, full.state, descent);
+    compare(descend(full.problem, full.state, descent), stepping_v);
+    compare(descend(through_u, reduced(full.problem, full.state), descent), stepping_v);
+  }
+}
+
 TEST(GradientFlow, AdamsAndBdfAgree) {
   for (const Combination& combination : combinations()) {
     // At a kink that draws the scores (|z|, relu) an integrator creeps; near 1/Σz neither keeps its tolerance.
@@ -270,9 +299,11 @@ TEST(GradientFlow, RefusesHorizonsAndTolerancesThatCannotBe) {
   const auto complaint = [&](FlowOptions options) {
     return complaint_of([&] { integrate(start.problem, start.state, options); });
   };
-  EXPECT_EQ(complaint(to(0.0)), "the flow's final time is 0: it must be positive and at most 1e+299");
-  EXPECT_EQ(complaint(to(-1.0)), "the flow's final time is -1: it must be positive and at most 1e+299");
-  EXPECT_EQ(complaint(to(1e300)), "the flow's final time is 1e+300: it must be positive and at most 1e+299");
+  EXPECT_EQ(complaint(to(0.0)), "the flow's final time is 0: it must lie between 1e-100 and 1e+299");
+  EXPECT_EQ(complaint(to(1e-100)), "");
+  EXPECT_NE(complaint(to(1e-101)), "");
+  EXPECT_EQ(complaint(to(-1.0)), "the flow's final time is -1: it must lie between 1e-100 and 1e+299");
+  EXPECT_EQ(complaint(to(1e300)), "the flow's final time is 1e+300: it must lie between 1e-100 and 1e+299");
   EXPECT_NE(complaint(to(kNan)), "");
   EXPECT_EQ(complaint(to(1.0, {}, 0.0)), "the relative tolerance is 0: it must lie between 1e-13 and 1e-2");
   EXPECT_EQ(complaint(to(1.0, {}, 0.5)), "the relative tolerance is 0.5: it must lie between 1e-13 and 1e-2");
@@ -283,6 +314,19 @@ TEST(GradientFlow, RefusesHorizonsAndTolerancesThatCannotBe) {
   options.atol = kNan;
   EXPECT_NE(complaint(options), "");
   EXPECT_EQ(complaint(to(1.0)), "");
+}
+
+TEST(GradientFlow, RefusesTimesThatDoNotRise) {
+  const Start start = level_start(3, 3, 122);
+  const auto complaint = [&](std::vector<double> times) {
+    return complaint_of([&] { integrate(start.problem, start.state, to(1.0, std::move(times))); });
+  };
+  EXPECT_EQ(complaint({0.0, 0.5, 0.25}), "the times to record hold 0.25 after 0.5: they must rise");
+  EXPECT_EQ(complaint({0.0, 0.5, 0.5}), "the times to record hold 0.5 after 0.5: they must rise");
+  EXPECT_EQ(complaint({-1.0, 0.5}), "the times to record hold -1: each must lie between 0 and 1e+299");
+  EXPECT_EQ(complaint({0.0, 1e300}), "the times to record hold 1e+300: each must lie between 0 and 1e+299");
+  EXPECT_NE(complaint({0.0, std::numeric_limits<double>::quiet_NaN()}), "");
+  EXPECT_EQ(complaint({0.5, 1.0}), "");
 }
 
 TEST(GradientFlow, ATighterToleranceIsNearerToTheTruth) {

@@ -90,6 +90,18 @@ TEST(RandomStart, TheUsualStartFitsEveryCombination) {
   EXPECT_EQ(usual_start(Model::kValueSoftmax, Loss::kLeastSquares, row("softmax")).value_scale, 1e-5);
 }
 
+TEST(RandomStart, RefusesAConditionNumberThatIsNone) {
+  const auto complaint = [](double condition) {
+    return complaint_of(
+        [&] { random_start(Model::kValueSoftmax, Loss::kLeastSquares, row("softmax"), {.condition = condition}, 1); });
+  };
+  EXPECT_EQ(complaint(0.0), "the condition number is 0: it must be finite and at least 1");
+  EXPECT_EQ(complaint(-5.0), "the condition number is -5: it must be finite and at least 1");
+  EXPECT_NE(complaint(INFINITY), "");
+  EXPECT_NE(complaint(NAN), "");
+  EXPECT_EQ(complaint(1.0), "");
+}
+
 TEST(RandomStart, RefusesSizesBelowOne) {
   EXPECT_NE(complaint_of([] { random_start(Model::kTied, Loss::kKl, row("softmax"), {.outputs = 0}, 1); }), "");
   EXPECT_NE(complaint_of([] { random_start(Model::kTied, Loss::kKl, row("softmax"), {.tokens = -1}, 1); }), "");

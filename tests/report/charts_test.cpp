@@ -154,6 +154,21 @@ TEST(HeatMap, OfOneValueHasAScaleWithTwoEnds) {
   EXPECT_LT(domain.at(0).get<double>(), domain.at(1).get<double>());
 }
 
+TEST(HeatMap, HasSquareCellsWhereAskedForInAPanelToo) {
+  HeatMap map;
+  map.columns = {1, 2, 3};
+  map.rows = {1, 2};
+  map.values = {{1, 2, 3}, {4, 5, 6}};
+  EXPECT_EQ(heat_map(map).at("width"), "container");
+  map.square = true;
+  const json alone = heat_map(map);
+  EXPECT_GT(alone.at("width").at("step"), 0);
+  EXPECT_EQ(alone.at("width"), alone.at("height"));
+  const json panel = panels(std::vector<Panel>{{"map", alone}}, 1).at("concat").at(0);
+  EXPECT_EQ(panel.at("width"), alone.at("width"));
+  EXPECT_EQ(panel.at("height"), alone.at("height"));
+}
+
 TEST(Histogram, CountsEveryDrawableValueOnceAndNamesTheRest) {
   Histogram histogram_of;
   histogram_of.x = {"margin", Scale::kLog};
@@ -190,6 +205,21 @@ TEST(Panels, ShareOneZoomAndOneLegend) {
   EXPECT_NE(spec.dump().find("\"hover_1\""), std::string::npos);
   EXPECT_EQ(spec.dump().find("\"hover\""), std::string::npos);
   EXPECT_FALSE(panels(two, 2).contains("params"));
+}
+
+TEST(Panels, OfDifferentNumbersOfTokensKeepTheirOwnColours) {
+  const CoordinateChart three = three_coordinates(10);
+  CoordinateChart two = three;
+  two.coordinates.pop_back();
+  two.initial.pop_back();
+  const auto colours = [](const json& spec) {
+    return layer_of(spec, "line").at("encoding").at("color").at("scale").at("range");
+  };
+  const json spec = panels(std::vector<Panel>{{"three", coordinate_chart(three)}, {"two", coordinate_chart(two)}}, 2);
+  EXPECT_EQ(spec.at("resolve").at("scale").at("color"), "independent");
+  for (const auto& panel : spec.at("concat"))
+    EXPECT_EQ(colours(panel).front(), colours(coordinate_chart(three)).front());
+  EXPECT_NE(colours(spec.at("concat").at(0)), colours(spec.at("concat").at(1)));
 }
 
 TEST(Panels, OfNothingAreRefused) {

@@ -1,36 +1,40 @@
-// Atomic writes by the usual recipe: temporary file, fsync, rename, fsync of the folder.
+// Atomic writes by the usual recipe: temporary file, fsync, rename, fsync of the folder. The temporary file stays
+// locked as long as its process lives, so one that nobody holds is known to be left behind.
 #include "polariscope/base/files.h"
 
 #include "polariscope/base/error.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <regex>
 #include <system_error>
+#include <utility>
 
 namespace polariscope {
 namespace {
 
+constexpr std::size_t kLargestFile = 1'000'000'000;  // a device such as /dev/zero has no end
+
 class Descriptor {
  public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  explicit Descriptor(int number = -1) : number_(number) {}
+  ~Descriptor() {
+    if (is_open()) close(number_);
+  }
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
 
   int number() const { return number_; }
   bool is_open() const { return number_ >= 0; }
-  // False, with errno set, if the system reports a late write error.
-  bool close() {
-    if (number_ < 0) return true;
-    const int result = ::close(number_);
-    number_ = -1;
-    return result == 0;
-  }
 
  private:
   int number_;
@@ -40,10 +44,55 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
 }
 
-// Beside `path`, so that the rename stays within one file system; unique among processes and threads.
+// A new, locked file beside `path`, so that the rename stays within one file system.
+struct Temporary {
+  std::filesystem::path path;
+  Descriptor descriptor;
+};
+
+// ".<name>.<process>.<number>.tmp", unique among living processes and their threads.
 std::filesystem::path temporary_beside(const std::filesystem::path& path) {
   static std::atomic<unsigned> count = 0;
   return folder_of(path) / fmt::format(".{}.{}.{}.tmp", path.filename().string(), getpid(), count++);
+}
+
+bool is_temporary(const std::filesystem::path& path) {
+  static const std::regex kPattern(R"(\..+\.\d+\.\d+\.tmp)");
+  return std::regex_match(path.filename().string(), kPattern);
+}
+
+// Between the making of a file and its locking another process may take it for left behind and remove it.
+bool was_removed(const Descriptor& descriptor) {
+  struct stat status = {};
+  return fstat(descriptor.number(), &status) == 0 && status.st_nlink == 0;
+}
+
+Temporary make_temporary(const std::filesystem::path& path) {
+  for (;;) {
+    Temporary made{temporary_beside(path), Descriptor()};
+    made.descriptor = Descriptor(open(made.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    if (!made.descriptor.is_open() && errno == EEXIST) continue;  // of a dead process with this one's number
+    if (!made.descriptor.is_open()) return made;
+    // A file system without locks gives none to anybody, so nothing is ever taken for left behind there.
+    const bool contested = flock(made.descriptor.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!contested && !was_removed(made.descriptor)) return made;
+  }
+}
+
+// What cannot be removed does no harm: nobody hears of it.
+void remove_if_left_behind(const std::filesystem::path& temporary) {
+  const Descriptor descriptor(open(temporary.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (descriptor.is_open() && flock(descriptor.number(), LOCK_EX | LOCK_NB) == 0) unlink(temporary.c_str());
+}
+
+void remove_earlier_attempts(const std::filesystem::path& path) {
+  const std::string start = fmt::format(".{}.", path.filename().string());
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder_of(path), error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::filesystem::path& found = entry->path();
+    if (found.filename().string().starts_with(start) && is_temporary(found)) remove_if_left_behind(found);
+  }
 }
 
 bool write_all(int descriptor, std::string_view contents) {
@@ -70,17 +119,26 @@ bool sync_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 void write_file(const std::filesystem::path& path, std::string_view contents) {
-  const std::filesystem::path temporary = temporary_beside(path);
-  Descriptor descriptor(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  remove_earlier_attempts(path);
+  const Temporary temporary = make_temporary(path);
+  const Descriptor& descriptor = temporary.descriptor;
   if (!descriptor.is_open()) fail(path, errno);
   const bool replaced = write_all(descriptor.number(), contents) && fsync(descriptor.number()) == 0 &&
-                        descriptor.close() && rename(temporary.c_str(), path.c_str()) == 0;
+                        rename(temporary.path.c_str(), path.c_str()) == 0;
   if (!replaced) {
     const int reason = errno;
-    unlink(temporary.c_str());
+    unlink(temporary.path.c_str());
     fail(path, reason);
   }
   if (!sync_folder(folder_of(path))) fail(path, errno);
+}
+
+void remove_left_behind(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (is_temporary(entry->path())) remove_if_left_behind(entry->path());
+  }
 }
 
 std::string read_file(const std::filesystem::path& path) {
@@ -101,6 +159,9 @@ std::string read_file(const std::filesystem::path& path) {
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw unreadable();
     if (count == 0) return contents;
+    if (contents.size() > kLargestFile) {
+      throw Error("{}: is larger than {:g} GB: give a file of settings or arrays", path.string(), 1e-9 * kLargestFile);
+    }
     contents.append(chunk, static_cast<std::size_t>(count));
   }
 }

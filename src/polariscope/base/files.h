@@ -9,10 +9,13 @@ namespace polariscope {
 
 // Writes to a temporary file beside `path`, fsyncs, renames over `path`, fsyncs the folder. On any
 // failure (full disk, no permission) removes the temporary file, leaves `path` as it was and throws
-// Error with the system's reason.
+// Error with the system's reason. Removes what a killed process left of an earlier write of the same file.
 void write_file(const std::filesystem::path& path, std::string_view contents);
 
-// Whole contents; throws Error if it cannot be read.
+// Removes the temporary files that killed processes left in `folder` and below, but not those of living ones.
+void remove_left_behind(const std::filesystem::path& folder);
+
+// Whole contents; throws Error if it cannot be read or has no reasonable end.
 std::string read_file(const std::filesystem::path& path);
 
 // Creates the folder and its parents; throws Error if that fails or if it is not writable.

@@ -186,13 +186,16 @@ void Progress::finish(std::string_view note) {
   ProgressBoard::State& board = *task_->board;
   {
     const std::scoped_lock lock(board.mutex);
-    std::string line = fmt::format("{}: done in {}", task_->name, duration(seconds_since(task_->start)));
-    if (!note.empty()) line += fmt::format(", {}", note);
-    line += '\n';
+    std::string line;
+    if (Clock::now() - task_->start >= board.patience) {
+      line = fmt::format("{}: done in {}", task_->name, duration(seconds_since(task_->start)));
+      if (!note.empty()) line += fmt::format(", {}", note);
+      line += '\n';
+    }
     board.remove(task_.get());
     if (board.live) {
       board.draw(line);
-    } else if (task_->announced || Clock::now() - task_->start >= board.patience) {
+    } else {
       board.print(line);
     }
   }

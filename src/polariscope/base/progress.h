@@ -17,7 +17,7 @@ class Progress {
  public:
   Progress() = default;                                         // reports to nobody
   void update(std::uint64_t done, std::string_view note = {});  // done of total; note: the number that matters now
-  void finish(std::string_view note = {});                      // final line: name, wall time, note
+  void finish(std::string_view note = {});                      // last line of a long task: name, wall time, note
   bool active() const { return task_ != nullptr; }
 
  private:
@@ -26,9 +26,9 @@ class Progress {
   std::shared_ptr<Task> task_;
 };
 
-// Draws to standard error. On a terminal: one line a task, in place, with bar, rate and remaining time.
-// Piped, where a short task says nothing: a line once a task has run for `patience`, then at most one every
-// ten seconds, and one when it finishes.
+// Draws to standard error. On a terminal: one line a task, in place, with bar, rate and remaining time. Piped: a
+// line once a task has run for `patience`, then at most one every ten seconds. A task that has run for `patience`
+// leaves a line when it finishes; a shorter one leaves nothing.
 class ProgressBoard {
  public:
   enum class Mode { kAuto, kQuiet };

@@ -36,13 +36,14 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
   while (true) {
     const bool more_found = static_cast<bool>(std::getline(found, found_line));
     const bool more_wanted = static_cast<bool>(std::getline(wanted, wanted_line));
-    if (!more_found && !more_wanted) return;
+    if (!more_found && !more_wanted) break;
     if (more_found != more_wanted || found_line != wanted_line) {
       throw Error(
           "--out {} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
           folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
     }
   }
+  remove_left_behind(folder);
 }
 
 }  // namespace polariscope

@@ -86,18 +86,19 @@ Figure limits(const Shown& shown) {
   top.series.push_back(spread_series("max σ", shown.t, shown.top));
   SeriesChart all = loss;
   all.series = {loss.series[0], strength.series[0], top.series[0]};
+  const std::string ends =
+      fmt::format("At the end the loss is {}, ∫‖∇L‖ dt {} and max σ {}.", end_in_words(loss.series[0]),
+                  end_in_words(strength.series[0]), end_in_words(top.series[0]));
   const std::array<Panel, 3> three{Panel{"loss", series_chart(loss)},
                                    Panel{"cumulative strength", series_chart(strength)},
                                    Panel{"largest weight", series_chart(top)}};
   return {.id = "limits",
           .title = fmt::format("Loss, strength and largest weight under square loss (k = {})", kShownSize),
-          .caption =
-              "The loss falls exponentially, close to a straight line on its logarithmic axis; what drives the scores "
-              "is spent "
-              "before they part, and the largest weight stops where it is.",
+          .caption = "Medians and ranges over starts. " + ends,
           .alternative =
-              "Three panels against time: the loss falls exponentially, the integral of the gradient's norm "
-              "levels off, the largest weight levels off far below one. Medians and ranges over starts.",
+              "Three panels against time: the loss, the integral of the gradient's norm and the largest "
+              "weight. " +
+              ends,
           .spec = panels(three, 3, true),
           .table = table_of(all)};
 }
@@ -149,12 +150,9 @@ Section run(const Context& context) {
       "{:g} of its start.",
       counted(static_cast<long long>(total)), counted(kSteps), kStep, kFitFrom, kFitTo);
   section.findings = fmt::format(
-      "The loss stays under L(0)·exp(−2t/k) at every record: log(L(0)/L)·k/2t is never below {}. Its fitted rate is "
-      "{}. "
-      "It need not be one exponential: on {} trajectories a straight line through log L has R² below 0.99 (smallest "
-      "{}), where a fast mode has died out and a slow one, of rate 2‖σ‖², is left. ∫‖∇L‖ dt ends at {}, so the scores "
-      "run "
-      "out of drive and max σ stops at {}.",
+      "The loss is under L(0)·exp(−2t/k) where log(L(0)/L)·k/2t is above 1: its smallest value at any record is {}. "
+      "The rate fitted to it is {}. It need not be one exponential: on {} trajectories a straight line through log L "
+      "has R² below 0.99 (smallest {}). ∫‖∇L‖ dt ends at {} and max σ at {}.",
       significant(envelope.low, 5), in_words(rate, "trajectories"), counted(bent), significant(straight.low, 4),
       in_words(spread_of(strengths), "trajectories"), in_words(top, "trajectories"));
   section.claims = {
@@ -174,8 +172,9 @@ Section run(const Context& context) {
   section.figures = {limits(shown),
                      {.id = "rates",
                       .title = "Rates of decay against the bound 2/k",
-                      .caption = "No trajectory decays slower than the bound; where V is large the scores help.",
-                      .alternative = "Histogram of the fitted rate of decay divided by 2/k; all lie at or above one.",
+                      .caption = fmt::format("The fitted rate is {} times the bound.", in_words(bound, "trajectories")),
+                      .alternative = fmt::format("Histogram of the fitted rate of decay divided by 2/k: {}.",
+                                                 in_words(bound, "trajectories")),
                       .spec = histogram(of_rates),
                       .table = table_of(of_rates)},
                      ensemble.figure("margins", kChecks)};

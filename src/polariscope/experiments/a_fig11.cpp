@@ -1,4 +1,5 @@
 // Figure 11 of the polarisation paper: the tied model, whose winning column grows massive.
+#include "polariscope/base/terminal.h"
 #include "polariscope/experiments/descents.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flow_section.h"
@@ -11,6 +12,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <limits>
 
 namespace polariscope {
 namespace {
@@ -53,6 +56,14 @@ Column columns_of(const Trajectory& trajectory, const Norms& norms) {
 long long rank_in_target(int token, const Trajectory& trajectory) {
   const std::vector<double>& beta = trajectory.problem.beta;
   return std::ranges::count_if(beta, [&](double b) { return b > beta[token]; });
+}
+
+// Of the first record at which a number of `record` is so; infinity where none is.
+double first_time(const Trajectory& trajectory, const std::vector<double>& record,
+                  const std::function<bool(double)>& is_so) {
+  const auto found = std::ranges::find_if(record, is_so) - record.begin();
+  return static_cast<std::size_t>(found) < trajectory.t.size() ? trajectory.t[found]
+                                                               : std::numeric_limits<double>::infinity();
 }
 
 struct Runs {
@@ -133,6 +144,25 @@ Section run(const Context& context) {
   for (const Column& column : runs.columns) ratios.push_back(column.winner.back() / column.others.back());
   for (const Column& column : runs.columns_at(kDims.size() - 1)) masses.push_back(column.winner.back());
   const Spread ratio = spread_of(ratios);
+  std::vector<double> others;
+  std::vector<double> masses_of_all;
+  for (const Column& column : runs.columns) {
+    others.push_back(column.others.back());
+    masses_of_all.push_back(column.winner.back());
+  }
+  const Spread winners = spread_of(masses_of_all);
+  const Spread rest = spread_of(others);
+  const std::size_t largest = kDims.size() - 1;
+  const auto medians = [](std::string_view what, const Spread& small, const Spread& large) {
+    return fmt::format("{} at t = {} for D = {} and {} for D = {} (medians over seeds).", what,
+                       significant(small.median, 3), kDims.front(), significant(large.median, 3), kDims.back());
+  };
+  const auto takes_half = [](const Trajectory& t) {
+    return first_time(t, shares(t), [](double p) { return p > 0.5; });
+  };
+  const auto learns = [](const Trajectory& t) {
+    return first_time(t, t.loss, [](double loss) { return loss < 0.5 * std::log(2.0); });
+  };
 
   Section section;
   section.method = fmt::format(
@@ -140,13 +170,11 @@ Section run(const Context& context) {
       "a₀ = 1 + 0.1·N(0, 1), ‖β‖ = 1, D = 10, 20, 50, 100, step {}, {} steps, {} seeds for each D.",
       kStep, kSteps, runs.seeds);
   section.findings = fmt::format(
-      "max σ(Ua) ends at {}. The winning column of U ends {} times as long as the median of the others, which keep the "
-      "length 1 they started with; at D = 100 its norm is {}. The winner is the largest entry of β in {} of {} runs, "
-      "one of its two largest in {}, and the largest entry of a₀ in {}: β = u₀ draws the scores, and a₀ tips the "
-      "balance "
-      "where two of its entries are close.",
-      in_words(top, "runs"), in_words(ratio, "runs"), in_words(spread_of(masses), "seeds"), by_target, total,
-      near_target, by_scores);
+      "max σ(Ua) ends at {}. The winning column of U ends {} times as long as the median of the others, which is {}. "
+      "All started with length 1; at D = {} the winner's ends at {}. The winner is the largest entry of β in {} of {} "
+      "runs, one of its two largest in {}, and the largest entry of a₀ in {}.",
+      in_words(top, "runs"), in_words(ratio, "runs"), in_words(rest, "runs"), kDims.back(),
+      in_words(spread_of(masses), "seeds"), by_target, total, near_target, by_scores);
   section.claims = {
       claim("A.fig11/polarises", "The tied model's weights polarise too.", "Figure 11, middle",
             "max σ(Ua) > 0.95 at the last step, every D and seed", top, "runs", top.low > 0.95, "sigma"),
@@ -159,22 +187,23 @@ Section run(const Context& context) {
   };
   section.figures = {
       chart_figure("norms", "Norms of U's columns against time",
-                   "The winning column grows like log t at every size; the others keep the norm 1 they started with.",
+                   fmt::format("All columns start with norm 1. The winner ends at {}, the median of the others at {}.",
+                               in_words(winners, "runs"), in_words(rest, "runs")),
                    "Norm of the winning column and median norm of the others against time for four sizes.",
                    norms_chart(runs)),
       chart_figure("sigma", "Weight of the heaviest token against time",
-                   "At every size one token takes all; the larger D, the later and the more suddenly.",
+                   medians("One token has half of the weight", spread_over(runs.at(0), takes_half),
+                           spread_over(runs.at(largest), takes_half)),
                    "Largest attention weight against time for four sizes, median and range over seeds.",
                    over_dims(runs, {"max σ(Ua)", Scale::kLinear}, shares, {})),
       coordinate_figure(runs.at(0).front(), {.id = "weights",
                                              .title = "Attention weights σ(Ua) against time, D = 10, first seed",
-                                             .caption = "The order is that of β's entries, u at the start, but for "
-                                                        "what a₀ adds.",
+                                             .caption = "Colours go by u at the start, the entries of β.",
                                              .record = Coordinate::kSigma,
                                              .y = {"weight σ(Ua)", Scale::kLog}}),
       chart_figure("loss", "Loss against time",
-                   "A plateau while the weights are spread, then the fall like 1/t of logistic loss; the larger D, the "
-                   "longer the plateau.",
+                   medians("The loss is down to half of log 2", spread_over(runs.at(0), learns),
+                           spread_over(runs.at(largest), learns)),
                    "Logistic loss against time for four sizes, log–log.",
                    over_dims(runs, {"loss", Scale::kLog}, [](const Trajectory& t) { return t.loss; },
                              {{"log 2: nothing learned", std::log(2.0)}})),

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string_view>
 
 namespace polariscope {
@@ -94,7 +95,23 @@ std::string called(std::string_view name) {
   return alias.empty() || same ? std::string(name) : fmt::format("{} ({})", alias, name);
 }
 
-Figure shares_figure(const Runs& runs, std::size_t setting, std::string caption) {
+// "Above 0.95 in every seed: softmax, relu/sum. Below 0.5 in every seed: sigmoid." of the shares at the end.
+std::string sorted_by_share(std::span<const std::string_view> names,
+                            const std::function<std::span<const Trajectory>(std::string_view)>& runs_of, double high) {
+  std::vector<std::string_view> above, below;
+  for (const std::string_view name : names) {
+    const Spread ends = spread_over(runs_of(name), share);
+    if (ends.low > high) above.push_back(name);
+    if (ends.high < 0.5) below.push_back(name);
+  }
+  const auto listed = [](const std::vector<std::string_view>& list) {
+    return list.empty() ? std::string("none") : fmt::format("{}", fmt::join(list, ", "));
+  };
+  return fmt::format("At the end above {} in every seed: {}; below 0.5 in every seed: {}.", high, listed(above),
+                     listed(below));
+}
+
+Figure shares_figure(const Runs& runs, std::size_t setting) {
   SeriesChart chart{.x = {"time t", Scale::kLog},
                     .y = {"share of the heaviest token, max|σ|/Σ|σ|", Scale::kLinear},
                     .series = {},
@@ -106,8 +123,11 @@ Figure shares_figure(const Runs& runs, std::size_t setting, std::string caption)
     chart.series.push_back(std::move(line));
   }
   const std::string_view loss = name_of(kSettings[setting].loss);
+  const auto runs_of = [&](std::string_view name) { return runs.at(setting, name); };
   return chart_figure(
-      fmt::format("{}-share", loss), fmt::format("Polarisation against time, {} loss", loss), std::move(caption),
+      fmt::format("{}-share", loss), fmt::format("Polarisation against time, {} loss", loss),
+      "Median and range over seeds, elementwise functions dashed. " +
+          sorted_by_share(std::span(kFunctions).first(kPapers), runs_of, 0.95),
       fmt::format("Share of the heaviest token against time for six re-weighting functions, {} loss.", loss), chart);
 }
 
@@ -123,23 +143,29 @@ Figure limit_figure(const Runs& runs) {
     chart.series.push_back(std::move(line));
   }
   return chart_figure("limit", "Polarisation under the gradient flow to t = 1e299, logistic loss",
-                      "Every normalised function gets there, in its own time; elementwise sigmoid never does. The "
-                      "paper's figure ends at t = 5e4.",
+                      fmt::format("{} The paper's figure ends at t = {:g}.",
+                                  sorted_by_share(
+                                      kSmooth, [&](std::string_view name) { return runs.flow_of(name); }, 0.999),
+                                  kSettings[kLogistic].step * static_cast<double>(kSettings[kLogistic].steps)),
                       "Share of the heaviest token against time up to 1e299 for six functions.", chart);
 }
 
-Figure weights_figure(const Runs& runs, std::size_t setting, std::string caption) {
+Figure weights_figure(const Runs& runs, std::size_t setting) {
   std::vector<Multiple> every;
+  std::vector<std::string> ends;
   for (std::size_t f = 0; f < kFunctions.size(); ++f) {
     const Trajectory& first = runs.at(setting, f).front();
     every.push_back(coordinate_panel(called(kFunctions[f]), first,
                                      {.record = Coordinate::kSigma, .y = {"weight σ(a)", Scale::kLinear}}));
+    const std::vector<double> sigma = final_sigma(first);
+    const auto [low, high] = std::ranges::minmax(sigma);
+    ends.push_back(fmt::format("{} {} to {}", kFunctions[f], significant(low, 2), significant(high, 2)));
   }
   const std::string_view loss = name_of(kSettings[setting].loss);
   return multiples_figure(
       {.id = fmt::format("{}-weights", loss),
        .title = fmt::format("Weights against time, {} loss, first seed", loss),
-       .caption = std::move(caption),
+       .caption = fmt::format("The weights at the end: {}.", fmt::join(ends, ", ")),
        .alternative = fmt::format("Weights of {} tokens against time in nine panels, one a function.", kDim)},
       every);
 }
@@ -218,7 +244,7 @@ std::string findings_of(const Runs& runs) {
   return fmt::format(
       "Share of the heaviest token at the end under logistic loss, median over {} seeds: {}. Sum's smallest weight is "
       "{}. The gradient flow says which of them are only slow: at t = 1e299 the lowest share of any seed is {}. Under "
-      "square loss the loss is gone before anything polarises: no function and seed exceeds {:.3f}.",
+      "square loss the largest share of any function and seed is {:.3f}.",
       runs.seeds, logistic, in_words(lowest, "seeds"), limits, square_high);
 }
 
@@ -236,16 +262,8 @@ Section run(const Context& context) {
   section.findings = findings_of(runs);
   section.claims = claims_of(runs);
   section.figures = {
-      shares_figure(
-          runs, kLogistic,
-          "Median and range over seeds: the normalised functions go to one-hot, but for Sum; elementwise sigmoid "
-          "(dashed) stays uniform. L1 and normalised ReLU lie on each other while no score is negative."),
-      shares_figure(runs, kSquare, "The same starts under square loss: every share stops early, far from one-hot."),
-      limit_figure(runs),
-      weights_figure(runs, kLogistic,
-                     "What one-hot looks like, and what it does not: Sum's weights spread to both "
-                     "sides of zero, elementwise functions let all weights grow together."),
-      weights_figure(runs, kSquare, "Every weight moves a little and stops when the loss is gone."),
+      shares_figure(runs, kLogistic),  shares_figure(runs, kSquare),  limit_figure(runs),
+      weights_figure(runs, kLogistic), weights_figure(runs, kSquare),
   };
   section.configuration = {
       {"model", "value-softmax"},

@@ -34,8 +34,8 @@ Section run(const Context& context) {
       "steps. The figures show the first of {} seeds.",
       kDim, kStep, kSteps, seeds);
   section.findings = fmt::format(
-      "The weights leave 1/{} and one of them takes over: after {} steps max σ is {}. The winner is the token with "
-      "the largest u at the start in {} of {} seeds.",
+      "The weights start at 1/{}; after {} steps max σ is {}. The winner is the token with the largest u at the start "
+      "in {} of {} seeds.",
       kDim, kSteps, in_words(top, "seeds"), wins, seeds);
   section.claims = {
       claim("A.fig2/polarises", "Softmax weights polarise onto one token under logistic loss.", "Figure 2, left",
@@ -50,13 +50,11 @@ Section run(const Context& context) {
   section.figures = {
       coordinate_figure(shown, {.id = "sigma",
                                 .title = "Attention weights σ(a) against time",
-                                .caption = "One weight rises to one; all others fall together, and stay in order.",
                                 .record = Coordinate::kSigma,
                                 .y = {.title = "attention weight σ(a)", .scale = Scale::kLog},
                                 .references = {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}}}),
       coordinate_figure(shown, {.id = "u",
                                 .title = "Alignments u = Vᵀβ against time",
-                                .caption = "The winner's alignment grows like log t; the others stop.",
                                 .record = Coordinate::kU,
                                 .y = {.title = "alignment u = Vᵀβ", .scale = Scale::kLinear},
                                 .references = {}}),

@@ -20,11 +20,10 @@ double score_range(const Trajectory& trajectory) {
   return *high - *low;
 }
 
-Figure scores(const ConditionRuns& runs, int condition, std::string id, std::string caption) {
+Figure scores(const ConditionRuns& runs, int condition, std::string id) {
   return coordinate_figure(runs.at(condition).front(),
                            {.id = std::move(id),
                             .title = fmt::format("Scores a against time, κ = {}", condition),
-                            .caption = std::move(caption),
                             .record = Coordinate::kScores,
                             .y = {.title = "score a", .scale = Scale::kLinear},
                             .time = Scale::kLinear});
@@ -46,7 +45,7 @@ Section run(const Context& context) {
   section.method = condition_method(*runs) + " The figures show the first seed.";
   section.findings = fmt::format(
       "With κ = {} the scores end within {} of each other and max σ is {}, against 1/{} = {} for uniform weights. With "
-      "κ = {} one score leaves the others behind, the scores span {}, and max σ is {}. The winner there is the token "
+      "κ = {} the scores span {}, and max σ is {}. The winner there is the token "
       "with the largest score at the start in {} of {} seeds, the one that u = VᵀXᵀβ draws most at the start in {}.",
       kRound, in_words(round_range, "seeds"), in_words(round_share, "seeds"), ConditionRuns::kDim, uniform, kSkewed,
       in_words(skewed_range, "seeds"), in_words(skewed_share, "seeds"), by_scores, runs->seeds, by_u);
@@ -58,8 +57,8 @@ Section run(const Context& context) {
             "max σ(a) > 0.5 at the last step, every seed", skewed_share, "seeds", skewed_share.low > 0.5, "scores-5"),
   };
   section.figures = {
-      scores(*runs, kRound, "scores-1", "The scores part by a tenth or two: too little to set the weights apart."),
-      scores(*runs, kSkewed, "scores-5", "One score runs away from the others, then all of them stop."),
+      scores(*runs, kRound, "scores-1"),
+      scores(*runs, kSkewed, "scores-5"),
   };
   section.configuration = condition_configuration(context, *runs);
   section.differences = condition_differences(context);

@@ -82,10 +82,13 @@ Figure rate_figure(const Flows& flows, std::size_t shown) {
   chart.series.push_back(std::move(limit));
   return {.id = "rate",
           .title = fmt::format("The losers' weights against log t (k = {})", k),
-          .caption =
-              "Both axes are logarithmic and the horizontal one already holds log t: a straight line of slope −2 "
-              "is a fall with the square of the logarithm of time.",
-          .alternative = "Ratio of losing to winning weight against log t; it joins the dashed line 2/(k log² t).",
+          .caption = fmt::format(
+              "Both axes are logarithmic and the horizontal one already holds log t: a straight line of slope −2 is a "
+              "fall with the square of the logarithm of time. The slope fitted from t = {:g} on is {}.",
+              kFitFrom, in_words(spread_of(flows.slopes), "flows", 4)),
+          .alternative = fmt::format("Ratio of losing to winning weight against log t, and the dashed line 2/(k log² "
+                                     "t). They end at {} and {}.",
+                                     end_in_words(chart.series[0]), end_in_words(chart.series[1])),
           .spec = series_chart(chart),
           .table = table_of(chart)};
 }
@@ -108,8 +111,12 @@ Figure constant_figure(const Flows& flows) {
   }
   return {.id = "constant",
           .title = "The constant of the rate",
-          .caption = "For every number of tokens and every start the constant comes to 1: the limit remembers k alone.",
-          .alternative = "σ_i/σ_1 divided by 2/(k log² t) against log t for four numbers of tokens; all tend to 1.",
+          .caption = fmt::format(
+              "A constant of 1 for every k and start says that the limit remembers k alone. At the end it is {}.",
+              in_words(spread_of(flows.constants), "flows", 4)),
+          .alternative = fmt::format("σ_i/σ_1 divided by 2/(k log² t) against log t for four numbers of tokens; at the "
+                                     "end {}.",
+                                     in_words(spread_of(flows.constants), "flows", 4)),
           .spec = series_chart(chart),
           .table = table_of(chart)};
 }
@@ -149,10 +156,13 @@ Figure milestones_figure(const Flows& flows) {
   return {
       .id = "one-hot",
       .title = "How far from one-hot, and when",
-      .caption =
-          "Every further digit of one-hot takes the square of the logarithm of time: even t = 1e299 leaves some "
-          "millionths. The numbers of the table are max σ at t = 1e5, 1e12 and 1e299.",
-      .alternative = "1 − max σ against time to 1e299 for four numbers of tokens, falling ever more slowly.",
+      .caption = fmt::format(
+          "At t = 1e299 1 − max σ is {} for k = {} and {} for k = {}. The numbers of the table are max σ at t = 1e5, "
+          "1e12 and 1e299.",
+          end_in_words(chart.series.front()), kSizes.front(), end_in_words(chart.series.back()), kSizes.back()),
+      .alternative =
+          fmt::format("1 − max σ against time to 1e299 for four numbers of tokens; for k = {} it ends at {}.",
+                      kSizes.back(), end_in_words(chart.series.back())),
       .spec = series_chart(chart),
       .table = {{{"k", sizes}, {"time t", times}, {"max σ, median", medians}, {"lowest", lows}, {"highest", highs}}}};
 }
@@ -203,9 +213,9 @@ Section run(const Context& context) {
       "itself. The slope of log σ_i/σ_1 against log log t is fitted from t = {:g} on.",
       flows_each, full_each, kFitFrom);
   section.findings = fmt::format(
-      "The slope is {} and σ_i/σ_1 · k log² t / 2 at the end {}: every loser's weight falls as 2/(k log² t). For k = 8 "
-      "max σ is {} at t = 1e5, {} at 1e12 and {} at 1e299. Meanwhile the losers' u stand still and V's second singular "
-      "value falls against its first ({} and {} violations).",
+      "The slope is {} and σ_i/σ_1 · k log² t / 2 at the end {}; weights that fall as 2/(k log² t) would make them −2 "
+      "and 1. For k = 8 max σ is {} at t = 1e5, {} at 1e12 and {} at 1e299. That the losers' u stay bounded is "
+      "violated on {} trajectories, that V's second singular value falls against its first on {}.",
       in_words(slope, "flows", 4), in_words(constant, "flows", 4), significant(tops[0].median, 3),
       significant(tops[1].median, 4), significant(tops[2].median, 7), counted(ensemble.count(kChecks[0]).violations),
       counted(ensemble.count(kChecks[1]).violations));

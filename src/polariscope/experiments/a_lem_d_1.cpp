@@ -9,6 +9,7 @@
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -30,6 +31,8 @@ constexpr std::array<double, 8> kShifts{-1000.0, -100.0, -10.0, -1.0, 1.0, 10.0,
 constexpr std::array<std::string_view, 3> kRows{"softmax", "sigmoid/sum", "elu1/sum"};
 // a + c keeps 16 digits of c: with |c| = 1000 that is 1e-13 of a, and the flow may amplify it.
 constexpr double kUnchanged = 1e-9;
+// Drawn for no change at all, which has no place on a logarithmic axis.
+constexpr double kNothing = 1e-17;
 
 // Largest difference in σ, u and V between a descent and the one from a₀ + c·1.
 double effect_of_shift(const Start& start, const Trajectory& base, double shift) {
@@ -72,27 +75,28 @@ Figure shift_figure(const Effects& effects) {
                     .y = {.title = "largest change of σ, u, V", .scale = Scale::kLog},
                     .series = {},
                     .references = {}};
+  std::vector<std::string> ends;
   std::vector<double> sizes(kShifts.begin() + kShifts.size() / 2, kShifts.end());
   for (std::size_t row = 0; row < kRows.size(); ++row) {
     const std::size_t starts = effects[row][0].size();
     std::vector<std::vector<double>> runs(2 * starts);  // both signs
     for (std::size_t c = 0; c < sizes.size(); ++c) {
       for (std::size_t i = 0; i < starts; ++i) {
-        // Nothing at all has no place on a logarithmic axis.
-        runs[i].push_back(std::max(effects[row][sizes.size() + c][i], 1e-17));
-        runs[starts + i].push_back(std::max(effects[row][sizes.size() - 1 - c][i], 1e-17));
+        runs[i].push_back(std::max(effects[row][sizes.size() + c][i], kNothing));
+        runs[starts + i].push_back(std::max(effects[row][sizes.size() - 1 - c][i], kNothing));
       }
     }
     chart.series.push_back(spread_series(std::string(kRows[row]), sizes, runs));
     chart.series.back().colour = colour_of(kRows[row]);
+    ends.push_back(fmt::format("{} for {}", end_in_words(chart.series.back(), 2), kRows[row]));
   }
   return {
       .id = "shift",
       .title = "What adding c·1 to the scores changes",
-      .caption = "For softmax nothing but the last digits of a + c; for re-weightings that see the shift, everything.",
-      .alternative =
-          "Largest change of weights, alignments and values against the size of the shift for softmax, "
-          "sigmoid/sum and elu1/sum. Softmax stays at rounding, the others are of order one.",
+      .caption = fmt::format("With |c| = 1000 the change is {}.", fmt::join(ends, ", ")),
+      .alternative = fmt::format("Largest change of weights, alignments and values against the size of the shift. With "
+                                 "|c| = 1000 it is {}.",
+                                 fmt::join(ends, ", ")),
       .spec = series_chart(chart),
       .table = table_of(chart)};
 }
@@ -102,18 +106,22 @@ struct Shown {
   std::array<std::vector<std::vector<double>>, kLosses.size()> drift;
 };
 
-Figure drift_figure(const Shown& shown) {
+Figure drift_figure(const Shown& shown, double travelled) {
   SeriesChart chart{.x = {.title = "time t", .scale = Scale::kLog},
                     .y = {.title = "largest |1ᵀa − 1ᵀa₀| so far", .scale = Scale::kLog},
                     .series = {},
                     .references = {}};
+  double furthest = 0.0;
   for (std::size_t l = 0; l < kLosses.size(); ++l) {
     chart.series.push_back(spread_series(std::string(loss_name(kLosses[l])), shown.t, shown.drift[l]));
+    furthest = std::max(furthest, chart.series.back().high.back());
   }
   return {.id = "drift",
           .title = "The sum of the scores",
-          .caption = "It drifts by rounding alone, while single scores travel by several units.",
-          .alternative = "Absolute drift of the sum of scores against time for four losses, all at rounding.",
+          .caption = fmt::format("It has drifted by at most {} at the end, while single scores travel by up to {}.",
+                                 significant(furthest, 2), significant(travelled, 2)),
+          .alternative = fmt::format("Absolute drift of the sum of scores against time for four losses: at most {}.",
+                                     significant(furthest, 2)),
           .spec = series_chart(chart),
           .table = table_of(chart)};
 }
@@ -144,7 +152,7 @@ Section run(const Context& context) {
                            sum += moved;
                            furthest = std::max(furthest, std::abs(moved));
                          }
-                         drift.push_back(std::max(std::abs(sum), drift.empty() ? 0.0 : drift.back()));
+                         drift.push_back(std::max(std::abs(sum), drift.empty() ? kNothing : drift.back()));
                        }
                        const std::lock_guard lock(mutex);
                        shown.t = t.t;
@@ -183,7 +191,8 @@ Section run(const Context& context) {
       ensemble.claim(kSum, "Lemma D.1", "drift"),
   };
   const std::array<std::string_view, 1> checks{kSum};
-  section.figures = {shift_figure(effects), drift_figure(shown), ensemble.figure("margins", checks)};
+  section.figures = {shift_figure(effects), drift_figure(shown, spread_of(travelled).high),
+                     ensemble.figure("margins", checks)};
   section.configuration = {{"model", "value-softmax"},
                            {"loss", "logistic, square, least-squares, kl"},
                            {"re-weighting", "softmax; sigmoid/sum and elu1/sum for contrast"},

@@ -1,10 +1,12 @@
 // Lemma D.4 of the polarisation paper: f/Σf with f' > 0 keeps the order of the scores.
+#include "polariscope/base/terminal.h"
 #include "polariscope/experiments/ensemble_checks.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flow_section.h"
 #include "polariscope/experiments/measure.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -44,13 +46,16 @@ Setting setting_of(Loss loss, std::string_view row) {
   return setting;
 }
 
-// One panel; its numbers join `table`, all panels having the same records.
-Panel panel_of(const Context& context, std::string_view row, Coordinate record, std::string symbol, Table* table) {
+Trajectory shown_descent(const Context& context, std::string_view row) {
   const std::array<int, 1> size{6};
   const std::array<double, 1> scale{0.1};
   const Start start = settings_of(setting_of(Loss::kLogistic, row), size, scale).front().draw(context.seed, 0);
-  const Trajectory shown =
-      descend(start.problem, start.state, {.step = kStep, .steps = 100'000, .samples = {}, .progress = {}});
+  return descend(start.problem, start.state, {.step = kStep, .steps = 100'000, .samples = {}, .progress = {}});
+}
+
+// One panel; its numbers join `table`, all panels having the same records.
+Panel panel_of(const Trajectory& shown, Coordinate record, std::string symbol, Table* table) {
+  const std::string_view row = shown.problem.reweighting->name;
   const std::string title = fmt::format("{}: {}", row, symbol);
   Figure figure = coordinate_figure(shown, {.id = {},
                                             .title = {},
@@ -70,17 +75,22 @@ Panel panel_of(const Context& context, std::string_view row, Coordinate record, 
 Figure order_figure(const Context& context) {
   std::vector<Panel> charts;
   Table table;
-  for (const std::string_view row : kRows)
-    charts.push_back(panel_of(context, row, Coordinate::kScores, "score a", &table));
-  charts.push_back(panel_of(context, kSigned, Coordinate::kSigma, "weight σ", &table));
+  std::vector<std::string> leads;
+  for (const std::string_view row : kRows) {
+    const Trajectory shown = shown_descent(context, row);
+    charts.push_back(panel_of(shown, Coordinate::kScores, "score a", &table));
+    leads.push_back(fmt::format("{} under {}", significant(smallest_lead(shown, 1.0), 2), row));
+  }
+  const Trajectory with_sign = shown_descent(context, kSigned);
+  charts.push_back(panel_of(with_sign, Coordinate::kSigma, "weight σ", &table));
+  const std::string seen = fmt::format(
+      "The smallest lead of a score over the next, in the order of u₀, is {}: below 0 they have crossed. The smallest "
+      "weight under {} is {}.",
+      fmt::join(leads, ", "), kSigned, significant(std::ranges::min(with_sign.sigma), 2));
   return {.id = "order",
           .title = "Scores under three re-weightings, and weights under a fourth",
-          .caption =
-              "Under softmax, sigmoid/sum and elu1/sum no two scores cross: the colours stay in the order of u₀. "
-              "Under identity/sum weights fall below zero, and σ is no attention any more.",
-          .alternative =
-              "Scores against time for softmax, sigmoid/sum and elu1/sum, whose lines never cross, and "
-              "weights for identity/sum, some of which turn negative.",
+          .caption = seen,
+          .alternative = "Four panels against time: scores under three re-weightings, weights under a fourth. " + seen,
           .spec = panels(charts, 2),
           .table = std::move(table)};
 }

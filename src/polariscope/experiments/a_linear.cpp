@@ -4,6 +4,7 @@
 #include "polariscope/experiments/flow_section.h"
 #include "polariscope/experiments/long_flows.h"
 #include "polariscope/experiments/readings.h"
+#include "polariscope/experiments/spread_series.h"
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
@@ -76,10 +77,9 @@ Section run(const Context& context) {
       "starts: d = k = {}, V₀ = 0.1·N(0, 1), a₀ = 1 + 0.1·N(0, 1), ‖β‖ = 1, to t = 1e299, {} seeds.",
       kDim, seeds);
   section.findings = fmt::format(
-      "In the linear network the second singular value of V falls from {} of the first to {}, so V tends to rank one, "
-      "yet the heaviest token holds only {} of Σ|a| and the entropy of |a|/Σ|a| stays at {} of log {}. Softmax from "
-      "the "
-      "same starts ends at {} of log {}: rank one comes with the product, one-hot with the normalisation.",
+      "In the linear network the second singular value of V goes from {} of the first to {}; the heaviest token holds "
+      "{} of Σ|a| at the end and the entropy of |a|/Σ|a| is {} of log {}. Softmax from the same starts ends at {} of "
+      "log {}.",
       in_words(ratio_start, "seeds"), in_words(ratio, "seeds"), in_words(share, "seeds"), in_words(entropy, "seeds"),
       kDim, in_words(softmax_entropy, "seeds"), kDim);
   section.claims = {
@@ -90,19 +90,21 @@ Section run(const Context& context) {
             "share of the heaviest token, max|a|/Σ|a|, < 0.5 at t = 1e299, every seed", share, "seeds",
             share.high < 0.5, "share"),
   };
+  const SeriesChart share_chart = side_by_side(runs, seeds, {"share max|σ|/Σ|σ|", Scale::kLinear}, shares,
+                                               {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}});
+  const SeriesChart rank_chart = side_by_side(runs, seeds, {"s₂/s₁ of V", Scale::kLog}, second_singular, {});
+  const auto ends = [](const SeriesChart& chart) {
+    return fmt::format("At t = 1e299 it is {} in the linear network and {} with softmax.",
+                       end_in_words(chart.series[kLinear]), end_in_words(chart.series[kSoftmax]));
+  };
   section.figures = {
-      chart_figure("share", "Share of the heaviest token against time",
-                   "Softmax gives everything to one token; the linear network keeps all of them.",
-                   "Share of the heaviest token against time, linear network and softmax.",
-                   side_by_side(runs, seeds, {"share max|σ|/Σ|σ|", Scale::kLinear}, shares,
-                                {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}})),
-      chart_figure("rank", "Second singular value of V against the first",
-                   "V nears rank one in both: the second singular value falls behind the first.",
+      chart_figure("share", "Share of the heaviest token against time", ends(share_chart),
+                   "Share of the heaviest token against time, linear network and softmax.", share_chart),
+      chart_figure("rank", "Second singular value of V against the first", ends(rank_chart),
                    "Ratio of the two largest singular values of V against time, linear network and softmax.",
-                   side_by_side(runs, seeds, {"s₂/s₁ of V", Scale::kLog}, second_singular, {})),
+                   rank_chart),
       coordinate_figure(linear.front(), {.id = "scores",
                                          .title = "Scores a of the linear network against time, first seed",
-                                         .caption = "All scores grow together; their proportions settle early.",
                                          .record = Coordinate::kScores,
                                          .y = {"score a", Scale::kLinear}}),
   };

@@ -111,7 +111,7 @@ std::vector<Multiple> scale_panels(const Maps& maps, const char* value, double M
   std::vector<Multiple> result;
   for (std::size_t i = 0; i < kPanels.size(); ++i) {
     result.push_back(
-        map_panel(maps.scales[i], {std::string(kPanels[i].name), "scale of a₀", "scale of V₀", value, figure}));
+        map_panel(maps.scales[i], {std::string(kPanels[i].name), "scale of a₀", "scale of V₀", value, figure, true}));
   }
   return result;
 }
@@ -154,6 +154,43 @@ Count falls_with_condition(const StartMap& map) {
   return count;
 }
 
+// "30 of 36 for logistic, softmax": cells whose median entropy ends below a tenth of its largest.
+std::string one_hot_cells(const Maps& maps) {
+  std::vector<std::string> words;
+  for (std::size_t i = 0; i < kPanels.size(); ++i) {
+    Count count;
+    for (const double entropy : maps.scales[i].all(&MapCell::entropy)) count.add(entropy < 0.1);
+    words.push_back(fmt::format("{} of {} for {}", count.have, count.of, kPanels[i].name));
+  }
+  return fmt::format("{}", fmt::join(words, "; "));
+}
+
+// How often argmax u₀ wins on one side of the diagonal, over the cells of softmax under logistic loss.
+Spread wins_beside_diagonal(const Maps& maps, bool values_larger) {
+  const StartMap& map = maps.of(Loss::kLogistic, "softmax");
+  std::vector<double> wins;
+  for (std::size_t r = 0; r < map.rows.size(); ++r) {
+    for (std::size_t c = 0; c < map.columns.size(); ++c) {
+      if (values_larger ? map.rows[r] > map.columns[c] : map.rows[r] < map.columns[c]) {
+        wins.push_back(map.cells[r][c].u_wins);
+      }
+    }
+  }
+  return spread_of(std::move(wins));
+}
+
+// By how much entropy falls from the smallest κ to the largest, at the scale of V₀ where that is most and least.
+std::string falls_in_words(const StartMap& map) {
+  std::vector<double> falls;
+  for (const auto& row : map.cells) falls.push_back(row.front().entropy - row.back().entropy);
+  const auto [least, most] = std::ranges::minmax_element(falls);
+  const auto scale = [&](auto fall) { return map.rows[fall - falls.begin()]; };
+  return fmt::format(
+      "From κ = {} to {} entropy falls by {:.2f} log k at the scale {} of V₀, where that is most, and by {:.2f} at {}, "
+      "where it is least; the paper's V₀ is the lowest row.",
+      map.columns.front(), map.columns.back(), *most, scale(most), *least, scale(least));
+}
+
 double most_lost(const Maps& maps) {
   double most = spread_of(maps.conditions.all(&MapCell::lost)).high;
   for (const StartMap& map : maps.scales) most = std::max(most, spread_of(map.all(&MapCell::lost)).high);
@@ -173,9 +210,8 @@ std::vector<Figure> figures_of(const Maps& maps) {
       multiples_figure(
           {.id = "entropy",
            .title = "Final entropy over the scales of the start",
-           .caption = "Dark: one token has all the weight. Left, logistic loss polarises from almost every start, "
-                      "elementwise sigmoid from none; the bright corner has not begun to move yet. Right, "
-                      "square loss stops early unless the start was already uneven.",
+           .caption = fmt::format("Dark: one token has all the weight. Cells that end below 0.1 log k: {}.",
+                                  one_hot_cells(maps)),
            .alternative = "Eight heat maps of final entropy over the scales of V₀ and a₀, logistic loss left, "
                           "square loss right.",
            .columns = kPanelColumns,
@@ -183,16 +219,18 @@ std::vector<Figure> figures_of(const Maps& maps) {
           scale_panels(maps, kEntropyTitle, &MapCell::entropy)),
       multiples_figure({.id = "winner",
                         .title = "How often the token that u favours at the start wins",
-                        .caption = "The boundary is the diagonal: above it V₀ is the larger and u₀ names the winner, "
-                                   "below it a₀ does.",
+                        .caption = fmt::format(
+                            "Above the diagonal V₀ has the larger scale. Under logistic loss with softmax u₀ names the "
+                            "winner there in {} of the trajectories, below the diagonal in {}.",
+                            in_words(wins_beside_diagonal(maps, true), "cells"),
+                            in_words(wins_beside_diagonal(maps, false), "cells")),
                         .alternative = "Eight heat maps of how often argmax u₀ wins, over the scales of V₀ and a₀.",
                         .columns = kPanelColumns,
                         .share_x = false},
                        scale_panels(maps, kWinsTitle, &MapCell::u_wins)),
       multiples_figure({.id = "condition",
                         .title = "Least squares: condition number against the scale of V₀",
-                        .caption = "Entropy falls with κ from every start, and most from a V₀ between 0.1 and 1; the "
-                                   "paper's tiny V₀ (lowest row) is where it falls least.",
+                        .caption = falls_in_words(maps.conditions),
                         .alternative = "Two heat maps over condition number and scale of V₀: final entropy, and how "
                                        "often argmax u₀ wins.",
                         .columns = 2,

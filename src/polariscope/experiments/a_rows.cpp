@@ -1,4 +1,5 @@
 // Section 4.1 of the polarisation paper: many rows of scores that share their values pick the same column.
+#include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flow_section.h"
 #include "polariscope/experiments/multiples.h"
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace polariscope {
@@ -52,15 +54,20 @@ SeriesChart split_chart(const std::vector<Split>& splits) {
 
 Figure rows_figure(const Trajectory& shown) {
   std::vector<Multiple> rows;
+  std::vector<int> winners;
+  double smallest = 1.0;
   for (const int row : {0, 1, 2, 3, 4, 5}) {
     rows.push_back(coordinate_panel(
         fmt::format("row {}", row), shown,
         {.record = Coordinate::kSigma, .y = {"weight σ(a)", Scale::kLog}, .references = {}, .row = row}));
+    winners.push_back(final_winner(shown, row));
+    smallest = std::min(smallest, final_share(shown, row));
   }
   return multiples_figure(
       {.id = "rows",
        .title = fmt::format("Weights of six rows against time, a₀ of scale {}", kScales[RowsPlan::kShownScale]),
-       .caption = "Each row becomes one-hot; from starts this far apart, not always on the same column.",
+       .caption = fmt::format("The rows end on columns {}, each with a weight of at least {}.",
+                              fmt::join(winners, ", "), significant(smallest, 6)),
        .alternative = "Weights of eight tokens against time in six panels, one a row of scores, log–log."},
       rows);
 }
@@ -85,6 +92,13 @@ Claim agreement_claim(std::string id, std::string statement, std::string criteri
                         counted.count, "trajectories", counted.agree == counted.count, std::move(evidence));
 }
 
+// |u₁ − u₂ − log(n₁/n₂)| of two columns that share the rows of a flow.
+Spread off_theory(const RowsRuns& runs) {
+  std::vector<double> errors;
+  for (const Split& split : runs.splits) errors.push_back(std::abs(split.gap - split.log_ratio));
+  return spread_of(std::move(errors));
+}
+
 std::vector<Claim> claims_of(const RowsRuns& runs, double last) {
   Agreement near, every, forever;
   near.agree = runs.flow[0].agree + runs.flow[1].agree;
@@ -93,9 +107,7 @@ std::vector<Claim> claims_of(const RowsRuns& runs, double last) {
   every.count = total(runs.descent, &Agreement::count);
   forever.agree = total(runs.flow, &Agreement::agree);
   forever.count = total(runs.flow, &Agreement::count);
-  std::vector<double> errors;
-  for (const Split& split : runs.splits) errors.push_back(std::abs(split.gap - split.log_ratio));
-  const Spread error = spread_of(errors);
+  const Spread error = off_theory(runs);
   return {
       agreement_claim("A.rows/near", "Rows of scores that start close together pick the same column in the end.",
                       fmt::format("all rows have one winner at t = 1e299 of the gradient flow, every trajectory with "
@@ -130,27 +142,25 @@ Section run(const Context& context) {
       RowsPlan::kRows, RowsPlan::kDim, kScales.front(), kScales.back(), RowsPlan::kStep, sizes.trajectories,
       sizes.steps, sizes.flows);
   section.findings = fmt::format(
-      "At t = {} all {} rows have the same winner in {} trajectories: the wider the rows start apart, the fewer. At t "
-      "= "
-      "1e299 it is {}. Where the rows agree by gradient descent, their column is argmax u₀ in {} of {}. Rows that "
-      "do not agree hold each other up: a column with n rows has u near log(n t), so no column outgrows another by "
-      "more than the log of a ratio of rows, and little draws the minority away.",
-      last, RowsPlan::kRows, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins),
-      total(runs.descent, &Agreement::agree));
+      "Trajectories on which all {} rows have the same winner, at t = {}: {}; at t = 1e299: {}. Where the rows agree "
+      "by descent, their column is argmax u₀ in {} of {}. Where they do not, theory gives a column with n rows "
+      "u near log(n t), so that no column outgrows another by more than the log of a ratio of rows: u₁ − u₂ is off "
+      "log(n₁/n₂) by {}.",
+      RowsPlan::kRows, last, per_scale(runs.descent), per_scale(runs.flow), total(runs.descent, &Agreement::u_wins),
+      total(runs.descent, &Agreement::agree), in_words(off_theory(runs), "pairs", 2));
   section.claims = claims_of(runs, last);
   section.figures = {
       chart_figure("descent", "Agreement of the rows against time, gradient descent",
-                   "Rows that start close together soon agree; rows that start far apart wait for their columns to "
-                   "lose.",
+                   fmt::format("All rows agree at the end in {}.", per_scale(runs.descent)),
                    "Fraction of trajectories whose rows all have one winner against time, by scale of a₀.",
                    agreement_chart(runs.descent)),
-      chart_figure(
-          "flow", "Agreement of the rows against time, gradient flow to t = 1e299",
-          "Rows that start close together agree in the end; those that start far apart settle early and stay apart.",
-          "Fraction of flows whose rows all have one winner against time up to 1e299, by scale of a₀.",
-          agreement_chart(runs.flow)),
+      chart_figure("flow", "Agreement of the rows against time, gradient flow to t = 1e299",
+                   fmt::format("All rows agree at the end in {}.", per_scale(runs.flow)),
+                   "Fraction of flows whose rows all have one winner against time up to 1e299, by scale of a₀.",
+                   agreement_chart(runs.flow)),
       chart_figure("split", "Columns that share the rows: what sets their u apart",
-                   "Every pair of columns lies on the diagonal u₁ − u₂ = log(n₁/n₂).",
+                   fmt::format("Theory is the diagonal u₁ − u₂ = log(n₁/n₂); the pairs lie off it by {}.",
+                               in_words(off_theory(runs), "pairs", 2)),
                    "Difference of u against the log of the ratio of numbers of rows, one point for two columns.",
                    split_chart(runs.splits)),
       rows_figure(runs.shown),

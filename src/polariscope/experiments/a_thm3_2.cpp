@@ -1,10 +1,12 @@
 // Theorem 3.2 of the polarisation paper: what stays in order along the logistic flow, and what does not.
+#include "polariscope/base/terminal.h"
 #include "polariscope/experiments/ensemble_checks.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/measure.h"
 #include "polariscope/report/charts.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -72,12 +74,28 @@ SeriesChart differences(const Trajectory& t, const std::vector<double>& record, 
   return chart;
 }
 
+// How far any of them falls from one record to the next.
+double largest_fall(const SeriesChart& chart) {
+  double largest = 0.0;
+  for (const Series& series : chart.series) {
+    for (std::size_t n = 1; n < series.y.size(); ++n) largest = std::max(largest, series.y[n - 1] - series.y[n]);
+  }
+  return largest;
+}
+
+double smallest_end(const SeriesChart& chart) {
+  double smallest = kInfinity;
+  for (const Series& series : chart.series) smallest = std::min(smallest, series.y.back());
+  return smallest;
+}
+
 Figure u_figure(const Trajectory& shown) {
   const SeriesChart chart = differences(shown, shown.u, "u", {{1, 2}, {1, 3}, {1, 4}, {2, 3}, {2, 4}, {3, 4}});
+  const std::string fall = significant(largest_fall(chart), 2);
   return {.id = "u-differences",
           .title = "Differences of alignments u_i − u_j, i before j",
-          .caption = "None of them ever falls: the winner's grow like log t, the losers' level off apart.",
-          .alternative = "Six differences of alignments of a flow with four tokens; all of them rise.",
+          .caption = "The largest fall of any of them from one record to the next is " + fall + ".",
+          .alternative = "Six differences of alignments of a flow with four tokens; the largest fall is " + fall + ".",
           .spec = series_chart(chart),
           .table = table_of(chart)};
 }
@@ -85,16 +103,17 @@ Figure u_figure(const Trajectory& shown) {
 Figure a_figure(const Trajectory& shown) {
   const SeriesChart winner = differences(shown, shown.scores, "a", {{1, 2}, {1, 3}, {1, 4}});
   const SeriesChart losers = differences(shown, shown.scores, "a", {{2, 3}, {2, 4}, {3, 4}});
+  const std::string falls = fmt::format(
+      "The largest fall from one record to the next is {} with the winner and {} between losers, whose smallest "
+      "difference at t = {:g} is {}.",
+      significant(largest_fall(winner), 2), significant(largest_fall(losers), 2), kShownUntil,
+      significant(smallest_end(losers), 2));
   const std::array<Panel, 2> both{Panel{"with the winner", series_chart(winner)},
                                   Panel{"between losers", series_chart(losers)}};
   return {.id = "a-differences",
           .title = "Differences of scores a_i − a_j, i before j",
-          .caption =
-              "Left, the winner's lead only grows. Right, the same flow: losers part, then come together "
-              "again without ever meeting. The theorem as printed says that they only part.",
-          .alternative =
-              "Six differences of scores of a flow with four tokens; the three with the winner rise, the "
-              "three between losers rise and then fall towards zero.",
+          .caption = fmt::format("The theorem as printed says that none ever falls. {}", falls),
+          .alternative = fmt::format("Six differences of scores of a flow with four tokens. {}", falls),
           .spec = panels(both, 2),
           .table = table_of(differences(shown, shown.scores, "a", {{1, 2}, {1, 3}, {1, 4}, {2, 3}, {2, 4}, {3, 4}}))};
 }
@@ -105,6 +124,7 @@ Figure fall_figure(std::span<const Setting> settings, const std::vector<std::vec
                     .y = {.title = "share of flows with a falling a_i − a_j", .scale = Scale::kLinear},
                     .series = {},
                     .references = {}};
+  std::vector<std::string> ends;
   for (const int size : kSizes) {
     std::vector<double> times;
     for (std::size_t s = 0; s < settings.size(); ++s) {
@@ -119,13 +139,14 @@ Figure fall_figure(std::span<const Setting> settings, const std::vector<std::vec
       series.x.push_back(t);
       series.y.push_back(static_cast<double>(fallen) / static_cast<double>(times.size()));
     }
+    ends.push_back(fmt::format("{:.0f} % for k = {}", 100.0 * series.y.back(), size));
     chart.series.push_back(std::move(series));
   }
   return {.id = "first-fall",
           .title = "When the first difference between losers falls",
           .caption =
-              "With two tokens there are no two losers and nothing falls. With three or more it is a matter "
-              "of time.",
+              fmt::format("Flows in which some difference has fallen by t = {:g}: {}. Two tokens have no two losers.",
+                          kShownUntil, fmt::join(ends, ", ")),
           .alternative =
               "Share of flows in which some difference of losers' scores has fallen, against time, a line "
               "for every number of tokens.",
@@ -176,9 +197,9 @@ Section run(const Context& context) {
       counted(flows * static_cast<long long>(settings.size())));
   section.findings = fmt::format(
       "The order of a and u, the growth of every u_i − u_j, the growth of the winner's lead a_1 − a_j and the Lyapunov "
-      "sign are violated {}, {}, {} and {} times. The printed statement that every a_i − a_j grows is true of pairs "
-      "with the winner only: with three tokens or more the difference of two losers falls in {} of {} descents to "
-      "t = {:g} and in {} of {} flows, for the first time at t = {}. It must: σ_i/σ_1 tends to 2/(k log² t) for "
+      "sign are violated {}, {}, {} and {} times. The printed statement that every a_i − a_j grows speaks of losers as "
+      "well: with three tokens or more the difference of two of them falls in {} of {} descents to t = {:g} and in {} "
+      "of {} flows, for the first time at t = {}. Theory says that it must: σ_i/σ_1 tends to 2/(k log² t) for "
       "every loser alike, so a_i − a_j → 0 between losers; the pair turns back once e^(a_i − a_j) exceeds "
       "(ū − u_j)/(ū − u_i), where ū = Σσu.",
       violations(kChecks[0]), violations(kChecks[1]), violations(kChecks[3]), violations(kChecks[4]),

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -43,14 +44,19 @@ Figure limits(const Shown& shown) {
   const std::array<Panel, 3> three{panel("not one-hot yet", "1 − max σ", Scale::kLog, shown, shown.spread, &all),
                                    panel("cumulative strength", "∫ s dt", Scale::kLinear, shown, shown.strength, &all),
                                    panel("loss", "loss", Scale::kLog, shown, shown.loss, &all)};
+  const double log_t = std::log(shown.t.back());
+  const std::string ends = fmt::format(
+      "At t = {:g} the loss is {} where 1/t is {:g}, ∫ s dt is {} where log t is {:.1f}, and 1 − max σ is {} where "
+      "2(k − 1)/(k log² t) is {:.2g}.",
+      shown.t.back(), end_in_words(all.series[2]), 1.0 / shown.t.back(), end_in_words(all.series[1], 4), log_t,
+      end_in_words(all.series[0]), 2.0 * (kShownSize - 1) / (kShownSize * log_t * log_t));
   return {.id = "limits",
           .title = fmt::format("One-hot weights, divergent strength, vanishing loss (k = {})", kShownSize),
-          .caption =
-              "The loss falls as 1/t and the strength grows as log t, but the weights approach one-hot only as "
-              "1/log² t: no gradient descent will ever show it.",
+          .caption = ends,
           .alternative =
-              "Three panels against time to 1e299: 1 − max σ falls slowly, the integral of s grows like "
-              "log t, the loss falls like 1/t. Lines are medians over random starts, bands their range.",
+              "Three panels against time to 1e299: 1 − max σ, the integral of s and the loss. Lines are "
+              "medians over random starts, bands their range. " +
+              ends,
           .spec = panels(three, 3, true),
           .table = table_of(all)};
 }
@@ -105,8 +111,8 @@ Section run(const Context& context) {
       "of log t with the first; those of the two limits beside the loss need t beyond 1e100, where only the flow goes.",
       counted(groups * flows), counted(groups * each), counted(kSteps), kStep);
   section.findings = fmt::format(
-      "At t = 1e299 max σ is {}, ∫ s dt is {} (log t is 688) and the loss {}. All three limits are approached on every "
-      "trajectory: {}, {} and {} violations.",
+      "At t = 1e299 max σ is {}, ∫ s dt is {} (log t is 688) and the loss {}. That one-hot weights, a strength without "
+      "bound and a loss of zero are approached is violated on {}, {} and {} trajectories.",
       in_words(all(top), "flows", 7), in_words(all(strength), "flows", 4), in_words(all(loss), "flows", 3),
       counted(ensemble.count(kChecks[0]).violations), counted(ensemble.count(kChecks[1]).violations),
       counted(ensemble.count(kChecks[2]).violations));

@@ -153,7 +153,7 @@ Figure CheckedEnsemble::figure(std::string id, std::span<const std::string_view>
                                       : ""),
           .alternative = fmt::format("Histograms of the margins of {} checks; {} of {} margins are negative.",
                                      checks.size(), violations, applied),
-          .spec = panels(charts, 2),
+          .spec = panels(charts, std::min(2, static_cast<int>(charts.size()))),
           .table = table()};
 }
 

@@ -1,8 +1,9 @@
 #include "polariscope/experiments/flow_section.h"
 
-#include <fmt/format.h>
+#include "polariscope/base/terminal.h"
+#include "polariscope/experiments/measure.h"
 
-#include <cmath>
+#include <fmt/format.h>
 
 namespace polariscope {
 
@@ -24,12 +25,18 @@ Figure coordinate_figure(const Trajectory& trajectory, CoordinateFigure figure) 
                         .winner = winner,
                         .references = figure.references};
   for (int i = 0; i < problem.tokens; ++i) chart.coordinates.push_back(Trajectory::column(record, width, first + i));
-  const double last = chart.coordinates[winner].back();
+  std::vector<double> others;
+  for (int i = 0; i < problem.tokens; ++i) {
+    if (i != winner) others.push_back(chart.coordinates[i].back());
+  }
+  const Spread rest = spread_of(others);
+  const std::string ends =
+      fmt::format("The heaviest token, {}, ends at {}, the others between {} and {}.", winner,
+                  significant(chart.coordinates[winner].back()), significant(rest.low), significant(rest.high));
   return {.id = std::move(figure.id),
           .title = std::move(figure.title),
-          .caption = std::move(figure.caption),
-          .alternative = fmt::format("{} of {} tokens against time; the winner, token {}, ends at {:.4g}.",
-                                     figure.y.title, problem.tokens, winner, last),
+          .caption = figure.caption.empty() ? ends : fmt::format("{} {}", figure.caption, ends),
+          .alternative = fmt::format("{} of {} tokens against time. {}", figure.y.title, problem.tokens, ends),
           .spec = coordinate_chart(chart),
           .table = table_of(chart)};
 }

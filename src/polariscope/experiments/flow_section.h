@@ -13,7 +13,8 @@ namespace polariscope {
 enum class Coordinate { kSigma, kScores, kU };
 
 struct CoordinateFigure {
-  std::string id = "", title = "", caption = "";
+  std::string id = "", title = "";
+  std::string caption = "";  // where the lines end is added to it
   Coordinate record = Coordinate::kSigma;
   Axis y;
   std::vector<ReferenceLine> references = {};

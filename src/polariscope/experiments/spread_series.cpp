@@ -1,6 +1,9 @@
 #include "polariscope/experiments/spread_series.h"
 
+#include "polariscope/base/terminal.h"
 #include "polariscope/experiments/measure.h"
+
+#include <fmt/format.h>
 
 #include <utility>
 
@@ -19,6 +22,13 @@ Series spread_series(std::string name, const std::vector<double>& x, const std::
     series.high.push_back(spread.high);
   }
   return series;
+}
+
+std::string end_in_words(const Series& line, int digits) {
+  const std::string median = significant(line.y.back(), digits);
+  if (line.low.empty()) return median;
+  return fmt::format("{} ({} to {})", median, significant(line.low.back(), digits),
+                     significant(line.high.back(), digits));
 }
 
 }  // namespace polariscope

@@ -11,4 +11,7 @@ namespace polariscope {
 // runs: each [points], all recorded at the same x. Numbers that are not finite are left out.
 Series spread_series(std::string name, const std::vector<double>& x, const std::vector<std::vector<double>>& runs);
 
+// Where such a line ends: "0.975 (0.962 to 0.981)".
+std::string end_in_words(const Series& line, int digits = 3);
+
 }  // namespace polariscope

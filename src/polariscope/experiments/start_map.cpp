@@ -69,7 +69,8 @@ Multiple map_panel(const StartMap& map, MapPanel panel) {
                 .values = {},
                 .low = 0.0,
                 .high = 1.0,
-                .outlined = {}};
+                .outlined = {},
+                .square = panel.square};
   for (const auto& row : map.cells) {
     auto& values = chart.values.emplace_back();
     for (const MapCell& cell : row) values.push_back(cell.*panel.figure);

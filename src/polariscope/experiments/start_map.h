@@ -43,6 +43,7 @@ StartMap run_map(const Context& context, const MapPlan& plan, const std::functio
 struct MapPanel {
   std::string title, x, y, value;
   double MapCell::*figure = nullptr;
+  bool square = false;  // where both axes are scales
 };
 Multiple map_panel(const StartMap& map, MapPanel panel);
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
 
 namespace polariscope {
 namespace {
@@ -20,6 +22,14 @@ void validate(const DescentOptions& options) {
     throw Error("the step is {}: gradient descent needs a positive, finite step", options.step);
   }
   if (options.steps < 0) throw Error("the number of steps is {}: it cannot be negative", options.steps);
+  const std::vector<std::int64_t>& samples = options.samples;
+  if (!samples.empty() && samples.front() < 0) {
+    throw Error("the first step to record is {}: it cannot be negative", samples.front());
+  }
+  const auto fall = std::ranges::adjacent_find(samples, std::ranges::greater_equal());
+  if (fall != samples.end()) {
+    throw Error("the steps to record hold {} after {}: they must rise", *std::next(fall), *fall);
+  }
 }
 
 std::vector<std::int64_t> log_samples(std::int64_t steps, int count) {

@@ -17,7 +17,8 @@ struct DescentOptions {
   std::function<void(std::int64_t done, const Trajectory&)> progress;  // called at every sample
 };
 
-// Throws Error for a step that is not positive and finite, or a negative number of steps.
+// Throws Error for a step that is not positive and finite, a negative number of steps, or samples that do not rise
+// from 0 or above.
 void validate(const DescentOptions& options);
 
 // 0, then about `count` step numbers spaced evenly in logarithm, ending with `steps`.

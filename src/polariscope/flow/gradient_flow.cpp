@@ -10,12 +10,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
 namespace polariscope {
 namespace {
 
+// Squares of shorter times are too near to the smallest double for the integrator.
+constexpr double kShortestTime = 1e-100;
 constexpr double kLongestTime = 1e299;
 // Below this ratio of last to first recorded time, log t gains nothing over t.
 constexpr double kLogTimeRatio = 1e3;
@@ -187,8 +191,9 @@ class AlongBeta {
 }  // namespace
 
 void validate(const FlowOptions& options) {
-  if (!(options.until > 0.0) || options.until > kLongestTime) {
-    throw Error("the flow's final time is {}: it must be positive and at most {:g}", options.until, kLongestTime);
+  if (!(options.until >= kShortestTime && options.until <= kLongestTime)) {
+    throw Error("the flow's final time is {}: it must lie between {:g} and {:g}", options.until, kShortestTime,
+                kLongestTime);
   }
   if (!(options.rtol >= 1e-13 && options.rtol <= 1e-2)) {
     throw Error("the relative tolerance is {}: it must lie between 1e-13 and 1e-2", options.rtol);
@@ -196,6 +201,14 @@ void validate(const FlowOptions& options) {
   if (options.atol < 0.0 || !std::isfinite(options.atol)) {
     throw Error("the absolute tolerance is {}: it must be positive (0 takes rtol / 1000)", options.atol);
   }
+  const std::vector<double>& times = options.times;
+  for (const double t : times) {
+    if (!(t >= 0.0 && t <= kLongestTime)) {
+      throw Error("the times to record hold {}: each must lie between 0 and {:g}", t, kLongestTime);
+    }
+  }
+  const auto fall = std::ranges::adjacent_find(times, std::ranges::greater_equal());
+  if (fall != times.end()) throw Error("the times to record hold {} after {}: they must rise", *std::next(fall), *fall);
 }
 
 Solver find_solver(std::string_view name) {
@@ -249,9 +262,9 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
     }
     observe(trajectory, state, t, y[layout.strength_at()], options.singular_values);
     trajectory.final_state = state;
-    if (trajectory.gradient_output.back() <=
-            std::max(1e-11, 1e-2 * options.rtol) * trajectory.gradient_output.front() &&
-        problem.loss != Loss::kLogistic) {
+    const double gradient = trajectory.gradient_output.back();
+    const double vanished = std::max(1e-11, 1e-2 * options.rtol) * trajectory.gradient_output.front();
+    if (problem.loss != Loss::kLogistic && std::isfinite(gradient) && gradient <= vanished) {
       trajectory.ending = Ending::kConverged;
     }
     if (options.progress) options.progress(t, trajectory);

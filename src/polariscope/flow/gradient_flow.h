@@ -17,7 +17,7 @@ enum class Solver {
 Solver find_solver(std::string_view name);  // "auto", "adams", "bdf"; throws Error with the nearest known
 
 struct FlowOptions {
-  double until = 1e6;         // final time, in (0, 1e299]
+  double until = 1e6;         // final time, in [1e-100, 1e299]
   std::vector<double> times;  // times to record, rising, from 0; empty: log_times(until, 200)
   double rtol = 1e-9;         // relative tolerance of the integrator, in [1e-13, 1e-2]
   double atol = 0.0;          // absolute tolerance; 0: rtol / 1000
@@ -27,7 +27,7 @@ struct FlowOptions {
   std::function<void(double t, const Trajectory&)> progress;  // called at every record
 };
 
-// Throws Error for a final time or a tolerance that makes no sense.
+// Throws Error for a final time or a tolerance that makes no sense, or times to record that do not rise.
 void validate(const FlowOptions& options);
 
 // 0, then `count` times spaced evenly in logarithm from min(0.01, until/1000) to `until`.

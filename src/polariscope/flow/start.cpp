@@ -163,6 +163,9 @@ Start random_start(Model model, Loss loss, const Reweighting& reweighting, const
                    .design = {},
                    .target = {}};
   if (options.outputs < 1 || options.tokens < 1 || options.rows < 1) validate(start.problem);
+  if (!(options.condition >= 1.0) || std::isinf(options.condition)) {
+    throw Error("the condition number is {}: it must be finite and at least 1", options.condition);
+  }
   draw_target(start, options, random);
 
   State& state = start.state;

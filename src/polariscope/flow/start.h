@@ -19,7 +19,7 @@ struct StartOptions {
   double value_scale = 0.1;  // V = value_scale · N(0, 1); the tied model adds the identity
   double score_scale = 0.0;  // a = score_offset + score_scale · N(0, 1)
   double score_offset = 0.0;
-  double condition = 1.0;  // X has singular values linspace(1, 1/condition, n); least squares only
+  double condition = 1.0;  // at least 1: X has singular values linspace(1, 1/condition, n); least squares only
   int samples = 0;         // n; 0: as many as outputs
 };
 
@@ -34,7 +34,8 @@ StartOptions usual_start(Model model, Loss loss, const Reweighting& reweighting)
 
 // β is uniform on the unit sphere (least squares: N(0, 1)); p* = softmax(10·U(0, 1)); X is a Gaussian
 // matrix with its singular values replaced.
-// The reduced model starts from u = Vᵀβ of the same draw (under square loss from V = 0).
+// The reduced model starts from u = Vᵀβ of the same draw (under square loss from V = 0). Throws Error for sizes
+// below 1 and a condition number that is none.
 Start random_start(Model model, Loss loss, const Reweighting& reweighting, const StartOptions& options,
                    std::uint64_t seed, std::uint64_t trajectory = 0);
 

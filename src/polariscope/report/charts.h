@@ -66,6 +66,7 @@ struct HeatMap {
   std::vector<std::vector<double>> values;    // [rows][columns], NaN is drawn as ×
   std::optional<double> low, high;            // ends of the colour scale; default: of the data
   std::vector<std::pair<int, int>> outlined;  // (row, column) of cells to point out: worst heads
+  bool square = false;  // square cells: for axes of one meaning, where the diagonal says something
 };
 nlohmann::json heat_map(const HeatMap& map);
 
@@ -78,7 +79,8 @@ struct Histogram {
 };
 nlohmann::json histogram(const Histogram& histogram);
 
-// Small multiples side by side, wrapping; panels that share the x axis can be brushed together.
+// Small multiples side by side, wrapping; panels that share the x axis can be brushed together. Panels whose
+// colours mean the same share a legend, others keep their own.
 struct Panel {
   std::string title;
   nlohmann::json spec;

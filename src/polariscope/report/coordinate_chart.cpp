@@ -112,8 +112,8 @@ nlohmann::json coordinate_chart(const CoordinateChart& chart) {
       {"condition", {{"test", fmt::format("datum.i === {}", chart.winner)}, {"value", 3.5}}}, {"value", 1.7}};
 
   auto layers = nlohmann::json::array();
-  add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back({{"name", kMainLayer}, {"mark", {{"type", "line"}, {"clip", true}}}, {"encoding", line_encoding}});
+  add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back(
       hover_layer({{"x", x}, {"y", y}, {"color", colour}},
                   nlohmann::json::array({tooltip_number("i", "coordinate i"), tooltip_number("t", chart.x.title),

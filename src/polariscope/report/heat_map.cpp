@@ -20,6 +20,11 @@ using nlohmann::json;
 // With more cells than this the gaps between them would take more ink than the cells.
 constexpr std::size_t kMostCellsWithGaps = 500;
 
+// Square cells get smaller where there are more than fit into this.
+constexpr int kSquareRoom = 400;
+constexpr int kLargestSquare = 44;
+constexpr int kSmallestSquare = 4;
+
 // Stands out on every colour of viridis, which has no red.
 constexpr const char* kOutline = "#ff4b2b";
 
@@ -115,7 +120,13 @@ json heat_map(const HeatMap& map) {
                       {"encoding", cell(x, y, tooltip)}});
   }
   json spec = chart_frame();
-  spec["height"] = std::clamp(static_cast<int>(rows.size()) * 26, 130, 420);
+  if (map.square) {
+    const int cells_across = static_cast<int>(std::max({rows.size(), columns.size(), std::size_t{1}}));
+    spec["width"] =
+        spec["height"] = {{"step", std::clamp(kSquareRoom / cells_across, kSmallestSquare, kLargestSquare)}};
+  } else {
+    spec["height"] = std::clamp(static_cast<int>(rows.size()) * 26, 130, 420);
+  }
   spec["data"] = {{"values", std::move(cells)}};
   spec["layer"] = std::move(layers);
   return spec;

@@ -88,10 +88,10 @@ json histogram(const Histogram& histogram) {
   json spec = chart_frame();
   spec["height"] = 220;
   if (bins.outside > 0) {
-    spec["title"] = {{"text", fmt::format("left out: {} of {} values, without a place on this axis", bins.outside,
-                                          histogram.values.size())},
-                     {"anchor", "start"},
-                     {"fontWeight", "normal"}};
+    spec["title"] = {
+        {"text", fmt::format("{} of {} values have no place on this axis", bins.outside, histogram.values.size())},
+        {"anchor", "start"},
+        {"fontWeight", "normal"}};
   }
   spec["data"] = {{"values", std::move(rows)}};
   spec["layer"] = std::move(layers);

@@ -31,6 +31,13 @@ void number_names(json& node, const std::string& suffix) {
   }
 }
 
+// A zoom moves marks out of the plot, where they must not be seen.
+void clip_points(json& chart) {
+  for (json& layer : chart.at("layer")) {
+    if (layer.at("mark").at("type") == "point") layer["mark"]["clip"] = true;
+  }
+}
+
 // The scale of a colour channel somewhere in the chart, null where there is none.
 json colour_scale(const json& spec) {
   if (!spec.contains("layer")) return nullptr;
@@ -41,7 +48,7 @@ json colour_scale(const json& spec) {
   return nullptr;
 }
 
-// One legend for all panels, if they all say the same by their colours.
+// Whether all panels say the same by their colours.
 bool same_colours(std::span<const Panel> panels) {
   const json first = colour_scale(panels.front().spec);
   if (first.is_null()) return false;
@@ -62,9 +69,12 @@ json panels(std::span<const Panel> panels, int columns, bool share_x) {
     json chart = panels[i].spec;
     const std::string suffix = fmt::format("_{}", i);
     number_names(chart, suffix);
+    if (share_x) clip_points(chart);
     chart.erase("$schema");
-    chart["width"] = kPanelWidth;
-    chart["height"] = kPanelHeight;
+    if (!has_square_cells(chart)) {
+      chart["width"] = kPanelWidth;
+      chart["height"] = kPanelHeight;
+    }
     chart["title"] = {{"text", panels[i].title}, {"anchor", "start"}};
     charts.push_back(std::move(chart));
     views.push_back(kMainLayer + suffix);
@@ -74,7 +84,9 @@ json panels(std::span<const Panel> panels, int columns, bool share_x) {
   spec.erase("height");
   spec["columns"] = columns;
   spec["concat"] = std::move(charts);
-  if (same_colours(panels)) spec["resolve"] = {{"scale", {{"color", "shared"}}}};
+  // Vega-Lite would share looks in any case: the first of eight tokens is then not the colour of the first of two.
+  const char* const looks = same_colours(panels) ? "shared" : "independent";
+  spec["resolve"] = {{"scale", {{"color", looks}, {"shape", looks}, {"strokeDash", looks}}}};
   if (share_x) {
     // Plain scrolling stays the page's: only a wheel with Ctrl or Shift zooms.
     spec["params"] = json::array({{{"name", "shared_x"},

@@ -143,7 +143,6 @@ json series_chart(const SeriesChart& chart) {
   const json colour = named(looks.names, looks.colours, legend);
 
   auto layers = json::array();
-  add_horizontal_references(layers, chart.references, chart.y.scale);
   if (rows.any_band) {
     json low = y;
     low["field"] = "low";
@@ -169,17 +168,15 @@ json series_chart(const SeriesChart& chart) {
     json encoding = {{"x", x}, {"y", y}, {"color", colour}};
     encoding["shape"] = {
         {"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", looks.names}}}, {"legend", legend}};
-    json marks = {{"mark",
-                   {{"type", "point"},
-                    {"size", chart.points ? 36 : 46},
-                    {"filled", true},
-                    {"opacity", 0.9},
-                    {"clip", !chart.points}}},
-                  {"encoding", encoding}};
+    json marks = {
+        {"mark",
+         {{"type", "point"}, {"size", chart.points ? 36 : 46}, {"filled", true}, {"opacity", 0.9}, {"clip", false}}},
+        {"encoding", encoding}};
     if (chart.points) marks["name"] = kMainLayer;
     if (!chart.points) marks["transform"] = json::array({{{"filter", "datum.mark === 1"}}});
     layers.push_back(std::move(marks));
   }
+  add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}}, series_tooltip(chart, rows.any_band)));
 
   json spec = chart_frame();

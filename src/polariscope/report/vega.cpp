@@ -113,15 +113,16 @@ nlohmann::json reference_rules(const nlohmann::json& rows, const std::string& ch
 }
 
 nlohmann::json reference_label(const nlohmann::json& rows, nlohmann::json x, nlohmann::json y, const char* align,
-                               int dx, int dy) {
+                               int dx, int dy, const char* style = "reference-label") {
   return {{"data", {{"values", rows}}},
           {"mark",
            {{"type", "text"},
-            {"style", "reference-label"},
+            {"style", style},
             {"align", align},
             {"baseline", "bottom"},
             {"dx", dx},
-            {"dy", dy}}},
+            {"dy", dy},
+            {"clip", false}}},
           {"encoding", {{"x", std::move(x)}, {"y", std::move(y)}, {"text", {{"field", "name"}, {"type", "nominal"}}}}}};
 }
 
@@ -177,8 +178,11 @@ void add_horizontal_references(nlohmann::json& layers, std::span<const Reference
     if (drawable(reference.y, scale)) rows.push_back(reference_row(reference));
   }
   if (rows.empty()) return;
-  layers.push_back(reference_rules(rows, "y"));
-  layers.push_back(reference_label(rows, {{"value", 0}}, {{"field", "at"}, {"type", "quantitative"}}, "left", 4, -2));
+  layers.insert(layers.begin(), reference_rules(rows, "y"));
+  for (const char* style : {"reference-halo", "reference-label"}) {
+    layers.push_back(
+        reference_label(rows, {{"value", 0}}, {{"field", "at"}, {"type", "quantitative"}}, "left", 4, -2, style));
+  }
 }
 
 void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, const Range& range) {

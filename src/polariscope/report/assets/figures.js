@@ -30,8 +30,12 @@ class Figure {
   }
 
   async embed(spec, narrower) {
-    if (spec.concat) fitPanels(spec, this.width - narrower);
-    const config = chartConfig(this.colours, spec.concat ? spec.concat[0].width : this.width, longestName(spec));
+    const fitted = spec.concat || hasSquareCells(spec);
+    const width = spec.concat ? fitPanels(spec, this.width - narrower) : this.width;
+    if (hasSquareCells(spec)) fitSquares(spec, this.width - narrower - kAxis);
+    const legendWidth = spec.resolve?.scale?.color === 'shared' ? this.width : width;
+    for (const chart of spec.concat ?? [spec]) fitStrip(chart, legendWidth - kAxis);
+    const config = chartConfig(this.colours, width, legendWidth, longestName(spec));
     const fresh = document.createElement('div');
     fresh.className = 'drawing';
     if (this.view) this.view.finalize();
@@ -41,9 +45,9 @@ class Figure {
       ast: true, // expressions are interpreted: the page's security policy allows no code from text
       tooltip: { disableDefaultStyle: true },
     });
-    // How wide axes and legends of panels are is known only once they stand there.
+    // How wide axes and legends are is known only once they stand there.
     const excess = fresh.querySelector('svg').width.baseVal.value - this.width;
-    if (spec.concat && excess > 0 && narrower === 0) {
+    if (fitted && excess > 0 && narrower === 0) {
       this.view = result.view;
       return this.embed(spec, Math.ceil(excess));
     }
@@ -72,14 +76,45 @@ class Figure {
   }
 }
 
-// As many panels in a row as stay readable, never more than the specification says.
+const kAxis = 66; // what a vertical axis takes with its title
+
+// As many panels in a row as stay readable, never more than the specification says. Returns the width of one.
 function fitPanels(spec, width) {
-  const smallest = 240, axis = 66, gap = 18;
+  const smallest = 240, gap = 18;
   const columns = Math.max(1, Math.min(spec.columns, Math.floor(width / smallest)));
-  const panel = Math.max(120, Math.floor((width - (columns - 1) * gap) / columns) - axis);
+  const panel = Math.max(120, Math.floor((width - (columns - 1) * gap) / columns) - kAxis);
   spec.columns = columns;
   spec.spacing = gap;
-  for (const child of spec.concat) child.width = panel;
+  for (const child of spec.concat) {
+    if (hasSquareCells(child)) fitSquares(child, panel);
+    else child.width = panel;
+  }
+  return panel;
+}
+
+// A map of square cells states the size of one.
+function hasSquareCells(chart) {
+  return chart.width?.step !== undefined;
+}
+
+function fitSquares(chart, room) {
+  const columns = chart.layer[0].encoding.x.scale.domain.length;
+  const step = Math.max(1, Math.min(chart.width.step, Math.floor(room / columns)));
+  chart.width = { step };
+  chart.height = { step };
+}
+
+// Of a strip of colours, from the largest to the smallest, as many as there is room for, both ends among them.
+function fitStrip(chart, room) {
+  const words = 200, step = 17;
+  const most = Math.max(2, Math.floor((room - words) / step));
+  for (const layer of chart.layer ?? []) {
+    const legend = layer.encoding?.color?.legend;
+    if (legend?.symbolType !== 'square' || legend.values.length <= most) continue;
+    const last = legend.values.length - 1;
+    legend.values = Array.from({ length: most }, (_, i) => legend.values[Math.round(i * last / (most - 1))]);
+    legend.columns = most;
+  }
 }
 
 // In characters, of the names in the legend: it decides how many stand in a row.

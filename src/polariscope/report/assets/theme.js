@@ -7,11 +7,12 @@ function paperColours() {
   return { paper: read('--paper'), ink: read('--ink'), muted: read('--muted'), line: read('--line') };
 }
 
-// Vega's configuration for figures of the given width in pixels. Specifications name no text, axis
+// Vega's configuration for charts, and their legend, of the given widths in pixels. Specifications name no text, axis
 // or paper colour of their own: all of them come from here, and change with the reader's theme.
-function chartConfig(colours, width, longestName) {
+function chartConfig(colours, width, legendWidth, longestName) {
   const font = getComputedStyle(document.body).fontFamily;
   const text = { font, fontSize: 12, color: colours.ink };
+  const name = { ...text, fontSize: 11.5, fontStyle: 'italic', limit: Math.max(100, width - 80) };
   return {
     background: colours.paper,
     font,
@@ -22,23 +23,30 @@ function chartConfig(colours, width, longestName) {
       labelColor: colours.muted, titleColor: colours.ink, labelFontSize: 11.5, titleFontSize: 12.5,
       titleFontWeight: 'normal', titlePadding: 8, labelPadding: 5, domainColor: colours.muted, domainWidth: 0.8,
       tickColor: colours.muted, tickWidth: 0.8, tickSize: 4, gridColor: colours.line, gridWidth: 0.8,
-      labelLimit: 140, titleLimit: Math.max(180, width - 60),
+      labelLimit: 140, labelSeparation: 5, titleLimit: Math.max(180, width - 60),
     },
     axisX: { grid: false },
     axisY: { titleLimit: 280 },
     legend: {
       labelColor: colours.ink, titleColor: colours.muted, labelFontSize: 12, titleFontSize: 12,
-      titleFontWeight: 'normal', labelLimit: Math.max(60, width - 60), offset: 10, rowPadding: 4, columnPadding: 18,
+      titleFontWeight: 'normal', labelLimit: Math.max(60, legendWidth - 60), offset: 10, rowPadding: 4, columnPadding: 18,
       symbolSize: 90, symbolOpacity: 1, gradientStrokeColor: null,
-      columns: Math.max(1, Math.floor(width / (48 + 7 * longestName))),
+      columns: Math.max(1, Math.floor(legendWidth / (48 + 7 * longestName))),
     },
-    title: { color: colours.ink, fontSize: 13, fontWeight: 600, anchor: 'start', offset: 10, subtitleColor: colours.muted },
+    title: {
+      color: colours.ink, fontSize: 13, fontWeight: 600, anchor: 'start', offset: 10, limit: width,
+      subtitleColor: colours.muted,
+    },
     header: { labelColor: colours.ink, titleColor: colours.ink },
     line: { strokeCap: 'round', strokeJoin: 'round' },
     text,
     style: {
       reference: { color: colours.muted, strokeWidth: 1.2 },
-      'reference-label': { ...text, fontSize: 11.5, fontStyle: 'italic', color: colours.muted },
+      // Beneath the name, so that it can be read where lines cross it.
+      'reference-halo': {
+        ...name, color: colours.paper, stroke: colours.paper, strokeWidth: 3, strokeJoin: 'round',
+      },
+      'reference-label': { ...name, color: colours.muted },
       'winner-label': { ...text, fontSize: 12.5, fontWeight: 600 },
       'cell-value': { stroke: colours.paper, strokeWidth: 0.6 },
       missing: { color: colours.muted },

@@ -43,7 +43,7 @@ nlohmann::json position(const std::string& field, const Axis& axis, const Range&
 nlohmann::json tooltip_number(const std::string& field, const std::string& title);
 nlohmann::json tooltip_text(const std::string& field, const std::string& title);
 
-// Rules across the plot, each with its name above its left end.
+// Rules across the plot beneath the layers there are, each with its name above its left end and above them all.
 void add_horizontal_references(nlohmann::json& layers, std::span<const ReferenceLine> references, Scale scale);
 // Upright rules (at x = y of the reference), each with its name above the plot, close ones stacked.
 void add_vertical_references(nlohmann::json& layers, std::span<const ReferenceLine> references, const Range& range);
@@ -55,5 +55,8 @@ nlohmann::json hover_layer(nlohmann::json encoding, nlohmann::json tooltip);
 // two layers, because Vega-Lite lets a shared selection replace those that a layer has of its own.
 inline constexpr const char* kMainLayer = "main";
 inline constexpr const char* kHoverParameter = "hover";
+
+// Of such a chart the size is that of a cell, which the page's script fits to what room there is.
+inline bool has_square_cells(const nlohmann::json& spec) { return spec.contains("width") && spec["width"].is_object(); }
 
 }  // namespace polariscope::report

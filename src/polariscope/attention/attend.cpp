@@ -1,0 +1,19 @@
+#include "polariscope/attention/attend.h"
+
+#include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/validate.h"
+#include "polariscope/base/parallel.h"
+
+namespace polariscope {
+
+template <class T>
+void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, int threads) {
+  validate(input);
+  const QueryBlocks blocks(input.shape, input.causal, attention_lanes<T>());
+  parallel_for(blocks.size(), threads, [&](std::int64_t i) { attend_block(input, output, blocks[i]); });
+}
+
+template void attend(const AttentionInput<float>&, const AttentionOutput<float>&, int);
+template void attend(const AttentionInput<double>&, const AttentionOutput<double>&, int);
+
+}  // namespace polariscope

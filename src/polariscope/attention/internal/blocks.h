@@ -1,0 +1,69 @@
+// How the queries are cut into blocks, what a thread keeps for one, and what is to be measured of it.
+#pragma once
+
+#include "polariscope/attention/attend.h"
+
+#include <hwy/aligned_allocator.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace polariscope {
+
+inline constexpr int kTileKeys = 64;
+inline constexpr int kBlockVectors = 3;
+inline constexpr int kMaxBlockWidth = kBlockVectors * 16;  // lanes of the widest vector of floats
+
+// Which running sums the statistics need.
+struct Wanted {
+  bool entropy, squares, largest, logit_moments, skewness;
+};
+template <class T>
+Wanted wanted(const RowStatistics<T>& statistics) {
+  return {.entropy = statistics.entropy != nullptr,
+          .squares = statistics.sum_of_squares != nullptr,
+          .largest = statistics.maximum != nullptr || statistics.argmax != nullptr,
+          .logit_moments = statistics.logit_mean != nullptr || statistics.logit_variance != nullptr,
+          .skewness = statistics.skewness != nullptr};
+}
+
+// Its lanes beyond `count` repeat the last query and are never stored.
+struct QueryBlock {
+  std::int64_t batch, head, key_head;
+  std::int64_t first;
+  int count, vectors;
+};
+
+// Blocks of three vectors; what is left over goes into blocks of two rather than a lone one, which would
+// keep a product from filling its registers.
+class QueryBlocks {
+ public:
+  QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes);
+  std::int64_t size() const { return shape_.batch * shape_.heads * per_head_; }
+  QueryBlock operator[](std::int64_t index) const;
+
+ private:
+  AttentionShape shape_;
+  bool largest_first_;  // under a causal mask the last queries see most: they start first
+  int lanes_;
+  std::int64_t threes_, twos_, per_head_;
+};
+
+// Arrays of a block of W lanes. Their size does not depend on the number of keys.
+template <class T>
+struct BlockWorkspace {
+  BlockWorkspace(const AttentionShape& shape, int quantities);
+
+  hwy::AlignedFreeUniquePtr<T[]> storage;
+  std::ptrdiff_t mapped_stride;
+  T* query;    // φ(q)·scale, [width, W]
+  T* scores;   // [kTileKeys, W]
+  T* weights;  // [kTileKeys, W]
+  T* output;   // [value_width, W]
+  T* mapped;   // φ(k), [kTileKeys, mapped_stride]
+  T* running;  // [quantities, W]
+  T* first;    // keys that a query sees: [first, end), [W] each
+  T* end;
+};
+
+}  // namespace polariscope

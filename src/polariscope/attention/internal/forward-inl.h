@@ -1,0 +1,63 @@
+// The forward pass of one block of queries over all its keys, tile by tile, in memory that does not depend
+// on how many there are.
+
+#if defined(POLARISCOPE_ATTENTION_FORWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_ATTENTION_FORWARD_INL_H_
+#undef POLARISCOPE_ATTENTION_FORWARD_INL_H_
+#else
+#define POLARISCOPE_ATTENTION_FORWARD_INL_H_
+#endif
+
+#include "polariscope/attention/internal/finish-inl.h"
+#include "polariscope/attention/internal/scores-inl.h"
+#include "polariscope/attention/internal/weigh-inl.h"
+
+#include <algorithm>
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// Takes a column of the output's sums down to a new maximum.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void rescale_output(D d, T* output, int rows, std::ptrdiff_t stride, hn::Vec<D> by) {
+  for (int i = 0; i < rows; ++i) hn::Store(hn::Mul(hn::Load(d, output + i * stride), by), d, output + i * stride);
+}
+
+template <class Function, class T>
+void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
+                   const Wanted& wanted, const BlockWorkspace<T>& work) {
+  const hn::ScalableTag<T> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const int value_width = static_cast<int>(in.shape.value_width);
+  clear_running<Function>(in, block, work);
+  Scores<T> scores(in, block, work);
+  const int width = scores.width();
+  std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
+
+  for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
+    const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
+    scores.compute(key, keys);
+    const bool masked = scores.hides(key, keys);
+    // A tile that hides keys keeps its scores, which say which.
+    T* weights = masked ? work.weights : work.scores;
+    for (int c = 0; c < block.vectors; ++c) {
+      const Column<T> column{work.scores + c * lanes, width, keys};
+      const auto row = scores.running(c);
+      const T key_0 = static_cast<T>(key);
+      const bool rescaled = masked ? weigh<Function, true>(d, column, weights + c * lanes, key_0, wanted, row)
+                                   : weigh<Function, false>(d, column, weights + c * lanes, key_0, wanted, row);
+      if (rescaled) rescale_output(d, work.output + c * lanes, value_width, width, row.get(kRescale));
+    }
+    const T* values = in.value.row(block.batch, block.key_head, key);
+    product<true>(d, Strided<T>{values, 1, in.value.row_stride}, value_width, keys, weights, width, work.output, width,
+                  block.vectors);
+  }
+  finish<Function>(in, out, block, scores, work);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_ATTENTION_FORWARD_INL_H_

@@ -1,0 +1,204 @@
+// The scores of one block of queries against one tile of keys, lanes along queries, and what the block keeps
+// for them: queries transposed and mapped, the keys each lane sees.
+
+#if defined(POLARISCOPE_ATTENTION_SCORES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_ATTENTION_SCORES_INL_H_
+#undef POLARISCOPE_ATTENTION_SCORES_INL_H_
+#else
+#define POLARISCOPE_ATTENTION_SCORES_INL_H_
+#endif
+
+#include "polariscope/attention/attend.h"
+#include "polariscope/attention/internal/blocks.h"
+#include "polariscope/attention/internal/products-inl.h"
+#include "polariscope/attention/internal/tile-inl.h"
+#include "polariscope/attention/internal/visible_keys.h"
+
+#include <cmath>
+#include <limits>
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+template <class T>
+class Scores {
+ public:
+  using D = hn::ScalableTag<T>;
+  using V = hn::Vec<D>;
+
+  Scores(const AttentionInput<T>& input, const QueryBlock& block, const BlockWorkspace<T>& work)
+      : in_(input), block_(block), work_(work), lanes_(static_cast<int>(hn::Lanes(D()))), width_(block.vectors * lanes_) {
+    begin_ = std::numeric_limits<std::int64_t>::max();
+    all_first_ = 0;
+    all_end_ = std::numeric_limits<std::int64_t>::max();
+    for (int q = 0; q < width_; ++q) {
+      const KeyRange seen = visible_keys(input, block.batch, query(q));
+      work.first[q] = static_cast<T>(seen.first);
+      work.end[q] = static_cast<T>(seen.end);
+      own_[q] = static_cast<T>(own_key(input, block.batch, query(q)));
+      count_[q] = seen.end - seen.first;
+      if (seen.end > seen.first) begin_ = std::min(begin_, seen.first);
+      end_ = std::max(end_, seen.end);
+      all_first_ = std::max(all_first_, seen.first);
+      all_end_ = std::min(all_end_, seen.end);
+    }
+    begin_ = std::min(begin_, end_);
+    gather_queries();
+  }
+
+  int width() const { return width_; }
+  std::int64_t begin() const { return begin_; }  // keys that some lane sees
+  std::int64_t end() const { return end_; }
+  std::int64_t visible_count(int lane) const { return count_[lane]; }
+
+  // Whether some lane does not see some key of [key, key + keys).
+  bool hides(std::int64_t key, int keys) const {
+    return in_.bias.data != nullptr || key < all_first_ || key + keys > all_end_;
+  }
+
+  // z of keys [key, key + keys) into work.scores; hidden ones are minus infinity. Marks rows that hold a score
+  // that is not finite.
+  HWY_INLINE void compute(std::int64_t key, int keys) {
+    const D d;
+    const Strided<T> rows = mapped_keys(key, keys);
+    product<false>(d, rows, keys, static_cast<int>(in_.shape.width), work_.query, width_, work_.scores, width_,
+                   block_.vectors);
+    const bool crosses = key < all_first_ || key + keys > all_end_;
+    for (int c = 0; c < block_.vectors; ++c) {
+      const Column<T> column{work_.scores + c * lanes_, width_, keys};
+      if (crosses) {
+        hide_outside(d, column, static_cast<T>(key), hn::Load(d, work_.first + c * lanes_),
+                     hn::Load(d, work_.end + c * lanes_), running(c));
+      } else {
+        mark_spoilt(d, column, running(c));
+      }
+      if (in_.slopes != nullptr) add_distance(column, key, c);
+      if (in_.bias.data != nullptr) add_bias(column, key, c);
+      if (in_.form.transform != Transform::kNone) transform(column, c);
+    }
+  }
+
+  HWY_INLINE Running<D> running(int column) const {
+    return Running<D>(work_.running + column * lanes_, width_);
+  }
+
+  // ∂z/∂s at z.
+  HWY_INLINE V transform_slope(V z, int column) const {
+    const D d;
+    const V factor = hn::Set(d, static_cast<T>(in_.form.transform_factor));
+    switch (in_.form.transform) {
+      case Transform::kSoftCap: {
+        const V part = hn::Div(z, factor);
+        return hn::NegMulAdd(part, part, hn::Set(d, 1));
+      }
+      case Transform::kLogCount: return log_count(column);
+      default: return hn::Set(d, 1);
+    }
+  }
+
+  const T* query_row(int lane) const { return in_.query.row(block_.batch, block_.head, query(lane)); }
+  std::int64_t query(int lane) const { return block_.first + std::min(lane, block_.count - 1); }
+
+  // φ of a tile's keys, [keys, width].
+  HWY_INLINE Strided<T> mapped_keys(std::int64_t key, int keys) const {
+    const T* first = in_.key.row(block_.batch, block_.key_head, key);
+    if (in_.form.feature == FeatureMap::kNone) return {first, in_.key.row_stride, 1};
+    for (int j = 0; j < keys; ++j) {
+      for (int i = 0; i < in_.shape.width; ++i) {
+        work_.mapped[j * work_.mapped_stride + i] = map(first[j * in_.key.row_stride + i]);
+      }
+    }
+    return {work_.mapped, work_.mapped_stride, 1};
+  }
+
+  T map(T x) const {
+    switch (in_.form.feature) {
+      case FeatureMap::kRelu: return (x < T(0) ? T(0) : x) + static_cast<T>(in_.form.feature_offset);
+      case FeatureMap::kElu1: return x > T(0) ? x + T(1) : std::exp(x);
+      case FeatureMap::kNone: break;
+    }
+    return x;
+  }
+  T map_slope(T x) const {
+    switch (in_.form.feature) {
+      case FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
+      case FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
+      case FeatureMap::kNone: break;
+    }
+    return T(1);
+  }
+
+ private:
+  // φ(q)·scale, transposed: [width, lanes].
+  void gather_queries() const {
+    const T scale = static_cast<T>(in_.scale);
+    for (int q = 0; q < width_; ++q) {
+      const T* from = query_row(q);
+      for (int i = 0; i < in_.shape.width; ++i) work_.query[i * width_ + q] = map(from[i]) * scale;
+    }
+  }
+
+  HWY_INLINE void add_distance(Column<T> column, std::int64_t key, int c) const {
+    const D d;
+    const V slope = hn::Set(d, in_.slopes[block_.head]);
+    const V own = hn::LoadU(d, own_ + c * lanes_);
+    for (int j = 0; j < column.keys; ++j) {
+      T* at = column.data + j * column.stride;
+      const V distance = hn::Abs(hn::Sub(own, hn::Set(d, static_cast<T>(key + j))));
+      hn::Store(hn::NegMulAdd(slope, distance, hn::Load(d, at)), d, at);
+    }
+  }
+
+  // A bias of minus infinity hides its key.
+  void add_bias(Column<T> column, std::int64_t key, int c) const {
+    for (int q = 0; q < lanes_; ++q) {
+      const T* bias = in_.bias.row(block_.batch, block_.head, query(c * lanes_ + q)) + key;
+      for (int j = 0; j < column.keys; ++j) {
+        T& z = column.data[j * column.stride + q];
+        if (z == kHidden<T>) continue;
+        z += bias[j];
+        if (z != kHidden<T>) work_.running[kSpoilt * width_ + c * lanes_ + q] += z * T(0);
+      }
+    }
+  }
+
+  HWY_INLINE V log_count(int column) const {
+    T numbers[hn::MaxLanes(D())];
+    for (int q = 0; q < lanes_; ++q) {
+      const auto count = static_cast<double>(count_[column * lanes_ + q]);
+      numbers[q] = static_cast<T>(in_.form.transform_factor * std::log(std::max(count, 1.0)));
+    }
+    return hn::LoadU(D(), numbers);
+  }
+
+  HWY_INLINE void transform(Column<T> column, int c) const {
+    const D d;
+    const V factor = hn::Set(d, static_cast<T>(in_.form.transform_factor));
+    const V log_keys = hn::Set(d, static_cast<T>(std::log(std::max<double>(key_length(in_, block_.batch), 1.0))));
+    const V by = log_count(c);
+    for (int j = 0; j < column.keys; ++j) {
+      T* at = column.data + j * column.stride;
+      const V s = hn::Load(d, at);
+      V z = s;
+      if (in_.form.transform == Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
+      if (in_.form.transform == Transform::kLogCount) z = hn::Mul(by, s);
+      if (in_.form.transform == Transform::kMinusLogKeys) z = hn::Sub(s, log_keys);
+      hn::Store(hn::IfThenElse(hn::Eq(s, hn::Set(d, kHidden<T>)), s, z), d, at);
+    }
+  }
+
+  const AttentionInput<T>& in_;
+  QueryBlock block_;
+  const BlockWorkspace<T>& work_;
+  int lanes_, width_;
+  std::int64_t begin_, end_ = 0, all_first_, all_end_;
+  T own_[kMaxBlockWidth];
+  std::int64_t count_[kMaxBlockWidth];
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_ATTENTION_SCORES_INL_H_

@@ -1,0 +1,138 @@
+// What is done to a tile of scores, [keys, lanes], one vector of queries (a column) at a time: hide, lower by
+// the maximum, weigh, measure. A hidden score is minus infinity; tiles that hide none are spared the masks.
+
+#if defined(POLARISCOPE_ATTENTION_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_ATTENTION_TILE_INL_H_
+#undef POLARISCOPE_ATTENTION_TILE_INL_H_
+#else
+#define POLARISCOPE_ATTENTION_TILE_INL_H_
+#endif
+
+#include "polariscope/attention/internal/blocks.h"
+#include "polariscope/attention/internal/running-inl.h"
+#include "polariscope/reweighting/functions-inl.h"
+#include "polariscope/reweighting/simd_math-inl.h"
+
+#include <limits>
+#include <type_traits>
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// One column of a tile: element j at data[j * stride].
+template <class T>
+struct Column {
+  T* data;
+  std::ptrdiff_t stride;
+  int keys;
+};
+
+template <class T>
+inline constexpr T kHidden = -std::numeric_limits<T>::infinity();
+
+// Below any score, and finite, so that a difference of two is no NaN.
+template <class T>
+inline constexpr T kLowest = sizeof(T) == 4 ? T(-1e30) : T(-1e300);
+
+template <bool kMasked, class D>
+HWY_INLINE hn::Mask<D> visible(D d, hn::Vec<D> z) {
+  if constexpr (kMasked) return hn::Ne(z, hn::Set(d, kHidden<hn::TFromD<D>>));
+  return hn::MaskFromVec(hn::BitCast(d, hn::Set(hn::RebindToSigned<D>(), -1)));
+}
+template <bool kMasked, class D>
+HWY_INLINE hn::Vec<D> kept(D d, hn::Vec<D> z, hn::Vec<D> value) {
+  if constexpr (kMasked) return hn::IfThenElseZero(visible<true>(d, z), value);
+  return value;
+}
+
+// Marks lanes that hold a NaN or an infinity, before anything is hidden.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void mark_spoilt(D d, Column<T> tile, const Running<D>& row) {
+  hn::Vec<D> even = hn::Zero(d), odd = even;  // 0·z is NaN for what is not finite
+  const hn::Vec<D> zero = even;
+  int j = 0;
+  for (; j + 2 <= tile.keys; j += 2) {
+    even = hn::MulAdd(hn::Load(d, tile.data + j * tile.stride), zero, even);
+    odd = hn::MulAdd(hn::Load(d, tile.data + (j + 1) * tile.stride), zero, odd);
+  }
+  if (j < tile.keys) even = hn::MulAdd(hn::Load(d, tile.data + j * tile.stride), zero, even);
+  row.add(kSpoilt, hn::Add(even, odd));
+}
+
+// Hides the keys outside [first, end), lane by lane, and marks as above by the rest. key_0: the tile's first key.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn::Vec<D> end, const Running<D>& row) {
+  const hn::Vec<D> zero = hn::Zero(d);
+  hn::Vec<D> spoilt = zero;
+  for (int j = 0; j < tile.keys; ++j) {
+    const hn::Vec<D> key = hn::Set(d, key_0 + static_cast<T>(j));
+    const auto seen = hn::And(hn::Ge(key, first), hn::Lt(key, end));
+    T* at = tile.data + j * tile.stride;
+    const hn::Vec<D> z = hn::Load(d, at);
+    spoilt = hn::MulAdd(hn::IfThenElseZero(seen, z), zero, spoilt);
+    hn::Store(hn::IfThenElse(seen, z, hn::Set(d, kHidden<T>)), d, at);
+  }
+  row.add(kSpoilt, spoilt);
+}
+
+// Number, mean and largest of the visible scores.
+template <class V>
+struct Summary {
+  V count, mean, largest;
+};
+template <bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_INLINE Summary<hn::Vec<D>> summary(D d, Column<T> tile) {
+  using V = hn::Vec<D>;
+  const V one = hn::Set(d, 1);
+  V sum[2] = {hn::Zero(d), hn::Zero(d)}, count = hn::Zero(d);
+  V largest[2] = {hn::Set(d, kLowest<T>), hn::Set(d, kLowest<T>)};
+  const auto visit = [&](int j, int k) HWY_ATTR {
+    const V z = hn::Load(d, tile.data + j * tile.stride);
+    sum[k] = hn::Add(sum[k], kept<kMasked>(d, z, z));
+    largest[k] = hn::Max(largest[k], z);
+    if constexpr (kMasked) count = hn::Add(count, kept<true>(d, z, one));
+  };
+  int j = 0;
+  for (; j + 2 <= tile.keys; j += 2) {
+    visit(j, 0);
+    visit(j + 1, 1);
+  }
+  if (j < tile.keys) visit(j, 0);
+  if constexpr (!kMasked) count = hn::Set(d, static_cast<T>(tile.keys));
+  const V some = hn::Max(count, one);
+  return {count, hn::Div(hn::Add(sum[0], sum[1]), some), hn::Max(largest[0], largest[1])};
+}
+
+// Σ (x - mean)² and, with kCubes, Σ (x - mean)³ over the visible keys; `scores` says which they are.
+template <bool kMasked, bool kCubes, class D, class T = hn::TFromD<D>>
+HWY_INLINE void central_sums(D d, Column<T> tile, const T* scores, hn::Vec<D> mean, hn::Vec<D>& squares,
+                             hn::Vec<D>& cubes) {
+  using V = hn::Vec<D>;
+  V two[2] = {hn::Zero(d), hn::Zero(d)}, three[2] = {hn::Zero(d), hn::Zero(d)};
+  const auto visit = [&](int j, int k) HWY_ATTR {
+    const V from = hn::Sub(hn::Load(d, tile.data + j * tile.stride), mean);
+    const V apart = kMasked ? kept<kMasked>(d, hn::Load(d, scores + j * tile.stride), from) : from;
+    if constexpr (kCubes) {
+      const V square = hn::Mul(apart, apart);
+      two[k] = hn::Add(two[k], square);
+      three[k] = hn::MulAdd(square, apart, three[k]);
+    } else {
+      two[k] = hn::MulAdd(apart, apart, two[k]);
+    }
+  };
+  int j = 0;
+  for (; j + 2 <= tile.keys; j += 2) {
+    visit(j, 0);
+    visit(j + 1, 1);
+  }
+  if (j < tile.keys) visit(j, 0);
+  squares = hn::Add(two[0], two[1]);
+  cubes = hn::Add(three[0], three[1]);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_ATTENTION_TILE_INL_H_

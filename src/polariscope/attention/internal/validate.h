@@ -1,0 +1,12 @@
+// What a caller of attend() may hand in.
+#pragma once
+
+#include "polariscope/attention/attend.h"
+
+namespace polariscope {
+
+// Throws Error with what was expected and found.
+template <class T>
+void validate(const AttentionInput<T>& input);
+
+}  // namespace polariscope

@@ -1,0 +1,39 @@
+// Which keys a query sees.
+#pragma once
+
+#include "polariscope/attention/attend.h"
+
+#include <algorithm>
+
+namespace polariscope {
+
+// Keys [first, end); empty ranges are [0, 0).
+struct KeyRange {
+  std::int64_t first, end;
+};
+
+template <class T>
+std::int64_t key_length(const AttentionInput<T>& input, std::int64_t batch) {
+  return input.key_lengths != nullptr ? input.key_lengths[batch] : input.shape.keys;
+}
+
+// The key beside which query i stands; may be negative where a sequence has fewer keys than queries.
+template <class T>
+std::int64_t own_key(const AttentionInput<T>& input, std::int64_t batch, std::int64_t query) {
+  return query + key_length(input, batch) - input.shape.queries;
+}
+
+template <class T>
+KeyRange visible_keys(const AttentionInput<T>& input, std::int64_t batch, std::int64_t query) {
+  const std::int64_t length = key_length(input, batch);
+  const std::int64_t own = own_key(input, batch, query);
+  std::int64_t first = 0, end = length;
+  if (input.window > 0) {
+    first = std::max<std::int64_t>(first, own - input.window + 1);
+    end = std::min(end, own + input.window);
+  }
+  if (input.causal) end = std::min(end, own + 1);
+  return first < end ? KeyRange{first, end} : KeyRange{0, 0};
+}
+
+}  // namespace polariscope

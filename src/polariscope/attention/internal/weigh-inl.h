@@ -1,0 +1,191 @@
+// From a tile's scores to its weights and their running sums. Exponentials are lowered by a running maximum,
+// and what was summed before is taken down with it; other weights need neither.
+
+#if defined(POLARISCOPE_ATTENTION_WEIGH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_ATTENTION_WEIGH_INL_H_
+#undef POLARISCOPE_ATTENTION_WEIGH_INL_H_
+#else
+#define POLARISCOPE_ATTENTION_WEIGH_INL_H_
+#endif
+
+#include "polariscope/attention/internal/tile-inl.h"
+
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// e^x of x <= 0, kept in the range where the exponential is exact to an ulp or is nothing beside 1. For NaN
+// it has no meaning: such rows are marked.
+template <class D, class V = hn::Vec<D>>
+  requires(sizeof(hn::TFromD<D>) == 4)
+HWY_INLINE V exp_below(D d, V x) {
+  return exp_in_range(d, hn::Max(x, hn::Set(d, -87.0f)));
+}
+template <class D, class V = hn::Vec<D>>
+  requires(sizeof(hn::TFromD<D>) == 8)
+HWY_INLINE V exp_below(D d, V x) {
+  return fast_exp(d, x);
+}
+
+// |w| log |w|, 0 where w = 0.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V times_log(D d, V size) {
+  const V smallest = hn::Set(d, std::numeric_limits<hn::TFromD<D>>::min());
+  return hn::Mul(size, hn::Log(d, hn::Max(size, smallest)));
+}
+
+// The first key of the tile whose score is `largest`, for the lanes in `where`.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest, hn::Mask<D> where, const Running<D>& row) {
+  hn::Vec<D> index = row.get(kLargestIndex);
+  for (int j = scores.keys - 1; j >= 0; --j) {
+    const auto here = hn::And(where, hn::Eq(hn::Load(d, scores.data + j * scores.stride), largest));
+    index = hn::IfThenElse(here, hn::Set(d, key_0 + static_cast<T>(j)), index);
+  }
+  row.set(kLargestIndex, index);
+}
+
+template <bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_INLINE void merge_logits(D d, Column<T> scores, const Summary<hn::Vec<D>>& tile, const Running<D>& row) {
+  using V = hn::Vec<D>;
+  V squares, none;
+  central_sums<kMasked, false>(d, scores, scores.data, tile.mean, squares, none);
+  const Moments<V> before{row.get(kCount), row.get(kLogitMean), row.get(kLogitSquares), none};
+  const Moments<V> both = merged<false>(d, before, Moments<V>{tile.count, tile.mean, squares, none});
+  row.set(kLogitMean, both.mean);
+  row.set(kLogitSquares, both.squares);
+}
+
+template <bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_INLINE void merge_weights(D d, Column<T> weights, const T* scores, hn::Vec<D> count, hn::Vec<D> sum, const Running<D>& row) {
+  using V = hn::Vec<D>;
+  const V mean = hn::Div(sum, hn::Max(count, hn::Set(d, 1)));
+  V squares, cubes;
+  central_sums<kMasked, true>(d, weights, scores, mean, squares, cubes);
+  const Moments<V> before{row.get(kCount), row.get(kWeightMean), row.get(kWeightSquares), row.get(kWeightCubes)};
+  const Moments<V> both = merged<true>(d, before, Moments<V>{count, mean, squares, cubes});
+  row.set(kWeightMean, both.mean);
+  row.set(kWeightSquares, both.squares);
+  row.set(kWeightCubes, both.cubes);
+}
+
+// Takes what was summed of exponentials down to a new maximum; kRescale says by what.
+template <class D>
+HWY_INLINE void lower_to(D d, hn::Vec<D> shift, const Running<D>& row) {
+  using V = hn::Vec<D>;
+  const V by = hn::Sub(row.get(kShift), shift);
+  const V rescale = exp_below(d, by);
+  const V square = hn::Mul(rescale, rescale);
+  row.set(kShift, shift);
+  row.set(kRescale, rescale);
+  row.set(kSumLog, hn::Mul(rescale, hn::MulAdd(by, row.get(kSum), row.get(kSumLog))));
+  row.set(kSum, hn::Mul(rescale, row.get(kSum)));
+  row.set(kSumSquares, hn::Mul(square, row.get(kSumSquares)));
+  row.set(kWeightMean, hn::Mul(rescale, row.get(kWeightMean)));
+  row.set(kWeightSquares, hn::Mul(square, row.get(kWeightSquares)));
+  row.set(kWeightCubes, hn::Mul(hn::Mul(square, rescale), row.get(kWeightCubes)));
+}
+
+// w = e^{z - m}; adds Σ w and, if asked for, Σ w (z - m) and Σ w². Returns the tile's Σ w.
+template <bool kMasked, bool kMeasure, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, const Running<D>& row) {
+  using V = hn::Vec<D>;
+  const V shift = row.get(kShift);
+  V sum = hn::Zero(d), log = sum, squares = sum;
+  for (int j = 0; j < scores.keys; ++j) {
+    const V z = hn::Load(d, scores.data + j * scores.stride);
+    const V x = hn::Sub(z, shift);
+    const V w = kept<kMasked>(d, z, exp_below(d, x));
+    hn::Store(w, d, weights + j * scores.stride);
+    sum = hn::Add(sum, w);
+    if constexpr (kMeasure) {
+      log = hn::MulAdd(kept<kMasked>(d, z, x), w, log);
+      squares = hn::MulAdd(w, w, squares);
+    }
+  }
+  row.add(kSum, sum);
+  if constexpr (kMeasure) {
+    row.add(kSumLog, log);
+    row.add(kSumSquares, squares);
+  }
+  return sum;
+}
+
+// w = f(z) of another function.
+template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> elementwise(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, const Running<D>& row) {
+  using V = hn::Vec<D>;
+  const SimdMath<D> math;
+  V sum = hn::Zero(d), absolute = sum, log = sum, squares = sum;
+  V largest = row.get(kLargest), index = row.get(kLargestIndex);
+  for (int j = 0; j < scores.keys; ++j) {
+    const V z = hn::Load(d, scores.data + j * scores.stride);
+    const V w = kept<kMasked>(d, z, Function::weight(math, z));
+    hn::Store(w, d, weights + j * scores.stride);
+    sum = hn::Add(sum, w);
+    squares = hn::MulAdd(w, w, squares);
+    const V size = hn::Abs(w);
+    absolute = hn::Add(absolute, size);
+    if (wanted.entropy) log = hn::Add(log, times_log(d, size));
+    if (wanted.largest) {
+      auto beyond = hn::Lt(largest, size);
+      if constexpr (kMasked) beyond = hn::And(beyond, visible<true>(d, z));
+      largest = hn::IfThenElse(beyond, size, largest);
+      index = hn::IfThenElse(beyond, hn::Set(d, key_0 + static_cast<T>(j)), index);
+    }
+  }
+  row.add(kSum, sum);
+  row.add(kSumAbsolute, absolute);
+  row.add(kSumLog, log);
+  row.add(kSumSquares, squares);
+  row.set(kLargest, largest);
+  row.set(kLargestIndex, index);
+  return sum;
+}
+
+// A column of a tile, whole: weights beside, sums added. Returns whether earlier sums of the output must be
+// taken by kRescale.
+template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, const Running<D>& row) {
+  using V = hn::Vec<D>;
+  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  const Summary<V> tile = summary<kMasked>(d, scores);
+  row.set(kLogitMaximum, hn::Max(row.get(kLogitMaximum), tile.largest));
+  if (wanted.logit_moments) merge_logits<kMasked>(d, scores, tile, row);
+
+  bool rescaled = false;
+  V sum;
+  if constexpr (kExponential) {
+    if (key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
+    const V shift = hn::Max(row.get(kShift), tile.largest);
+    if (!hn::AllFalse(d, hn::Lt(row.get(kShift), shift))) {
+      lower_to(d, shift, row);
+      rescaled = true;
+    }
+    if (wanted.largest) {
+      const auto higher = hn::Lt(row.get(kLargest), tile.largest);
+      if (!hn::AllFalse(d, higher)) {
+        find_largest(d, scores, key_0, tile.largest, higher, row);
+        row.set(kLargest, hn::Max(row.get(kLargest), tile.largest));
+      }
+    }
+    sum = wanted.entropy || wanted.squares ? exponentials<kMasked, true>(d, scores, weights, row)
+                                           : exponentials<kMasked, false>(d, scores, weights, row);
+  } else {
+    sum = elementwise<Function, kMasked>(d, scores, weights, key_0, wanted, row);
+    if (key_0 == 0) row.set(kFirst, hn::Load(d, weights));
+  }
+  if (wanted.skewness) {
+    merge_weights<kMasked>(d, Column<T>{weights, scores.stride, scores.keys}, scores.data, tile.count, sum, row);
+  }
+  row.add(kCount, tile.count);
+  return rescaled;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_ATTENTION_WEIGH_INL_H_
