@@ -169,8 +169,10 @@ class Judge {
     for (T& x : problem.sink) move(x);
   }
 
-  // The size of the terms of dz_j = f'(z_j)/n (G_j - Σ G p) before they cancel: to nothing, where one key is seen.
+  // The size of terms that cancel, to nothing where one key is seen: those of H = log Σw - (Σ w log w)/Σw, of
+  // m + log Σ e^(z - m) and of a skewness are about 1; of dz_j = f'(z_j)/n (G_j - Σ G p) they are computed.
   Real largest_term(std::string_view name, Problem<Real>& problem, const Upstream<Real>& upstream) const {
+    if (name == "entropy" || name == "log_sum_exp" || name == "skewness") return 1;
     Real factor = 0;
     if (name == "d_bias" || name == "d_sink") factor = 1;
     if (name == "d_query") factor = static_cast<Real>(problem.scale) * (1 + largest_size(problem.key.packed()));
