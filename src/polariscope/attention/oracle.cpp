@@ -56,13 +56,16 @@ void oracle_attend_columns(const AttentionInput<T>& input, T* column_means) {
   }
 }
 
-#define POLARISCOPE_INSTANTIATE(T)                                                  \
-  template void oracle_attend(const AttentionInput<T>&, const AttentionOutput<T>&); \
-  template void oracle_weights(const AttentionInput<T>&, T*);                       \
-  template void oracle_attend_columns(const AttentionInput<T>&, T*);
-POLARISCOPE_INSTANTIATE(float)
-POLARISCOPE_INSTANTIATE(double)
-POLARISCOPE_INSTANTIATE(long double)
-#undef POLARISCOPE_INSTANTIATE
+template void oracle_attend(const AttentionInput<float>&, const AttentionOutput<float>&);
+template void oracle_weights(const AttentionInput<float>&, float*);
+template void oracle_attend_columns(const AttentionInput<float>&, float*);
+
+template void oracle_attend(const AttentionInput<double>&, const AttentionOutput<double>&);
+template void oracle_weights(const AttentionInput<double>&, double*);
+template void oracle_attend_columns(const AttentionInput<double>&, double*);
+
+template void oracle_attend(const AttentionInput<long double>&, const AttentionOutput<long double>&);
+template void oracle_weights(const AttentionInput<long double>&, long double*);
+template void oracle_attend_columns(const AttentionInput<long double>&, long double*);
 
 }  // namespace polariscope

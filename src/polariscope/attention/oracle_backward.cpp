@@ -99,12 +99,11 @@ void oracle_attend_backward(const AttentionInput<T>& input, HeadsView<const T> d
   });
 }
 
-#define POLARISCOPE_INSTANTIATE(T)                                                                                    \
-  template void oracle_attend_backward(const AttentionInput<T>&, HeadsView<const T>, const RowStatisticsGradient<T>&, \
-                                       const AttentionGradient<T>&);
-POLARISCOPE_INSTANTIATE(float)
-POLARISCOPE_INSTANTIATE(double)
-POLARISCOPE_INSTANTIATE(long double)
-#undef POLARISCOPE_INSTANTIATE
+template void oracle_attend_backward(const AttentionInput<float>&, HeadsView<const float>,
+                                     const RowStatisticsGradient<float>&, const AttentionGradient<float>&);
+template void oracle_attend_backward(const AttentionInput<double>&, HeadsView<const double>,
+                                     const RowStatisticsGradient<double>&, const AttentionGradient<double>&);
+template void oracle_attend_backward(const AttentionInput<long double>&, HeadsView<const long double>,
+                                     const RowStatisticsGradient<long double>&, const AttentionGradient<long double>&);
 
 }  // namespace polariscope

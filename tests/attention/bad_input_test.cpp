@@ -1,0 +1,160 @@
+// What attend(), attend_columns() and attend_backward() refuse, and what of nothing they accept.
+#include "agreement.h"
+#include "polariscope/base/error.h"
+
+namespace polariscope::testing {
+namespace {
+
+constexpr AttentionShape kShape{
+    .batch = 2, .heads = 4, .key_heads = 2, .queries = 3, .keys = 5, .width = 4, .value_width = 6};
+
+// Good input and room for all results, to be spoiled.
+struct Call {
+  Problem<float> problem;
+  Everything<float> all;
+  AttentionInput<float> input;
+  AttentionOutput<float> output;
+  HeadsView<const float> d_output;
+  AttentionGradient<float> gradient;
+
+  explicit Call(std::string_view form = "softmax")
+      : problem(drawn(form)),
+        all(problem),
+        input(problem.input()),
+        output(all.forward.view()),
+        d_output(problem.d_output.constant_view()),
+        gradient(all.backward.view()) {}
+
+  static Problem<float> drawn(std::string_view form) {
+    RandomStream random(111, 0);
+    return random_problem<float>(find_attention_form(form), kShape, random);
+  }
+
+  void forward() { attend(input, output, 1); }
+  void columns() { attend_columns(input, output.shift, output.inverse, all.columns.data(), 1); }
+  void backward() { attend_backward(input, output, d_output, RowStatisticsGradient<float>{}, gradient, 1); }
+
+  void expect_refusal() {
+    EXPECT_THROW(forward(), Error);
+    EXPECT_THROW(columns(), Error);
+    EXPECT_THROW(backward(), Error);
+  }
+};
+
+TEST(BadInput, TheUnspoiledCallIsAccepted) {
+  Call call;
+  EXPECT_NO_THROW(call.forward());
+  EXPECT_NO_THROW(call.columns());
+  EXPECT_NO_THROW(call.backward());
+}
+
+TEST(BadInput, NegativeSizesAreRefused) {
+  for (std::int64_t AttentionShape::*size :
+       {&AttentionShape::batch, &AttentionShape::heads, &AttentionShape::key_heads, &AttentionShape::queries,
+        &AttentionShape::keys, &AttentionShape::width, &AttentionShape::value_width}) {
+    Call call;
+    call.input.shape.*size = -1;
+    call.expect_refusal();
+  }
+}
+
+TEST(BadInput, HeadsThatAreNoMultipleOfTheKeyHeadsAreRefused) {
+  for (const std::int64_t key_heads : {0, 3, 8}) {
+    Call call;
+    call.input.shape.key_heads = key_heads;
+    call.expect_refusal();
+  }
+}
+
+TEST(BadInput, LengthsOutsideTheKeysAreRefused) {
+  for (const std::int64_t length : {-1, 6}) {
+    Call call;
+    const std::vector<std::int64_t> lengths{5, length};
+    call.input.key_lengths = lengths.data();
+    call.expect_refusal();
+  }
+}
+
+TEST(BadInput, AWindowBelowZeroAndAScaleThatIsNoNumberAreRefused) {
+  Call window;
+  window.input.window = -1;
+  window.expect_refusal();
+  Call scale;
+  scale.input.scale = std::nan("");
+  scale.expect_refusal();
+}
+
+TEST(BadInput, AFormOutOfItsRangeIsRefused) {
+  Call call("entmax");
+  call.input.form.alpha = 1.0;
+  call.expect_refusal();
+}
+
+TEST(BadInput, ASinkForAFormThatHasNoneIsRefused) {
+  Call call;
+  const std::vector<float> sink(4, 0.0F);
+  call.input.sink = sink.data();
+  call.expect_refusal();
+}
+
+TEST(BadInput, MissingArraysAreRefused) {
+  for (HeadsView<const float> AttentionInput<float>::*array :
+       {&AttentionInput<float>::query, &AttentionInput<float>::key}) {
+    Call call;
+    (call.input.*array).data = nullptr;
+    call.expect_refusal();
+  }
+  Call value;
+  value.input.value.data = nullptr;
+  EXPECT_THROW(value.forward(), Error);
+  EXPECT_THROW(value.backward(), Error);
+  Call output;
+  output.output.output.data = nullptr;
+  EXPECT_THROW(output.forward(), Error);
+  Call d_output;
+  d_output.d_output.data = nullptr;
+  EXPECT_THROW(d_output.backward(), Error);
+}
+
+TEST(BadInput, ASecondPassWithoutWhatTheFirstOneLeftIsRefused) {
+  for (float* AttentionOutput<float>::*left : {&AttentionOutput<float>::shift, &AttentionOutput<float>::inverse}) {
+    Call call;
+    call.output.*left = nullptr;
+    EXPECT_THROW(call.columns(), Error);
+    EXPECT_THROW(call.backward(), Error);
+  }
+}
+
+TEST(BadInput, TheSentenceNamesWhatWasFound) {
+  Call call;
+  const std::vector<std::int64_t> lengths{5, 77};
+  call.input.key_lengths = lengths.data();
+  try {
+    call.forward();
+    FAIL() << "a length of 77 was accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("77"), std::string::npos) << error.what();
+  }
+}
+
+TEST(EmptyInput, OfAnySizeIsNoError) {
+  for (std::int64_t AttentionShape::*size :
+       {&AttentionShape::batch, &AttentionShape::queries, &AttentionShape::keys, &AttentionShape::value_width}) {
+    Call call;
+    call.input.shape.*size = 0;
+    EXPECT_NO_THROW(call.forward());
+    EXPECT_NO_THROW(call.columns());
+    EXPECT_NO_THROW(call.backward());
+  }
+}
+
+TEST(EmptyInput, WithoutKeysGivesZeros) {
+  Call call;
+  call.input.shape.keys = 0;
+  call.forward();
+  for (const float x : call.all.forward.output.packed()) EXPECT_EQ(x, 0.0F);
+  EXPECT_EQ(call.all.forward.visible[0], 0);
+}
+
+}  // namespace
+}  // namespace polariscope::testing

@@ -1,0 +1,125 @@
+// The same bits: in every run, for every choice of statistics, whatever is asked beside.
+#include "agreement.h"
+#include "support/simd_targets.h"
+
+#include <cstring>
+
+namespace polariscope::testing {
+namespace {
+
+constexpr AttentionShape kShape{
+    .batch = 2, .heads = 4, .key_heads = 2, .queries = 67, .keys = 131, .width = 17, .value_width = 20};
+
+Problem<float> problem_of(const AttentionForm& form) {
+  RandomStream random(101, form_index(form));
+  Problem<float> problem = random_problem<float>(form, kShape, random, Layout::kRowsFirst, 2);
+  problem.causal = true;
+  return problem;
+}
+
+Upstream<float> upstream_of(const Problem<float>& problem) {
+  RandomStream random(102, 0);
+  return random_upstream(problem, random);
+}
+
+// As bits: NaN equals NaN, and 0 is not -0.
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void expect_same_bits(Everything<float>& a, Everything<float>& b, const AttentionForm& form) {
+  const auto first = arrays(a, form);
+  const auto second = arrays(b, form);
+  for (std::size_t n = 0; n < first.size(); ++n) {
+    EXPECT_TRUE(same_bits(first[n].numbers, second[n].numbers)) << first[n].name;
+  }
+  EXPECT_EQ(a.forward.argmax, b.forward.argmax);
+}
+
+class Determinism : public ::testing::TestWithParam<AttentionForm> {};
+
+TEST_P(Determinism, TwoRunsOnTheSameNumberOfThreadsGiveTheSameBits) {
+  Problem<float> problem = problem_of(GetParam());
+  const Upstream<float> upstream = upstream_of(problem);
+  for_each_simd_target([&] {
+    for (const int threads : {1, 2, 3}) {
+      SCOPED_TRACE(threads);
+      Everything<float> first = kernel_everything(problem, upstream, threads);
+      Everything<float> second = kernel_everything(problem, upstream, threads);
+      expect_same_bits(first, second, GetParam());
+    }
+  });
+}
+
+TEST_P(Determinism, TheForwardPassGivesTheSameBitsOnAnyNumberOfThreads) {
+  Problem<float> problem = problem_of(GetParam());
+  const Upstream<float> upstream = upstream_of(problem);
+  for_each_simd_target([&] {
+    Everything<float> one = kernel_everything(problem, upstream, 1);
+    Everything<float> three = kernel_everything(problem, upstream, 3);
+    EXPECT_TRUE(same_bits(one.forward.output.packed(), three.forward.output.packed()));
+    for (std::size_t n = 0; n < one.forward.floating.size(); ++n) {
+      EXPECT_TRUE(same_bits(one.forward.floating[n], three.forward.floating[n])) << kStatistics<float>[n].name;
+    }
+  });
+}
+
+TEST_P(Determinism, AStatisticAskedAloneHasTheBitsThatItHasAmongAll) {
+  Problem<float> problem = problem_of(GetParam());
+  for_each_simd_target([&] {
+    Forward<float> all(problem);
+    attend(problem.input(), all.view(), 1);
+    const auto expect_alone = [&](std::string_view name, auto ask, auto found) {
+      Forward<float> alone(problem);
+      AttentionOutput<float> to;
+      to.output = alone.output.view();
+      ask(alone, to);
+      attend(problem.input(), to, 1);
+      EXPECT_TRUE(found(alone)) << name;
+      EXPECT_TRUE(same_bits(alone.output.packed(), all.output.packed())) << "output beside " << name;
+    };
+    for (std::size_t n = 0; n < all.floating.size(); ++n) {
+      if (all.floating[n].empty()) continue;
+      expect_alone(
+          kStatistics<float>[n].name,
+          [n](auto& alone, auto& to) { to.statistics.*kStatistics<float>[n].member = alone.floating[n].data(); },
+          [&](auto& alone) { return same_bits(alone.floating[n], all.floating[n]); });
+    }
+    expect_alone(
+        "argmax", [](auto& alone, auto& to) { to.statistics.argmax = alone.argmax.data(); },
+        [&](auto& alone) { return alone.argmax == all.argmax; });
+    expect_alone(
+        "visible", [](auto& alone, auto& to) { to.statistics.visible = alone.visible.data(); },
+        [&](auto& alone) { return alone.visible == all.visible; });
+    expect_alone(
+        "non_finite", [](auto& alone, auto& to) { to.statistics.non_finite = alone.non_finite.data(); },
+        [&](auto& alone) { return alone.non_finite == all.non_finite; });
+    expect_alone(
+        "nothing", [](auto&, auto&) {}, [](auto&) { return true; });
+  });
+}
+
+TEST_P(Determinism, AGradientAskedAloneHasTheBitsThatItHasAmongAll) {
+  Problem<float> problem = problem_of(GetParam());
+  const Upstream<float> upstream = upstream_of(problem);
+  for_each_simd_target([&] {
+    Everything<float> all = kernel_everything(problem, upstream, 1);
+    const auto alone = [&](auto member) {
+      Backward<float> backward(problem);
+      AttentionGradient<float> to;
+      to.*member = backward.view().*member;
+      attend_backward(problem.input(), all.forward.view(), problem.d_output.constant_view(), upstream.view(), to, 1);
+      return backward;
+    };
+    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::query).query.packed(), all.backward.query.packed()));
+    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::key).key.packed(), all.backward.key.packed()));
+    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::value).value.packed(), all.backward.value.packed()));
+    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::bias).bias.packed(), all.backward.bias.packed()));
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Family, Determinism, ::testing::ValuesIn(attention_forms().begin(), attention_forms().end()),
+                         form_name);
+
+}  // namespace
+}  // namespace polariscope::testing

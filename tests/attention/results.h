@@ -1,0 +1,170 @@
+// All that attention returns, owned, for tests.
+#pragma once
+
+#include "polariscope/attention/oracle.h"
+#include "tensors.h"
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace polariscope::testing {
+
+template <class T>
+struct StatisticName {
+  std::string_view name;
+  T* RowStatistics<T>::*member;
+};
+
+// The floating statistics.
+template <class T>
+inline constexpr std::array<StatisticName<T>, 10> kStatistics{{{"entropy", &RowStatistics<T>::entropy},
+                                                               {"sum_of_squares", &RowStatistics<T>::sum_of_squares},
+                                                               {"maximum", &RowStatistics<T>::maximum},
+                                                               {"first_key", &RowStatistics<T>::first_key},
+                                                               {"row_sum", &RowStatistics<T>::row_sum},
+                                                               {"log_sum_exp", &RowStatistics<T>::log_sum_exp},
+                                                               {"logit_mean", &RowStatistics<T>::logit_mean},
+                                                               {"logit_variance", &RowStatistics<T>::logit_variance},
+                                                               {"logit_maximum", &RowStatistics<T>::logit_maximum},
+                                                               {"skewness", &RowStatistics<T>::skewness}}};
+
+template <class T>
+struct StatisticGradientName {
+  std::string_view name;
+  T* RowStatistics<T>::*statistic;
+  const T* RowStatisticsGradient<T>::*gradient;
+};
+
+// Those that a gradient can flow through.
+template <class T>
+inline constexpr std::array<StatisticGradientName<T>, 7> kDifferentiable{
+    {{"entropy", &RowStatistics<T>::entropy, &RowStatisticsGradient<T>::entropy},
+     {"sum_of_squares", &RowStatistics<T>::sum_of_squares, &RowStatisticsGradient<T>::sum_of_squares},
+     {"maximum", &RowStatistics<T>::maximum, &RowStatisticsGradient<T>::maximum},
+     {"first_key", &RowStatistics<T>::first_key, &RowStatisticsGradient<T>::first_key},
+     {"log_sum_exp", &RowStatistics<T>::log_sum_exp, &RowStatisticsGradient<T>::log_sum_exp},
+     {"logit_mean", &RowStatistics<T>::logit_mean, &RowStatisticsGradient<T>::logit_mean},
+     {"logit_variance", &RowStatistics<T>::logit_variance, &RowStatisticsGradient<T>::logit_variance}}};
+
+// Of exponential weights, which log_sum_exp is defined for.
+inline bool has_log_sum_exp(const AttentionForm& form) {
+  return form.rule == RowRule::kElementwise && form.weight == WeightFunction::kExp;
+}
+
+// What attend() writes.
+template <class T>
+struct Forward {
+  Tensor<T> output;
+  std::array<std::vector<T>, kStatistics<T>.size()> floating;
+  std::vector<std::int32_t> argmax, visible;
+  std::vector<std::uint8_t> non_finite;
+  std::vector<T> shift, inverse;
+
+  explicit Forward(const Problem<T>& problem)
+      : output(problem.shape.batch, problem.shape.heads, problem.shape.queries, problem.shape.value_width,
+               Layout::kRowsFirst, 3),
+        argmax(problem.rows(), -7),
+        visible(problem.rows(), -7),
+        non_finite(problem.rows(), 7),
+        shift(problem.rows(), T(-7)),
+        inverse(problem.rows(), T(-7)) {
+    for (std::size_t n = 0; n < floating.size(); ++n) {
+      const bool wanted = kStatistics<T>[n].name != "log_sum_exp" || has_log_sum_exp(problem.form);
+      if (wanted) floating[n].assign(problem.rows(), T(-7));
+    }
+  }
+
+  AttentionOutput<T> view() {
+    AttentionOutput<T> to;
+    to.output = output.view();
+    for (std::size_t n = 0; n < floating.size(); ++n) {
+      if (!floating[n].empty()) to.statistics.*kStatistics<T>[n].member = floating[n].data();
+    }
+    to.statistics.argmax = argmax.data();
+    to.statistics.visible = visible.data();
+    to.statistics.non_finite = non_finite.data();
+    to.shift = shift.data();
+    to.inverse = inverse.data();
+    return to;
+  }
+
+  const std::vector<T>& statistic(std::string_view name) const {
+    std::size_t n = 0;
+    while (kStatistics<T>[n].name != name) ++n;
+    return floating.at(n);
+  }
+};
+
+// What attend_backward() writes, for upstream gradients of every statistic.
+template <class T>
+struct Backward {
+  Tensor<T> query, key, value, bias;
+  std::vector<T> sink;
+
+  explicit Backward(const Problem<T>& problem)
+      : query(problem.shape.batch, problem.shape.heads, problem.shape.queries, problem.shape.width, Layout::kRowsFirst,
+              2),
+        key(problem.shape.batch, problem.shape.key_heads, problem.shape.keys, problem.shape.width),
+        value(problem.shape.batch, problem.shape.key_heads, problem.shape.keys, problem.shape.value_width),
+        bias(problem.shape.batch, problem.shape.heads, problem.shape.queries, problem.shape.keys),
+        sink(problem.shape.heads, T(-7)) {}
+
+  AttentionGradient<T> view() { return {query.view(), key.view(), value.view(), bias.view(), sink.data()}; }
+};
+
+// Upstream gradients of the statistics, one array for each of kDifferentiable; an empty one is not given.
+template <class T>
+struct Upstream {
+  std::array<std::vector<T>, kDifferentiable<T>.size()> arrays;
+
+  RowStatisticsGradient<T> view() const {
+    RowStatisticsGradient<T> from;
+    for (std::size_t n = 0; n < arrays.size(); ++n) {
+      if (!arrays[n].empty()) from.*kDifferentiable<T>[n].gradient = arrays[n].data();
+    }
+    return from;
+  }
+  void draw(std::size_t n, const Problem<T>& problem, RandomStream& random) {
+    if (kDifferentiable<T>[n].name == "log_sum_exp" && !has_log_sum_exp(problem.form)) return;
+    arrays[n].resize(problem.rows());
+    for (T& x : arrays[n]) x = static_cast<T>(random.normal());
+  }
+  template <class U>
+  Upstream<U> as() const {
+    Upstream<U> other;
+    for (std::size_t n = 0; n < arrays.size(); ++n) other.arrays[n].assign(arrays[n].begin(), arrays[n].end());
+    return other;
+  }
+};
+
+template <class T>
+Upstream<T> random_upstream(const Problem<T>& problem, RandomStream& random) {
+  Upstream<T> upstream;
+  for (std::size_t n = 0; n < upstream.arrays.size(); ++n) upstream.draw(n, problem, random);
+  return upstream;
+}
+
+template <class T>
+Forward<T> oracle_forward(Problem<T>& problem) {
+  Forward<T> forward(problem);
+  oracle_attend(problem.input(), forward.view());
+  return forward;
+}
+
+template <class T>
+Backward<T> oracle_backward(Problem<T>& problem, const Upstream<T>& upstream) {
+  Backward<T> backward(problem);
+  oracle_attend_backward(problem.input(), problem.d_output.constant_view(), upstream.view(), backward.view());
+  return backward;
+}
+
+template <class T>
+std::vector<T> oracle_p(Problem<T>& problem) {
+  std::vector<T> p(problem.rows() * problem.shape.keys);
+  oracle_weights(problem.input(), p.data());
+  return p;
+}
+
+}  // namespace polariscope::testing
