@@ -19,6 +19,7 @@
 #include "polariscope/attention/internal/weigh-inl.h"
 
 #include <algorithm>
+#include <numeric>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
@@ -48,7 +49,7 @@ HWY_INLINE hn::Vec<D> load_rows(const Number* array, std::int64_t at, int count)
   return hn::LoadU(d, buffer);
 }
 
-template <class Function, class T, class D = hn::ScalableTag<T>>
+template <class T, class D = hn::ScalableTag<T>>
 RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, const AttentionOutput<T>& forward,
                                      const RowStatisticsGradient<T>& upstream, std::int64_t at, int count,
                                      hn::Vec<D> output_dot) {
@@ -100,6 +101,31 @@ RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, const Attentio
   return row;
 }
 
+// What comes to p_j through the statistics of p but the entropy, and through the output (`pulled`).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V upstream_of_powers(D d, const RowGradient<V>& row, V p, V key, V pulled) {
+  V g = hn::MulAdd(row.squares, p, pulled);
+  g = hn::Add(g, hn::IfThenElseZero(hn::Eq(key, row.argmax), hn::CopySign(row.largest, hn::Mul(row.largest, p))));
+  return hn::Add(g, hn::IfThenElseZero(hn::Eq(key, hn::Zero(d)), row.first));
+}
+
+// g_H (log |w| + H - log Σ|w|) sign(w)/Σ|w|, which the entropy takes from dw. Nothing comes of weights that are zero.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V entropy_pull(D d, const RowGradient<V>& row, V w, V log) {
+  const V pull = hn::Mul(row.entropy, hn::Add(log, row.entropy_at));
+  return hn::IfThenElseZero(hn::Ne(w, hn::Zero(d)), hn::CopySign(pull, hn::Mul(pull, w)));
+}
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V log_of(D d, V size) {
+  return hn::Log(d, hn::Max(size, hn::Set(d, std::numeric_limits<hn::TFromD<D>>::min())));
+}
+
+// What comes to p_j in all, for the rules of a whole row.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V upstream_of(D d, const RowGradient<V>& row, V p, V key, V pulled) {
+  return hn::Sub(upstream_of_powers(d, row, p, key, pulled), entropy_pull(d, row, p, log_of(d, p)));
+}
+
 // One column of a tile: scores become p, and dO·v becomes ds.
 template <class Function, bool kMasked, bool kStatistics, class T, class D = hn::ScalableTag<T>>
 HWY_NOINLINE void differentiate(const Scores<T>& block, const RowGradient<hn::Vec<D>>& row, Column<T> scores, T* pulled,
@@ -122,19 +148,11 @@ HWY_NOINLINE void differentiate(const Scores<T>& block, const RowGradient<hn::Ve
     }
     const V p = hn::Mul(w, row.inverse);
     V g = hn::Load(d, to);
-    if constexpr (kStatistics) {
-      const V key = hn::Set(d, key_0 + static_cast<T>(j));
-      g = hn::MulAdd(row.squares, p, g);
-      g = hn::Add(g, hn::IfThenElseZero(hn::Eq(key, row.argmax), hn::CopySign(row.largest, hn::Mul(row.largest, p))));
-      if (j == 0 && key_0 == T(0)) g = hn::Add(g, row.first);
-    }
+    if constexpr (kStatistics) g = upstream_of_powers(d, row, p, hn::Set(d, key_0 + static_cast<T>(j)), g);
     V dw = hn::Mul(hn::Sub(g, row.coupled), row.inverse);
     if constexpr (kStatistics) {
-      // w log w → 0: nothing comes of weights that are zero.
-      const V size = hn::Max(hn::Abs(w), hn::Set(d, std::numeric_limits<T>::min()));
-      const V log = kExponential ? hn::Max(x, hn::Set(d, T(-87))) : hn::Log(d, size);
-      const V pull = hn::Mul(row.entropy, hn::Add(log, row.entropy_at));
-      dw = hn::Sub(dw, hn::IfThenElseZero(hn::Ne(w, hn::Zero(d)), hn::CopySign(pull, hn::Mul(pull, w))));
+      const V log = kExponential ? hn::Max(x, hn::Set(d, T(-87))) : log_of(d, hn::Abs(w));
+      dw = hn::Sub(dw, entropy_pull(d, row, w, log));
     }
     V dz = hn::Mul(Function::slope(math, z, w), dw);
     if constexpr (kStatistics) {
@@ -147,100 +165,147 @@ HWY_NOINLINE void differentiate(const Scores<T>& block, const RowGradient<hn::Ve
   }
 }
 
+// What the blocks of every form share: dO and the queries in the layouts of the products, the products
+// themselves, and the end.
+template <class T>
+class BackwardBlock {
+ public:
+  using D = hn::ScalableTag<T>;
+  using V = hn::Vec<D>;
+
+  BackwardBlock(const AttentionInput<T>& in, const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
+                const RowStatisticsGradient<T>& upstream, const QueryBlock& block, const BlockWorkspace<T>& work,
+                const BackwardWorkspace<T>& back)
+      : in_(in),
+        block_(block),
+        back_(back),
+        scores_(in, block, work),
+        lanes_(static_cast<int>(hn::Lanes(D()))),
+        queries_(scores_.width()),
+        width_(static_cast<int>(in.shape.width)),
+        value_width_(static_cast<int>(in.shape.value_width)) {
+    // Lanes that repeat a query stay zero and add nothing.
+    std::fill_n(back.d_output, value_width_ * queries_, T(0));
+    std::fill_n(back.d_output_rows, queries_ * back.value_stride, T(0));
+    std::fill_n(back.query_rows, queries_ * back.stride, T(0));
+    std::fill_n(back.d_query, width_ * queries_, T(0));
+    T dot[kMaxBlockWidth] = {};
+    for (int q = 0; q < block.count; ++q) {
+      const T* from = d_output.row(block.batch, block.head, block.first + q);
+      const T* output = forward.output.row(block.batch, block.head, block.first + q);
+      for (int i = 0; i < value_width_; ++i) {
+        back.d_output[i * queries_ + q] = from[i];
+        back.d_output_rows[q * back.value_stride + i] = from[i];
+        dot[q] += from[i] * output[i];
+      }
+      for (int i = 0; i < width_; ++i) back.query_rows[q * back.stride + i] = work.query[i * queries_ + q];
+    }
+    const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
+    for (int c = 0; c < block.vectors; ++c) {
+      rows_[c] = row_gradient<T>(in, forward, upstream, row_0 + c * lanes_, count(c), hn::LoadU(D(), dot + c * lanes_));
+    }
+  }
+
+  Scores<T>& scores() { return scores_; }
+  const RowGradient<V>& row(int column) const { return rows_[column]; }
+  int count(int column) const { return std::clamp(block_.count - column * lanes_, 0, lanes_); }
+  int queries() const { return queries_; }
+
+  // dO·v of keys [key, key + keys), [keys, W].
+  void pull(std::int64_t key, int keys, T* to) const {
+    const Strided<T> values{in_.value.row(block_.batch, block_.key_head, key), in_.value.row_stride, 1};
+    product<false, false>(D(), values, keys, value_width_, back_.d_output, queries_, to, queries_, block_.vectors);
+  }
+
+  // From p and ds of a tile, [keys, W], what keys, values, queries and bias are due.
+  void push(std::int64_t key, int keys, const T* p, const T* ds, const HeadsView<T>& d_bias) const {
+    const D d;
+    if (d_bias.data != nullptr) {
+      for (int q = 0; q < block_.count; ++q) {
+        T* to = d_bias.row(block_.batch, block_.head, block_.first + q) + key;
+        for (int j = 0; j < keys; ++j) to[j] = ds[j * queries_ + q];
+      }
+    }
+    product<true, false>(d, Strided<T>{p, queries_, 1}, keys, queries_, back_.d_output_rows, back_.value_stride,
+                         back_.d_value + key * back_.value_stride, back_.value_stride,
+                         static_cast<int>(back_.value_stride) / lanes_);
+    product<true, false>(d, Strided<T>{ds, queries_, 1}, keys, queries_, back_.query_rows, back_.stride,
+                         back_.d_key + key * back_.stride, back_.stride, static_cast<int>(back_.stride) / lanes_);
+    const Strided<T> mapped = scores_.mapped_keys(key, keys);
+    product<true, true>(d, Strided<T>{mapped.data, 1, mapped.row}, width_, keys, ds, queries_, back_.d_query, queries_,
+                        block_.vectors);
+  }
+
+  void finish(const HeadsView<T>& d_query) const {
+    if (d_query.data == nullptr) return;
+    const T scale = static_cast<T>(in_.scale);
+    for (int q = 0; q < block_.count; ++q) {
+      const T* from = scores_.query_row(q);
+      T* to = d_query.row(block_.batch, block_.head, block_.first + q);
+      for (int i = 0; i < width_; ++i) to[i] = back_.d_query[i * queries_ + q] * scale * scores_.map_slope(from[i]);
+    }
+  }
+
+ private:
+  const AttentionInput<T>& in_;
+  const QueryBlock& block_;
+  const BackwardWorkspace<T>& back_;
+  Scores<T> scores_;
+  int lanes_, queries_, width_, value_width_;
+  RowGradient<V> rows_[kBlockVectors];
+};
+
+// The gradient of the sink's score through the normaliser and the log-sum-exp, over a column's rows.
+template <class Function, class T, class D = hn::ScalableTag<T>>
+double sink_gradient(const AttentionInput<T>& in, std::int64_t head, const RowGradient<hn::Vec<D>>& row, int count) {
+  using V = hn::Vec<D>;
+  const D d;
+  const SimdMath<D> math;
+  const V x = hn::Sub(hn::Set(d, sink_score(in, head)), row.shift);
+  const V w = Function::weight(math, x);
+  V ds = hn::Neg(hn::Mul(hn::Mul(Function::slope(math, x, w), row.inverse), row.coupled));
+  if constexpr (Function::kFunction == WeightFunction::kExp) {
+    ds = hn::MulAdd(row.log_sum_exp, hn::Mul(w, row.inverse), ds);
+  }
+  T buffer[hn::MaxLanes(D())];
+  hn::StoreU(ds, d, buffer);
+  return std::accumulate(buffer, buffer + count, 0.0);
+}
+
 template <class Function, class T>
 void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
                     const RowStatisticsGradient<T>& upstream, const AttentionGradient<T>& gradient,
                     const QueryBlock& block, const BlockWorkspace<T>& work, const BackwardWorkspace<T>& back,
                     double& d_sink) {
-  using D = hn::ScalableTag<T>;
-  using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
-  const D d;
-  const SimdMath<D> math;
-  const int lanes = static_cast<int>(hn::Lanes(d));
-  const int width = static_cast<int>(in.shape.width);
-  const int value_width = static_cast<int>(in.shape.value_width);
+  const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
   clear_running<Function>(in, block, work);
-  Scores<T> scores(in, block, work);
-  const int queries = scores.width();
+  BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
+  Scores<T>& scores = whole.scores();
   const bool transformed = in.form.transform == Transform::kSoftCap || in.form.transform == Transform::kLogCount;
-
-  // dO along lanes and along rows, queries along rows. Lanes that repeat a query stay zero and add nothing.
-  std::fill_n(back.d_output, value_width * queries, T(0));
-  std::fill_n(back.d_output_rows, queries * back.value_stride, T(0));
-  std::fill_n(back.query_rows, queries * back.stride, T(0));
-  std::fill_n(back.d_query, width * queries, T(0));
-  T dot[kMaxBlockWidth] = {};
-  for (int q = 0; q < block.count; ++q) {
-    const T* from = d_output.row(block.batch, block.head, block.first + q);
-    const T* output = forward.output.row(block.batch, block.head, block.first + q);
-    for (int i = 0; i < value_width; ++i) {
-      back.d_output[i * queries + q] = from[i];
-      back.d_output_rows[q * back.value_stride + i] = from[i];
-      dot[q] += from[i] * output[i];
-    }
-    for (int i = 0; i < width; ++i) back.query_rows[q * back.stride + i] = work.query[i * queries + q];
-  }
-
-  const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
-  RowGradient<V> rows[kBlockVectors];
-  for (int c = 0; c < block.vectors; ++c) {
-    const int count = std::clamp(block.count - c * lanes, 0, lanes);
-    rows[c] = row_gradient<Function>(in, forward, upstream, row_0 + c * lanes, count, hn::LoadU(d, dot + c * lanes));
-    if (has_sink(in) && count > 0) {
-      const V x = hn::Sub(hn::Set(d, sink_score(in, block.head)), rows[c].shift);
-      const V w = Function::weight(math, x);
-      const V p = hn::Mul(w, rows[c].inverse);
-      V ds = hn::Neg(hn::Mul(hn::Mul(Function::slope(math, x, w), rows[c].inverse), rows[c].coupled));
-      if constexpr (kExponential) ds = hn::MulAdd(rows[c].log_sum_exp, p, ds);
-      T buffer[hn::MaxLanes(D())];
-      hn::StoreU(ds, d, buffer);
-      for (int q = 0; q < count; ++q) d_sink += buffer[q];
-    }
+  for (int c = 0; c < block.vectors && has_sink(in); ++c) {
+    d_sink += sink_gradient<Function, T>(in, block.head, whole.row(c), whole.count(c));
   }
 
   for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
     const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
     scores.compute(key, keys, work.scores);
-    const Strided<T> values{in.value.row(block.batch, block.key_head, key), in.value.row_stride, 1};
-    product<false, false>(d, values, keys, value_width, back.d_output, queries, work.weights, queries, block.vectors);
+    whole.pull(key, keys, work.weights);
     const bool masked = scores.hides(key, keys);
     for (int c = 0; c < block.vectors; ++c) {
-      const Column<T> column{work.scores + c * lanes, queries, keys};
-      T* pulled = work.weights + c * lanes;
-      const T key_0 = static_cast<T>(key);
+      const Column<T> column{work.scores + c * lanes, whole.queries(), keys};
       const auto apply = [&]<bool kMasked, bool kStatistics>() HWY_ATTR {
-        differentiate<Function, kMasked, kStatistics>(scores, rows[c], column, pulled, key_0, c, transformed);
+        differentiate<Function, kMasked, kStatistics>(scores, whole.row(c), column, work.weights + c * lanes,
+                                                      static_cast<T>(key), c, transformed);
       };
-      if (rows[c].any_statistic) {
+      if (whole.row(c).any_statistic) {
         masked ? apply.template operator()<true, true>() : apply.template operator()<false, true>();
       } else {
         masked ? apply.template operator()<true, false>() : apply.template operator()<false, false>();
       }
     }
-    if (gradient.bias.data != nullptr) {
-      for (int q = 0; q < block.count; ++q) {
-        T* to = gradient.bias.row(block.batch, block.head, block.first + q) + key;
-        for (int j = 0; j < keys; ++j) to[j] = work.weights[j * queries + q];
-      }
-    }
-    product<true, false>(d, Strided<T>{work.scores, queries, 1}, keys, queries, back.d_output_rows, back.value_stride,
-                         back.d_value + key * back.value_stride, back.value_stride,
-                         static_cast<int>(back.value_stride) / lanes);
-    product<true, false>(d, Strided<T>{work.weights, queries, 1}, keys, queries, back.query_rows, back.stride,
-                         back.d_key + key * back.stride, back.stride, static_cast<int>(back.stride) / lanes);
-    const Strided<T> mapped = scores.mapped_keys(key, keys);
-    product<true, true>(d, Strided<T>{mapped.data, 1, mapped.row}, width, keys, work.weights, queries, back.d_query,
-                        queries, block.vectors);
+    whole.push(key, keys, work.scores, work.weights, gradient.bias);
   }
-
-  if (gradient.query.data == nullptr) return;
-  const T scale = static_cast<T>(in.scale);
-  for (int q = 0; q < block.count; ++q) {
-    const T* from = scores.query_row(q);
-    T* to = gradient.query.row(block.batch, block.head, block.first + q);
-    for (int i = 0; i < width; ++i) to[i] = back.d_query[i * queries + q] * scale * scores.map_slope(from[i]);
-  }
+  whole.finish(gradient.query);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -9,8 +9,9 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 
-#include "polariscope/attention/internal/backward-inl.h"
+#include "polariscope/attention/internal/columns-inl.h"
 #include "polariscope/attention/internal/forward-inl.h"
+#include "polariscope/attention/internal/whole_rows-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -52,18 +53,69 @@ void with_function(WeightFunction function, const Run& run) {
   }
 }
 
+// Room for `count` numbers, kept by this thread; `slot` tells two apart.
+template <class T, int slot>
+T* room(std::ptrdiff_t count) {
+  thread_local std::ptrdiff_t size = 0;
+  thread_local hwy::AlignedFreeUniquePtr<T[]> storage;
+  if (size < count) {
+    storage = hwy::AllocateAligned<T>(count);
+    size = count;
+  }
+  return storage.get();
+}
+
+// Calls run.template operator()<Rule>() for a rule of the whole row.
+template <class Run>
+void with_rule(RowRule rule, const Run& run) {
+  switch (rule) {
+    case RowRule::kClippedSoftmax: return run.template operator()<ClippedSoftmax>();
+    case RowRule::kSoftpick: return run.template operator()<Softpick>();
+    default: return run.template operator()<Entmax>();
+  }
+}
+
 template <class T>
 void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block) {
-  with_function(in.form.weight, [&]<class Function>() {
-    forward_block<Function>(in, out, block, wanted(out.statistics), workspace<T>(in.shape));
-  });
+  const BlockWorkspace<T>& work = workspace<T>(in.shape);
+  const Wanted what = wanted(out.statistics);
+  if (in.form.rule == RowRule::kElementwise) {
+    return with_function(in.form.weight,
+                         [&]<class Function>() { forward_block<Function>(in, out, block, what, work); });
+  }
+  T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
+  with_rule(in.form.rule,
+            [&]<template <class> class Rule>() { forward_whole_rows<Rule>(in, out, block, what, work, all); });
 }
 template <class T>
 void backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
               const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
-              const QueryBlock& block, const BackwardWorkspace<T>& work, double& d_sink) {
-  with_function(in.form.weight, [&]<class Function>() {
-    backward_block<Function>(in, out, d_output, d_statistics, gradient, block, workspace<T>(in.shape), work, d_sink);
+              const QueryBlock& block, const BackwardWorkspace<T>& back, double& d_sink) {
+  const BlockWorkspace<T>& work = workspace<T>(in.shape);
+  if (in.form.rule == RowRule::kElementwise) {
+    return with_function(in.form.weight, [&]<class Function>() {
+      backward_block<Function>(in, out, d_output, d_statistics, gradient, block, work, back, d_sink);
+    });
+  }
+  T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
+  T* pulled = room<T, 1>(in.shape.keys * kMaxBlockWidth);
+  with_rule(in.form.rule, [&]<template <class> class Rule>() {
+    backward_whole_rows<Rule>(in, out, d_output, d_statistics, gradient, block, work, back, all, pulled);
+  });
+}
+
+template <class T>
+void columns(const AttentionInput<T>& in, const T* shift, const T* inverse, const QueryBlocks& blocks,
+             std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
+  const BlockWorkspace<T>& work = workspace<T>(in.shape);
+  if (in.form.rule == RowRule::kElementwise) {
+    return with_function(in.form.weight, [&]<class Function>() {
+      columns_of_tile<Function>(in, shift, inverse, blocks, batch, head, key, keys, work, sums, counts);
+    });
+  }
+  T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
+  with_rule(in.form.rule, [&]<template <class> class Rule>() {
+    columns_of_head<Rule>(in, blocks, batch, head, work, all, sums, counts);
   });
 }
 
@@ -74,11 +126,20 @@ void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>
 void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, const QueryBlock& block) {
   forward(in, out, block);
 }
+void columns_float(const AttentionInput<float>& in, const float* shift, const float* inverse, const QueryBlocks& blocks,
+                   std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
+  columns(in, shift, inverse, blocks, batch, head, key, keys, sums, counts);
+}
 void backward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out,
                     const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
                     const AttentionGradient<float>& gradient, const QueryBlock& block,
                     const BackwardWorkspace<float>& work, double& d_sink) {
   backward(in, out, d_output, d_statistics, gradient, block, work, d_sink);
+}
+void columns_double(const AttentionInput<double>& in, const double* shift, const double* inverse,
+                    const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
+                    double* sums, double* counts) {
+  columns(in, shift, inverse, blocks, batch, head, key, keys, sums, counts);
 }
 void backward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out,
                      const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
@@ -98,6 +159,8 @@ HWY_EXPORT(float_lanes);
 HWY_EXPORT(double_lanes);
 HWY_EXPORT(forward_float);
 HWY_EXPORT(forward_double);
+HWY_EXPORT(columns_float);
+HWY_EXPORT(columns_double);
 HWY_EXPORT(backward_float);
 HWY_EXPORT(backward_double);
 
@@ -130,6 +193,20 @@ void attend_block_backward(const AttentionInput<double>& input, const AttentionO
                            const AttentionGradient<double>& gradient, const QueryBlock& block,
                            const BackwardWorkspace<double>& work, double& d_sink) {
   HWY_DYNAMIC_DISPATCH(backward_double)(input, forward, d_output, d_statistics, gradient, block, work, d_sink);
+}
+
+template <>
+void attend_tile_columns(const AttentionInput<float>& input, const float* shift, const float* inverse,
+                         const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
+                         double* sums, double* counts) {
+  HWY_DYNAMIC_DISPATCH(columns_float)(input, shift, inverse, blocks, batch, head, key, keys, sums, counts);
+}
+
+template <>
+void attend_tile_columns(const AttentionInput<double>& input, const double* shift, const double* inverse,
+                         const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
+                         double* sums, double* counts) {
+  HWY_DYNAMIC_DISPATCH(columns_double)(input, shift, inverse, blocks, batch, head, key, keys, sums, counts);
 }
 
 }  // namespace polariscope

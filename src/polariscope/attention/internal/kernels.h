@@ -19,4 +19,10 @@ void attend_block_backward(const AttentionInput<T>& input, const AttentionOutput
                            const AttentionGradient<T>& gradient, const QueryBlock& block,
                            const BackwardWorkspace<T>& work, double& d_sink);
 
+// Keys [key, key + keys) of a head; all of them for a rule of the whole row. sums, counts: [keys], to be added to.
+template <class T>
+void attend_tile_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, const QueryBlocks& blocks,
+                         std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums,
+                         double* counts);
+
 }  // namespace polariscope

@@ -111,18 +111,17 @@ HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, const Runn
   return sum;
 }
 
-// w = f(z) of another function.
-template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> elementwise(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted,
-                                  const Running<D>& row) {
+// Adds what w(z) of every visible key adds to the running sums; `weights`, where not null, receives them.
+template <bool kMasked, class Weight, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> measure(D d, Column<T> scores, const Weight& weight, T* weights, T key_0, const Wanted& wanted,
+                              const Running<D>& row) {
   using V = hn::Vec<D>;
-  const SimdMath<D> math;
   V sum = hn::Zero(d), absolute = sum, log = sum, squares = sum;
   V largest = row.get(kLargest), index = row.get(kLargestIndex);
   for (int j = 0; j < scores.keys; ++j) {
     const V z = hn::Load(d, scores.data + j * scores.stride);
-    const V w = kept<kMasked>(d, z, Function::weight(math, z));
-    hn::Store(w, d, weights + j * scores.stride);
+    const V w = kept<kMasked>(d, z, weight(z));
+    if (weights != nullptr) hn::Store(w, d, weights + j * scores.stride);
     sum = hn::Add(sum, w);
     squares = hn::MulAdd(w, w, squares);
     const V size = hn::Abs(w);
@@ -176,7 +175,8 @@ HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted
     sum = wanted.entropy || wanted.squares ? exponentials<kMasked, true>(d, scores, weights, row)
                                            : exponentials<kMasked, false>(d, scores, weights, row);
   } else {
-    sum = elementwise<Function, kMasked>(d, scores, weights, key_0, wanted, row);
+    const auto weight = [](V z) HWY_ATTR { return Function::weight(SimdMath<D>(), z); };
+    sum = measure<kMasked>(d, scores, weight, weights, key_0, wanted, row);
     if (key_0 == 0) row.set(kFirst, hn::Load(d, weights));
   }
   if (wanted.skewness) {

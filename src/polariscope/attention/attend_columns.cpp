@@ -1,0 +1,36 @@
+#include "polariscope/attention/attend.h"
+#include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/validate.h"
+#include "polariscope/base/parallel.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace polariscope {
+
+// Tiles of keys are independent; a rule of the whole row takes all keys of a head at once.
+template <class T>
+void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, T* column_means, int threads) {
+  validate(input);
+  const AttentionShape& shape = input.shape;
+  const QueryBlocks blocks(shape, input.causal, attention_lanes<T>());
+  const bool whole = input.form.rule != RowRule::kElementwise;
+  const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTileKeys;
+  const std::int64_t tiles = (shape.keys + step - 1) / step;
+  parallel_for(shape.batch * shape.heads * tiles, threads, [&](std::int64_t item) {
+    const std::int64_t pair = item / tiles;
+    const std::int64_t key = item % tiles * step;
+    const int keys = static_cast<int>(std::min(step, shape.keys - key));
+    std::vector<double> sums(keys), counts(keys);
+    attend_tile_columns(input, shift, inverse, blocks, pair / shape.heads, pair % shape.heads, key, keys, sums.data(),
+                        counts.data());
+    for (int j = 0; j < keys; ++j) {
+      column_means[pair * shape.keys + key + j] = static_cast<T>(counts[j] > 0.0 ? sums[j] / counts[j] : 0.0);
+    }
+  });
+}
+
+template void attend_columns(const AttentionInput<float>&, const float*, const float*, float*, int);
+template void attend_columns(const AttentionInput<double>&, const double*, const double*, double*, int);
+
+}  // namespace polariscope

@@ -1,0 +1,137 @@
+// Blocks of queries whose weights are a rule of the whole row: all scores of the block are kept at once,
+// [keys, W] (still O(keys) a thread), since a rule passes over them more than once.
+
+#if defined(POLARISCOPE_ATTENTION_WHOLE_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_ATTENTION_WHOLE_ROWS_INL_H_
+#undef POLARISCOPE_ATTENTION_WHOLE_ROWS_INL_H_
+#else
+#define POLARISCOPE_ATTENTION_WHOLE_ROWS_INL_H_
+#endif
+
+#include "polariscope/attention/internal/backward-inl.h"
+#include "polariscope/attention/internal/rules-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// Calls run(rule, column) with the rule prepared from each column of scores.
+template <template <class> class Rule, class T, class Run>
+HWY_INLINE void for_each_column(const AttentionInput<T>& in, const QueryBlock& block, const Scores<T>& scores, T* all,
+                                const Run& run) {
+  using D = hn::ScalableTag<T>;
+  const int lanes = static_cast<int>(hn::Lanes(D()));
+  const int keys = static_cast<int>(scores.end() - scores.begin());
+  for (int c = 0; c < block.vectors; ++c) {
+    const Column<T> column{all + c * lanes, scores.width(), keys};
+    run(c, column, Rule<D>(in.form, column));
+  }
+}
+
+// Calls run(key, keys, offset of the tile in [keys, W]) tile by tile.
+template <class T, class Run>
+HWY_INLINE void for_each_tile(const Scores<T>& scores, const Run& run) {
+  for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
+    const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
+    run(key, keys, (key - scores.begin()) * scores.width());
+  }
+}
+
+// all: [keys, W].
+template <template <class> class Rule, class T>
+void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
+                        const Wanted& wanted, const BlockWorkspace<T>& work, T* all) {
+  using D = hn::ScalableTag<T>;
+  using V = hn::Vec<D>;
+  const D d;
+  const int value_width = static_cast<int>(in.shape.value_width);
+  clear_running<IdentityFunction>(in, block, work);
+  Scores<T> scores(in, block, work);
+  const int width = scores.width();
+  std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
+
+  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) { scores.compute(key, keys, all + at); });
+  for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {
+    const auto row = scores.running(c);
+    const T key_0 = static_cast<T>(scores.begin());
+    const auto p = [&](V z) HWY_ATTR { return rule.p(z); };
+    const Summary<V> logits = summary<true>(d, column);
+    row.add(kSpoilt, hn::Mul(logits.mean, hn::Zero(d)));
+    row.set(kLogitMaximum, logits.largest);
+    if (wanted.logit_moments) merge_logits<true>(d, column, logits, row);
+    const V sum = measure<true>(d, column, p, static_cast<T*>(nullptr), key_0, wanted, row);
+    const V mean = hn::Div(sum, hn::Max(logits.count, hn::Set(d, 1)));
+    V squares = hn::Zero(d), cubes = squares;
+    for (int j = 0; j < column.keys; ++j) {
+      T* at = column.data + j * column.stride;
+      const V z = hn::Load(d, at);
+      const V weight = kept<true>(d, z, rule.p(z));
+      const V apart = kept<true>(d, z, hn::Sub(weight, mean));
+      squares = hn::MulAdd(apart, apart, squares);
+      cubes = hn::MulAdd(hn::Mul(apart, apart), apart, cubes);
+      hn::Store(weight, d, at);
+    }
+    row.set(kWeightSquares, squares);
+    row.set(kWeightCubes, cubes);
+    row.set(kCount, logits.count);
+    if (key_0 == T(0) && column.keys > 0) row.set(kFirst, hn::Load(d, column.data));
+  });
+  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) HWY_ATTR {
+    const T* values = in.value.row(block.batch, block.key_head, key);
+    product<true, true>(d, Strided<T>{values, 1, in.value.row_stride}, value_width, keys, all + at, width, work.output,
+                        width, block.vectors);
+  });
+  finish<IdentityFunction>(in, out, block, scores, work);
+}
+
+// all, pulled: [keys, W] each.
+template <template <class> class Rule, class T>
+void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& forward,
+                         const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& upstream,
+                         const AttentionGradient<T>& gradient, const QueryBlock& block, const BlockWorkspace<T>& work,
+                         const BackwardWorkspace<T>& back, T* all, T* pulled) {
+  using D = hn::ScalableTag<T>;
+  using V = hn::Vec<D>;
+  const D d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  clear_running<IdentityFunction>(in, block, work);
+  BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
+  Scores<T>& scores = whole.scores();
+  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) {
+    scores.compute(key, keys, all + at);
+    whole.pull(key, keys, pulled + at);
+  });
+  for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {
+    const RowGradient<V>& row = whole.row(c);
+    T* g_of = pulled + c * lanes;
+    V pull = hn::Zero(d), share = pull;
+    for (int j = 0; j < column.keys; ++j) {
+      const V z = hn::Load(d, column.data + j * column.stride);
+      const V key = hn::Set(d, static_cast<T>(scores.begin() + j));
+      const V g = upstream_of(d, row, rule.p(z), key, hn::Load(d, g_of + j * column.stride));
+      hn::Store(kept<true>(d, z, g), d, g_of + j * column.stride);
+      pull = hn::Add(pull, kept<true>(d, z, hn::Mul(rule.pull(z), g)));
+      if constexpr (Rule<D>::kMean) share = hn::Add(share, kept<true>(d, z, rule.spread(z)));
+    }
+    const V mean = Rule<D>::kMean ? hn::Div(pull, share) : pull;
+    for (int j = 0; j < column.keys; ++j) {
+      T* at = column.data + j * column.stride;
+      T* to = g_of + j * column.stride;
+      const V z = hn::Load(d, at);
+      V dz = hn::Sub(hn::Mul(rule.direct(z), hn::Load(d, to)), hn::Mul(rule.spread(z), mean));
+      dz = hn::Add(dz, hn::MulAdd(row.logit_slope, hn::Sub(z, row.mean), row.logit));
+      hn::Store(kept<true>(d, z, rule.p(z)), d, at);
+      hn::Store(kept<true>(d, z, hn::Mul(dz, scores.transform_slope(z, c))), d, to);
+    }
+  });
+  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) {
+    whole.push(key, keys, all + at, pulled + at, gradient.bias);
+  });
+  whole.finish(gradient.query);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_ATTENTION_WHOLE_ROWS_INL_H_
