@@ -35,7 +35,8 @@ struct AttentionInput {
   double scale = 1.0;
   bool causal = false;        // keys <= its own; a query before its sequence's first key sees none
   std::int64_t window = 0;    // > 0: only keys less than `window` before its own (and, not causal, after)
-  HeadsView<const T> bias;    // added to the scores, [batch, heads, queries, keys]; stride 0 broadcasts; null: none
+  HeadsView<const T> bias;    // added to the scores, [batch, heads, queries, keys]; stride 0 broadcasts; null: none.
+                              // Minus infinity hides its key
   const T* slopes = nullptr;  // ALiBi, [heads]: -slope·|distance| is added to the scores
   const T* sink = nullptr;    // z of a sink, [heads], for Normaliser::kSumAndSink; null: 0
   const std::int64_t* key_lengths = nullptr;  // [batch], each in [0, keys]; null: keys
@@ -46,8 +47,10 @@ struct AttentionOutput {
   HeadsView<T> output;  // [batch, heads, queries, value_width]
   RowStatistics<T> statistics;
   // What the backward pass needs of each row, [batch, heads, queries] each; null where there is none to come.
-  T* shift = nullptr;    // what the scores were lowered by; the threshold τ of a projection
+  // The rules of a whole row need none.
+  T* shift = nullptr;    // what the scores were lowered by
   T* inverse = nullptr;  // 1/n for scores so lowered
+  T* mass = nullptr;     // Σ|w| of the keys for scores so lowered; for the gradient of the entropy alone
 };
 
 // Throws Error for shapes, lengths or parameters out of range, with what was expected and found.
@@ -69,7 +72,8 @@ struct AttentionGradient {
 };
 
 // `forward` is what attend() wrote: output, shift and inverse, and of the statistics those whose gradient
-// is given. d_output: [batch, heads, queries, value_width].
+// is given (with mass for the entropy, argmax for the maximum, logit_mean and visible for the logits' moments).
+// d_output: [batch, heads, queries, value_width].
 template <class T>
 void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward, HeadsView<const T> d_output,
                      const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,

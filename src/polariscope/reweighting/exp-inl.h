@@ -26,8 +26,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // The result waits for P alone: P is taken at r₀, before the last correction of r, and 2^q (1 + r) and
 // 2^q r² are ready before it.
 template <class D, class V = hn::Vec<D>>
-  requires(sizeof(hn::TFromD<D>) == 8)
-HWY_INLINE V fast_exp(D d, V x) {
+requires(sizeof(hn::TFromD<D>) == 8) HWY_INLINE V fast_exp(D d, V x) {
   const hn::RebindToUnsigned<D> bits;
   // Adding 1.5 * 2^52 rounds to an integer and leaves it in the low mantissa bits.
   const V magic = hn::Set(d, 0x1.8p52);
@@ -85,8 +84,7 @@ HWY_INLINE V exp_in_range(D d, V x) {
 
 // d: float lanes. As exp_in_range(); below -87 0, above 87 infinity, NaN stays NaN.
 template <class D, class V = hn::Vec<D>>
-  requires(sizeof(hn::TFromD<D>) == 4)
-HWY_INLINE V fast_exp(D d, V x) {
+requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V fast_exp(D d, V x) {
   const V limit = hn::Set(d, 87.0f);
   const V beyond = hn::IfThenElseZero(hn::Lt(limit, x), hn::Set(d, std::numeric_limits<float>::infinity()));
   const V result = hn::IfThenElse(hn::Lt(limit, hn::Abs(x)), beyond, exp_in_range(d, x));

@@ -1,8 +1,39 @@
 #include "polariscope/attention/internal/blocks.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 namespace polariscope {
+namespace {
+
+template <class T>
+struct Part {
+  T*& array;
+  std::ptrdiff_t size;
+};
+
+// Rounded up to whole cache lines, which are whole vectors.
+template <class T>
+std::ptrdiff_t rounded(std::ptrdiff_t count) {
+  constexpr std::ptrdiff_t kLine = 64 / sizeof(T);
+  return (count + kLine - 1) / kLine * kLine;
+}
+
+// One allocation for all parts, each on a cache line of its own.
+template <class T>
+hwy::AlignedFreeUniquePtr<T[]> allocate(std::initializer_list<Part<T>> parts) {
+  std::ptrdiff_t total = 0;
+  for (const Part<T>& part : parts) total += rounded<T>(part.size);
+  auto storage = hwy::AllocateAligned<T>(std::max<std::ptrdiff_t>(total, 1));
+  T* next = storage.get();
+  for (const Part<T>& part : parts) {
+    part.array = next;
+    next += rounded<T>(part.size);
+  }
+  return storage;
+}
+
+}  // namespace
 
 QueryBlocks::QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes)
     : shape_(shape), largest_first_(largest_first), lanes_(lanes) {
@@ -20,11 +51,14 @@ QueryBlocks::QueryBlocks(const AttentionShape& shape, bool largest_first, int la
 QueryBlock QueryBlocks::operator[](std::int64_t index) const {
   const std::int64_t pair = index % (shape_.batch * shape_.heads);
   const std::int64_t place = index / (shape_.batch * shape_.heads);
-  const std::int64_t nth = largest_first_ ? per_head_ - 1 - place : place;
+  return block(pair / shape_.heads, pair % shape_.heads, largest_first_ ? per_head_ - 1 - place : place);
+}
+
+QueryBlock QueryBlocks::block(std::int64_t batch, std::int64_t head, std::int64_t nth) const {
   QueryBlock block{};
-  block.batch = pair / shape_.heads;
-  block.head = pair % shape_.heads;
-  block.key_head = block.head / (shape_.heads / shape_.key_heads);
+  block.batch = batch;
+  block.head = head;
+  block.key_head = head / (shape_.heads / shape_.key_heads);
   block.vectors = nth < threes_ ? 3 : nth < threes_ + twos_ ? 2 : 1;
   block.first = lanes_ * (nth < threes_ ? 3 * nth : 3 * threes_ + 2 * (nth - threes_));
   block.count = static_cast<int>(std::min<std::int64_t>(block.vectors * lanes_, shape_.queries - block.first));
@@ -32,34 +66,34 @@ QueryBlock QueryBlocks::operator[](std::int64_t index) const {
 }
 
 template <class T>
-BlockWorkspace<T>::BlockWorkspace(const AttentionShape& shape, int quantities) {
-  constexpr std::ptrdiff_t kLine = 64 / sizeof(T);
-  const auto rounded = [](std::ptrdiff_t n) { return (n + kLine - 1) / kLine * kLine; };
-  mapped_stride = rounded(shape.width);
-  const struct {
-    T*& array;
-    std::ptrdiff_t size;
-  } parts[] = {
-      {query, shape.width * kMaxBlockWidth},
-      {scores, kTileKeys * kMaxBlockWidth},
-      {weights, kTileKeys * kMaxBlockWidth},
-      {output, shape.value_width * kMaxBlockWidth},
-      {mapped, kTileKeys * mapped_stride},
-      {running, quantities * kMaxBlockWidth},
-      {first, kMaxBlockWidth},
-      {end, kMaxBlockWidth},
-  };
-  std::ptrdiff_t total = 0;
-  for (const auto& part : parts) total += rounded(part.size);
-  storage = hwy::AllocateAligned<T>(total);
-  T* next = storage.get();
-  for (const auto& part : parts) {
-    part.array = next;
-    next += rounded(part.size);
-  }
+BlockWorkspace<T>::BlockWorkspace(const AttentionShape& shape, int quantities)
+    : mapped_stride(rounded<T>(shape.width)) {
+  storage = allocate<T>({{query, shape.width * kMaxBlockWidth},
+                         {scores, kTileKeys * kMaxBlockWidth},
+                         {weights, kTileKeys * kMaxBlockWidth},
+                         {output, shape.value_width * kMaxBlockWidth},
+                         {mapped, kTileKeys * mapped_stride},
+                         {running, quantities * kMaxBlockWidth},
+                         {first, kMaxBlockWidth},
+                         {end, kMaxBlockWidth}});
+}
+
+template <class T>
+BackwardWorkspace<T>::BackwardWorkspace(const AttentionShape& shape)
+    : stride(rounded<T>(shape.width)), value_stride(rounded<T>(shape.value_width)) {
+  storage = allocate<T>({{d_output, shape.value_width * kMaxBlockWidth},
+                         {d_output_rows, kMaxBlockWidth * value_stride},
+                         {query_rows, kMaxBlockWidth * stride},
+                         {d_query, shape.width * kMaxBlockWidth},
+                         {d_key, shape.keys * stride},
+                         {d_value, shape.keys * value_stride}});
+  std::fill_n(d_key, shape.keys * stride, T(0));
+  std::fill_n(d_value, shape.keys * value_stride, T(0));
 }
 
 template struct BlockWorkspace<float>;
 template struct BlockWorkspace<double>;
+template struct BackwardWorkspace<float>;
+template struct BackwardWorkspace<double>;
 
 }  // namespace polariscope

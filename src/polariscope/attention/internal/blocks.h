@@ -41,6 +41,8 @@ class QueryBlocks {
   QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes);
   std::int64_t size() const { return shape_.batch * shape_.heads * per_head_; }
   QueryBlock operator[](std::int64_t index) const;
+  std::int64_t per_head() const { return per_head_; }
+  QueryBlock block(std::int64_t batch, std::int64_t head, std::int64_t nth) const;
 
  private:
   AttentionShape shape_;
@@ -64,6 +66,21 @@ struct BlockWorkspace {
   T* running;  // [quantities, W]
   T* first;    // keys that a query sees: [first, end), [W] each
   T* end;
+};
+
+// What the backward pass needs besides. Rows are padded to whole vectors.
+template <class T>
+struct BackwardWorkspace {
+  explicit BackwardWorkspace(const AttentionShape& shape);
+
+  hwy::AlignedFreeUniquePtr<T[]> storage;
+  std::ptrdiff_t stride, value_stride;
+  T* d_output;       // [value_width, W]
+  T* d_output_rows;  // [W, value_stride]
+  T* query_rows;     // φ(q)·scale, [W, stride]
+  T* d_query;        // [width, W]
+  T* d_key;          // with respect to φ(k), [keys, stride]
+  T* d_value;        // [keys, value_stride]
 };
 
 }  // namespace polariscope

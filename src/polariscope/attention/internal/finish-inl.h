@@ -45,8 +45,8 @@ void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const B
 
 // The scale of a row's weights, p = w · inverse, in the units of the running sums.
 template <class Function, class T, class D = hn::ScalableTag<T>>
-HWY_INLINE hn::Vec<D> inverse_of(const AttentionInput<T>& in, const QueryBlock& block, hn::Vec<D> sum,
-                                 hn::Vec<D> shift, hn::Vec<D> count) {
+HWY_INLINE hn::Vec<D> inverse_of(const AttentionInput<T>& in, const QueryBlock& block, hn::Vec<D> sum, hn::Vec<D> shift,
+                                 hn::Vec<D> count) {
   using V = hn::Vec<D>;
   const D d;
   const SimdMath<D> math;
@@ -97,7 +97,8 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
     const V sum = row.get(kSum);
     const auto empty = hn::Eq(keys, zero);
     // NaN for a spoilt row.
-    const V inverse = hn::Add(hn::IfThenElse(empty, zero, inverse_of<Function, T>(in, block, sum, shift, keys)), spoilt);
+    const V inverse =
+        hn::Add(hn::IfThenElse(empty, zero, inverse_of<Function, T>(in, block, sum, shift, keys)), spoilt);
     for (int i = 0; i < value_width; ++i) {
       T* o = work.output + i * width + c * lanes;
       hn::Store(hn::Mul(hn::Load(d, o), inverse), d, o);
@@ -147,7 +148,8 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
       const V cube = hn::Div(row.get(kWeightCubes), some);
       const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
       // A negative normaliser turns the weights round.
-      store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, zero), hn::CopySign(skewness, hn::Mul(skewness, inverse))));
+      store(to.skewness,
+            hn::IfThenElseZero(hn::Gt(variance, zero), hn::CopySign(skewness, hn::Mul(skewness, inverse))));
     }
     if (to.visible != nullptr) {
       hn::StoreU(keys, d, buffer);
@@ -161,6 +163,7 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
     if (out.shift != nullptr) std::copy_n(buffer, count, out.shift + at);
     hn::StoreU(inverse, d, buffer);
     if (out.inverse != nullptr) std::copy_n(buffer, count, out.inverse + at);
+    store(out.mass, absolute);
   }
 
   for (int q = 0; q < block.count; ++q) {

@@ -37,7 +37,7 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
 
   for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
     const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
-    scores.compute(key, keys);
+    scores.compute(key, keys, work.scores);
     const bool masked = scores.hides(key, keys);
     // A tile that hides keys keeps its scores, which say which.
     T* weights = masked ? work.weights : work.scores;
@@ -50,8 +50,8 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
       if (rescaled) rescale_output(d, work.output + c * lanes, value_width, width, row.get(kRescale));
     }
     const T* values = in.value.row(block.batch, block.key_head, key);
-    product<true>(d, Strided<T>{values, 1, in.value.row_stride}, value_width, keys, weights, width, work.output, width,
-                  block.vectors);
+    product<true, true>(d, Strided<T>{values, 1, in.value.row_stride}, value_width, keys, weights, width, work.output,
+                        width, block.vectors);
   }
   finish<Function>(in, out, block, scores, work);
 }

@@ -33,19 +33,22 @@ inline constexpr int kProductRows = 4;
 inline constexpr int kProductVectors = 3;
 
 // kRows rows and kVectors vectors of C (+)= Σ_s A(r, s) B[s].
-template <bool kAdd, int kRows, int kVectors, class D, class T = hn::TFromD<D>>
-HWY_INLINE void product_block(D d, const T* a, std::ptrdiff_t a_row, std::ptrdiff_t a_step, int steps, const T* b,
-                              std::ptrdiff_t b_row, T* c, std::ptrdiff_t c_row) {
+template <bool kAdd, bool kRowsTouch, int kRows, int kVectors, class D, class T = hn::TFromD<D>>
+HWY_INLINE void product_block(D d, Strided<T> a, int steps, const T* b, std::ptrdiff_t b_row, T* c,
+                              std::ptrdiff_t c_row) {
   const int lanes = static_cast<int>(hn::Lanes(d));
+  const std::ptrdiff_t a_row = kRowsTouch ? 1 : a.row;
+  const std::ptrdiff_t a_step = kRowsTouch ? a.step : 1;
   hn::Vec<D> sum[kRows][kVectors];
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) sum[r][v] = kAdd ? hn::Load(d, c + r * c_row + v * lanes) : hn::Zero(d);
   }
-  for (int s = 0; s < steps; ++s, a += a_step, b += b_row) {
+#pragma GCC unroll 4
+  for (int s = 0; s < steps; ++s, a.data += a_step, b += b_row) {
     hn::Vec<D> row[kVectors];
     for (int v = 0; v < kVectors; ++v) row[v] = hn::Load(d, b + v * lanes);
     for (int r = 0; r < kRows; ++r) {
-      const hn::Vec<D> one = hn::Set(d, a[r * a_row]);
+      const hn::Vec<D> one = hn::Set(d, a.data[r * a_row]);
       for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::MulAdd(one, row[v], sum[r][v]);
     }
   }
@@ -54,13 +57,14 @@ HWY_INLINE void product_block(D d, const T* a, std::ptrdiff_t a_row, std::ptrdif
   }
 }
 
-template <bool kAdd, int kVectors, class D, class T = hn::TFromD<D>>
+template <bool kAdd, bool kRowsTouch, int kVectors, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void product_columns(D d, Strided<T> a, int rows, int steps, const T* b, std::ptrdiff_t b_row, T* c,
                                   std::ptrdiff_t c_row) {
   int r = 0;
   const auto block = [&]<int kRows>() HWY_ATTR {
     for (; r + kRows <= rows; r += kRows) {
-      product_block<kAdd, kRows, kVectors>(d, a.data + r * a.row, a.row, a.step, steps, b, b_row, c + r * c_row, c_row);
+      product_block<kAdd, kRowsTouch, kRows, kVectors>(d, Strided<T>{a.data + r * a.row, a.row, a.step}, steps, b,
+                                                       b_row, c + r * c_row, c_row);
     }
   };
   if constexpr (kProductRows >= 8) block.template operator()<8>();
@@ -69,17 +73,18 @@ HWY_NOINLINE void product_columns(D d, Strided<T> a, int rows, int steps, const 
 }
 
 // C[r] (+)= Σ_s A(r, s) B[s] for r in [0, rows), s in [0, steps). Rows of B and C hold `vectors` aligned vectors.
-template <bool kAdd, class D, class T = hn::TFromD<D>>
+// kRowsTouch: a.row is 1; else a.step is.
+template <bool kAdd, bool kRowsTouch, class D, class T = hn::TFromD<D>>
 void product(D d, Strided<T> a, int rows, int steps, const T* b, std::ptrdiff_t b_row, T* c, std::ptrdiff_t c_row,
              int vectors) {
   const int lanes = static_cast<int>(hn::Lanes(d));
   for (; vectors >= 3 && vectors != 4; vectors -= 3, b += 3 * lanes, c += 3 * lanes) {
-    product_columns<kAdd, 3>(d, a, rows, steps, b, b_row, c, c_row);
+    product_columns<kAdd, kRowsTouch, 3>(d, a, rows, steps, b, b_row, c, c_row);
   }
   for (; vectors >= 2; vectors -= 2, b += 2 * lanes, c += 2 * lanes) {
-    product_columns<kAdd, 2>(d, a, rows, steps, b, b_row, c, c_row);
+    product_columns<kAdd, kRowsTouch, 2>(d, a, rows, steps, b, b_row, c, c_row);
   }
-  if (vectors == 1) product_columns<kAdd, 1>(d, a, rows, steps, b, b_row, c, c_row);
+  if (vectors == 1) product_columns<kAdd, kRowsTouch, 1>(d, a, rows, steps, b, b_row, c, c_row);
 }
 
 }  // namespace HWY_NAMESPACE

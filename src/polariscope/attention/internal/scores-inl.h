@@ -28,7 +28,11 @@ class Scores {
   using V = hn::Vec<D>;
 
   Scores(const AttentionInput<T>& input, const QueryBlock& block, const BlockWorkspace<T>& work)
-      : in_(input), block_(block), work_(work), lanes_(static_cast<int>(hn::Lanes(D()))), width_(block.vectors * lanes_) {
+      : in_(input),
+        block_(block),
+        work_(work),
+        lanes_(static_cast<int>(hn::Lanes(D()))),
+        width_(block.vectors * lanes_) {
     begin_ = std::numeric_limits<std::int64_t>::max();
     all_first_ = 0;
     all_end_ = std::numeric_limits<std::int64_t>::max();
@@ -57,21 +61,18 @@ class Scores {
     return in_.bias.data != nullptr || key < all_first_ || key + keys > all_end_;
   }
 
-  // z of keys [key, key + keys) into work.scores; hidden ones are minus infinity. Marks rows that hold a score
-  // that is not finite.
-  HWY_INLINE void compute(std::int64_t key, int keys) {
+  // z of keys [key, key + keys), [keys, W]; hidden ones are minus infinity. Marks rows that hold a score that is
+  // not finite where it could be taken for a hidden one.
+  HWY_INLINE void compute(std::int64_t key, int keys, T* to) {
     const D d;
-    const Strided<T> rows = mapped_keys(key, keys);
-    product<false>(d, rows, keys, static_cast<int>(in_.shape.width), work_.query, width_, work_.scores, width_,
-                   block_.vectors);
+    product<false, false>(d, mapped_keys(key, keys), keys, static_cast<int>(in_.shape.width), work_.query, width_, to,
+                          width_, block_.vectors);
     const bool crosses = key < all_first_ || key + keys > all_end_;
     for (int c = 0; c < block_.vectors; ++c) {
-      const Column<T> column{work_.scores + c * lanes_, width_, keys};
+      const Column<T> column{to + c * lanes_, width_, keys};
       if (crosses) {
         hide_outside(d, column, static_cast<T>(key), hn::Load(d, work_.first + c * lanes_),
                      hn::Load(d, work_.end + c * lanes_), running(c));
-      } else {
-        mark_spoilt(d, column, running(c));
       }
       if (in_.slopes != nullptr) add_distance(column, key, c);
       if (in_.bias.data != nullptr) add_bias(column, key, c);
@@ -79,9 +80,7 @@ class Scores {
     }
   }
 
-  HWY_INLINE Running<D> running(int column) const {
-    return Running<D>(work_.running + column * lanes_, width_);
-  }
+  HWY_INLINE Running<D> running(int column) const { return Running<D>(work_.running + column * lanes_, width_); }
 
   // ∂z/∂s at z.
   HWY_INLINE V transform_slope(V z, int column) const {

@@ -46,21 +46,8 @@ HWY_INLINE hn::Vec<D> kept(D d, hn::Vec<D> z, hn::Vec<D> value) {
   return value;
 }
 
-// Marks lanes that hold a NaN or an infinity, before anything is hidden.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void mark_spoilt(D d, Column<T> tile, const Running<D>& row) {
-  hn::Vec<D> even = hn::Zero(d), odd = even;  // 0·z is NaN for what is not finite
-  const hn::Vec<D> zero = even;
-  int j = 0;
-  for (; j + 2 <= tile.keys; j += 2) {
-    even = hn::MulAdd(hn::Load(d, tile.data + j * tile.stride), zero, even);
-    odd = hn::MulAdd(hn::Load(d, tile.data + (j + 1) * tile.stride), zero, odd);
-  }
-  if (j < tile.keys) even = hn::MulAdd(hn::Load(d, tile.data + j * tile.stride), zero, even);
-  row.add(kSpoilt, hn::Add(even, odd));
-}
-
-// Hides the keys outside [first, end), lane by lane, and marks as above by the rest. key_0: the tile's first key.
+// Hides the keys outside [first, end), lane by lane, and marks lanes that hold a NaN or an infinity among the
+// rest, before an infinity can be taken for a hidden score. key_0: the tile's first key.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn::Vec<D> end, const Running<D>& row) {
   const hn::Vec<D> zero = hn::Zero(d);

@@ -11,8 +11,9 @@ void validate(const AttentionInput<T>& input) {
   const AttentionShape& s = input.shape;
   validate(input.form);
   if (s.batch < 0 || s.heads < 0 || s.queries < 0 || s.keys < 0 || s.width < 0 || s.value_width < 0) {
-    throw Error("attention over batch {}, heads {}, queries {}, keys {}, width {} and value width {}: none may be negative",
-                s.batch, s.heads, s.queries, s.keys, s.width, s.value_width);
+    throw Error(
+        "attention over batch {}, heads {}, queries {}, keys {}, width {} and value width {}: none may be negative",
+        s.batch, s.heads, s.queries, s.keys, s.width, s.value_width);
   }
   if (s.key_heads < 1 || s.heads % s.key_heads != 0) {
     throw Error("{} heads over {} key heads: the first must be a multiple of the second", s.heads, s.key_heads);
@@ -29,7 +30,8 @@ void validate(const AttentionInput<T>& input) {
   }
   for (std::int64_t b = 0; input.key_lengths != nullptr && b < s.batch; ++b) {
     if (input.key_lengths[b] < 0 || input.key_lengths[b] > s.keys) {
-      throw Error("key length {} of sequence {}: expected 0 to {}, the number of keys", input.key_lengths[b], b, s.keys);
+      throw Error("key length {} of sequence {}: expected 0 to {}, the number of keys", input.key_lengths[b], b,
+                  s.keys);
     }
   }
   if (input.sink != nullptr && input.form.normaliser != Normaliser::kSumAndSink) {
@@ -37,7 +39,31 @@ void validate(const AttentionInput<T>& input) {
   }
 }
 
+template <class T>
+void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
+              const RowStatisticsGradient<T>& d_statistics) {
+  const auto need = [](bool wanted, bool there, const char* what) {
+    if (wanted && !there)
+      throw Error("the backward pass needs what the forward pass wrote as {}, which is missing", what);
+  };
+  const RowStatistics<T>& is = forward.statistics;
+  const bool logits = d_statistics.logit_mean != nullptr || d_statistics.logit_variance != nullptr;
+  need(input.form.rule == RowRule::kElementwise, forward.shift != nullptr, "shift");
+  need(input.form.rule == RowRule::kElementwise, forward.inverse != nullptr, "inverse");
+  need(input.form.normaliser == Normaliser::kMax1, is.row_sum != nullptr, "row_sum");
+  need(d_statistics.entropy != nullptr, is.entropy != nullptr, "entropy");
+  need(d_statistics.entropy != nullptr, forward.mass != nullptr, "mass");
+  need(d_statistics.sum_of_squares != nullptr, is.sum_of_squares != nullptr, "sum_of_squares");
+  need(d_statistics.maximum != nullptr, is.maximum != nullptr && is.argmax != nullptr, "maximum and argmax");
+  need(d_statistics.first_key != nullptr, is.first_key != nullptr, "first_key");
+  need(logits, is.logit_mean != nullptr && is.visible != nullptr, "logit_mean and visible");
+}
+
 template void validate(const AttentionInput<float>&);
 template void validate(const AttentionInput<double>&);
+template void validate(const AttentionInput<float>&, const AttentionOutput<float>&,
+                       const RowStatisticsGradient<float>&);
+template void validate(const AttentionInput<double>&, const AttentionOutput<double>&,
+                       const RowStatisticsGradient<double>&);
 
 }  // namespace polariscope

@@ -9,4 +9,9 @@ namespace polariscope {
 template <class T>
 void validate(const AttentionInput<T>& input);
 
+// That `forward` holds what the gradients of these statistics need.
+template <class T>
+void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
+              const RowStatisticsGradient<T>& d_statistics);
+
 }  // namespace polariscope

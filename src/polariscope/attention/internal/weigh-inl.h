@@ -19,15 +19,11 @@ namespace HWY_NAMESPACE {
 // e^x of x <= 0, kept in the range where the exponential is exact to an ulp or is nothing beside 1. For NaN
 // it has no meaning: such rows are marked.
 template <class D, class V = hn::Vec<D>>
-  requires(sizeof(hn::TFromD<D>) == 4)
-HWY_INLINE V exp_below(D d, V x) {
+requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V exp_below(D d, V x) {
   return exp_in_range(d, hn::Max(x, hn::Set(d, -87.0f)));
 }
 template <class D, class V = hn::Vec<D>>
-  requires(sizeof(hn::TFromD<D>) == 8)
-HWY_INLINE V exp_below(D d, V x) {
-  return fast_exp(d, x);
-}
+requires(sizeof(hn::TFromD<D>) == 8) HWY_INLINE V exp_below(D d, V x) { return fast_exp(d, x); }
 
 // |w| log |w|, 0 where w = 0.
 template <class D, class V = hn::Vec<D>>
@@ -38,7 +34,8 @@ HWY_INLINE V times_log(D d, V size) {
 
 // The first key of the tile whose score is `largest`, for the lanes in `where`.
 template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest, hn::Mask<D> where, const Running<D>& row) {
+HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest, hn::Mask<D> where,
+                             const Running<D>& row) {
   hn::Vec<D> index = row.get(kLargestIndex);
   for (int j = scores.keys - 1; j >= 0; --j) {
     const auto here = hn::And(where, hn::Eq(hn::Load(d, scores.data + j * scores.stride), largest));
@@ -59,7 +56,8 @@ HWY_INLINE void merge_logits(D d, Column<T> scores, const Summary<hn::Vec<D>>& t
 }
 
 template <bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_INLINE void merge_weights(D d, Column<T> weights, const T* scores, hn::Vec<D> count, hn::Vec<D> sum, const Running<D>& row) {
+HWY_INLINE void merge_weights(D d, Column<T> weights, const T* scores, hn::Vec<D> count, hn::Vec<D> sum,
+                              const Running<D>& row) {
   using V = hn::Vec<D>;
   const V mean = hn::Div(sum, hn::Max(count, hn::Set(d, 1)));
   V squares, cubes;
@@ -115,7 +113,8 @@ HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, const Runn
 
 // w = f(z) of another function.
 template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> elementwise(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, const Running<D>& row) {
+HWY_INLINE hn::Vec<D> elementwise(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted,
+                                  const Running<D>& row) {
   using V = hn::Vec<D>;
   const SimdMath<D> math;
   V sum = hn::Zero(d), absolute = sum, log = sum, squares = sum;
@@ -152,6 +151,7 @@ HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   const Summary<V> tile = summary<kMasked>(d, scores);
+  row.add(kSpoilt, hn::Mul(tile.mean, hn::Zero(d)));  // NaN where a score, or their sum, is not finite
   row.set(kLogitMaximum, hn::Max(row.get(kLogitMaximum), tile.largest));
   if (wanted.logit_moments) merge_logits<kMasked>(d, scores, tile, row);
 
@@ -159,9 +159,11 @@ HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted
   V sum;
   if constexpr (kExponential) {
     if (key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
-    const V shift = hn::Max(row.get(kShift), tile.largest);
-    if (!hn::AllFalse(d, hn::Lt(row.get(kShift), shift))) {
-      lower_to(d, shift, row);
+    // Weights may grow to e² before everything is taken down: most maxima after the first tile's are that near.
+    const V shift = row.get(kShift);
+    const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), tile.largest);
+    if (!hn::AllFalse(d, far)) {
+      lower_to(d, hn::IfThenElse(far, tile.largest, shift), row);
       rescaled = true;
     }
     if (wanted.largest) {

@@ -1,0 +1,139 @@
+#include "polariscope/attention/attend.h"
+#include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/validate.h"
+#include "polariscope/base/parallel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+namespace polariscope {
+namespace {
+
+// Key heads are independent; where there are fewer than keep the threads busy, the blocks of one are shared
+// out in chunks, each with gradients of its own, which are added in the order of the chunks: the same bits
+// for the same number of chunks.
+template <class T>
+class Backward {
+ public:
+  Backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
+           const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient, int threads)
+      : in_(input),
+        forward_(forward),
+        d_output_(d_output),
+        d_statistics_(d_statistics),
+        gradient_(gradient),
+        blocks_(input.shape, input.causal, attention_lanes<T>()),
+        group_(input.shape.heads / input.shape.key_heads),
+        pairs_(input.shape.batch * input.shape.key_heads) {
+    const std::int64_t wanted = threads > 1 ? 4 * threads : 1;
+    chunks_ = std::clamp<std::int64_t>((wanted + pairs_ - 1) / std::max<std::int64_t>(pairs_, 1), 1,
+                                       std::max<std::int64_t>(blocks_.per_head() * group_, 1));
+    work_.resize(pairs_ * chunks_);
+    d_sink_.resize(pairs_ * chunks_ * group_);
+  }
+
+  std::int64_t items() const { return pairs_ * chunks_; }
+  std::int64_t pairs() const { return pairs_; }
+
+  void run(std::int64_t item) {
+    const std::int64_t pair = item / chunks_;
+    const std::int64_t total = blocks_.per_head() * group_;
+    work_[item].emplace(in_.shape);
+    // Every chunk takes blocks from everywhere: under a causal mask early ones are short.
+    for (std::int64_t i = item % chunks_; i < total; i += chunks_) {
+      const std::int64_t in_group = i / blocks_.per_head();
+      const std::int64_t head = pair % in_.shape.key_heads * group_ + in_group;
+      const QueryBlock block = blocks_.block(pair / in_.shape.key_heads, head, i % blocks_.per_head());
+      attend_block_backward(in_, forward_, d_output_, d_statistics_, gradient_, block, *work_[item],
+                            d_sink_[item * group_ + in_group]);
+    }
+    if (chunks_ == 1) finish(pair);
+  }
+
+  // Adds the chunks of a pair and writes them.
+  void finish(std::int64_t pair) {
+    BackwardWorkspace<T>& sum = *work_[pair * chunks_];
+    for (std::int64_t c = 1; c < chunks_; ++c) {
+      const BackwardWorkspace<T>& chunk = *work_[pair * chunks_ + c];
+      for (std::int64_t i = 0; i < in_.shape.keys * sum.stride; ++i) sum.d_key[i] += chunk.d_key[i];
+      for (std::int64_t i = 0; i < in_.shape.keys * sum.value_stride; ++i) sum.d_value[i] += chunk.d_value[i];
+    }
+    const std::int64_t batch = pair / in_.shape.key_heads;
+    const std::int64_t head = pair % in_.shape.key_heads;
+    for (std::int64_t j = 0; j < in_.shape.keys; ++j) {
+      if (gradient_.key.data != nullptr) {
+        const T* key = in_.key.row(batch, head, j);
+        T* to = gradient_.key.row(batch, head, j);
+        for (std::int64_t i = 0; i < in_.shape.width; ++i) to[i] = sum.d_key[j * sum.stride + i] * map_slope(key[i]);
+      }
+      if (gradient_.value.data != nullptr) {
+        std::copy_n(sum.d_value + j * sum.value_stride, in_.shape.value_width, gradient_.value.row(batch, head, j));
+      }
+    }
+    for (std::int64_t c = 0; c < chunks_; ++c) work_[pair * chunks_ + c].reset();
+  }
+
+  bool chunked() const { return chunks_ > 1; }
+
+  void write_sink() const {
+    for (std::int64_t head = 0; head < in_.shape.heads; ++head) {
+      double sum = 0.0;
+      for (std::int64_t batch = 0; batch < in_.shape.batch; ++batch) {
+        const std::int64_t pair = batch * in_.shape.key_heads + head / group_;
+        for (std::int64_t c = 0; c < chunks_; ++c) sum += d_sink_[(pair * chunks_ + c) * group_ + head % group_];
+      }
+      gradient_.sink[head] = static_cast<T>(sum);
+    }
+  }
+
+ private:
+  T map_slope(T x) const {
+    switch (in_.form.feature) {
+      case FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
+      case FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
+      case FeatureMap::kNone: break;
+    }
+    return T(1);
+  }
+
+  const AttentionInput<T>& in_;
+  const AttentionOutput<T>& forward_;
+  const HeadsView<const T>& d_output_;
+  const RowStatisticsGradient<T>& d_statistics_;
+  const AttentionGradient<T>& gradient_;
+  QueryBlocks blocks_;
+  std::int64_t group_, pairs_, chunks_;
+  std::vector<std::optional<BackwardWorkspace<T>>> work_;
+  std::vector<double> d_sink_;
+};
+
+}  // namespace
+
+template <class T>
+void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward, HeadsView<const T> d_output,
+                     const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient, int threads) {
+  validate(input);
+  validate(input, forward, d_statistics);
+  const AttentionShape& shape = input.shape;
+  for (std::int64_t b = 0; gradient.bias.data != nullptr && b < shape.batch; ++b) {
+    for (std::int64_t h = 0; h < shape.heads; ++h) {
+      for (std::int64_t i = 0; i < shape.queries; ++i) std::fill_n(gradient.bias.row(b, h, i), shape.keys, T(0));
+    }
+  }
+  const int used = threads > 0 ? threads : processor_count();
+  Backward<T> backward(input, forward, d_output, d_statistics, gradient, used);
+  parallel_for(backward.items(), used, [&](std::int64_t item) { backward.run(item); });
+  if (backward.chunked()) {
+    parallel_for(backward.pairs(), used, [&](std::int64_t pair) { backward.finish(pair); });
+  }
+  if (gradient.sink != nullptr) backward.write_sink();
+}
+
+template void attend_backward(const AttentionInput<float>&, const AttentionOutput<float>&, HeadsView<const float>,
+                              const RowStatisticsGradient<float>&, const AttentionGradient<float>&, int);
+template void attend_backward(const AttentionInput<double>&, const AttentionOutput<double>&, HeadsView<const double>,
+                              const RowStatisticsGradient<double>&, const AttentionGradient<double>&, int);
+
+}  // namespace polariscope
