@@ -169,10 +169,11 @@ class Judge {
     for (T& x : problem.sink) move(x);
   }
 
-  // The size of terms that cancel, to nothing where one key is seen: those of H = log Σw - (Σ w log w)/Σw, of
-  // m + log Σ e^(z - m) and of a skewness are about 1; of dz_j = f'(z_j)/n (G_j - Σ G p) they are computed.
+  // The size of terms that cancel, to nothing where one key is seen: those of H = log Σ|w| - (Σ w log |w|)/Σ|w|
+  // and of dz_j = f'(z_j)/n (G_j - Σ G p); those of log_sum_exp and of a skewness are about 1.
   Real largest_term(std::string_view name, Problem<Real>& problem, const Upstream<Real>& upstream) const {
-    if (name == "entropy" || name == "log_sum_exp" || name == "skewness") return 1;
+    if (name == "log_sum_exp" || name == "skewness") return 1;
+    if (name == "entropy") return 1 + largest_log_of_weights();
     Real factor = 0;
     if (name == "d_bias" || name == "d_sink") factor = 1;
     if (name == "d_query") factor = static_cast<Real>(problem.scale) * (1 + largest_size(problem.key.packed()));
@@ -182,6 +183,18 @@ class Judge {
                       largest_size(problem.d_output.packed()) * largest_size(problem.value.packed());
     for (const std::vector<Real>& array : upstream.arrays) of_weights += largest_size(array);
     return factor * of_weights * steepest(form_, reference_.forward);
+  }
+
+  // |log Σ|w||, the w being those that the row's shift leaves.
+  Real largest_log_of_weights() const {
+    Real largest = 0;
+    for (std::size_t row = 0; row < reference_.forward.inverse.size(); ++row) {
+      Real sum = 0;
+      for (std::int64_t j = 0; j < keys_; ++j) sum += std::abs(p_[row * keys_ + j]);
+      const Real size = std::abs(std::log(sum / reference_.forward.inverse[row]));
+      if (std::isfinite(size)) largest = std::max(largest, size);
+    }
+    return largest;
   }
 
   // Skewness is a ratio of small differences where p is all but constant, and 0/0 where it is constant:

@@ -131,21 +131,6 @@ TYPED_TEST(Extremes, WhatIsNotVisibleIsNeverFelt) {
   });
 }
 
-TYPED_TEST(Extremes, ACausalRowDoesNotFeelALaterValue) {
-  this->for_each_form_and_target([&](const AttentionForm& form) {
-    Problem<TypeParam> problem = this->problem(form);
-    problem.causal = true;
-    Forward<TypeParam> clean = kernel_forward(problem);
-    problem.value.row(0, 0, 60)[0] = std::numeric_limits<TypeParam>::quiet_NaN();
-    Forward<TypeParam> found = kernel_forward(problem);
-    for (std::int64_t h = 0; h < kShape.heads; ++h) {
-      for (std::int64_t i = 0; i + kShape.keys - kShape.queries < 60; ++i) {
-        EXPECT_EQ(found.output.row(0, h, i)[0], clean.output.row(0, h, i)[0]) << "query " << i;
-      }
-    }
-  });
-}
-
 // Rows of the second head's query 3, or all that see key 60, are lost; the others keep their bits.
 template <class T>
 void expect_lost(Problem<T>& clean, Problem<T>& broken,
