@@ -87,6 +87,7 @@ TEST(OracleMask, ARowWithoutVisibleKeysIsZero) {
     EXPECT_EQ(row.non_finite[0], 0);
     EXPECT_EQ(row.shift[0], 0.0);
     EXPECT_EQ(row.inverse[0], 0.0);
+    EXPECT_EQ(row.mass[0], 0.0);
   }
 }
 

@@ -73,6 +73,7 @@ TEST(OracleStatistics, OfASoftmaxRow) {
   EXPECT_EQ(row.non_finite[0], 0);
   EXPECT_EQ(row.shift[0], std::log(5.0));
   EXPECT_NEAR(row.inverse[0], 5.0 / 8, kRounding);
+  EXPECT_NEAR(row.mass[0], 8.0 / 5, kRounding);
   EXPECT_NEAR(row.output.packed()[0], (1 * 1 + 2 * 2 + 5 * 3) / 8.0, kRounding);
 }
 

@@ -60,7 +60,7 @@ struct Forward {
   std::array<std::vector<T>, kStatistics<T>.size()> floating;
   std::vector<std::int32_t> argmax, visible;
   std::vector<std::uint8_t> non_finite;
-  std::vector<T> shift, inverse;
+  std::vector<T> shift, inverse, mass;
 
   explicit Forward(const Problem<T>& problem)
       : output(problem.shape.batch, problem.shape.heads, problem.shape.queries, problem.shape.value_width,
@@ -69,7 +69,8 @@ struct Forward {
         visible(problem.rows(), -7),
         non_finite(problem.rows(), 7),
         shift(problem.rows(), T(-7)),
-        inverse(problem.rows(), T(-7)) {
+        inverse(problem.rows(), T(-7)),
+        mass(problem.rows(), T(-7)) {
     for (std::size_t n = 0; n < floating.size(); ++n) {
       const bool wanted = kStatistics<T>[n].name != "log_sum_exp" || has_log_sum_exp(problem.form);
       if (wanted) floating[n].assign(problem.rows(), T(-7));
@@ -87,6 +88,7 @@ struct Forward {
     to.statistics.non_finite = non_finite.data();
     to.shift = shift.data();
     to.inverse = inverse.data();
+    to.mass = mass.data();
     return to;
   }
 

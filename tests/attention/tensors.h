@@ -37,9 +37,13 @@ struct Tensor {
   std::int64_t batch_stride = 0, head_stride = 0, row_stride = 0;
 
   Tensor() = default;
-  Tensor(std::int64_t batch_, std::int64_t heads_, std::int64_t rows_, std::int64_t width_,
+  Tensor(std::int64_t sequences, std::int64_t heads_each, std::int64_t rows_each, std::int64_t columns,
          Layout layout = Layout::kHeadsFirst, std::int64_t gap = 0)
-      : batch(batch_), heads(heads_), rows(rows_), width(width_), batch_stride(heads_ * rows_ * (width_ + gap)) {
+      : batch(sequences),
+        heads(heads_each),
+        rows(rows_each),
+        width(columns),
+        batch_stride(heads_each * rows_each * (columns + gap)) {
     const std::int64_t padded = width + gap;
     head_stride = layout == Layout::kHeadsFirst ? rows * padded : padded;
     row_stride = layout == Layout::kHeadsFirst ? padded : heads * padded;

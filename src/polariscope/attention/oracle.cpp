@@ -19,6 +19,7 @@ void oracle_attend(const AttentionInput<T>& input, const AttentionOutput<T>& out
     oracle::write_statistics(input.form, row, output.statistics, at.index);
     if (output.shift != nullptr) output.shift[at.index] = row.shift;
     if (output.inverse != nullptr) output.inverse[at.index] = row.inverse;
+    if (output.mass != nullptr) output.mass[at.index] = oracle::absolute_sum(row);
     if (output.output.data == nullptr) return;
     T* out = output.output.row(at.batch, at.head, at.query);
     std::fill_n(out, value_width, T(0));
