@@ -8,8 +8,11 @@ namespace polariscope {
 
 template <class T>
 void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, int threads) {
+  const AttentionShape& shape = input.shape;
   validate(input);
-  const QueryBlocks blocks(input.shape, input.causal, attention_lanes<T>());
+  require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
+  require_array(output.output.data, shape.batch * shape.heads * shape.queries * shape.value_width, "output");
+  const QueryBlocks blocks(shape, input.causal, attention_lanes<T>());
   parallel_for(blocks.size(), threads, [&](std::int64_t i) { attend_block(input, output, blocks[i]); });
 }
 

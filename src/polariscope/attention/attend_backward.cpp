@@ -66,7 +66,11 @@ class Backward {
       if (gradient_.key.data != nullptr) {
         const T* key = in_.key.row(batch, head, j);
         T* to = gradient_.key.row(batch, head, j);
-        for (std::int64_t i = 0; i < in_.shape.width; ++i) to[i] = sum.d_key[j * sum.stride + i] * map_slope(key[i]);
+        // Nothing comes to keys that none sees, whatever they hold.
+        for (std::int64_t i = 0; i < in_.shape.width; ++i) {
+          const T due = sum.d_key[j * sum.stride + i];
+          to[i] = due == T(0) ? T(0) : due * map_slope(key[i]);
+        }
       }
       if (gradient_.value.data != nullptr) {
         std::copy_n(sum.d_value + j * sum.value_stride, in_.shape.value_width, gradient_.value.row(batch, head, j));
@@ -117,6 +121,10 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
   validate(input);
   validate(input, forward, d_statistics);
   const AttentionShape& shape = input.shape;
+  const std::int64_t outputs = shape.batch * shape.heads * shape.queries * shape.value_width;
+  require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
+  require_array<T>(forward.output.data, outputs, "output of the forward pass");
+  require_array(d_output.data, outputs, "gradient of the output");
   for (std::int64_t b = 0; gradient.bias.data != nullptr && b < shape.batch; ++b) {
     for (std::int64_t h = 0; h < shape.heads; ++h) {
       for (std::int64_t i = 0; i < shape.queries; ++i) std::fill_n(gradient.bias.row(b, h, i), shape.keys, T(0));

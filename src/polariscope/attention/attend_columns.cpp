@@ -13,6 +13,11 @@ template <class T>
 void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, T* column_means, int threads) {
   validate(input);
   const AttentionShape& shape = input.shape;
+  if (input.form.rule == RowRule::kElementwise) {
+    const std::int64_t rows = shape.batch * shape.heads * shape.queries;
+    require_array(shift, rows, "shift of the rows");
+    require_array(inverse, rows, "inverse of the rows");
+  }
   const QueryBlocks blocks(shape, input.causal, attention_lanes<T>());
   const bool whole = input.form.rule != RowRule::kElementwise;
   const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTileKeys;

@@ -38,13 +38,13 @@ struct RowGradient {
   bool any_statistic;
 };
 
-// Entry `at` of an array of T or integers into a vector; 0 beyond `count` and for null.
+// Entries from `at` of an array of T or integers; lanes beyond `count` repeat the last, as queries do. 0 for null.
 template <class T, class Number, class D = hn::ScalableTag<T>>
 HWY_INLINE hn::Vec<D> load_rows(const Number* array, std::int64_t at, int count) {
   const D d;
   T buffer[hn::MaxLanes(D())] = {};
-  if (array != nullptr) {
-    std::transform(array + at, array + at + count, buffer, [](Number x) { return static_cast<T>(x); });
+  for (int q = 0; array != nullptr && q < static_cast<int>(hn::MaxLanes(d)); ++q) {
+    buffer[q] = static_cast<T>(array[at + std::min(q, count - 1)]);
   }
   return hn::LoadU(d, buffer);
 }
@@ -134,7 +134,6 @@ HWY_NOINLINE void differentiate(const Scores<T>& block, const RowGradient<hn::Ve
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   const D d;
   const SimdMath<D> math;
-  const V one = hn::Set(d, 1);
   for (int j = 0; j < scores.keys; ++j) {
     T* at = scores.data + j * scores.stride;
     T* to = pulled + j * scores.stride;

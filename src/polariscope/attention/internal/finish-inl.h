@@ -96,9 +96,10 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
     const V keys = row.get(kCount);
     const V sum = row.get(kSum);
     const auto empty = hn::Eq(keys, zero);
-    // NaN for a spoilt row.
+    // Nothing but the sink has weight in a row without visible keys. NaN for a spoilt row.
+    const auto weightless = hn::Eq(keys, has_sink(in) ? hn::Set(d, -1) : zero);
     const V inverse =
-        hn::Add(hn::IfThenElse(empty, zero, inverse_of<Function, T>(in, block, sum, shift, keys)), spoilt);
+        hn::Add(hn::IfThenElse(weightless, zero, inverse_of<Function, T>(in, block, sum, shift, keys)), spoilt);
     for (int i = 0; i < value_width; ++i) {
       T* o = work.output + i * width + c * lanes;
       hn::Store(hn::Mul(hn::Load(d, o), inverse), d, o);
@@ -116,7 +117,7 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
       std::transform(buffer, buffer + count, array + at, [](T x) { return static_cast<Integer>(x); });
     };
     const V some = hn::Max(keys, one);
-    const V absolute = kExponential || !is_signed(in.form) ? sum : row.get(kSumAbsolute);
+    const V absolute = kExponential ? sum : row.get(kSumAbsolute);
     const V safe = hn::Max(absolute, hn::Set(d, std::numeric_limits<T>::min()));
     const V entropy = hn::Sub(hn::Log(d, safe), hn::Div(row.get(kSumLog), safe));
     // Rounding may take the entropy of a single key just below zero.
@@ -144,12 +145,14 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
     store(to.logit_variance, hn::Div(row.get(kLogitSquares), some));
     store(to.logit_maximum, row.get(kLogitMaximum));
     if (to.skewness != nullptr) {
+      // What rounding leaves of weights that are all equal is no variance.
+      const V rounding = hn::Mul(hn::Set(d, 4 * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
       const V variance = hn::Div(row.get(kWeightSquares), some);
       const V cube = hn::Div(row.get(kWeightCubes), some);
       const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
       // A negative normaliser turns the weights round.
-      store(to.skewness,
-            hn::IfThenElseZero(hn::Gt(variance, zero), hn::CopySign(skewness, hn::Mul(skewness, inverse))));
+      store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, hn::Mul(rounding, rounding)),
+                                            hn::CopySign(skewness, hn::Mul(skewness, inverse))));
     }
     if (to.visible != nullptr) {
       hn::StoreU(keys, d, buffer);
@@ -159,7 +162,7 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
       hn::StoreU(spoilt, d, buffer);
       std::transform(buffer, buffer + count, to.non_finite + at, [](T x) { return std::uint8_t(x != x); });
     }
-    hn::StoreU(hn::IfThenElse(empty, zero, shift), d, buffer);
+    hn::StoreU(hn::IfThenElse(weightless, zero, shift), d, buffer);
     if (out.shift != nullptr) std::copy_n(buffer, count, out.shift + at);
     hn::StoreU(inverse, d, buffer);
     if (out.inverse != nullptr) std::copy_n(buffer, count, out.inverse + at);

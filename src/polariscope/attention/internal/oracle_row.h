@@ -106,10 +106,12 @@ std::int64_t distance(const AttentionInput<T>& input, std::int64_t batch, std::i
 }
 
 template <class T>
-bool sees(const AttentionInput<T>& input, std::int64_t batch, std::int64_t i, std::int64_t j) {
+bool sees(const AttentionInput<T>& input, std::int64_t batch, std::int64_t head, std::int64_t i, std::int64_t j) {
   const std::int64_t before = distance(input, batch, i, j);
   if (j >= sequence_keys(input, batch)) return false;
   if (input.causal && before < 0) return false;
+  if (input.bias.data != nullptr && input.bias.row(batch, head, i)[j] == -std::numeric_limits<T>::infinity())
+    return false;
   return input.window <= 0 || std::abs(before) < input.window;
 }
 
@@ -229,7 +231,7 @@ Row<T> row_of(const AttentionInput<T>& input, std::int64_t batch, std::int64_t h
   const std::int64_t keys = sequence_keys(input, batch);
   if (input.form.normaliser == Normaliser::kSumAndSink && input.sink != nullptr) row.sink = input.sink[head];
   for (std::int64_t j = 0; j < keys; ++j) {
-    if (sees(input, batch, i, j)) row.keys.push_back(j);
+    if (sees(input, batch, head, i, j)) row.keys.push_back(j);
   }
   for (const std::int64_t j : row.keys) {
     T product = 0;

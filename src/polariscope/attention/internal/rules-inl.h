@@ -143,14 +143,16 @@ class Entmax {
   }
   HWY_INLINE void rise(Column<T> scores) {
     const D d;
-    constexpr int kMostSteps = 100;  // each doubles the digits once near; sparsemax is exact after finitely many
-    for (int step = 0; step < kMostSteps; ++step) {
+    // Each step doubles the digits once near, and sparsemax is exact after finitely many. The first steps round
+    // at the size of -1, so that the root may be passed by as much: two more steps mend that.
+    constexpr int kMostSteps = 100;
+    int after = 0;
+    for (int step = 0; step < kMostSteps && after < 2; ++step) {
       const V slope = sum_over(d, scores, [&](V z) HWY_ATTR { return direct(z); });
       const V excess = hn::Sub(total(scores), hn::Set(d, 1));
       const V next = hn::Add(threshold_, hn::Div(excess, hn::Mul(hn::Set(d, power_), slope)));
-      const auto rises = hn::Lt(threshold_, next);
-      if (hn::AllFalse(d, rises)) return;
-      threshold_ = hn::IfThenElse(rises, next, threshold_);
+      if (hn::AllFalse(d, hn::Lt(threshold_, next))) ++after;
+      threshold_ = hn::IfThenElse(hn::Gt(slope, hn::Zero(d)), next, threshold_);
     }
   }
   HWY_INLINE void halve(Column<T> scores) {

@@ -14,6 +14,7 @@
 #include "polariscope/attention/internal/tile-inl.h"
 #include "polariscope/attention/internal/visible_keys.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -41,7 +42,7 @@ class Scores {
       work.first[q] = static_cast<T>(seen.first);
       work.end[q] = static_cast<T>(seen.end);
       own_[q] = static_cast<T>(own_key(input, block.batch, query(q)));
-      count_[q] = seen.end - seen.first;
+      count_[q] = visible_count(seen, query(q));
       if (seen.end > seen.first) begin_ = std::min(begin_, seen.first);
       end_ = std::max(end_, seen.end);
       all_first_ = std::max(all_first_, seen.first);
@@ -54,7 +55,6 @@ class Scores {
   int width() const { return width_; }
   std::int64_t begin() const { return begin_; }  // keys that some lane sees
   std::int64_t end() const { return end_; }
-  std::int64_t visible_count(int lane) const { return count_[lane]; }
 
   // Whether some lane does not see some key of [key, key + keys).
   bool hides(std::int64_t key, int keys) const {
@@ -75,7 +75,7 @@ class Scores {
                      hn::Load(d, work_.end + c * lanes_), running(c));
       }
       if (in_.slopes != nullptr) add_distance(column, key, c);
-      if (in_.bias.data != nullptr) add_bias(column, key, c);
+      if (in_.bias.data != nullptr) add_bias(column, key, c, crosses);
       if (in_.form.transform != Transform::kNone) transform(column, c);
     }
   }
@@ -129,6 +129,13 @@ class Scores {
   }
 
  private:
+  // Those whose bias does not hide them; of interest to log-n scaling alone, which needs n before it needs a bias.
+  std::int64_t visible_count(const KeyRange& seen, std::int64_t i) const {
+    if (in_.form.transform != Transform::kLogCount || in_.bias.data == nullptr) return seen.end - seen.first;
+    const T* bias = in_.bias.row(block_.batch, block_.head, i);
+    return std::count_if(bias + seen.first, bias + seen.end, [](T b) { return b != kHidden<T>; });
+  }
+
   // φ(q)·scale, transposed: [width, lanes].
   void gather_queries() const {
     const T scale = static_cast<T>(in_.scale);
@@ -149,15 +156,17 @@ class Scores {
     }
   }
 
-  // A bias of minus infinity hides its key.
-  void add_bias(Column<T> column, std::int64_t key, int c) const {
+  // A bias of minus infinity hides its key. Where nothing was hidden before, a score of minus infinity is none.
+  void add_bias(Column<T> column, std::int64_t key, int c, bool some_hidden) const {
     for (int q = 0; q < lanes_; ++q) {
       const T* bias = in_.bias.row(block_.batch, block_.head, query(c * lanes_ + q)) + key;
       for (int j = 0; j < column.keys; ++j) {
         T& z = column.data[j * column.stride + q];
-        if (z == kHidden<T>) continue;
+        T& spoilt = work_.running[kSpoilt * width_ + c * lanes_ + q];
+        if (some_hidden && z == kHidden<T>) continue;
+        z += z * T(0);  // NaN for an infinity
         z += bias[j];
-        if (z != kHidden<T>) work_.running[kSpoilt * width_ + c * lanes_ + q] += z * T(0);
+        if (z != kHidden<T>) spoilt += z * T(0);
       }
     }
   }

@@ -37,7 +37,8 @@ inline constexpr T kLowest = sizeof(T) == 4 ? T(-1e30) : T(-1e300);
 
 template <bool kMasked, class D>
 HWY_INLINE hn::Mask<D> visible(D d, hn::Vec<D> z) {
-  if constexpr (kMasked) return hn::Ne(z, hn::Set(d, kHidden<hn::TFromD<D>>));
+  // Not Ne, which is false for NaN.
+  if constexpr (kMasked) return hn::Not(hn::Eq(z, hn::Set(d, kHidden<hn::TFromD<D>>)));
   return hn::MaskFromVec(hn::BitCast(d, hn::Set(hn::RebindToSigned<D>(), -1)));
 }
 template <bool kMasked, class D>
@@ -56,7 +57,8 @@ HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn:
     const hn::Vec<D> key = hn::Set(d, key_0 + static_cast<T>(j));
     const auto seen = hn::And(hn::Ge(key, first), hn::Lt(key, end));
     T* at = tile.data + j * tile.stride;
-    const hn::Vec<D> z = hn::Load(d, at);
+    const hn::Vec<D> raw = hn::Load(d, at);
+    const hn::Vec<D> z = hn::MulAdd(raw, zero, raw);  // NaN for an infinity
     spoilt = hn::MulAdd(hn::IfThenElseZero(seen, z), zero, spoilt);
     hn::Store(hn::IfThenElse(seen, z, hn::Set(d, kHidden<T>)), d, at);
   }

@@ -7,6 +7,11 @@
 namespace polariscope {
 
 template <class T>
+void require_array(const T* data, std::int64_t elements, std::string_view name) {
+  if (elements > 0 && data == nullptr) throw Error("attention's {} is missing: expected {} numbers", name, elements);
+}
+
+template <class T>
 void validate(const AttentionInput<T>& input) {
   const AttentionShape& s = input.shape;
   validate(input.form);
@@ -28,6 +33,8 @@ void validate(const AttentionInput<T>& input) {
   if (s.width > 65536 || s.value_width > 65536) {
     throw Error("heads of width {} and {}: at most 65536", s.width, s.value_width);
   }
+  require_array(input.query.data, s.batch * s.heads * s.queries * s.width, "query");
+  require_array(input.key.data, s.batch * s.key_heads * s.keys * s.width, "key");
   for (std::int64_t b = 0; input.key_lengths != nullptr && b < s.batch; ++b) {
     if (input.key_lengths[b] < 0 || input.key_lengths[b] > s.keys) {
       throw Error("key length {} of sequence {}: expected 0 to {}, the number of keys", input.key_lengths[b], b,
@@ -59,6 +66,8 @@ void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
   need(logits, is.logit_mean != nullptr && is.visible != nullptr, "logit_mean and visible");
 }
 
+template void require_array(const float*, std::int64_t, std::string_view);
+template void require_array(const double*, std::int64_t, std::string_view);
 template void validate(const AttentionInput<float>&);
 template void validate(const AttentionInput<double>&);
 template void validate(const AttentionInput<float>&, const AttentionOutput<float>&,

@@ -3,11 +3,17 @@
 
 #include "polariscope/attention/attend.h"
 
+#include <string_view>
+
 namespace polariscope {
 
 // Throws Error with what was expected and found.
 template <class T>
 void validate(const AttentionInput<T>& input);
+
+// Throws Error unless the array is there, or has no elements to hold.
+template <class T>
+void require_array(const T* data, std::int64_t elements, std::string_view name);
 
 // That `forward` holds what the gradients of these statistics need.
 template <class T>

@@ -71,6 +71,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
       cubes = hn::MulAdd(hn::Mul(apart, apart), apart, cubes);
       hn::Store(weight, d, at);
     }
+    row.set(kWeightMean, mean);
     row.set(kWeightSquares, squares);
     row.set(kWeightCubes, cubes);
     row.set(kCount, logits.count);
