@@ -145,14 +145,20 @@ class Entmax {
     const D d;
     // Each step doubles the digits once near, and sparsemax is exact after finitely many. The first steps round
     // at the size of -1, so that the root may be passed by as much: two more steps mend that.
+    // Each step doubles the digits once near, and sparsemax is exact after finitely many. The first steps round
+    // at the size of -1, so that the root may be passed by as much: two more steps mend that. Lanes stop one by
+    // one: a row must not depend on its neighbours.
     constexpr int kMostSteps = 100;
-    int after = 0;
-    for (int step = 0; step < kMostSteps && after < 2; ++step) {
+    const V zero = hn::Zero(d), one = hn::Set(d, 1);
+    V left = hn::Set(d, 2);
+    for (int step = 0; step < kMostSteps && !hn::AllTrue(d, hn::Eq(left, zero)); ++step) {
       const V slope = sum_over(d, scores, [&](V z) HWY_ATTR { return direct(z); });
-      const V excess = hn::Sub(total(scores), hn::Set(d, 1));
+      const V excess = hn::Sub(total(scores), one);
       const V next = hn::Add(threshold_, hn::Div(excess, hn::Mul(hn::Set(d, power_), slope)));
-      if (hn::AllFalse(d, hn::Lt(threshold_, next))) ++after;
-      threshold_ = hn::IfThenElse(hn::Gt(slope, hn::Zero(d)), next, threshold_);
+      const auto rises = hn::Lt(threshold_, next);
+      const auto moves = hn::And(hn::Gt(slope, zero), hn::Gt(left, zero));
+      threshold_ = hn::IfThenElse(moves, next, threshold_);
+      left = hn::IfThenElse(rises, left, hn::Max(hn::Sub(left, one), zero));
     }
   }
   HWY_INLINE void halve(Column<T> scores) {
