@@ -1,6 +1,8 @@
 // One instance of every kernel per instruction set; HWY_DYNAMIC_DISPATCH picks at run time.
 #include "polariscope/attention/internal/kernels.h"
 
+#include "polariscope/reweighting/simd_target.h"
+
 #include <optional>
 
 #undef HWY_TARGET_INCLUDE
@@ -25,6 +27,7 @@ int lanes_of() {
 }
 int float_lanes() { return lanes_of<float>(); }
 int double_lanes() { return lanes_of<double>(); }
+std::int64_t target_bits() { return HWY_TARGET; }
 
 // This thread's, made anew when the shape of heads changes.
 template <class T>
@@ -171,6 +174,7 @@ namespace polariscope {
 
 HWY_EXPORT(float_lanes);
 HWY_EXPORT(double_lanes);
+HWY_EXPORT(target_bits);
 HWY_EXPORT(forward_float);
 HWY_EXPORT(forward_double);
 HWY_EXPORT(tiny_float);
@@ -180,12 +184,18 @@ HWY_EXPORT(columns_double);
 HWY_EXPORT(backward_float);
 HWY_EXPORT(backward_double);
 
+std::string attention_target() {
+  obey_forced_target();
+  return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)());
+}
 template <>
 int attention_lanes<float>() {
+  obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(float_lanes)();
 }
 template <>
 int attention_lanes<double>() {
+  obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(double_lanes)();
 }
 template <>

@@ -3,7 +3,12 @@
 
 #include "polariscope/attention/internal/blocks.h"
 
+#include <string>
+
 namespace polariscope {
+
+// Name of the instruction set in use: "AVX3", "AVX2", ...
+std::string attention_target();
 
 // Numbers of type T in a SIMD vector of this processor.
 template <class T>
