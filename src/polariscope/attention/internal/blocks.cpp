@@ -49,8 +49,9 @@ QueryBlocks::QueryBlocks(const AttentionShape& shape, bool largest_first, int la
 }
 
 QueryBlock QueryBlocks::operator[](std::int64_t index) const {
-  const std::int64_t pair = index % (shape_.batch * shape_.heads);
-  const std::int64_t place = index / (shape_.batch * shape_.heads);
+  // Head by head: its keys and values stay in the second-level cache while its queries pass.
+  const std::int64_t pair = index / per_head_;
+  const std::int64_t place = index % per_head_;
   return block(pair / shape_.heads, pair % shape_.heads, largest_first_ ? per_head_ - 1 - place : place);
 }
 
