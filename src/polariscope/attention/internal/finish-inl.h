@@ -132,8 +132,8 @@ HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const Attention
   store(to.logit_variance, hn::Div(row.get(kLogitSquares), some));
   store(to.logit_maximum, row.get(kLogitMaximum));
   if (to.skewness != nullptr) {
-    // What rounding leaves of weights that are all equal is no variance.
-    const V rounding = hn::Mul(hn::Set(d, 4 * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
+    // What rounding leaves of weights that are all equal is no variance: their mean is a sum of half a tile at a time.
+    const V rounding = hn::Mul(hn::Set(d, kTileKeys / 2 * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
     const V variance = hn::Div(row.get(kWeightSquares), some);
     const V cube = hn::Div(row.get(kWeightCubes), some);
     const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
