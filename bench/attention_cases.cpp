@@ -42,8 +42,8 @@ double time_of(int threads, const std::function<void()>& work) {
 class Timed {
  public:
   Timed(AttentionRun& run, bool statistics, int threads) : run_(run), statistics_(statistics), threads_(threads) {
-    seconds();
-    calls_ = calls_for(seconds());
+    const double first = seconds();
+    if (first < 1.0) calls_ = calls_for(seconds());
   }
   double seconds() const {
     return time_of(threads_,
@@ -79,7 +79,7 @@ Row row_named(std::string name) {
 Row peer_row(const Plan& plan, const std::string& version, double target, const Measured& all,
              const std::vector<double>& peer) {
   const Summary ours = summary(all.on), theirs = summary(peer), ratio = summary(ratios_of(all.on, peer));
-  Row row = row_named(fmt::format("{}, {}", plan.name, version));
+  Row row = row_named(fmt::format("{}/{}", plan.name, version));
   row.ours = seconds_text(ours);
   row.peer = seconds_text(theirs);
   row.ratio = fmt::format("{:.1f}× ({})", ratio.median, spread_text(ratio));
@@ -95,7 +95,7 @@ Row peak_row(const Plan& plan, int threads, const Measured& all) {
     fractions.push_back(plan.sizes.operations(plan.backward) / all.on[i] / (threads * all.peak[i]));
   }
   const Summary fraction = summary(fractions), peak = summary(all.peak);
-  Row row = row_named(fmt::format("{}, FMA peak", plan.name));
+  Row row = row_named(fmt::format("{}/FMA peak", plan.name));
   row.ours = fmt::format("{:.1f} % ({})", 100.0 * fraction.median, spread_text(fraction));
   row.peer = fmt::format("{:.0f} Gflop/s{}", 1e-9 * peak.median, threads > 1 ? " a thread" : "");
   if (plan.fraction > 0.0) {
@@ -111,7 +111,7 @@ Row peak_row(const Plan& plan, int threads, const Measured& all) {
 Row overhead_row(const Plan& plan, const Measured& all) {
   constexpr double kTarget = 1.08;
   const Summary off = summary(all.off), ratio = summary(ratios_of(all.off, all.on));
-  Row row = row_named(fmt::format("{}, statistics", plan.name));
+  Row row = row_named(fmt::format("{}/statistics", plan.name));
   row.ours = fmt::format("{:+.1f} % ({})", 100.0 * (ratio.median - 1.0), spread_text(ratio));
   row.peer = seconds_text(off) + " without";
   if (plan.sizes.width == 64 && !plan.backward) {
@@ -127,7 +127,7 @@ Row memory_row(const Plan& plan, AttentionRun& ours, int threads, const Attentio
   constexpr double kTarget = 0.2 * kMiB;
   const auto extra = static_cast<double>(peak_bytes_of([&] { ours.run(true, threads); }));
   const double whole = extra + static_cast<double>(ours.output_bytes());
-  Row row = row_named(fmt::format("{}, memory", plan.name));
+  Row row = row_named(fmt::format("{}/memory", plan.name));
   row.ours =
       fmt::format("{} and {} of results", memory_text(extra), memory_text(static_cast<double>(ours.output_bytes())));
   row.numbers = {{"ours_extra_bytes", extra}, {"ours_result_bytes", ours.output_bytes()}};
@@ -170,7 +170,7 @@ std::vector<Row> run_plan(const Plan& plan, const Settings& settings) {
                                    plan.backward ? "gradients" : "entropy");
   } else {
     for (const char* version : {"typical", "tuned"}) {
-      rows.push_back(skipped_row(fmt::format("{}, {}", plan.name, version), settings.obstacle));
+      rows.push_back(skipped_row(fmt::format("{}/{}", plan.name, version), settings.obstacle));
       rows.back().ours = seconds_text(summary(all.on));
       rows.back().numbers = {{"ours_seconds", to_json(summary(all.on))}};
     }
@@ -201,8 +201,8 @@ Row threads_row(const Plan& plan, const std::string& name, int repeats) {
 
 std::vector<Row> run_threads(const Settings& settings) {
   if (processor_count() < 2) return {skipped_row("threads", "this process may use one processor only")};
-  std::vector<Row> rows{threads_row(kLong, "threads, forward", settings.repeats),
-                        threads_row(kTraining, "threads, training", settings.repeats)};
+  std::vector<Row> rows{threads_row(kLong, "threads/forward", settings.repeats),
+                        threads_row(kTraining, "threads/training", settings.repeats)};
   double load[1] = {0.0};
   if (getloadavg(load, 1) == 1) {
     rows.back().note = fmt::format("wall time, which needs a machine without other work: its load is {:.1f}", load[0]);
@@ -222,7 +222,7 @@ std::string obstacle_of(const Sizes& sizes) {
 
 Row scaling_row(std::int64_t tokens, const Settings& settings) {
   const Sizes sizes{1, 1, tokens, 64};
-  Row row = row_named(fmt::format("scaling, N = {}", tokens));
+  Row row = row_named(fmt::format("scaling/{}", tokens));
   AttentionRun ours(sizes, false);
   const auto extra = static_cast<double>(peak_bytes_of([&] { ours.run(true, settings.threads); }));
   const Timed on(ours, true, settings.threads);

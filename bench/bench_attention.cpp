@@ -16,6 +16,6 @@ int main(int argc, char** argv) {
       .cases = attention_cases(),
       .obstacle = attention_obstacle,
       .threaded = true,
-      .accepted = POLARISCOPE_RESULTS "/attention.json"};
+      .accepted = "bench/results/attention.json"};
   return run_benchmark(attention, argc, argv);
 }

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <filesystem>
 
 namespace polariscope::bench {
 namespace {
@@ -130,7 +131,9 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
     for (const Row& row : rows) {
       if (row.verdict == Verdict::kSkipped) throw Error("nothing is accepted: {} was skipped, {}", row.name, row.note);
     }
-    write_file(benchmark.accepted, text);
+    const std::filesystem::path path = std::filesystem::path(POLARISCOPE_SOURCES) / benchmark.accepted;
+    make_folder(path.parent_path());
+    write_file(path, text);
   }
   return 0;
 }

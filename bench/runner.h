@@ -43,7 +43,7 @@ struct Benchmark {
   const std::vector<Case>& cases;
   std::function<std::string()> obstacle;
   bool threaded = false;  // has --threads
-  std::string accepted;   // the file that --accept writes; "" for none
+  std::string accepted;   // the file that --accept writes, below the sources; "" for none
 };
 
 // Parses, runs, prints; the process's exit code. A missed target is no failure.
