@@ -122,8 +122,7 @@ Row overhead_row(const Plan& plan, const Measured& all) {
   return row;
 }
 
-Row memory_row(const Plan& plan, AttentionRun& ours, int threads, const AttentionPeer* typical,
-               const AttentionPeer* tuned) {
+Row memory_row(const Plan& plan, AttentionRun& ours, int threads, bool has_peer) {
   constexpr double kTarget = 0.2 * kMiB;
   const auto extra = static_cast<double>(peak_bytes_of([&] { ours.run(true, threads); }));
   const double whole = extra + static_cast<double>(ours.output_bytes());
@@ -135,11 +134,13 @@ Row memory_row(const Plan& plan, AttentionRun& ours, int threads, const Attentio
     row.target = "≤ 0.2 MiB a thread";
     row.verdict = verdict(extra <= kTarget * threads);
   }
-  if (typical == nullptr || tuned == nullptr) return row;
-  row.peer = fmt::format("{}, {} tuned", memory_text(typical->peak_bytes()), memory_text(tuned->peak_bytes()));
-  row.ratio = fmt::format("{:.0f}×, {:.0f}×", typical->peak_bytes() / whole, tuned->peak_bytes() / whole);
-  row.numbers["typical_bytes"] = typical->peak_bytes();
-  row.numbers["tuned_bytes"] = tuned->peak_bytes();
+  if (!has_peer) return row;
+  const double typical = AttentionPeer::peak_bytes("typical", ours, threads);
+  const double tuned = AttentionPeer::peak_bytes("tuned", ours, threads);
+  row.peer = fmt::format("{}, {} tuned", memory_text(typical), memory_text(tuned));
+  row.ratio = fmt::format("{:.0f}×, {:.0f}×", typical / whole, tuned / whole);
+  row.numbers["typical_bytes"] = typical;
+  row.numbers["tuned_bytes"] = tuned;
   return row;
 }
 
@@ -177,7 +178,10 @@ std::vector<Row> run_plan(const Plan& plan, const Settings& settings) {
   }
   rows.push_back(peak_row(plan, settings.threads, all));
   rows.push_back(overhead_row(plan, all));
-  rows.push_back(memory_row(plan, ours, settings.threads, typical ? &*typical : nullptr, tuned ? &*tuned : nullptr));
+  const bool has_peer = typical.has_value();
+  typical.reset();
+  tuned.reset();
+  rows.push_back(memory_row(plan, ours, settings.threads, has_peer));
   return rows;
 }
 
@@ -249,11 +253,12 @@ Row scaling_row(std::int64_t tokens, const Settings& settings) {
     row.peer = obstacle;
     return row;
   }
+  typical.reset();
+  const double bytes = AttentionPeer::peak_bytes("typical", ours, settings.threads);
   const Summary theirs = summary(peer), ratio = summary(ratios_of(seconds, peer));
-  row.peer = fmt::format("{}, {}", seconds_text(theirs), memory_text(typical->peak_bytes()));
+  row.peer = fmt::format("{}, {}", seconds_text(theirs), memory_text(bytes));
   row.ratio = fmt::format("{:.1f}×", ratio.median);
-  row.numbers.update(
-      {{"peer_seconds", to_json(theirs)}, {"peer_bytes", typical->peak_bytes()}, {"ratio", to_json(ratio)}});
+  row.numbers.update({{"peer_seconds", to_json(theirs)}, {"peer_bytes", bytes}, {"ratio", to_json(ratio)}});
   return row;
 }
 

@@ -168,12 +168,17 @@ std::vector<std::string> peer_arguments(const std::string& version, const Attent
 }  // namespace
 
 AttentionPeer::AttentionPeer(const std::string& version, const AttentionRun& ours, int threads)
-    : process_("attention", peer_arguments(version, ours, folder_, threads), threads) {
+    : process_("attention", peer_arguments(version, ours, folder_, threads), threads, true) {
   const nlohmann::json ready = process_.hear();
-  peak_bytes_ = ready.at("peak_bytes").get<double>();
   torch_ = ready.at("torch").get<std::string>();
   ours.require_agreement(folder_.path() / "results", ours.sizes().text() + ", " + version);
   calls_ = calls_for(seconds());
+}
+
+double AttentionPeer::peak_bytes(const std::string& version, const AttentionRun& ours, int threads) {
+  const TemporaryFolder folder;
+  LivingPeer process("attention", peer_arguments(version, ours, folder, threads), threads, false);
+  return process.hear().at("peak_bytes").get<double>();
 }
 
 double AttentionPeer::seconds() { return process_.ask(fmt::format("{}", calls_)).at("seconds").get<double>(); }

@@ -54,14 +54,14 @@ class AttentionPeer {
  public:
   AttentionPeer(const std::string& version, const AttentionRun& ours, int threads);
   double seconds();  // of one call, by as many as make a measurement long enough
-  double peak_bytes() const { return peak_bytes_; }
   const std::string& torch() const { return torch_; }
+  // What one call takes at most, results included, in a process of its own that gives back what it frees.
+  static double peak_bytes(const std::string& version, const AttentionRun& ours, int threads);
 
  private:
   TemporaryFolder folder_;
   LivingPeer process_;
   std::string torch_;
-  double peak_bytes_ = 0.0;
   int calls_ = 1;
 };
 

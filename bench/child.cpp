@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -67,18 +68,20 @@ nlohmann::json run_peer(const std::string& name, const std::vector<std::string>&
   return nlohmann::json::parse(run_child(words));
 }
 
-LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads) : name_(name) {
+LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads,
+                       bool keeps_freed)
+    : name_(name) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that died is told by what it does not answer
   // Some machines export an older core than theirs, which halves the peer's products.
-  std::vector<std::string> words{"/usr/bin/env",
-                                 "-u",
-                                 "OPENBLAS_CORETYPE",
+  std::vector<std::string> words{"/usr/bin/env", "-u", "OPENBLAS_CORETYPE",
                                  fmt::format("OPENBLAS_NUM_THREADS={}", threads),
-                                 fmt::format("OMP_NUM_THREADS={}", threads),
-                                 "MALLOC_MMAP_THRESHOLD_=34359738368",
-                                 "MALLOC_TRIM_THRESHOLD_=34359738368",
-                                 kPython,
-                                 POLARISCOPE_PEERS "/" + name + ".py"};
+                                 fmt::format("OMP_NUM_THREADS={}", threads)};
+  if (keeps_freed) {
+    for (const char* name_of : {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}) {
+      words.push_back(fmt::format("{}={}", name_of, std::int64_t{1} << 35));
+    }
+  }
+  words.insert(words.end(), {kPython, POLARISCOPE_PEERS "/" + name + ".py"});
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());

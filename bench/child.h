@@ -34,11 +34,11 @@ class TemporaryFolder {
 };
 
 // bench/peers/NAME.py kept running, so that its runs can be interleaved with ours: it answers every line it
-// reads with one line of JSON. Its BLAS has `threads` threads and may choose its kernels for this processor, and
-// its allocator keeps what is freed, which spares it page faults.
+// reads with one line of JSON. Its BLAS has `threads` threads and may choose its kernels for this processor. Where
+// it keeps what it frees it is spared page faults, but holds more than it needs.
 class LivingPeer {
  public:
-  LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads);
+  LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads, bool keeps_freed);
   ~LivingPeer();
   LivingPeer(const LivingPeer&) = delete;
   LivingPeer& operator=(const LivingPeer&) = delete;
