@@ -18,7 +18,8 @@ struct Outcome {
 
 // Runs `environment ./dev arguments`, whatever the tests were started with; the output is both of its streams.
 Outcome dev(const std::string& arguments, const std::string& environment = "") {
-  const std::string command = "unset POLARISCOPE_SKIP_SETUP; " + environment + " '" + POLARISCOPE_SOURCE_DIR + "/dev' " + arguments + " 2>&1";
+  const std::string command =
+      "unset POLARISCOPE_SKIP_SETUP; " + environment + " '" + POLARISCOPE_SOURCE_DIR + "/dev' " + arguments + " 2>&1";
   std::FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return {-1, "popen failed"};
   std::string output;

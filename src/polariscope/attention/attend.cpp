@@ -12,7 +12,13 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
   validate(input);
   require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
   require_array(output.output.data, shape.batch * shape.heads * shape.queries * shape.value_width, "output");
-  const QueryBlocks blocks(shape, input.causal, attention_lanes<T>());
+  const int lanes = attention_lanes<T>();
+  if (is_tiny(input, lanes)) {
+    const std::int64_t heads = shape.batch * shape.heads;
+    parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) { attend_tiny(input, output, i * lanes); });
+    return;
+  }
+  const QueryBlocks blocks(shape, input.causal, lanes);
   parallel_for(blocks.size(), threads, [&](std::int64_t i) { attend_block(input, output, blocks[i]); });
 }
 

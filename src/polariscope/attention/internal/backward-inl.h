@@ -184,20 +184,30 @@ class BackwardBlock {
         width_(static_cast<int>(in.shape.width)),
         value_width_(static_cast<int>(in.shape.value_width)) {
     // Lanes that repeat a query stay zero and add nothing.
-    std::fill_n(back.d_output, value_width_ * queries_, T(0));
     std::fill_n(back.d_output_rows, queries_ * back.value_stride, T(0));
     std::fill_n(back.query_rows, queries_ * back.stride, T(0));
     std::fill_n(back.d_query, width_ * queries_, T(0));
-    T dot[kMaxBlockWidth] = {};
+    HWY_ALIGN T dot[kMaxBlockWidth] = {};
+    const auto same = [](V x) HWY_ATTR { return x; };
+    for (int c = 0; c < block.vectors; ++c) {
+      const T* rows[hn::MaxLanes(D())];
+      for (int q = 0; q < lanes_; ++q) {
+        const std::int64_t query = block.first + std::min(c * lanes_ + q, block.count - 1);
+        rows[q] = d_output.row(block.batch, block.head, query);
+      }
+      rows_to_lanes(D(), rows, value_width_, back.d_output + c * lanes_, queries_, same);
+    }
     for (int q = 0; q < block.count; ++q) {
       const T* from = d_output.row(block.batch, block.head, block.first + q);
       const T* output = forward.output.row(block.batch, block.head, block.first + q);
       for (int i = 0; i < value_width_; ++i) {
-        back.d_output[i * queries_ + q] = from[i];
         back.d_output_rows[q * back.value_stride + i] = from[i];
         dot[q] += from[i] * output[i];
       }
-      for (int i = 0; i < width_; ++i) back.query_rows[q * back.stride + i] = work.query[i * queries_ + q];
+      const T* query = scores_.query_row(q);
+      for (int i = 0; i < width_; ++i) {
+        back.query_rows[q * back.stride + i] = scores_.map(query[i]) * static_cast<T>(in.scale);
+      }
     }
     const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
     for (int c = 0; c < block.vectors; ++c) {
@@ -237,11 +247,20 @@ class BackwardBlock {
 
   void finish(const HeadsView<T>& d_query) const {
     if (d_query.data == nullptr) return;
-    const T scale = static_cast<T>(in_.scale);
+    const V scale = hn::Set(D(), static_cast<T>(in_.scale));
+    for (int c = 0; c < block_.vectors; ++c) {
+      T* rows[hn::MaxLanes(D())];
+      for (int q = 0; q < count(c); ++q) {
+        rows[q] = d_query.row(block_.batch, block_.head, block_.first + c * lanes_ + q);
+      }
+      const auto scaled = [&](V x) HWY_ATTR { return hn::Mul(x, scale); };
+      lanes_to_rows(D(), back_.d_query + c * lanes_, queries_, width_, rows, count(c), scaled);
+    }
+    if (in_.form.feature == FeatureMap::kNone) return;
     for (int q = 0; q < block_.count; ++q) {
       const T* from = scores_.query_row(q);
       T* to = d_query.row(block_.batch, block_.head, block_.first + q);
-      for (int i = 0; i < width_; ++i) to[i] = back_.d_query[i * queries_ + q] * scale * scores_.map_slope(from[i]);
+      for (int i = 0; i < width_; ++i) to[i] *= scores_.map_slope(from[i]);
     }
   }
 

@@ -51,6 +51,15 @@ class QueryBlocks {
   std::int64_t threes_, twos_, per_head_;
 };
 
+// Whether lanes should be heads rather than queries, whose vectors would stay half empty (tiny-inl.h).
+template <class T>
+bool is_tiny(const AttentionInput<T>& input, int lanes) {
+  const AttentionShape& s = input.shape;
+  return input.form.rule == RowRule::kElementwise && input.form.transform == Transform::kNone &&
+         input.bias.data == nullptr && input.slopes == nullptr && s.queries > 0 && s.queries < 2 * lanes &&
+         s.keys > 0 && s.keys <= kTileKeys && s.width <= 64 && s.value_width <= 64 && s.batch * s.heads >= lanes;
+}
+
 // Arrays of a block of W lanes. Their size does not depend on the number of keys.
 template <class T>
 struct BlockWorkspace {

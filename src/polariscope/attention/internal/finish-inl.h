@@ -27,151 +27,154 @@ T sink_score(const AttentionInput<T>& in, std::int64_t head) {
   return in.sink != nullptr ? in.sink[head] : T(0);
 }
 
-template <class Function, class T>
-void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const BlockWorkspace<T>& work) {
+// shift: where the maximum of exponentials starts: at a sink's score, so that its own exponential cannot overflow.
+template <class Function, class D, class T = hn::TFromD<D>>
+HWY_INLINE void clear_row(D d, const Running<D>& row, hn::Vec<D> shift) {
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
-  const int width = block.vectors * static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
-  std::fill_n(work.running, kQuantities * width, T(0));
-  const auto fill = [&](Quantity q, T value) { std::fill_n(work.running + q * width, width, value); };
-  fill(kLogitMaximum, kLowest<T>);
-  fill(kLargest, kExponential ? kLowest<T> : T(-1));
-  fill(kLargestIndex, T(-1));
+  for (int q = 0; q < kQuantities; ++q) row.set(static_cast<Quantity>(q), hn::Zero(d));
+  row.set(kLogitMaximum, hn::Set(d, kLowest<T>));
+  row.set(kLargest, hn::Set(d, kExponential ? kLowest<T> : T(-1)));
+  row.set(kLargestIndex, hn::Set(d, -1));
   if constexpr (kExponential) {
-    // The sink takes part in the maximum, so that its own exponential cannot overflow.
-    fill(kShift, has_sink(in) ? sink_score(in, block.head) : kLowest<T>);
-    fill(kFirst, kHidden<T>);
+    row.set(kShift, shift);
+    row.set(kFirst, hn::Set(d, kHidden<T>));
   }
 }
 
-// The scale of a row's weights, p = w · inverse, in the units of the running sums.
+template <class Function, class T>
+void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const BlockWorkspace<T>& work) {
+  using D = hn::ScalableTag<T>;
+  const D d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const hn::Vec<D> shift = hn::Set(d, has_sink(in) ? sink_score(in, block.head) : kLowest<T>);
+  for (int c = 0; c < block.vectors; ++c) {
+    clear_row<Function>(d, Running<D>(work.running + c * lanes, block.vectors * lanes), shift);
+  }
+}
+
+// The scale of a row's weights, p = w · inverse, in the units of the running sums. sink: its score, a lane each.
 template <class Function, class T, class D = hn::ScalableTag<T>>
-HWY_INLINE hn::Vec<D> inverse_of(const AttentionInput<T>& in, const QueryBlock& block, hn::Vec<D> sum, hn::Vec<D> shift,
+HWY_INLINE hn::Vec<D> inverse_of(const AttentionForm& form, hn::Vec<D> sink, hn::Vec<D> sum, hn::Vec<D> shift,
                                  hn::Vec<D> count) {
   using V = hn::Vec<D>;
   const D d;
-  const SimdMath<D> math;
   const V one = hn::Set(d, 1);
   V total = sum;
-  switch (in.form.normaliser) {
+  switch (form.normaliser) {
     case Normaliser::kNone: return one;
     case Normaliser::kMax1: return hn::Div(one, hn::Max(one, hn::Abs(sum)));
     case Normaliser::kCount: {
-      const V power = hn::Set(d, static_cast<T>(-in.form.count_power));
+      const V power = hn::Set(d, static_cast<T>(-form.count_power));
       return hn::Exp(d, hn::Mul(power, hn::Log(d, hn::Max(count, one))));
     }
-    case Normaliser::kSumAndSink: {
-      const V sink = hn::Set(d, sink_score(in, block.head));
-      total = hn::Add(total, Function::weight(math, hn::Sub(sink, shift)));
-      break;
-    }
+    case Normaliser::kSumAndSink: total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift))); break;
     case Normaliser::kSum: break;
   }
   const V smallest = hn::Set(d, std::numeric_limits<T>::min());
   return hn::IfThenElseZero(hn::Ge(hn::Abs(total), smallest), hn::Div(one, total));
 }
 
+// Turns the running sums of a vector of rows into what `out` has arrays for, and calls visit(array, values) with
+// each, the values being those of the rows as numbers of type T. Returns 1/n, NaN for a spoilt row.
+template <class Function, class T, class Visit, class D = hn::ScalableTag<T>>
+HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Running<D>& row,
+                                    hn::Vec<D> sink, const Visit& visit) {
+  using V = hn::Vec<D>;
+  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  const D d;
+  const SimdMath<D> math;
+  const V zero = hn::Zero(d);
+  const V one = hn::Set(d, 1);
+  const RowStatistics<T>& to = out.statistics;
+  const V spoilt = row.get(kSpoilt);
+  const V shift = row.get(kShift);
+  const V keys = row.get(kCount);
+  const V sum = row.get(kSum);
+  const auto empty = hn::Eq(keys, zero);
+  // Nothing but the sink has weight in a row without visible keys.
+  const auto weightless = hn::Eq(keys, has_sink(in) ? hn::Set(d, -1) : zero);
+  const V scale = inverse_of<Function, T>(in.form, sink, sum, shift, keys);
+  const V inverse = hn::Add(hn::IfThenElse(weightless, zero, scale), spoilt);
+
+  const auto store = [&](T* array, V value) HWY_ATTR {
+    if (array != nullptr) visit(array, hn::Add(hn::IfThenElse(empty, zero, value), spoilt));
+  };
+  const V some = hn::Max(keys, one);
+  const V absolute = kExponential ? sum : row.get(kSumAbsolute);
+  if (to.entropy != nullptr) {
+    const V safe = hn::Max(absolute, hn::Set(d, std::numeric_limits<T>::min()));
+    const V entropy = hn::Sub(hn::Log(d, safe), hn::Div(row.get(kSumLog), safe));
+    // Rounding may take the entropy of a single key just below zero.
+    store(to.entropy, hn::IfThenElseZero(hn::Gt(absolute, zero), hn::Max(entropy, zero)));
+  }
+  store(to.sum_of_squares, hn::Mul(hn::Mul(row.get(kSumSquares), inverse), inverse));
+  V largest = row.get(kLargest), first = row.get(kFirst), total = sum;
+  if constexpr (kExponential) {
+    largest = math.exp(hn::Sub(row.get(kLogitMaximum), shift));
+    first = math.exp(hn::Sub(first, shift));
+    total = hn::Mul(sum, inverse);
+  }
+  store(to.maximum, hn::Mul(hn::Max(largest, zero), hn::Abs(inverse)));
+  if (to.argmax != nullptr) {
+    const auto none = hn::Or(empty, hn::IsNaN(spoilt));
+    visit(to.argmax, hn::IfThenElse(none, hn::Set(d, -1), row.get(kLargestIndex)));
+  }
+  store(to.first_key, hn::Mul(first, inverse));
+  store(to.row_sum, total);
+  if (to.log_sum_exp != nullptr) {
+    // Without a visible key: minus infinity, or the sink's score, which is then the shift.
+    const V none = has_sink(in) ? shift : hn::Set(d, kHidden<T>);
+    const V log = hn::IfThenElse(empty, none, hn::Sub(shift, hn::Log(d, inverse)));
+    const V lse = kExponential ? log : hn::Set(d, std::numeric_limits<T>::quiet_NaN());
+    visit(to.log_sum_exp, hn::Add(lse, spoilt));
+  }
+  store(to.logit_mean, row.get(kLogitMean));
+  store(to.logit_variance, hn::Div(row.get(kLogitSquares), some));
+  store(to.logit_maximum, row.get(kLogitMaximum));
+  if (to.skewness != nullptr) {
+    // What rounding leaves of weights that are all equal is no variance.
+    const V rounding = hn::Mul(hn::Set(d, 4 * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
+    const V variance = hn::Div(row.get(kWeightSquares), some);
+    const V cube = hn::Div(row.get(kWeightCubes), some);
+    const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
+    // A negative normaliser turns the weights round.
+    store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, hn::Mul(rounding, rounding)),
+                                          hn::CopySign(skewness, hn::Mul(skewness, inverse))));
+  }
+  if (to.visible != nullptr) visit(to.visible, keys);
+  if (to.non_finite != nullptr) visit(to.non_finite, hn::IfThenElseZero(hn::IsNaN(spoilt), one));
+  if (out.shift != nullptr) visit(out.shift, hn::IfThenElse(weightless, zero, shift));
+  if (out.inverse != nullptr) visit(out.inverse, inverse);
+  store(out.mass, absolute);
+  return inverse;
+}
+
+// Writes the rows of a block whose lanes are queries.
 template <class Function, class T>
 void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
             const Scores<T>& scores, const BlockWorkspace<T>& work) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   const D d;
-  const SimdMath<D> math;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  const int width = scores.width();
-  const int value_width = static_cast<int>(in.shape.value_width);
-  const V zero = hn::Zero(d);
-  const V one = hn::Set(d, 1);
   const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
-  const RowStatistics<T>& to = out.statistics;
-
+  const V sink = hn::Set(d, sink_score(in, block.head));
   for (int c = 0; c < block.vectors; ++c) {
     const int count = std::min(lanes, block.count - c * lanes);
-    if (count <= 0) break;
     const std::int64_t at = row_0 + c * lanes;
-    const auto row = scores.running(c);
-    const V spoilt = row.get(kSpoilt);
-    const V shift = row.get(kShift);
-    const V keys = row.get(kCount);
-    const V sum = row.get(kSum);
-    const auto empty = hn::Eq(keys, zero);
-    // Nothing but the sink has weight in a row without visible keys. NaN for a spoilt row.
-    const auto weightless = hn::Eq(keys, has_sink(in) ? hn::Set(d, -1) : zero);
-    const V inverse =
-        hn::Add(hn::IfThenElse(weightless, zero, inverse_of<Function, T>(in, block, sum, shift, keys)), spoilt);
-    for (int i = 0; i < value_width; ++i) {
-      T* o = work.output + i * width + c * lanes;
-      hn::Store(hn::Mul(hn::Load(d, o), inverse), d, o);
-    }
-
-    T buffer[hn::MaxLanes(D())];
-    const auto store = [&](T* array, V value) HWY_ATTR {
-      if (array == nullptr) return;
-      hn::StoreU(hn::Add(hn::IfThenElse(empty, zero, value), spoilt), d, buffer);
-      std::copy_n(buffer, count, array + at);
+    const auto store = [&]<class Number>(Number* array, V values) HWY_ATTR {
+      HWY_ALIGN T buffer[hn::MaxLanes(D())];
+      hn::Store(values, d, buffer);
+      for (int q = 0; q < count; ++q) array[at + q] = static_cast<Number>(buffer[q]);
     };
-    const auto store_integer = [&]<class Integer>(Integer* array, V value, V otherwise) HWY_ATTR {
-      if (array == nullptr) return;
-      hn::StoreU(hn::IfThenElse(hn::Or(empty, hn::IsNaN(spoilt)), otherwise, value), d, buffer);
-      std::transform(buffer, buffer + count, array + at, [](T x) { return static_cast<Integer>(x); });
-    };
-    const V some = hn::Max(keys, one);
-    const V absolute = kExponential ? sum : row.get(kSumAbsolute);
-    const V safe = hn::Max(absolute, hn::Set(d, std::numeric_limits<T>::min()));
-    const V entropy = hn::Sub(hn::Log(d, safe), hn::Div(row.get(kSumLog), safe));
-    // Rounding may take the entropy of a single key just below zero.
-    store(to.entropy, hn::IfThenElseZero(hn::Gt(absolute, zero), hn::Max(entropy, zero)));
-    store(to.sum_of_squares, hn::Mul(hn::Mul(row.get(kSumSquares), inverse), inverse));
-    V largest = row.get(kLargest), first = row.get(kFirst), total = sum;
-    if constexpr (kExponential) {
-      largest = math.exp(hn::Sub(row.get(kLogitMaximum), shift));
-      first = math.exp(hn::Sub(first, shift));
-      total = hn::Mul(sum, inverse);
+    const V inverse = visit_results<Function>(in, out, scores.running(c), sink, store);
+    T* rows[hn::MaxLanes(D())];
+    for (int q = 0; q < count; ++q) {
+      rows[q] = out.output.row(block.batch, block.head, block.first + c * lanes + q);
     }
-    store(to.maximum, hn::Mul(hn::Max(largest, zero), hn::Abs(inverse)));
-    store_integer(to.argmax, row.get(kLargestIndex), hn::Set(d, -1));
-    store(to.first_key, hn::Mul(first, inverse));
-    store(to.row_sum, total);
-    if (to.log_sum_exp != nullptr) {
-      // Without a visible key: minus infinity, or the sink's score, which is then the shift.
-      const V none = has_sink(in) ? shift : hn::Set(d, kHidden<T>);
-      const V log = hn::IfThenElse(empty, none, hn::Sub(shift, hn::Log(d, inverse)));
-      const V lse = kExponential ? log : hn::Set(d, std::numeric_limits<T>::quiet_NaN());
-      hn::StoreU(hn::Add(lse, spoilt), d, buffer);
-      std::copy_n(buffer, count, to.log_sum_exp + at);
-    }
-    store(to.logit_mean, row.get(kLogitMean));
-    store(to.logit_variance, hn::Div(row.get(kLogitSquares), some));
-    store(to.logit_maximum, row.get(kLogitMaximum));
-    if (to.skewness != nullptr) {
-      // What rounding leaves of weights that are all equal is no variance.
-      const V rounding = hn::Mul(hn::Set(d, 4 * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
-      const V variance = hn::Div(row.get(kWeightSquares), some);
-      const V cube = hn::Div(row.get(kWeightCubes), some);
-      const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
-      // A negative normaliser turns the weights round.
-      store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, hn::Mul(rounding, rounding)),
-                                            hn::CopySign(skewness, hn::Mul(skewness, inverse))));
-    }
-    if (to.visible != nullptr) {
-      hn::StoreU(keys, d, buffer);
-      std::transform(buffer, buffer + count, to.visible + at, [](T x) { return static_cast<std::int32_t>(x); });
-    }
-    if (to.non_finite != nullptr) {
-      hn::StoreU(spoilt, d, buffer);
-      std::transform(buffer, buffer + count, to.non_finite + at, [](T x) { return std::uint8_t(x != x); });
-    }
-    hn::StoreU(hn::IfThenElse(weightless, zero, shift), d, buffer);
-    if (out.shift != nullptr) std::copy_n(buffer, count, out.shift + at);
-    hn::StoreU(inverse, d, buffer);
-    if (out.inverse != nullptr) std::copy_n(buffer, count, out.inverse + at);
-    store(out.mass, absolute);
-  }
-
-  for (int q = 0; q < block.count; ++q) {
-    T* output = out.output.row(block.batch, block.head, block.first + q);
-    for (int i = 0; i < value_width; ++i) output[i] = work.output[i * width + q];
+    const auto scaled = [&](V o) HWY_ATTR { return hn::Mul(o, inverse); };
+    lanes_to_rows(d, work.output + c * lanes, scores.width(), static_cast<int>(in.shape.value_width), rows, count,
+                  scaled);
   }
 }
 

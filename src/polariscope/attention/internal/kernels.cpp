@@ -1,6 +1,8 @@
 // One instance of every kernel per instruction set; HWY_DYNAMIC_DISPATCH picks at run time.
 #include "polariscope/attention/internal/kernels.h"
 
+#include "polariscope/reweighting/simd_target.h"
+
 #include <optional>
 
 #undef HWY_TARGET_INCLUDE
@@ -11,6 +13,7 @@
 
 #include "polariscope/attention/internal/columns-inl.h"
 #include "polariscope/attention/internal/forward-inl.h"
+#include "polariscope/attention/internal/tiny-inl.h"
 #include "polariscope/attention/internal/whole_rows-inl.h"
 // clang-format on
 
@@ -24,6 +27,7 @@ int lanes_of() {
 }
 int float_lanes() { return lanes_of<float>(); }
 int double_lanes() { return lanes_of<double>(); }
+std::int64_t target_bits() { return HWY_TARGET; }
 
 // This thread's, made anew when the shape of heads changes.
 template <class T>
@@ -88,6 +92,13 @@ void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Q
             [&]<template <class> class Rule>() { forward_whole_rows<Rule>(in, out, block, what, work, all); });
 }
 template <class T>
+void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64_t first) {
+  with_function(in.form.weight, [&]<class Function>() {
+    TinyHeads<Function, T> heads(in, first, room<T, 2>(TinyHeads<Function, T>::room(in.shape)));
+    heads.forward(out, wanted(out.statistics));
+  });
+}
+template <class T>
 void backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
               const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
               const QueryBlock& block, const BackwardWorkspace<T>& back, double& d_sink) {
@@ -126,6 +137,9 @@ void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>
 void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, const QueryBlock& block) {
   forward(in, out, block);
 }
+void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, std::int64_t first) {
+  tiny(in, out, first);
+}
 void columns_float(const AttentionInput<float>& in, const float* shift, const float* inverse, const QueryBlocks& blocks,
                    std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
   columns(in, shift, inverse, blocks, batch, head, key, keys, sums, counts);
@@ -135,6 +149,9 @@ void backward_float(const AttentionInput<float>& in, const AttentionOutput<float
                     const AttentionGradient<float>& gradient, const QueryBlock& block,
                     const BackwardWorkspace<float>& work, double& d_sink) {
   backward(in, out, d_output, d_statistics, gradient, block, work, d_sink);
+}
+void tiny_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, std::int64_t first) {
+  tiny(in, out, first);
 }
 void columns_double(const AttentionInput<double>& in, const double* shift, const double* inverse,
                     const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
@@ -157,19 +174,28 @@ namespace polariscope {
 
 HWY_EXPORT(float_lanes);
 HWY_EXPORT(double_lanes);
+HWY_EXPORT(target_bits);
 HWY_EXPORT(forward_float);
 HWY_EXPORT(forward_double);
+HWY_EXPORT(tiny_float);
 HWY_EXPORT(columns_float);
+HWY_EXPORT(tiny_double);
 HWY_EXPORT(columns_double);
 HWY_EXPORT(backward_float);
 HWY_EXPORT(backward_double);
 
+std::string attention_target() {
+  obey_forced_target();
+  return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)());
+}
 template <>
 int attention_lanes<float>() {
+  obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(float_lanes)();
 }
 template <>
 int attention_lanes<double>() {
+  obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(double_lanes)();
 }
 template <>
@@ -207,6 +233,16 @@ void attend_tile_columns(const AttentionInput<double>& input, const double* shif
                          const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
                          double* sums, double* counts) {
   HWY_DYNAMIC_DISPATCH(columns_double)(input, shift, inverse, blocks, batch, head, key, keys, sums, counts);
+}
+
+template <>
+void attend_tiny(const AttentionInput<float>& input, const AttentionOutput<float>& output, std::int64_t first) {
+  HWY_DYNAMIC_DISPATCH(tiny_float)(input, output, first);
+}
+
+template <>
+void attend_tiny(const AttentionInput<double>& input, const AttentionOutput<double>& output, std::int64_t first) {
+  HWY_DYNAMIC_DISPATCH(tiny_double)(input, output, first);
 }
 
 }  // namespace polariscope

@@ -3,7 +3,12 @@
 
 #include "polariscope/attention/internal/blocks.h"
 
+#include <string>
+
 namespace polariscope {
+
+// Name of the instruction set in use: "AVX3", "AVX2", ...
+std::string attention_target();
 
 // Numbers of type T in a SIMD vector of this processor.
 template <class T>
@@ -11,6 +16,10 @@ int attention_lanes();
 
 template <class T>
 void attend_block(const AttentionInput<T>& input, const AttentionOutput<T>& output, const QueryBlock& block);
+
+// The heads from `first` of batch * heads that a vector holds; is_tiny(input) must hold.
+template <class T>
+void attend_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& output, std::int64_t first);
 
 // Adds to `work`'s gradients of keys and values and to d_sink; writes those of its queries and their bias.
 template <class T>

@@ -12,6 +12,7 @@
 #include "polariscope/attention/internal/blocks.h"
 #include "polariscope/attention/internal/products-inl.h"
 #include "polariscope/attention/internal/tile-inl.h"
+#include "polariscope/attention/internal/transpose-inl.h"
 #include "polariscope/attention/internal/visible_keys.h"
 
 #include <algorithm>
@@ -21,6 +22,21 @@
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
+
+// φ of the queries and keys.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V map_vector(D d, const AttentionForm& form, V x) {
+  const V zero = hn::Zero(d);
+  switch (form.feature) {
+    case FeatureMap::kRelu: {
+      const V offset = hn::Set(d, static_cast<hn::TFromD<D>>(form.feature_offset));
+      return hn::Add(hn::IfThenElse(hn::Lt(x, zero), zero, x), offset);
+    }
+    case FeatureMap::kElu1: return Elu1Function::weight(SimdMath<D>(), x);
+    case FeatureMap::kNone: break;
+  }
+  return x;
+}
 
 template <class T>
 class Scores {
@@ -137,11 +153,14 @@ class Scores {
   }
 
   // φ(q)·scale, transposed: [width, lanes].
-  void gather_queries() const {
-    const T scale = static_cast<T>(in_.scale);
-    for (int q = 0; q < width_; ++q) {
-      const T* from = query_row(q);
-      for (int i = 0; i < in_.shape.width; ++i) work_.query[i * width_ + q] = map(from[i]) * scale;
+  HWY_INLINE void gather_queries() const {
+    const D d;
+    const V scale = hn::Set(d, static_cast<T>(in_.scale));
+    for (int c = 0; c < block_.vectors; ++c) {
+      const T* rows[hn::MaxLanes(D())];
+      for (int q = 0; q < lanes_; ++q) rows[q] = query_row(c * lanes_ + q);
+      const auto mapped = [&](V x) HWY_ATTR { return hn::Mul(scale, map_vector(d, in_.form, x)); };
+      rows_to_lanes(d, rows, static_cast<int>(in_.shape.width), work_.query + c * lanes_, width_, mapped);
     }
   }
 

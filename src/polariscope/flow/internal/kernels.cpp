@@ -1,6 +1,8 @@
 // One instance of every kernel per instruction set; HWY_DYNAMIC_DISPATCH picks at run time.
 #include "polariscope/flow/internal/kernels.h"
 
+#include "polariscope/reweighting/simd_target.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "polariscope/flow/internal/kernels.cpp"
 // foreach_target.h must come before everything that is compiled once per target.
@@ -127,8 +129,14 @@ HWY_EXPORT(evaluate_along);
 HWY_EXPORT(target_lanes);
 HWY_EXPORT(target_bits);
 
-int simd_lanes() { return HWY_DYNAMIC_DISPATCH(target_lanes)(); }
-std::string simd_target() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)()); }
+int simd_lanes() {
+  obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(target_lanes)();
+}
+std::string simd_target() {
+  obey_forced_target();
+  return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)());
+}
 void descend_along_tokens(const FieldViews& field, double step, std::int64_t count) {
   HWY_DYNAMIC_DISPATCH(descend_along)(field, step, count);
 }
