@@ -87,7 +87,7 @@ Rows table_of(std::string_view name) {
 
 Command add_list(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("list", "List the experiments, re-weighting functions, attentions or theorem checks");
+      app.add_subcommand("list", "List experiments, re-weighting functions, attentions or theorem checks");
   auto what = std::make_shared<std::string>();
   auto as_markdown = std::make_shared<bool>(false);
   auto as_json = std::make_shared<bool>(false);
