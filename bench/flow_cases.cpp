@@ -68,9 +68,6 @@ void require_same_end(const std::string& what, const Trajectory& ours, const nlo
   }
 }
 
-Verdict verdict(bool met) { return met ? Verdict::kMet : Verdict::kMissed; }
-nlohmann::json to_json(const Summary& s) { return {{"median", s.median}, {"low", s.low}, {"high", s.high}}; }
-
 Trajectory descend_to_end(const Start& start, double step, std::int64_t steps) {
   DescentOptions options;
   options.step = step;
@@ -99,7 +96,7 @@ Row ratio_row(std::string name, const Pairs& pairs, double target, const std::st
           .numbers = {{"ours_seconds", to_json(ours)}, {"peer_seconds", to_json(peer)}, {"ratio", to_json(ratio)}}};
 }
 
-std::vector<Row> run_trajectory(int repeats) {
+std::vector<Row> run_trajectory(const Settings& settings) {
   constexpr std::int64_t kOurSteps = 2'000'000;
   constexpr std::int64_t kPeerSteps = 20'000;
   const Start start = logistic_start();
@@ -108,7 +105,8 @@ std::vector<Row> run_trajectory(int repeats) {
                                            fmt::format("{}", kPeerSteps)};
   require_same_end("trajectory", descend_to_end(start, kStep, kPeerSteps), run_peer("logistic", arguments));
   const Pairs pairs = interleave(
-      repeats, [&] { return processor_seconds_of([&] { descend_to_end(start, kStep, kOurSteps); }) / kOurSteps; },
+      settings.repeats,
+      [&] { return processor_seconds_of([&] { descend_to_end(start, kStep, kOurSteps); }) / kOurSteps; },
       [&] { return run_peer("logistic", arguments).at("seconds_per_step").get<double>(); });
   return {ratio_row("trajectory", pairs, 300.0, " a step")};
 }
@@ -121,7 +119,7 @@ std::vector<Row> run_trajectory(int repeats) {
 //   the row   40   e^z, 1/n, z, 1 + e^z, 1/(1 + e^z), Σs, ηs/n (2), centre; the first token of a sum adds nothing (-2)
 double operations_per_step(int k) { return 47.0 * k + 40.0; }
 
-std::vector<Row> run_ensemble(int repeats) {
+std::vector<Row> run_ensemble(const Settings& settings) {
   constexpr double kTarget = 5e7;
   EnsembleOptions options;
   options.trajectories = 64;
@@ -135,14 +133,14 @@ std::vector<Row> run_ensemble(int repeats) {
   const auto ours = [&] {
     const double seconds =
         processor_seconds_of([&] { descend_ensemble(draw, options, [](std::int64_t, const Trajectory&) {}); });
-    peaks.push_back(fma_peak());
+    peaks.push_back(fma_peak<double>());
     return seconds / steps;
   };
-  const bool has_peer = peer_obstacle().empty();
+  const bool has_peer = settings.obstacle.empty();
   const auto peer = [&] {
     return has_peer ? run_peer("logistic_ensemble", {"--steps", "200"}).at("seconds_per_step").get<double>() : 0.0;
   };
-  const Pairs pairs = interleave(repeats, ours, peer);
+  const Pairs pairs = interleave(settings.repeats, ours, peer);
   peaks.erase(peaks.begin());  // the run that is not counted
 
   std::vector<double> rates, fractions;
@@ -164,7 +162,7 @@ std::vector<Row> run_ensemble(int repeats) {
   return {row};
 }
 
-std::vector<Row> run_horizon(int repeats) {
+std::vector<Row> run_horizon(const Settings& settings) {
   constexpr double kTarget = 5e-3;
   const Start start = logistic_start();
   const FlowOptions options = flow_to(1e299, 1e-9);
@@ -172,7 +170,7 @@ std::vector<Row> run_horizon(int repeats) {
   const auto flow = [&] { evaluations = integrate(start.problem, start.state, options).evaluations; };
   flow();
   std::vector<double> seconds;
-  for (int i = 0; i < 10 * repeats; ++i) seconds.push_back(processor_seconds_of(flow));
+  for (int i = 0; i < 10 * settings.repeats; ++i) seconds.push_back(processor_seconds_of(flow));
   const Summary ours = summary(seconds);
 
   const Trajectory reference = integrate(start.problem, start.state, flow_to(1e299, 1e-12));
@@ -189,14 +187,14 @@ std::vector<Row> run_horizon(int repeats) {
            .numbers = {{"ours_seconds", to_json(ours)}, {"evaluations", evaluations}, {"error_of_a", error}}}};
 }
 
-std::vector<Row> run_replaced(int repeats) {
+std::vector<Row> run_replaced(const Settings& settings) {
   constexpr double kUntil = 1e6;
   constexpr std::int64_t kSteps = 10'000'000;
   const Start start = logistic_start();
   const auto flow = [&](double rtol) { return integrate(start.problem, start.state, flow_to(kUntil, rtol)); };
   const Trajectory reference = flow(1e-13), flowed = flow(1e-9), descended = descend_to_end(start, kStep, kSteps);
   const Pairs pairs = interleave(
-      std::min(repeats, 5), [&] { return processor_seconds_of([&] { flow(1e-9); }); },
+      std::min(settings.repeats, 5), [&] { return processor_seconds_of([&] { flow(1e-9); }); },
       [&] { return processor_seconds_of([&] { descend_to_end(start, kStep, kSteps); }); });
   const auto errors = [&](const Trajectory& trajectory) {
     return std::pair(largest_difference(trajectory.final_state.scores, reference.final_state.scores),
@@ -217,7 +215,7 @@ std::vector<Row> run_replaced(int repeats) {
   return {row};
 }
 
-std::vector<Row> run_condition(int repeats) {
+std::vector<Row> run_condition(const Settings& settings) {
   constexpr std::int64_t kSteps = 300'000;
   constexpr std::int64_t kPeerSteps = 10'000;
   constexpr int kValues = 5;
@@ -230,7 +228,7 @@ std::vector<Row> run_condition(int repeats) {
   require_same_end("condition", descend_to_end(starts.back(), kSmallStep, kPeerSteps),
                    run_peer("least_squares", arguments));
   const Pairs pairs = interleave(
-      std::min(repeats, 5),
+      std::min(settings.repeats, 5),
       [&] {
         return processor_seconds_of([&] {
           for (const Start& start : starts) descend_to_end(start, kSmallStep, kSteps);
@@ -247,7 +245,7 @@ std::vector<Row> run_condition(int repeats) {
   return {row};
 }
 
-std::vector<Row> run_catalogue(int /*repeats*/) {
+std::vector<Row> run_catalogue(const Settings& /*settings*/) {
   constexpr double kTarget = 90.0;
   Row row{.name = "catalogue",
           .ours = "",

@@ -21,6 +21,8 @@ Summary summary(std::vector<double> values) {
   return {quantile(0.5), quantile(0.25), quantile(0.75)};
 }
 
+nlohmann::json to_json(const Summary& s) { return {{"median", s.median}, {"low", s.low}, {"high", s.high}}; }
+
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
@@ -38,11 +40,13 @@ double processor_seconds_of(const std::function<void()>& work) {
   return now() - start;
 }
 
-std::vector<double> Pairs::ratios() const {
+std::vector<double> ratios_of(const std::vector<double>& first, const std::vector<double>& second) {
   std::vector<double> ratios;
-  for (std::size_t i = 0; i < ours.size(); ++i) ratios.push_back(peer[i] / ours[i]);
+  for (std::size_t i = 0; i < first.size(); ++i) ratios.push_back(second[i] / first[i]);
   return ratios;
 }
+
+std::vector<double> Pairs::ratios() const { return ratios_of(ours, peer); }
 
 Pairs interleave(int repeats, const std::function<double()>& ours, const std::function<double()>& peer) {
   ours();

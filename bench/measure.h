@@ -1,6 +1,8 @@
 // Repeated, interleaved timings and their summaries.
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@ struct Summary {
   double median = 0.0, low = 0.0, high = 0.0;
 };
 Summary summary(std::vector<double> values);
+nlohmann::json to_json(const Summary& summary);
 
 double seconds_of(const std::function<void()>& work);  // wall time
 // Processor time of this thread: what other programs take of a shared machine is not in it. The peers
@@ -25,6 +28,9 @@ struct Pairs {
 };
 // One run of each that is not counted, then `repeats` times ours, peer, ours, peer...
 Pairs interleave(int repeats, const std::function<double()>& ours, const std::function<double()>& peer);
+
+// Of two numbers beside each other, second / first of each pair.
+std::vector<double> ratios_of(const std::vector<double>& first, const std::vector<double>& second);
 
 // "67.2 ns (±1.3 %)": the spread is half the distance between the quartiles.
 std::string seconds_text(const Summary& seconds);

@@ -5,13 +5,17 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiment.h"
 #include "polariscope/flow/checks.h"
+#include "polariscope/reweighting/attention_form.h"
 #include "polariscope/reweighting/reweighting.h"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <array>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace polariscope {
 namespace {
@@ -48,31 +52,56 @@ std::string markdown(const Rows& rows) {
   return text;
 }
 
+// One object a row, its keys the headings.
+std::string json(const Rows& rows) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    nlohmann::ordered_json row;
+    for (std::size_t j = 0; j < rows[i].size(); ++j) row[rows[0][j]] = rows[i][j];
+    list.push_back(std::move(row));
+  }
+  return list.dump(2) + "\n";
+}
+
+struct List {
+  std::string_view name;
+  Rows (*table)();
+};
+constexpr std::array kLists{
+    List{"experiments", experiments_table},
+    List{"reweightings", reweighting_table},
+    List{"attentions", attention_form_table},
+    List{"checks", checks_table},
+};
+
+Rows table_of(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const List& list : kLists) {
+    if (list.name == name) return list.table();
+    known.push_back(list.name);
+  }
+  throw Error("{}", unknown_name("list", name, known));
+}
+
 }  // namespace
 
 Command add_list(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("list", "List the experiments, re-weighting functions or theorem checks");
+  CLI::App* command =
+      app.add_subcommand("list", "List experiments, re-weighting functions, attentions or theorem checks");
   auto what = std::make_shared<std::string>();
   auto as_markdown = std::make_shared<bool>(false);
-  command->add_option("what", *what, "experiments, reweightings or checks")->type_name("")->required();
-  command->add_flag("--markdown", *as_markdown, "Print a Markdown table");
+  auto as_json = std::make_shared<bool>(false);
+  command->add_option("what", *what, "experiments, reweightings, attentions or checks")->type_name("")->required();
+  CLI::Option* flag = command->add_flag("--markdown", *as_markdown, "Print a Markdown table");
+  command->add_flag("--json", *as_json, "Print a JSON list, one object a row")->excludes(flag);
   command->footer(
       "Examples:\n"
       "  polariscope list experiments\n"
-      "  polariscope list reweightings --markdown");
+      "  polariscope list reweightings --markdown\n"
+      "  polariscope list attentions --json");
   return [=] {
-    constexpr std::array<std::string_view, 3> kKnown{"experiments", "reweightings", "checks"};
-    Rows rows;
-    if (*what == kKnown[0]) {
-      rows = experiments_table();
-    } else if (*what == kKnown[1]) {
-      rows = reweighting_table();
-    } else if (*what == kKnown[2]) {
-      rows = checks_table();
-    } else {
-      throw Error("{}", unknown_name("list", *what, kKnown));
-    }
-    fmt::print("{}", *as_markdown ? markdown(rows) : aligned_table(rows));
+    const Rows rows = table_of(*what);
+    fmt::print("{}", *as_json ? json(rows) : *as_markdown ? markdown(rows) : aligned_table(rows));
     return 0;
   };
 }

@@ -47,6 +47,7 @@ TEST(BadInput, UnknownNamesAreRefusedWithTheNearestKnownOne) {
       {{"flow", "-x"}, {"unknown option \"-x\""}},
       {{"reproduce", "--presets", "quick"}, {"unknown option \"--presets\"", "\"--preset\""}},
       {{"list", "reweightings", "--markdwon"}, {"unknown option", "\"--markdown\""}},
+      {{"list", "attention"}, {"unknown list \"attention\"", "\"attentions\""}},
       {{"flow", "--model", "redced"}, {"unknown model \"redced\"", "\"reduced\""}},
       {{"flow", "--loss", "logistik"}, {"unknown loss \"logistik\"", "\"logistic\""}},
       {{"flow", "--reweighting", "sofmax"}, {"unknown re-weighting \"sofmax\"", "\"softmax\""}},
@@ -68,8 +69,9 @@ TEST(BadInput, TheListOfOptionsInASentenceIsShort) {
 
 TEST(BadInput, AMissingOrAnAdditionalArgumentIsRefused) {
   expect_all_refused({
-      {{"list"}, {"experiments, reweightings or checks"}},
+      {{"list"}, {"experiments, reweightings, attentions or checks"}},
       {{"list", "checks", "more"}, {"\"more\""}},
+      {{"list", "attentions", "--json", "--markdown"}, {"--json", "--markdown"}},
       {{"flow", "more"}, {"\"more\""}},
       {{"flow", "--steps"}, {"--steps", "value"}},
       {{"flow", "--model"}, {"--model", "value"}},

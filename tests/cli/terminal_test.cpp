@@ -23,6 +23,7 @@ TEST(Tables, AreAtMostAHundredColumnsWide) {
   const std::vector<Words> commands{
       {"list", "experiments"},
       {"list", "reweightings"},
+      {"list", "attentions"},
       {"list", "checks"},
       {"flow", "--steps", "100"},
       {"flow", "--steps", "1e4", "--check"},

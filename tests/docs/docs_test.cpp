@@ -66,17 +66,30 @@ std::set<std::string> options_of(const std::string& command) {
   return options;
 }
 
-TEST(Docs, TheTableOfReweightingsIsTheProgramsOwn) {
-  const std::string page = bytes_of(kSources / "docs/reweightings.md");
-  const std::string opening = "<!-- reweightings -->", closing = "<!-- /reweightings -->";
+// What stands between <!-- name --> and <!-- /name -->, without the empty lines at its ends.
+std::string marked(const std::string& page, const std::string& name) {
+  const std::string opening = "<!-- " + name + " -->", closing = "<!-- /" + name + " -->";
   const std::size_t begin = page.find(opening), end = page.find(closing);
-  ASSERT_NE(begin, std::string::npos);
-  ASSERT_NE(end, std::string::npos);
-  std::string table = page.substr(begin + opening.size(), end - begin - opening.size());
-  table.erase(0, table.find_first_not_of('\n'));
-  table.erase(table.find_last_not_of('\n') + 1);
-  const Outcome listed = polariscope_run({"list", "reweightings", "--markdown"});
-  EXPECT_EQ(table + "\n", listed.out) << "between the markers belongs: polariscope list reweightings --markdown";
+  if (begin == std::string::npos || end == std::string::npos) return "no markers " + opening;
+  std::string text = page.substr(begin + opening.size(), end - begin - opening.size());
+  text.erase(0, text.find_first_not_of('\n'));
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text + "\n";
+}
+
+void expect_listing(const std::string& page, const std::string& what) {
+  EXPECT_EQ(marked(bytes_of(kSources / page), what), polariscope_run({"list", what, "--markdown"}).out)
+      << "between the markers of " << page << " belongs: polariscope list " << what << " --markdown";
+}
+
+TEST(Docs, TheTableOfReweightingsIsTheProgramsOwn) { expect_listing("docs/reweightings.md", "reweightings"); }
+
+TEST(Docs, TheTableOfAttentionsIsTheProgramsOwn) { expect_listing("docs/attention.md", "attentions"); }
+
+TEST(Docs, TheExamplesAreTheProgramsThatTheTestsRun) {
+  const std::string example = bytes_of(kSources / "examples/attend_raw.cpp");
+  EXPECT_EQ(marked(bytes_of(kSources / "docs/attention.md"), "examples/attend_raw.cpp"),
+            "```cpp\n" + example + "```\n");
 }
 
 TEST(Docs, EveryCommandShownIsOneThatTheProgramTakes) {
@@ -128,10 +141,22 @@ TEST(Docs, TheExamplesInTheHelpAreCommandsThatTheProgramTakes) {
   EXPECT_GE(seen, 10);
 }
 
+// The page without its fenced blocks: what looks like a link in a program is none.
+std::string without_programs(const std::string& page) {
+  std::string text;
+  bool inside = false;
+  for (const std::string& line : lines_of(page)) {
+    const bool fence = line.starts_with("```");
+    if (fence) inside = !inside;
+    if (!inside && !fence) text += line + "\n";
+  }
+  return text;
+}
+
 TEST(Docs, RelativeLinksLeadToFiles) {
   const std::regex link(R"(\]\(([^)#\s]+)[^)]*\)|(?:src|href|srcset)="([^"#]+)[^"]*")");
   for (const fs::path& path : pages()) {
-    const std::string page = bytes_of(path);
+    const std::string page = without_programs(bytes_of(path));
     for (std::sregex_iterator match(page.begin(), page.end(), link), end; match != end; ++match) {
       const std::string target = (*match)[1].matched ? (*match)[1].str() : (*match)[2].str();
       if (target.find("://") != std::string::npos || target.starts_with("mailto:")) continue;

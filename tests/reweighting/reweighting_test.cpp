@@ -366,7 +366,7 @@ std::string complaint(std::string_view name) {
 TEST(Table, AnUnknownNameIsRefusedWithTheNearestOne) {
   EXPECT_NE(complaint("sofmax").find("did you mean \"softmax\"?"), std::string::npos) << complaint("sofmax");
   EXPECT_NE(complaint("elu2/sum").find("did you mean \"elu1/sum\"?"), std::string::npos) << complaint("elu2/sum");
-  EXPECT_NE(complaint("").find("known: softmax"), std::string::npos) << complaint("");
+  EXPECT_NE(complaint("").find("known: "), std::string::npos) << complaint("");
 }
 
 TEST(Table, ForPeopleHasOneLineARowAndSaysWhatTheRowsSay) {

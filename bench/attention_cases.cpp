@@ -1,0 +1,298 @@
+#include "bench/attention_cases.h"
+
+#include "bench/allocations.h"
+#include "bench/attention_run.h"
+#include "bench/fma_peak.h"
+#include "bench/measure.h"
+#include "polariscope/base/parallel.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+namespace polariscope::bench {
+namespace {
+
+constexpr double kMiB = 1 << 20;
+
+// Targets of 0 are none.
+struct Plan {
+  const char* name;
+  Sizes sizes;
+  bool backward;
+  double fraction, typical, tuned;
+};
+
+constexpr Plan kLong{"long", {1, 8, 4096, 64}, false, 0.80, 8.0, 3.2};
+constexpr Plan kMedium{"medium", {1, 8, 1024, 64}, false, 0.78, 8.0, 3.2};
+constexpr Plan kBatch{"batch", {8, 8, 256, 64}, false, 0.70, 7.5, 3.2};
+constexpr Plan kRegression{"regression", {4000, 1, 20, 3}, false, 0.0, 90.0, 40.0};
+constexpr Plan kInduction{"induction", {256, 4, 12, 32}, false, 0.0, 24.0, 12.0};
+constexpr Plan kTraining{"training", {1, 8, 1024, 64}, true, 0.65, 2.6, 2.0};
+
+// One thread by its own time, which leaves out what others take of a shared machine; more by the clock.
+double time_of(int threads, const std::function<void()>& work) {
+  return threads == 1 ? processor_seconds_of(work) : seconds_of(work);
+}
+
+// Seconds of one run, of as many as make a measurement long enough.
+class Timed {
+ public:
+  Timed(AttentionRun& run, bool statistics, int threads) : run_(run), statistics_(statistics), threads_(threads) {
+    const double first = seconds();
+    if (first < 1.0) calls_ = calls_for(seconds());
+  }
+  double seconds() const {
+    return time_of(threads_,
+                   [&] {
+                     for (int i = 0; i < calls_; ++i) run_.run(statistics_, threads_);
+                   }) /
+           calls_;
+  }
+
+ private:
+  AttentionRun& run_;
+  bool statistics_;
+  int threads_;
+  int calls_ = 1;
+};
+
+struct Measured {
+  std::vector<double> on, off, peak, typical, tuned;
+};
+
+std::string memory_text(double bytes) { return fmt::format("{:.4g} MiB", bytes / kMiB); }
+
+Row row_named(std::string name) {
+  return {.name = std::move(name),
+          .ours = "",
+          .peer = "",
+          .ratio = "",
+          .target = "",
+          .note = "",
+          .numbers = nlohmann::json::object()};
+}
+
+Row peer_row(const Plan& plan, const std::string& version, double target, const Measured& all,
+             const std::vector<double>& peer) {
+  const Summary ours = summary(all.on), theirs = summary(peer), ratio = summary(ratios_of(all.on, peer));
+  Row row = row_named(fmt::format("{}/{}", plan.name, version));
+  row.ours = seconds_text(ours);
+  row.peer = seconds_text(theirs);
+  row.ratio = fmt::format("{:.1f}× ({})", ratio.median, spread_text(ratio));
+  row.target = fmt::format("≥ {:g}×", target);
+  row.verdict = verdict(ratio.median >= target);
+  row.numbers = {{"ours_seconds", to_json(ours)}, {"peer_seconds", to_json(theirs)}, {"ratio", to_json(ratio)}};
+  return row;
+}
+
+Row peak_row(const Plan& plan, int threads, const Measured& all) {
+  std::vector<double> fractions;
+  for (std::size_t i = 0; i < all.on.size(); ++i) {
+    fractions.push_back(plan.sizes.operations(plan.backward) / all.on[i] / (threads * all.peak[i]));
+  }
+  const Summary fraction = summary(fractions), peak = summary(all.peak);
+  Row row = row_named(fmt::format("{}/FMA peak", plan.name));
+  row.ours = fmt::format("{:.1f} % ({})", 100.0 * fraction.median, spread_text(fraction));
+  row.peer = fmt::format("{:.0f} Gflop/s{}", 1e-9 * peak.median, threads > 1 ? " a thread" : "");
+  if (plan.fraction > 0.0) {
+    row.target = fmt::format("≥ {:.0f} %", 100.0 * plan.fraction);
+    row.verdict = verdict(fraction.median >= plan.fraction);
+  }
+  row.numbers = {{"fraction_of_peak", to_json(fraction)},
+                 {"fma_peak_flops", to_json(peak)},
+                 {"ours_seconds", to_json(summary(all.on))}};
+  return row;
+}
+
+Row overhead_row(const Plan& plan, const Measured& all) {
+  constexpr double kTarget = 1.08;
+  const Summary off = summary(all.off), ratio = summary(ratios_of(all.off, all.on));
+  Row row = row_named(fmt::format("{}/statistics", plan.name));
+  row.ours = fmt::format("{:+.1f} % ({})", 100.0 * (ratio.median - 1.0), spread_text(ratio));
+  row.peer = seconds_text(off) + " without";
+  if (plan.sizes.width == 64 && !plan.backward) {
+    row.target = fmt::format("≤ {:.0f} %", 100.0 * (kTarget - 1.0));
+    row.verdict = verdict(ratio.median <= kTarget);
+  }
+  row.numbers = {{"without_seconds", to_json(off)}, {"on_over_off", to_json(ratio)}};
+  return row;
+}
+
+Row memory_row(const Plan& plan, AttentionRun& ours, int threads, bool has_peer) {
+  constexpr double kTarget = 0.2 * kMiB;
+  const auto extra = static_cast<double>(peak_bytes_of([&] { ours.run(true, threads); }));
+  const double whole = extra + static_cast<double>(ours.output_bytes());
+  Row row = row_named(fmt::format("{}/memory", plan.name));
+  row.ours =
+      fmt::format("{} and {} of results", memory_text(extra), memory_text(static_cast<double>(ours.output_bytes())));
+  row.numbers = {{"ours_extra_bytes", extra}, {"ours_result_bytes", ours.output_bytes()}};
+  if (!plan.backward && plan.sizes.tokens == 4096) {
+    row.target = "≤ 0.2 MiB a thread";
+    row.verdict = verdict(extra <= kTarget * threads);
+  }
+  if (!has_peer) return row;
+  const double typical = AttentionPeer::peak_bytes("typical", ours, threads);
+  const double tuned = AttentionPeer::peak_bytes("tuned", ours, threads);
+  row.peer = fmt::format("{}, {} tuned", memory_text(typical), memory_text(tuned));
+  row.ratio = fmt::format("{:.0f}×, {:.0f}×", typical / whole, tuned / whole);
+  row.numbers["typical_bytes"] = typical;
+  row.numbers["tuned_bytes"] = tuned;
+  return row;
+}
+
+std::vector<Row> run_plan(const Plan& plan, const Settings& settings) {
+  AttentionRun ours(plan.sizes, plan.backward);
+  ours.run(true, settings.threads);
+  std::optional<AttentionPeer> typical, tuned;
+  if (settings.obstacle.empty()) {
+    typical.emplace("typical", ours, settings.threads);
+    tuned.emplace("tuned", ours, settings.threads);
+  }
+  const Timed on(ours, true, settings.threads), off(ours, false, settings.threads);
+  Measured all;
+  for (int i = 0; i < settings.repeats; ++i) {
+    all.on.push_back(on.seconds());
+    all.peak.push_back(fma_peak<float>());
+    all.off.push_back(off.seconds());
+    if (typical) all.typical.push_back(typical->seconds());
+    if (tuned) all.tuned.push_back(tuned->seconds());
+  }
+
+  std::vector<Row> rows;
+  if (typical && tuned) {
+    rows.push_back(peer_row(plan, "typical", plan.typical, all, all.typical));
+    rows.push_back(peer_row(plan, "tuned", plan.tuned, all, all.tuned));
+    rows.back().note = fmt::format("[batch, heads, N, D] = [{}]{}; PyTorch {}; output and {} agree", plan.sizes.text(),
+                                   plan.backward ? ", forward and backward" : "", typical->torch(),
+                                   plan.backward ? "gradients" : "entropy");
+  } else {
+    for (const char* version : {"typical", "tuned"}) {
+      rows.push_back(skipped_row(fmt::format("{}/{}", plan.name, version), settings.obstacle));
+      rows.back().ours = seconds_text(summary(all.on));
+      rows.back().numbers = {{"ours_seconds", to_json(summary(all.on))}};
+    }
+  }
+  rows.push_back(peak_row(plan, settings.threads, all));
+  rows.push_back(overhead_row(plan, all));
+  const bool has_peer = typical.has_value();
+  typical.reset();
+  tuned.reset();
+  rows.push_back(memory_row(plan, ours, settings.threads, has_peer));
+  return rows;
+}
+
+Row threads_row(const Plan& plan, const std::string& name, int repeats) {
+  constexpr double kTarget = 1.85;
+  AttentionRun ours(plan.sizes, plan.backward);
+  const auto seconds = [&](int threads) { return seconds_of([&] { ours.run(true, threads); }); };
+  const Pairs pairs = interleave(
+      repeats, [&] { return seconds(2); }, [&] { return seconds(1); });
+  const Summary two = summary(pairs.ours), one = summary(pairs.peer), ratio = summary(pairs.ratios());
+  Row row = row_named(name);
+  row.ours = seconds_text(two);
+  row.peer = seconds_text(one) + ", one thread";
+  row.ratio = fmt::format("{:.2f}× ({})", ratio.median, spread_text(ratio));
+  row.target = fmt::format("≥ {:g}×", kTarget);
+  row.verdict = verdict(ratio.median >= kTarget);
+  row.numbers = {
+      {"two_threads_seconds", to_json(two)}, {"one_thread_seconds", to_json(one)}, {"ratio", to_json(ratio)}};
+  return row;
+}
+
+std::vector<Row> run_threads(const Settings& settings) {
+  if (processor_count() < 2) return {skipped_row("threads", "this process may use one processor only")};
+  std::vector<Row> rows{threads_row(kLong, "threads/forward", settings.repeats),
+                        threads_row(kTraining, "threads/training", settings.repeats)};
+  double load[1] = {0.0};
+  if (getloadavg(load, 1) == 1) {
+    rows.back().note = fmt::format("wall time, which needs a machine without other work: its load is {:.1f}", load[0]);
+    rows.back().numbers["load"] = load[0];
+  }
+  return rows;
+}
+
+// Whether PyTorch's few matrices fit: one below 4 GB, and five of them in what is free.
+std::string obstacle_of(const Sizes& sizes) {
+  constexpr double kMost = 4e9;
+  const double free_bytes = static_cast<double>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (sizes.matrix_bytes() >= kMost) return fmt::format("one N×N matrix takes {:.2g} GB", 1e-9 * sizes.matrix_bytes());
+  if (5.0 * sizes.matrix_bytes() > free_bytes) return "not enough memory is free";
+  return "";
+}
+
+Row scaling_row(std::int64_t tokens, const Settings& settings) {
+  const Sizes sizes{1, 1, tokens, 64};
+  Row row = row_named(fmt::format("scaling/{}", tokens));
+  AttentionRun ours(sizes, false);
+  const auto extra = static_cast<double>(peak_bytes_of([&] { ours.run(true, settings.threads); }));
+  const Timed on(ours, true, settings.threads);
+  const std::string obstacle = settings.obstacle.empty() ? obstacle_of(sizes) : settings.obstacle;
+  std::optional<AttentionPeer> typical;
+  if (obstacle.empty()) typical.emplace("typical", ours, settings.threads);
+  std::vector<double> seconds, peer, peaks;
+  const int repeats = tokens > 8192 ? std::min(settings.repeats, 2) : settings.repeats;
+  for (int i = 0; i < repeats; ++i) {
+    seconds.push_back(on.seconds());
+    peaks.push_back(fma_peak<float>());
+    if (typical) peer.push_back(typical->seconds());
+  }
+  const Summary time = summary(seconds);
+  const double fraction = sizes.operations(false) / time.median / (settings.threads * summary(peaks).median);
+  row.ours = fmt::format("{}, {} and {} of results", seconds_text(time), memory_text(extra),
+                         memory_text(static_cast<double>(ours.output_bytes())));
+  row.numbers = {{"tokens", tokens},
+                 {"ours_seconds", to_json(time)},
+                 {"ours_extra_bytes", extra},
+                 {"ours_result_bytes", ours.output_bytes()},
+                 {"fraction_of_peak", fraction}};
+  if (!typical) {
+    row.peer = obstacle;
+    return row;
+  }
+  typical.reset();
+  const double bytes = AttentionPeer::peak_bytes("typical", ours, settings.threads);
+  const Summary theirs = summary(peer), ratio = summary(ratios_of(seconds, peer));
+  row.peer = fmt::format("{}, {}", seconds_text(theirs), memory_text(bytes));
+  row.ratio = fmt::format("{:.1f}×", ratio.median);
+  row.numbers.update({{"peer_seconds", to_json(theirs)}, {"peer_bytes", bytes}, {"ratio", to_json(ratio)}});
+  return row;
+}
+
+std::vector<Row> run_scaling(const Settings& settings) {
+  std::vector<Row> rows;
+  for (std::int64_t tokens = 256; tokens <= 65536; tokens *= 4) rows.push_back(scaling_row(tokens, settings));
+  rows.back().note = "one head, D = 64, all statistics; the peer is the typical one";
+  return rows;
+}
+
+template <const Plan& plan>
+std::vector<Row> run_one(const Settings& settings) {
+  return run_plan(plan, settings);
+}
+
+}  // namespace
+
+const std::vector<Case>& attention_cases() {
+  static const std::vector<Case> kCases{
+      {"long", "forward, 8 heads, N = 4096, D = 64", false, run_one<kLong>},
+      {"medium", "forward, 8 heads, N = 1024, D = 64", false, run_one<kMedium>},
+      {"batch", "forward, batch 8, 8 heads, N = 256, D = 64", false, run_one<kBatch>},
+      {"regression", "forward, batch 4000, one head, N = 20, D = 3", false, run_one<kRegression>},
+      {"induction", "forward, batch 256, 4 heads, N = 12, D = 32", false, run_one<kInduction>},
+      {"training", "forward and backward, 8 heads, N = 1024, D = 64", false, run_one<kTraining>},
+      {"threads", "two threads against one, long and training", false, run_threads},
+      {"scaling", "forward, one head, N from 256 to 65536, D = 64: time and memory", false, run_scaling},
+  };
+  return kCases;
+}
+
+std::string attention_obstacle() {
+  const std::string torch = peer_obstacle("torch");
+  return torch.empty() ? peer_obstacle("numpy") : torch;
+}
+
+}  // namespace polariscope::bench
