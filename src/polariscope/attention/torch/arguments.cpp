@@ -35,6 +35,10 @@ void for_each_tensor(const TensorArguments& a, See see) {
 }
 
 void check_types(const TensorArguments& a) {
+  for (const auto& [name, tensor] :
+       {std::pair{"query", &a.query}, std::pair{"key", &a.key}, std::pair{"value", &a.value}}) {
+    if (!tensor->defined()) throw Error("attend: {} is missing", name);
+  }
   for_each_tensor(a, [&](const char* name, const at::Tensor& tensor) {
     if (tensor.device() != a.query.device()) {
       throw Error("attend: {} is on {}, query on {}: they must be on one device", name, tensor.device().str(),
@@ -126,7 +130,6 @@ constexpr std::array kParameters{
 }  // namespace
 
 void check(const TensorArguments& a) {
-  for_each_tensor(a, [](const char*, const at::Tensor&) {});
   check_types(a);
   bool symbolic = false;
   for_each_tensor(a, [&](const char*, const at::Tensor& tensor) { symbolic = symbolic || is_symbolic(tensor); });

@@ -16,26 +16,26 @@ namespace polariscope {
 // Undefined tensors are absent. `bias` and `sink` have gradients; `slopes` has none.
 struct AttendOptions {
   std::string reweighting = "softmax";  // a name of attention_forms()
-  std::optional<double> scale;          // 1/√width, or 1 for forms that are not scaled
+  std::optional<double> scale = {};     // 1/√width, or 1 for forms that are not scaled
   bool causal = false;
-  std::optional<std::int64_t> window;
-  at::Tensor bias;         // [batch or 1, heads or 1, queries or 1, keys or 1]
-  at::Tensor slopes;       // [heads]
-  at::Tensor sink;         // [heads]
-  at::Tensor key_lengths;  // [batch], int64
+  std::optional<std::int64_t> window = {};
+  at::Tensor bias = {};         // [batch or 1, heads or 1, queries or 1, keys or 1]
+  at::Tensor slopes = {};       // [heads]
+  at::Tensor sink = {};         // [heads]
+  at::Tensor key_lengths = {};  // [batch], int64
   // Of the form, by the names of AttentionForm's members: alpha, gamma, zeta, epsilon, transform_factor,
   // count_power, feature_offset.
-  std::vector<std::pair<std::string, double>> parameters;
+  std::vector<std::pair<std::string, double>> parameters = {};
 };
 
 // Every statistic that the form has, by the names of RowStatistics' members and in their order.
 std::vector<std::string> statistics_of(std::string_view reweighting);
 
-// [batch, heads, queries] each, float32 or float64 (argmax, visible: int32; non_finite: bool); undefined if not asked
-// for. The first seven have gradients, all but row_sum's neighbours argmax, … have not.
+// [batch, heads, queries] each, of the type of the computation (argmax and visible: int32, non_finite: bool);
+// undefined if not asked for. Those of RowStatisticsGradient have gradients.
 struct TensorStatistics {
-  at::Tensor entropy, sum_of_squares, maximum, first_key, log_sum_exp, logit_mean, logit_variance;
-  at::Tensor argmax, row_sum, logit_maximum, skewness, visible, non_finite;
+  at::Tensor entropy, sum_of_squares, maximum, argmax, first_key, row_sum, log_sum_exp, logit_mean, logit_variance,
+      logit_maximum, skewness, visible, non_finite;
   at::Tensor column_means;  // [batch, heads, keys]: the mean weight that a key receives from the queries that see it
 };
 

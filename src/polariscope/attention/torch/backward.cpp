@@ -4,7 +4,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 
 namespace polariscope {
@@ -47,24 +46,30 @@ Tensors backward(const BackwardArguments& a) {
   Tensors d_statistics;
   for (const at::Tensor& rows : a.d_statistics) d_statistics.push_back(rows.contiguous());
 
+  // Arrays of no rows have no address, so nothing is computed: what came of them is zero.
+  const bool any_rows = shape.batch * shape.heads * shape.queries > 0;
+  const auto make = [&](at::IntArrayRef sizes) {
+    return any_rows ? at::empty(sizes, numbers) : at::zeros(sizes, numbers);
+  };
   AttentionGradient<T> gradient;
   Tensors results;
   for (const std::string& name : a.wanted) {
     if (name == "sink") {
-      results.push_back(at::empty({shape.heads}, numbers));
+      results.push_back(make({shape.heads}));
       gradient.sink = results.back().data_ptr<T>();
       continue;
     }
     if (name == "bias") {
-      results.push_back(at::empty({shape.batch, shape.heads, shape.queries, shape.keys}, numbers));
+      results.push_back(make({shape.batch, shape.heads, shape.queries, shape.keys}));
       gradient.bias = heads_view<T>(results.back());
       continue;
     }
     const bool of_query = name == "query", of_key = name == "key";
     const at::Tensor& like = of_query ? a.forward.query : of_key ? a.forward.key : a.forward.value;
-    results.push_back(at::empty(like.sizes(), numbers));
+    results.push_back(make(like.sizes()));
     (of_query ? gradient.query : of_key ? gradient.key : gradient.value) = heads_view<T>(results.back());
   }
+  if (!any_rows) return results;
   attend_backward(arrays.input(), forward, heads_view<const T>(d_output),
                   gradients_of_statistics<T>(a.d_names, d_statistics), gradient, at::get_num_threads());
   return results;
