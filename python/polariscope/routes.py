@@ -94,6 +94,8 @@ def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_head
     """As torch.nn.functional.multi_head_attention_forward, which torch.nn.MultiheadAttention calls."""
     if static_k is not None or static_v is not None:
         raise NotRouted("static keys or values")
+    if is_causal and attn_mask is None:
+        raise NotRouted("is_causal without its mask")
     _check(query, key, value, dropout_p if training else 0.0)
     is_batched = query.dim() == 3
     if not is_batched:

@@ -242,6 +242,8 @@ def watch(model: torch.nn.Module, *, statistics="all", detach: bool = True):
     record = Record(statistics, detach)
     with _patched(), ExitStack() as stack:
         for name, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
             own = module.__dict__.get("forward")
             module.forward = _named_forward(module, record, name or type(module).__name__)
             stack.callback(_restore, module, own)

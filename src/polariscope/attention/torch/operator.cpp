@@ -59,21 +59,21 @@ void split(const AttendOptions& options, Names& parameters, Numbers& numbers) {
 }
 
 template <Tensors (*kernel)(const TensorArguments&, const Names&)>
-Tensors forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, Text reweighting,
+Tensors forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Text& reweighting,
                 c10::optional<double> scale, bool causal, c10::optional<std::int64_t> window, const MaybeTensor& bias,
-                const MaybeTensor& slopes, const MaybeTensor& sink, const MaybeTensor& key_lengths, Names parameters,
-                Numbers numbers, Names statistics) {
+                const MaybeTensor& slopes, const MaybeTensor& sink, const MaybeTensor& key_lengths,
+                const Names& parameters, const Numbers& numbers, const Names& statistics) {
   return kernel(gather(query, key, value, reweighting, scale, causal, window, bias, slopes, sink, key_lengths,
                        parameters, numbers),
                 statistics);
 }
 
 template <Tensors (*kernel)(const BackwardArguments&)>
-Tensors backward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, Text reweighting,
+Tensors backward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Text& reweighting,
                  c10::optional<double> scale, bool causal, c10::optional<std::int64_t> window, const MaybeTensor& bias,
-                 const MaybeTensor& slopes, const MaybeTensor& sink, const MaybeTensor& key_lengths, Names parameters,
-                 Numbers numbers, const at::Tensor& output, const MaybeTensor& d_output, Names saved_names,
-                 at::TensorList saved, Names d_names, at::TensorList d_statistics, Names wanted) {
+                 const MaybeTensor& slopes, const MaybeTensor& sink, const MaybeTensor& key_lengths,
+                 const Names& parameters, const Numbers& numbers, const at::Tensor& output, const MaybeTensor& d_output,
+                 Names saved_names, at::TensorList saved, Names d_names, at::TensorList d_statistics, Names wanted) {
   return kernel({.forward = gather(query, key, value, reweighting, scale, causal, window, bias, slopes, sink,
                                    key_lengths, parameters, numbers),
                  .output = output,
@@ -97,30 +97,30 @@ Names forms() {
 }  // namespace
 
 Tensors call_forward(const TensorArguments& a, const Names& statistics) {
-  static const auto attend_operator = c10::Dispatcher::singleton()
-                                          .findSchemaOrThrow("polariscope::attend", "")
-                                          .typed<decltype(forward<forward_on_cpu>)>();
+  static const auto kAttend = c10::Dispatcher::singleton()
+                                  .findSchemaOrThrow("polariscope::attend", "")
+                                  .typed<decltype(forward<forward_on_cpu>)>();
   const AttendOptions& o = a.options;
   Names parameters;
   Numbers numbers;
   split(o, parameters, numbers);
-  return attend_operator.call(a.query, a.key, a.value, o.reweighting, torch_optional(o.scale), o.causal,
-                              torch_optional(o.window), maybe(o.bias), maybe(o.slopes), maybe(o.sink),
-                              maybe(o.key_lengths), parameters, numbers, statistics);
+  return kAttend.call(a.query, a.key, a.value, o.reweighting, torch_optional(o.scale), o.causal,
+                      torch_optional(o.window), maybe(o.bias), maybe(o.slopes), maybe(o.sink), maybe(o.key_lengths),
+                      parameters, numbers, statistics);
 }
 
 Tensors call_backward(const BackwardArguments& a) {
-  static const auto backward_operator = c10::Dispatcher::singleton()
-                                            .findSchemaOrThrow("polariscope::attend_backward", "")
-                                            .typed<decltype(backward<backward_on_cpu>)>();
+  static const auto kBackward = c10::Dispatcher::singleton()
+                                    .findSchemaOrThrow("polariscope::attend_backward", "")
+                                    .typed<decltype(backward<backward_on_cpu>)>();
   const AttendOptions& o = a.forward.options;
   Names parameters;
   Numbers numbers;
   split(o, parameters, numbers);
-  return backward_operator.call(a.forward.query, a.forward.key, a.forward.value, o.reweighting, torch_optional(o.scale),
-                                o.causal, torch_optional(o.window), maybe(o.bias), maybe(o.slopes), maybe(o.sink),
-                                maybe(o.key_lengths), parameters, numbers, a.output, maybe(a.d_output), a.saved_names,
-                                a.saved, a.d_names, a.d_statistics, a.wanted);
+  return kBackward.call(a.forward.query, a.forward.key, a.forward.value, o.reweighting, torch_optional(o.scale),
+                        o.causal, torch_optional(o.window), maybe(o.bias), maybe(o.slopes), maybe(o.sink),
+                        maybe(o.key_lengths), parameters, numbers, a.output, maybe(a.d_output), a.saved_names, a.saved,
+                        a.d_names, a.d_statistics, a.wanted);
 }
 
 TORCH_LIBRARY(polariscope, library) {
@@ -134,7 +134,8 @@ TORCH_LIBRARY(polariscope, library) {
       "float[] numbers, Tensor output, Tensor? d_output, str[] saved_names, Tensor[] saved, str[] d_names, "
       "Tensor[] d_statistics, str[] wanted) -> Tensor[]");
   library.def("forms() -> str[]", forms);
-  library.def("statistics_of(str reweighting) -> str[]", [](Text reweighting) { return statistics_of(reweighting); });
+  library.def("statistics_of(str reweighting) -> str[]",
+              [](const Text& reweighting) { return statistics_of(reweighting); });
 }
 
 TORCH_LIBRARY_IMPL(polariscope, CPU, library) {
