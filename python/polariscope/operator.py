@@ -1,0 +1,103 @@
+"""attend(): the operator's face."""
+
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from ._library import load
+
+_ops = load()
+_observers = []  # watch() asks here for more statistics than the caller does, and is told them
+
+
+class RowStatistics(NamedTuple):
+    """One tensor [batch, heads, queries] each, None where not asked for.
+
+    p are the numbers that multiply the values, w the weights before the normaliser, z the scores after bias and
+    transform; sums run over the n keys that the row sees. Those with a star have gradients. A row that sees no key
+    has zeros; one with a NaN or an infinity among its scores has NaN everywhere and its flag set.
+    """
+
+    entropy: Optional[Tensor] = None  # * nats, of |w|/sum |w|
+    sum_of_squares: Optional[Tensor] = None  # * of p; summed over rows, the square of the Frobenius norm
+    maximum: Optional[Tensor] = None  # * of |p|
+    argmax: Optional[Tensor] = None  # int32, the first key that attains it; -1 if the row sees none
+    first_key: Optional[Tensor] = None  # * p of key 0, the usual sink
+    row_sum: Optional[Tensor] = None  # of p for exponential weights, else of w
+    log_sum_exp: Optional[Tensor] = None  # * of a softmax's denominator; exponential weights only
+    logit_mean: Optional[Tensor] = None  # * of z
+    logit_variance: Optional[Tensor] = None  # * of z
+    logit_maximum: Optional[Tensor] = None
+    skewness: Optional[Tensor] = None  # of p
+    visible: Optional[Tensor] = None  # int32, n
+    non_finite: Optional[Tensor] = None  # bool
+    column_means: Optional[Tensor] = None  # [batch, heads, keys]: mean p of a key over the queries that see it
+
+
+class Form(NamedTuple):
+    name: str
+    alias: str
+    formula: str
+
+
+def forms() -> List[Form]:
+    """The family of re-weighting functions."""
+    flat = _ops.forms()
+    return [Form(*flat[i:i + 3]) for i in range(0, len(flat), 3)]
+
+
+_all_statistics = {}
+
+
+def _names(reweighting: str, statistics: Union[str, Sequence[str], None], columns: bool) -> List[str]:
+    if statistics is None:
+        names = []
+    elif isinstance(statistics, str) and statistics != "all":
+        names = [statistics]
+    elif isinstance(statistics, str):
+        if reweighting not in _all_statistics:
+            _all_statistics[reweighting] = list(_ops.statistics_of(reweighting))
+        names = list(_all_statistics[reweighting])
+    else:
+        names = list(statistics)
+    unknown = [name for name in names if name not in RowStatistics._fields]
+    if unknown:
+        raise ValueError(f"attend: unknown statistic {unknown[0]!r}: choose from {', '.join(RowStatistics._fields)}")
+    if columns and "column_means" not in names:
+        names.append("column_means")
+    return names
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softmax", *,
+           scale: Optional[float] = None, causal: bool = False, window: Optional[int] = None,
+           bias: Optional[Tensor] = None, slopes: Optional[Tensor] = None, sink: Optional[Tensor] = None,
+           key_lengths: Optional[Tensor] = None, statistics: Union[str, Sequence[str], None] = "all",
+           columns: bool = False, **parameters: float) -> Tuple[Tensor, RowStatistics]:
+    """Attention and what its rows are measured by, in one pass and in memory O(rows).
+
+    query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys,
+    value width] on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32.
+    heads is a multiple of key heads. reweighting: a name of forms().
+
+    scale       of the scores; default 1/sqrt(width), or 1 for forms that are not scaled
+    causal      query i sees key j <= i + keys - queries
+    window      a query sees keys less than this before its own (and, if not causal, after)
+    bias        [batch or 1, heads or 1, queries or 1, keys or 1], added to the scores; -inf hides
+    slopes      [heads], ALiBi: -slope * distance is added; no gradient
+    sink        [heads], score of a sink, for "sink" and "softmax1"
+    key_lengths [batch] int64: how many of the keys a sequence has
+    statistics  names of RowStatistics' fields, "all", or None
+    columns     compute column_means too, in a second pass
+    parameters  of the form: alpha, gamma, zeta, epsilon, transform_factor, count_power, feature_offset
+
+    Gradients: of query, key, value, bias and sink, through the output and the starred statistics.
+    """
+    names = _names(reweighting, statistics, columns)
+    computed = list(dict.fromkeys(names + [name for o in _observers for name in o.wanted(reweighting)]))
+    output, *rows = _ops.attend(query, key, value, reweighting, scale, causal, window, bias, slopes, sink,
+                                key_lengths, list(parameters), [float(x) for x in parameters.values()], computed)
+    found = RowStatistics(**dict(zip(computed, rows)))
+    for observer in _observers:
+        observer.see(reweighting, found)
+    return output, found if computed == names else RowStatistics(**{name: getattr(found, name) for name in names})

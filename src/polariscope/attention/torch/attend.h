@@ -1,0 +1,58 @@
+// Attention over LibTorch's tensors, with the statistics of its rows and their gradients. What each statistic
+// is: attention/statistics.h; conventions of masks: attention/attend.h. Use from Python: docs/pytorch.md.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>  // before <ATen/ops/…>, whose order of includes clang refuses in C++20
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace polariscope {
+
+// Undefined tensors are absent. `bias` and `sink` have gradients; `slopes` has none.
+struct AttendOptions {
+  std::string reweighting = "softmax";  // a name of attention_forms()
+  std::optional<double> scale = {};     // 1/√width, or 1 for forms that are not scaled
+  bool causal = false;
+  std::optional<std::int64_t> window = {};
+  at::Tensor bias = {};         // [batch or 1, heads or 1, queries or 1, keys or 1]
+  at::Tensor slopes = {};       // [heads]
+  at::Tensor sink = {};         // [heads]
+  at::Tensor key_lengths = {};  // [batch], int64
+  // Of the form, by the names of AttentionForm's members: alpha, gamma, zeta, epsilon, transform_factor,
+  // count_power, feature_offset.
+  std::vector<std::pair<std::string, double>> parameters = {};
+};
+
+// Every statistic that the form has, by the names of RowStatistics' members and in their order.
+std::vector<std::string> statistics_of(std::string_view reweighting);
+
+// [batch, heads, queries] each, of the type of the computation (argmax and visible: int32, non_finite: bool);
+// undefined if not asked for. Those of RowStatisticsGradient have gradients.
+struct TensorStatistics {
+  at::Tensor entropy, sum_of_squares, maximum, argmax, first_key, row_sum, log_sum_exp, logit_mean, logit_variance,
+      logit_maximum, skewness, visible, non_finite;
+  at::Tensor column_means;  // [batch, heads, keys]: the mean weight that a key receives from the queries that see it
+};
+
+struct TensorAttention {
+  at::Tensor output;  // [batch, heads, queries, value width], of the query's type
+  TensorStatistics statistics;
+};
+
+// query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys, value
+// width], on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32. Taken as they lie
+// if the width is contiguous. `statistics` as statistics_of(), or "column_means". Throws Error.
+TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                       const AttendOptions& options, const std::vector<std::string>& statistics);
+
+// With every statistic that the form has.
+TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                       const AttendOptions& options = {});
+
+}  // namespace polariscope
