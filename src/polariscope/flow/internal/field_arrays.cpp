@@ -24,9 +24,9 @@ DiagonalLoss diagonal_loss(const Problem& problem) {
   const Eigen::Map<const Eigen::VectorXd> beta(problem.beta.data(), problem.samples());
   const Eigen::JacobiSVD<Matrix> svd(design, Eigen::ComputeThinU | Eigen::ComputeFullV);
   DiagonalLoss loss;
-  const Matrix basis = svd.matrixV();
+  const Matrix& basis = svd.matrixV();
   loss.basis.assign(basis.data(), basis.data() + basis.size());
-  const Eigen::VectorXd sigma = svd.singularValues();
+  const auto& sigma = svd.singularValues();
   const Eigen::VectorXd along = svd.matrixU().transpose() * beta;
   // More outputs than samples: the loss is flat along the directions that X does not see.
   loss.curvature.assign(problem.outputs, 0.0);
