@@ -65,6 +65,23 @@ HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn:
   row.add(kSpoilt, spoilt);
 }
 
+// Sums run in four chains: a single one would wait for each of its additions.
+inline constexpr int kChains = 4;
+
+// Calls visit(j, chain) for every key of a tile.
+template <class Visit>
+HWY_INLINE void for_each_key(int keys, const Visit& visit) {
+  int j = 0;
+  for (; j + kChains <= keys; j += kChains) {
+    for (int k = 0; k < kChains; ++k) visit(j + k, k);
+  }
+  for (; j < keys; ++j) visit(j, 0);
+}
+template <class V>
+HWY_INLINE V total_of(const V (&sum)[kChains]) {
+  return hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
+}
+
 // Number, mean and largest of the visible scores.
 template <class V>
 struct Summary {
@@ -74,23 +91,20 @@ template <bool kMasked, class D, class T = hn::TFromD<D>>
 HWY_INLINE Summary<hn::Vec<D>> summary(D d, Column<T> tile) {
   using V = hn::Vec<D>;
   const V one = hn::Set(d, 1);
-  V sum[2] = {hn::Zero(d), hn::Zero(d)}, count = hn::Zero(d);
-  V largest[2] = {hn::Set(d, kLowest<T>), hn::Set(d, kLowest<T>)};
-  const auto visit = [&](int j, int k) HWY_ATTR {
+  V sum[kChains], largest[kChains], count = hn::Zero(d);
+  for (int k = 0; k < kChains; ++k) {
+    sum[k] = hn::Zero(d);
+    largest[k] = hn::Set(d, kLowest<T>);
+  }
+  for_each_key(tile.keys, [&](int j, int k) HWY_ATTR {
     const V z = hn::Load(d, tile.data + j * tile.stride);
     sum[k] = hn::Add(sum[k], kept<kMasked>(d, z, z));
     largest[k] = hn::Max(largest[k], z);
     if constexpr (kMasked) count = hn::Add(count, kept<true>(d, z, one));
-  };
-  int j = 0;
-  for (; j + 2 <= tile.keys; j += 2) {
-    visit(j, 0);
-    visit(j + 1, 1);
-  }
-  if (j < tile.keys) visit(j, 0);
+  });
   if constexpr (!kMasked) count = hn::Set(d, static_cast<T>(tile.keys));
-  const V some = hn::Max(count, one);
-  return {count, hn::Div(hn::Add(sum[0], sum[1]), some), hn::Max(largest[0], largest[1])};
+  const V most = hn::Max(hn::Max(largest[0], largest[1]), hn::Max(largest[2], largest[3]));
+  return {count, hn::Div(total_of(sum), hn::Max(count, one)), most};
 }
 
 // Σ (x - mean)² and, with kCubes, Σ (x - mean)³ over the visible keys; `scores` says which they are.
@@ -98,8 +112,9 @@ template <bool kMasked, bool kCubes, class D, class T = hn::TFromD<D>>
 HWY_INLINE void central_sums(D d, Column<T> tile, const T* scores, hn::Vec<D> mean, hn::Vec<D>& squares,
                              hn::Vec<D>& cubes) {
   using V = hn::Vec<D>;
-  V two[2] = {hn::Zero(d), hn::Zero(d)}, three[2] = {hn::Zero(d), hn::Zero(d)};
-  const auto visit = [&](int j, int k) HWY_ATTR {
+  V two[kChains], three[kChains];
+  for (int k = 0; k < kChains; ++k) two[k] = three[k] = hn::Zero(d);
+  for_each_key(tile.keys, [&](int j, int k) HWY_ATTR {
     const V from = hn::Sub(hn::Load(d, tile.data + j * tile.stride), mean);
     const V apart = kMasked ? kept<kMasked>(d, hn::Load(d, scores + j * tile.stride), from) : from;
     if constexpr (kCubes) {
@@ -109,15 +124,9 @@ HWY_INLINE void central_sums(D d, Column<T> tile, const T* scores, hn::Vec<D> me
     } else {
       two[k] = hn::MulAdd(apart, apart, two[k]);
     }
-  };
-  int j = 0;
-  for (; j + 2 <= tile.keys; j += 2) {
-    visit(j, 0);
-    visit(j + 1, 1);
-  }
-  if (j < tile.keys) visit(j, 0);
-  squares = hn::Add(two[0], two[1]);
-  cubes = hn::Add(three[0], three[1]);
+  });
+  squares = total_of(two);
+  cubes = total_of(three);
 }
 
 }  // namespace HWY_NAMESPACE
