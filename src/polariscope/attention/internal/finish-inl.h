@@ -133,7 +133,8 @@ HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const Attention
   store(to.logit_maximum, row.get(kLogitMaximum));
   if (to.skewness != nullptr) {
     // What rounding leaves of weights that are all equal is no variance: their mean is a sum of half a tile at a time.
-    const V rounding = hn::Mul(hn::Set(d, kTileKeys / 2 * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
+    constexpr int kHalfTile = kTileKeys / 2;
+    const V rounding = hn::Mul(hn::Set(d, kHalfTile * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
     const V variance = hn::Div(row.get(kWeightSquares), some);
     const V cube = hn::Div(row.get(kWeightCubes), some);
     const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
