@@ -126,15 +126,4 @@ nlohmann::json LivingPeer::hear() {
   return parsed;
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "polariscope-bench-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw Error("no temporary folder can be made: {}", name);
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 }  // namespace polariscope::bench

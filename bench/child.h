@@ -1,11 +1,12 @@
 // Child processes: the peers in Python, and polariscope itself.
 #pragma once
 
+#include "support/temporary_folder.h"
+
 #include <nlohmann/json.hpp>
 #include <sys/types.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -20,18 +21,7 @@ std::string peer_obstacle(const std::string& module);
 // Runs bench/peers/NAME.py and reads the one line of JSON it prints.
 nlohmann::json run_peer(const std::string& name, const std::vector<std::string>& arguments);
 
-// A new folder for temporary files, removed with what it holds.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using testing::TemporaryFolder;
 
 // bench/peers/NAME.py kept running, so that its runs can be interleaved with ours: it answers every line it
 // reads with one line of JSON. Its BLAS has `threads` threads and may choose its kernels for this processor. Where

@@ -45,6 +45,15 @@ class Reproduce : public ::testing::Test {
   }
   Outcome run(const Words& more = {}) const { return polariscope_run(command(more), here()); }
 
+  // What the report says that its experiments took.
+  std::string time_taken() const {
+    const std::string page = bytes_of(report());
+    const std::string label = "<dt>experiments took</dt><dd>";
+    const std::size_t from = page.find(label);
+    if (from == std::string::npos) return "not said";
+    return page.substr(from + label.size(), page.find('<', from + label.size()) - from - label.size());
+  }
+
   // Waits until the run has begun, so that a signal meets it at work.
   void wait_for(const fs::path& path, Running& running) const {
     while (!fs::exists(path) && !running.ended()) usleep(1000);
@@ -88,11 +97,14 @@ TEST_F(Reproduce, WritesAReportOnceAndReusesItsSections) {
   for (const std::string& line : lines_of(first.out)) EXPECT_LE(columns_of(line), 100) << line;
 
   const auto written = fs::last_write_time(section());
+  const std::string took = time_taken();
+  EXPECT_NE(took, "not said");
   const std::string bytes = bytes_of(section());
   const Outcome second = run();
   EXPECT_EQ(second.code, 0);
   EXPECT_EQ(second.err, "");
   EXPECT_TRUE(holds(second.out, "1 of 1 experiments were done before")) << second.out;
+  EXPECT_EQ(time_taken(), took);  // what the experiments took, not the second look at them
   EXPECT_EQ(fs::last_write_time(section()), written);
   EXPECT_EQ(bytes_of(section()), bytes);
 

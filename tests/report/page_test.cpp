@@ -146,6 +146,11 @@ TEST(Html, EscapesEveryCharacterThatMeansSomething) {
   EXPECT_EQ(report::escape("<a href=\"x\" b='y'>&"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
 }
 
+TEST(Html, NumbersDoNotBreakAtTheirSigns) {
+  EXPECT_EQ(report::escape_with_numbers("margin 5.3e-10 & -0.42, 3 of 5, t-shirt"),
+            "margin <span class=\"number\">5.3e-10</span> &amp; <span class=\"number\">-0.42</span>, 3 of 5, t-shirt");
+}
+
 TEST(Html, AnchorsOfDifferentTextsDiffer) {
   EXPECT_EQ(report::anchor("s-", "A.fig2"), "s-A.fig2");
   EXPECT_NE(report::anchor("", "a/b"), report::anchor("", "a_2fb"));

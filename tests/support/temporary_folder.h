@@ -1,4 +1,4 @@
-// A folder that lives as long as its test.
+// A folder that lives as long as the test or benchmark that made it.
 #pragma once
 
 #include <filesystem>

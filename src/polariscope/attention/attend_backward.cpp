@@ -1,10 +1,10 @@
 #include "polariscope/attention/attend.h"
+#include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/base/parallel.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <vector>
 
@@ -69,7 +69,7 @@ class Backward {
         // Nothing comes to keys that none sees, whatever they hold.
         for (std::int64_t i = 0; i < in_.shape.width; ++i) {
           const T due = sum.d_key[j * sum.stride + i];
-          to[i] = due == T(0) ? T(0) : due * map_slope(key[i]);
+          to[i] = due == T(0) ? T(0) : due * feature_slope(in_.form, key[i]);
         }
       }
       if (gradient_.value.data != nullptr) {
@@ -93,15 +93,6 @@ class Backward {
   }
 
  private:
-  T map_slope(T x) const {
-    switch (in_.form.feature) {
-      case FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
-      case FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
-      case FeatureMap::kNone: break;
-    }
-    return T(1);
-  }
-
   const AttentionInput<T>& in_;
   const AttentionOutput<T>& forward_;
   const HeadsView<const T>& d_output_;

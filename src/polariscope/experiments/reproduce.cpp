@@ -80,7 +80,6 @@ Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
   open_run_folder(options.out, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n",
                                            preset_name(options.preset), options.seed));
 
-  const auto start = Clock::now();
   const std::string program = program_fingerprint();
   const int jobs =
       std::clamp(options.jobs == 0 ? processor_count() : options.jobs, 1, static_cast<int>(experiments.size()));
@@ -133,12 +132,13 @@ Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
   page.definitions = definitions();
   for (std::size_t i = 0; i < experiments.size(); ++i) {
     if (sections[i]) {
+      // Of a section that was done before, what it took then.
+      page.wall_seconds += sections[i]->wall_seconds;
       page.sections.push_back(std::move(*sections[i]));
     } else {
       page.unfinished.emplace_back(experiments[i]->id);
     }
   }
-  page.wall_seconds = seconds_since(start);
   result.report = options.out / "report.html";
   write_file(result.report, render(page));
   return result;

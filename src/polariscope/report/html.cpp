@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <regex>
 #include <stdexcept>
 
 namespace polariscope::report {
@@ -24,6 +25,11 @@ std::string escape(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string escape_with_numbers(std::string_view text) {
+  static const std::regex signed_number(R"((-\d[\d.]*(e[-+]?\d+)?|\d[\d.]*e-\d+))");
+  return std::regex_replace(escape(text), signed_number, R"(<span class="number">$&</span>)");
 }
 
 std::string anchor(std::string_view prefix, std::string_view text) {

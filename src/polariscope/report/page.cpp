@@ -54,7 +54,7 @@ std::string facts(const Page& page) {
   fact("date", page.date);
   fact("machine", page.machine);
   fact("version", page.version);
-  fact("wall time", duration(page.wall_seconds));
+  fact("experiments took", duration(page.wall_seconds));
   return out;
 }
 

@@ -10,13 +10,13 @@
 namespace polariscope {
 
 struct Page {
-  std::string title;    // "Polariscope: the value–softmax laboratory"
-  std::string preset;   // "quick", "paper"
-  std::string command;  // repeats the whole
-  std::string date;     // ISO 8601, UTC
-  std::string machine;  // processor, threads
-  std::string version;  // version and commit
-  double wall_seconds = 0.0;
+  std::string title;          // "Polariscope: the value–softmax laboratory"
+  std::string preset;         // "quick", "paper"
+  std::string command;        // repeats the whole
+  std::string date;           // ISO 8601, UTC
+  std::string machine;        // processor, threads
+  std::string version;        // version and commit
+  double wall_seconds = 0.0;  // of its experiments together, though they may have run side by side
   std::vector<Section> sections;
   std::vector<std::string> unfinished;  // ids asked for and not done (interrupted), named at the top
   std::vector<std::pair<std::string, std::string>> definitions;  // method: quantity -> definition used

@@ -42,7 +42,7 @@ std::string claim_row(const Page& page, const Section& section, const Claim& cla
       fmt::arg("id", claim_anchor(section, claim)), fmt::arg("verdict", verdict_name(claim.verdict)),
       fmt::arg("criterion", escape(claim.criterion)), fmt::arg("badge", verdict_badge(claim.verdict, true)),
       fmt::arg("statement", escape(claim.statement)), fmt::arg("name", escape(claim.id)),
-      fmt::arg("source", escape(claim.source)), fmt::arg("measured", escape(claim.measured)),
+      fmt::arg("source", escape(claim.source)), fmt::arg("measured", escape_with_numbers(claim.measured)),
       fmt::arg("target", target), fmt::arg("link", figure.empty() ? "section" : "figure"));
 }
 

@@ -35,7 +35,7 @@ std::string claim_list(const Section& section) {
     items +=
         fmt::format(R"(<li><a href="#{}" aria-label="row of the scoreboard">{}</a><span>{} <em>{}</em></span></li>)",
                     claim_anchor(section, claim), verdict_badge(claim.verdict, false), escape(claim.statement),
-                    escape(claim.measured));
+                    escape_with_numbers(claim.measured));
   }
   return fmt::format("<ul class=\"verdicts\">{}</ul>\n", items);
 }

@@ -206,7 +206,7 @@ class BackwardBlock {
       }
       const T* query = scores_.query_row(q);
       for (int i = 0; i < width_; ++i) {
-        back.query_rows[q * back.stride + i] = scores_.map(query[i]) * static_cast<T>(in.scale);
+        back.query_rows[q * back.stride + i] = map_feature(in_.form, query[i]) * static_cast<T>(in.scale);
       }
     }
     const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
@@ -260,7 +260,7 @@ class BackwardBlock {
     for (int q = 0; q < block_.count; ++q) {
       const T* from = scores_.query_row(q);
       T* to = d_query.row(block_.batch, block_.head, block_.first + q);
-      for (int i = 0; i < width_; ++i) to[i] *= scores_.map_slope(from[i]);
+      for (int i = 0; i < width_; ++i) to[i] *= feature_slope(in_.form, from[i]);
     }
   }
 

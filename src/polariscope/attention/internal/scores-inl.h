@@ -10,6 +10,7 @@
 
 #include "polariscope/attention/attend.h"
 #include "polariscope/attention/internal/blocks.h"
+#include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/products-inl.h"
 #include "polariscope/attention/internal/tile-inl.h"
 #include "polariscope/attention/internal/transpose-inl.h"
@@ -121,27 +122,10 @@ class Scores {
     if (in_.form.feature == FeatureMap::kNone) return {first, in_.key.row_stride, 1};
     for (int j = 0; j < keys; ++j) {
       for (int i = 0; i < in_.shape.width; ++i) {
-        work_.mapped[j * work_.mapped_stride + i] = map(first[j * in_.key.row_stride + i]);
+        work_.mapped[j * work_.mapped_stride + i] = map_feature(in_.form, first[j * in_.key.row_stride + i]);
       }
     }
     return {work_.mapped, work_.mapped_stride, 1};
-  }
-
-  T map(T x) const {
-    switch (in_.form.feature) {
-      case FeatureMap::kRelu: return (x < T(0) ? T(0) : x) + static_cast<T>(in_.form.feature_offset);
-      case FeatureMap::kElu1: return x > T(0) ? x + T(1) : std::exp(x);
-      case FeatureMap::kNone: break;
-    }
-    return x;
-  }
-  T map_slope(T x) const {
-    switch (in_.form.feature) {
-      case FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
-      case FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
-      case FeatureMap::kNone: break;
-    }
-    return T(1);
   }
 
  private:

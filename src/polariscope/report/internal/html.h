@@ -13,6 +13,9 @@ namespace polariscope::report {
 // For element content and for attributes in double quotes.
 std::string escape(std::string_view text);
 
+// The same, with numbers kept on one line: browsers break them after a minus, as in 5e-10.
+std::string escape_with_numbers(std::string_view text);
+
 // An id for `id="..."` and `href="#..."`: `prefix` + the text, where every byte but letters, digits,
 // '.' and '-' becomes _hh. Different texts give different anchors.
 std::string anchor(std::string_view prefix, std::string_view text);

@@ -1,0 +1,31 @@
+// The feature map φ of queries and keys, number by number; vectors take theirs in scores-inl.h.
+#pragma once
+
+#include "polariscope/reweighting/attention_form.h"
+
+#include <cmath>
+
+namespace polariscope {
+
+template <class T>
+T map_feature(const AttentionForm& form, T x) {
+  switch (form.feature) {
+    case FeatureMap::kRelu: return (x < T(0) ? T(0) : x) + static_cast<T>(form.feature_offset);
+    case FeatureMap::kElu1: return x > T(0) ? x + T(1) : std::exp(x);
+    case FeatureMap::kNone: break;
+  }
+  return x;
+}
+
+// φ'.
+template <class T>
+T feature_slope(const AttentionForm& form, T x) {
+  switch (form.feature) {
+    case FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
+    case FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
+    case FeatureMap::kNone: break;
+  }
+  return T(1);
+}
+
+}  // namespace polariscope
