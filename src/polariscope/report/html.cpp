@@ -28,8 +28,8 @@ std::string escape(std::string_view text) {
 }
 
 std::string escape_with_numbers(std::string_view text) {
-  static const std::regex signed_number(R"((-\d[\d.]*(e[-+]?\d+)?|\d[\d.]*e-\d+))");
-  return std::regex_replace(escape(text), signed_number, R"(<span class="number">$&</span>)");
+  static const std::regex kSignedNumber(R"((-\d[\d.]*(e[-+]?\d+)?|\d[\d.]*e-\d+))");
+  return std::regex_replace(escape(text), kSignedNumber, R"(<span class="number">$&</span>)");
 }
 
 std::string anchor(std::string_view prefix, std::string_view text) {
