@@ -140,6 +140,7 @@ TEST(Kernels, AgreeForOtherParametersOfTheForms) {
   expect_agreement("softcap", &AttentionForm::transform_factor, 1.5);
   expect_agreement("ssmax", &AttentionForm::transform_factor, 0.4);
   expect_agreement("relu/count", &AttentionForm::count_power, 0.5);
+  expect_agreement("sigmoid/sum", &AttentionForm::sum_offset, 0.5);
   expect_agreement("relu_kernel/sum", &AttentionForm::feature_offset, 0.5);
   expect_agreement("clipped", &AttentionForm::gamma, -0.5);
   expect_agreement("clipped", &AttentionForm::zeta, 20.0);

@@ -69,7 +69,11 @@ HWY_INLINE hn::Vec<D> inverse_of(const AttentionForm& form, hn::Vec<D> sink, hn:
       return hn::Exp(d, hn::Mul(power, hn::Log(d, hn::Max(count, one))));
     }
     case Normaliser::kSumAndSink: total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift))); break;
-    case Normaliser::kSum: break;
+    case Normaliser::kSum:
+      if constexpr (Function::kFunction != WeightFunction::kExp) {
+        total = hn::Add(total, hn::Set(d, static_cast<T>(form.sum_offset)));
+      }
+      break;
   }
   const V smallest = hn::Set(d, std::numeric_limits<T>::min());
   return hn::IfThenElseZero(hn::Ge(hn::Abs(total), smallest), hn::Div(one, total));
