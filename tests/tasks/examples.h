@@ -1,11 +1,12 @@
 // Examples of a task, drawn for a test.
 #pragma once
 
+#include "support/complaint.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace polariscope::testing {
@@ -39,17 +40,6 @@ void expect_the_same_in_any_order(const Task& task, std::int64_t tokens_each, st
       EXPECT_EQ(part.targets, cut(at_once.targets, targets_each)) << "first " << first << ", batch " << batch;
     }
   }
-}
-
-// The sentence of the error that `work` throws; "" where it throws none.
-template <class Work>
-std::string complaint_of(const Work& work) {
-  try {
-    work();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "";
 }
 
 // Σ (seen - expected)²/expected of counts that should be even.
