@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace polariscope::bench {

@@ -92,7 +92,7 @@ std::vector<Mean> flip_rate(const AttentionMap<T>& attention, std::span<const st
     };
     Mean rate;
     std::vector<std::int64_t> trials, donors;
-    for (Pair pair : pairs) {
+    for (Pair pair : pairs) {  // a copy: every head shuffles by the same random numbers
       if (!all_finite(content_attention(pair.first)) || !all_finite(content_attention(pair.second))) {
         for (int way = 0; way < 2; ++way) rate.add(std::numeric_limits<double>::quiet_NaN());
         continue;

@@ -4,6 +4,7 @@
 #include "polariscope/metrics/internal/rows.h"
 #include "polariscope/metrics/internal/shares.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace polariscope {

@@ -4,6 +4,7 @@
 #include "polariscope/metrics/entropy.h"
 #include "polariscope/metrics/internal/moments.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
