@@ -45,9 +45,14 @@ void draw(const ParameterSpec& spec, std::uint64_t seed, T* to) {
 Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed)
     : specs_(std::move(specs)) {
   std::int64_t count = 0;
-  for (const ParameterSpec& spec : specs_) {
-    offsets_.push_back(count);
-    count += count_of(spec.shape);
+  offsets_.resize(specs_.size());
+  for (const bool trained : {true, false}) {
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+      if (specs_[i].trained != trained) continue;
+      offsets_[i] = count;
+      count += count_of(specs_[i].shape);
+    }
+    if (trained) trained_ = count;
   }
   values_ = at::zeros({count}, type);
   gradients_ = at::zeros({count}, type);
@@ -60,8 +65,8 @@ Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, st
     }
     const std::int64_t size = count_of(spec.shape);
     at::Tensor leaf = values_.narrow(0, offsets_[i], size).view(spec.shape).detach();
-    leaf.set_requires_grad(true);
-    leaf.mutable_grad() = gradients_.narrow(0, offsets_[i], size).view(spec.shape);
+    leaf.set_requires_grad(spec.trained);
+    if (spec.trained) leaf.mutable_grad() = gradients_.narrow(0, offsets_[i], size).view(spec.shape);
     tensors_.push_back(leaf);
   }
 }

@@ -24,7 +24,8 @@ struct ParameterSpec {
   std::vector<std::string> names;
   std::vector<std::int64_t> shape;  // of the whole tensor
   Start start = Start::kZeros;
-  double bound = 0.0;  // of kUniform
+  double bound = 0.0;   // of kUniform
+  bool trained = true;  // whether the loss depends on it: one that it does not is left as it starts
 };
 
 class Parameters {
@@ -38,11 +39,12 @@ class Parameters {
   const at::Tensor& tensor(const std::string& first_name) const;
   bool has(const std::string& first_name) const;
 
-  const at::Tensor& values() const { return values_; }        // [count]
-  const at::Tensor& gradients() const { return gradients_; }  // [count]
+  // [count] of those that are trained.
+  at::Tensor values() const { return values_.narrow(0, 0, trained_); }
+  at::Tensor gradients() const { return gradients_.narrow(0, 0, trained_); }
   void clear_gradients() { gradients_.zero_(); }
 
-  // Every name with its part of values() or gradients(), shaped as one would expect; in order of the specs.
+  // Every name, trained or not, with its values or gradients, shaped as one would expect; in order of the specs.
   using Named = std::vector<std::pair<std::string, at::Tensor>>;
   Named named_values() const { return named(values_); }
   Named named_gradients() const { return named(gradients_); }
@@ -53,7 +55,8 @@ class Parameters {
   std::vector<ParameterSpec> specs_;
   std::vector<std::int64_t> offsets_;
   std::vector<at::Tensor> tensors_;
-  at::Tensor values_, gradients_;
+  at::Tensor values_, gradients_;  // trained ones first
+  std::int64_t trained_ = 0;
 };
 
 }  // namespace polariscope

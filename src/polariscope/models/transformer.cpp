@@ -38,13 +38,16 @@ const TransformerOptions& checked(const TransformerOptions& o) {
   return o;
 }
 
+// Whether the weights depend on queries and keys at all.
+bool has_scores(const AttentionForm& form) { return form.weight != WeightFunction::kOne; }
+
 bool maps_queries(const AttentionForm& form) { return form.name == "mlp" || form.name == "mlp/max1"; }
 
 AttendOptions attend_options(const TransformerOptions& o) {
   const AttentionForm& form = find_attention_form(o.attention);
   AttendOptions options{.reweighting = std::string(form.name), .causal = o.causal};
-  const bool offset = form.rule == RowRule::kElementwise && form.normaliser == Normaliser::kSum &&
-                      form.weight != WeightFunction::kExp && form.weight != WeightFunction::kOne;
+  const bool offset =
+      form.rule == RowRule::kElementwise && form.normaliser == Normaliser::kSum && form.weight != WeightFunction::kExp;
   if (offset) options.parameters.emplace_back("sum_offset", kSumOffset);
   return options;
 }
@@ -70,12 +73,19 @@ void add_norm(std::vector<ParameterSpec>& specs, const std::string& name, std::i
 std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
   const std::int64_t each = o.positions == Positions::kConcat ? o.width / 2 : o.width;
   const std::int64_t head_width = o.width / o.heads;
+  const AttentionForm& form = find_attention_form(o.attention);
   std::vector<ParameterSpec> specs;
   if (o.positions != Positions::kNone) specs.push_back({{"pos_embedding.weight"}, {o.longest, each}, Start::kNormal});
   specs.push_back({{"embedding.weight"}, {o.vocabulary, each}, Start::kNormal});
   for (std::int64_t i = 0; i < o.layers; ++i) {
     const std::string layer = fmt::format("layers.{}.", i);
-    add_linear(specs, {layer + "q_proj", layer + "k_proj", layer + "v_proj"}, o.width, o.width);
+    if (has_scores(form)) {
+      add_linear(specs, {layer + "q_proj", layer + "k_proj", layer + "v_proj"}, o.width, o.width);
+    } else {
+      add_linear(specs, {layer + "q_proj", layer + "k_proj"}, o.width, o.width);
+      for (std::size_t last = specs.size(); last-- > specs.size() - 2;) specs[last].trained = false;
+      add_linear(specs, {layer + "v_proj"}, o.width, o.width);
+    }
     add_linear(specs, {layer + "o_proj"}, o.width, o.width);
     if (o.layer_norm) add_norm(specs, layer + "norm1", o.width);
     if (o.layer_norm && o.mlp) add_norm(specs, layer + "norm2", o.width);
@@ -83,7 +93,7 @@ std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
       add_linear(specs, {layer + "mlp.0"}, o.width, 4 * o.width);
       add_linear(specs, {layer + "mlp.2"}, 4 * o.width, o.width);
     }
-    if (maps_queries(find_attention_form(o.attention))) {
+    if (maps_queries(form)) {
       add_linear(specs, {layer + "attn_mlp.0"}, head_width, 4 * head_width);
       add_linear(specs, {layer + "attn_mlp.2"}, 4 * head_width, head_width);
     }
@@ -106,6 +116,7 @@ Positions find_positions(const std::string& name) {
 Transformer::Transformer(TransformerOptions options, at::ScalarType type, std::uint64_t seed)
     : options_(checked(options)),
       attend_(attend_options(options_)),
+      scored_(has_scores(find_attention_form(options_.attention))),
       mapped_(maps_queries(find_attention_form(options_.attention))),
       parameters_(specs_of(options_), type, seed) {}
 
@@ -139,10 +150,11 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
   at::Tensor x = embed(tokens);
   for (std::int64_t i = 0; i < options_.layers; ++i) {
     const std::string layer = fmt::format("layers.{}.", i);
-    const at::Tensor projected = linear(normalised(x, layer + "norm1"), layer + "q_proj");
-    const at::Tensor parts = projected.view({batch, length, 3, heads, width / heads}).permute({2, 0, 3, 1, 4});
-    at::Tensor query = parts.select(0, 0), key = parts.select(0, 1);
-    const at::Tensor value = parts.select(0, 2);
+    const at::Tensor projected = linear(normalised(x, layer + "norm1"), layer + (scored_ ? "q_proj" : "v_proj"));
+    const at::Tensor parts = projected.view({batch, length, -1, heads, width / heads}).permute({2, 0, 3, 1, 4});
+    const at::Tensor value = parts.select(0, parts.size(0) - 1);
+    at::Tensor query = scored_ ? parts.select(0, 0) : value.detach();
+    at::Tensor key = scored_ ? parts.select(0, 1) : value.detach();
     if (mapped_) {
       const auto map = [&](const at::Tensor& from) {
         return linear(linear_gelu(from.contiguous(), parameters_.tensor(layer + "attn_mlp.0.weight"),
@@ -158,9 +170,8 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
     const at::Tensor mixed = attention.output.transpose(1, 2).reshape({batch, length, width});
     x = x + linear(mixed, layer + "o_proj");
     if (!options_.mlp) continue;
-    const at::Tensor hidden =
-        linear_gelu(normalised(x, layer + "norm2"), parameters_.tensor(layer + "mlp.0.weight"),
-                    parameters_.tensor(layer + "mlp.0.bias"));
+    const at::Tensor hidden = linear_gelu(normalised(x, layer + "norm2"), parameters_.tensor(layer + "mlp.0.weight"),
+                                          parameters_.tensor(layer + "mlp.0.bias"));
     x = x + linear(hidden, layer + "mlp.2");
   }
   result.logits = linear(normalised(x, "final_norm"), "output_proj");

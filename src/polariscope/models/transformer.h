@@ -38,9 +38,9 @@ class Transformer {
   Transformer(TransformerOptions options, at::ScalarType type, std::uint64_t seed);
 
   struct Result {
-    at::Tensor logits;                                  // [batch, length, outputs]
-    std::vector<TensorStatistics> statistics;           // one a layer, [batch, heads, length] each
-    std::vector<at::Tensor> weights;                    // if asked for: one a layer, [batch, heads, queries, keys]
+    at::Tensor logits;                         // [batch, length, outputs]
+    std::vector<TensorStatistics> statistics;  // one a layer, [batch, heads, length] each
+    std::vector<at::Tensor> weights;           // if asked for: one a layer, [batch, heads, queries, keys]
   };
   // tokens: [batch, length], int64, in [0, vocabulary). statistics: as statistics_of(attention). Differentiable with
   // respect to parameters() but for the weights. Throws Error.
@@ -58,7 +58,8 @@ class Transformer {
 
   TransformerOptions options_;
   AttendOptions attend_;
-  bool mapped_ = false;  // queries and keys go through an MLP
+  bool scored_ = true;   // queries and keys matter
+  bool mapped_ = false;  // they go through an MLP
   Parameters parameters_;
 };
 

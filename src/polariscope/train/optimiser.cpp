@@ -68,7 +68,10 @@ StepNorms sgd(const SgdOptions& o, std::int64_t count, T* values, const T* gradi
 }  // namespace
 
 AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
-    : options_(options), mean_(at::zeros_like(values)), square_(at::zeros_like(values)), steps_(at::zeros({1}, at::kLong)) {
+    : options_(options),
+      mean_(at::zeros_like(values)),
+      square_(at::zeros_like(values)),
+      steps_(at::zeros({1}, at::kLong)) {
   require(options.learning_rate > 0.0, "AdamW's learning rate must be positive", options.learning_rate);
   require(options.epsilon > 0.0, "AdamW's epsilon must be positive", options.epsilon);
   require(options.beta_1 >= 0.0 && options.beta_1 < 1.0, "AdamW's beta 1 must be in [0, 1)", options.beta_1);
