@@ -124,6 +124,10 @@ at::Tensor Transformer::linear(const at::Tensor& x, const std::string& name) con
   return polariscope::linear(x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
 }
 
+at::Tensor Transformer::add_linear(const at::Tensor& residual, const at::Tensor& x, const std::string& name) const {
+  return polariscope::add_linear(residual, x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
+}
+
 at::Tensor Transformer::normalised(const at::Tensor& x, const std::string& name) const {
   if (!options_.layer_norm) return x;
   return layer_norm(x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
@@ -168,11 +172,11 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
     result.statistics.push_back(attention.statistics);
     if (with_weights) result.weights.push_back(attention_weights(query, key, attend_));
     const at::Tensor mixed = attention.output.transpose(1, 2).reshape({batch, length, width});
-    x = x + linear(mixed, layer + "o_proj");
+    x = add_linear(x, mixed, layer + "o_proj");
     if (!options_.mlp) continue;
     const at::Tensor hidden = linear_gelu(normalised(x, layer + "norm2"), parameters_.tensor(layer + "mlp.0.weight"),
                                           parameters_.tensor(layer + "mlp.0.bias"));
-    x = x + linear(hidden, layer + "mlp.2");
+    x = add_linear(x, hidden, layer + "mlp.2");
   }
   result.logits = linear(normalised(x, "final_norm"), "output_proj");
   return result;

@@ -55,6 +55,7 @@ class Transformer {
   at::Tensor embed(const at::Tensor& tokens) const;
   at::Tensor normalised(const at::Tensor& x, const std::string& name) const;
   at::Tensor linear(const at::Tensor& x, const std::string& name) const;
+  at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const std::string& name) const;
 
   TransformerOptions options_;
   AttendOptions attend_;
