@@ -11,6 +11,8 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 namespace polariscope {
 namespace {
 
@@ -78,6 +80,28 @@ class AddLinear : public torch::autograd::Function<AddLinear> {
     Tensors gradients = linear_gradients(saved[0], saved[1], dy, sums_of_columns(dy));
     gradients.insert(gradients.begin(), due[0]);
     return gradients;
+  }
+};
+
+class SplitHeads : public torch::autograd::Function<SplitHeads> {
+ public:
+  static Tensors forward(AutogradContext* context, const at::Tensor& projected, std::int64_t parts,
+                         std::int64_t heads) {
+    context->saved_data["sizes"] = projected.sizes().vec();
+    const at::Tensor all = projected.view({projected.size(0), projected.size(1), parts, heads, -1});
+    Tensors views;
+    for (std::int64_t p = 0; p < parts; ++p) views.push_back(all.select(2, p).transpose(1, 2));
+    return views;
+  }
+  static Tensors backward(AutogradContext* context, const Tensors& due) {
+    const at::Tensor like = *std::find_if(due.begin(), due.end(), [](const at::Tensor& d) { return d.defined(); });
+    const auto parts = static_cast<std::int64_t>(due.size());
+    const at::Tensor all = at::empty({like.size(0), like.size(2), parts, like.size(1), like.size(3)}, like.options());
+    for (std::int64_t p = 0; p < parts; ++p) {
+      const at::Tensor part = all.select(2, p);
+      due[p].defined() ? part.copy_(due[p].transpose(1, 2)) : part.zero_();
+    }
+    return {all.view(context->saved_data["sizes"].toIntVector()), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -162,6 +186,10 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
                       const at::Tensor& bias) {
   return AddLinear::apply(residual, x, weight, bias);
+}
+
+std::vector<at::Tensor> split_heads(const at::Tensor& projected, std::int64_t parts, std::int64_t heads) {
+  return SplitHeads::apply(projected, parts, heads);
 }
 
 at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

@@ -4,6 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 namespace polariscope {
 
 // x Wᵀ + b. x: [..., inputs]; weight: [outputs, inputs]; bias: [outputs].
@@ -12,6 +15,9 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 // residual + x Wᵀ + b. residual: [..., outputs].
 at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
                       const at::Tensor& bias);
+
+// A projection, [batch, length, parts * heads * width], as `parts` views [batch, heads, length, width].
+std::vector<at::Tensor> split_heads(const at::Tensor& projected, std::int64_t parts, std::int64_t heads);
 
 // gelu(x Wᵀ + b) with the exact GELU, x Φ(x).
 at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);

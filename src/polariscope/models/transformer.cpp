@@ -155,10 +155,10 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
   for (std::int64_t i = 0; i < options_.layers; ++i) {
     const std::string layer = fmt::format("layers.{}.", i);
     const at::Tensor projected = linear(normalised(x, layer + "norm1"), layer + (scored_ ? "q_proj" : "v_proj"));
-    const at::Tensor parts = projected.view({batch, length, -1, heads, width / heads}).permute({2, 0, 3, 1, 4});
-    const at::Tensor value = parts.select(0, parts.size(0) - 1);
-    at::Tensor query = scored_ ? parts.select(0, 0) : value.detach();
-    at::Tensor key = scored_ ? parts.select(0, 1) : value.detach();
+    const std::vector<at::Tensor> parts = split_heads(projected, scored_ ? 3 : 1, heads);
+    const at::Tensor& value = parts.back();
+    at::Tensor query = scored_ ? parts[0] : value.detach();
+    at::Tensor key = scored_ ? parts[1] : value.detach();
     if (mapped_) {
       const auto map = [&](const at::Tensor& from) {
         return linear(linear_gelu(from.contiguous(), parameters_.tensor(layer + "attn_mlp.0.weight"),

@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 
+#include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -187,6 +188,14 @@ at::Tensor named(const Names& names, const Tensors& tensors, std::string_view na
 template <class T>
 HeadsView<T> heads_view(const at::Tensor& tensor) {
   return {tensor.data_ptr<std::remove_const_t<T>>(), tensor.stride(0), tensor.stride(1), tensor.stride(2)};
+}
+
+at::Tensor empty_heads_like(const at::Tensor& like, const c10::SymInt& width, const at::TensorOptions& options) {
+  const c10::SymInt batch = like.sym_size(0), heads = like.sym_size(1), rows = like.sym_size(2);
+  if (like.sym_strides()[1] < like.sym_strides()[2]) {
+    return at::empty_symint({batch, rows, heads, width}, options).transpose(1, 2);
+  }
+  return at::empty_symint({batch, heads, rows, width}, options);
 }
 
 at::Tensor with_contiguous_width(const at::Tensor& tensor) {

@@ -48,6 +48,10 @@ at::Tensor named(const Names& names, const Tensors& tensors, std::string_view na
 template <class T>
 HeadsView<T> heads_view(const at::Tensor& tensor);
 
+// Uninitialised [batch, heads, rows, width], width apart as `like`: laid out as that is, so that rows of different
+// heads stand side by side where a split projection has left them so.
+at::Tensor empty_heads_like(const at::Tensor& like, const c10::SymInt& width, const at::TensorOptions& options);
+
 // Rows of a contiguous width: itself, or a copy.
 at::Tensor with_contiguous_width(const at::Tensor& tensor);
 
