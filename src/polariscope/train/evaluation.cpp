@@ -1,0 +1,131 @@
+#include "polariscope/train/evaluation.h"
+
+#include "polariscope/metrics/entropy.h"
+#include "polariscope/metrics/flip_rate.h"
+#include "polariscope/metrics/frobenius_norm.h"
+#include "polariscope/metrics/row_sum.h"
+#include "polariscope/metrics/sink_rate.h"
+#include "polariscope/metrics/sink_score.h"
+#include "polariscope/metrics/sparsity_score.h"
+#include "polariscope/reweighting/attention_form.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace polariscope {
+namespace {
+
+AttentionMap<float> map_of(const at::Tensor& weights, bool causal) {
+  return {.values = {weights.data_ptr<float>(), static_cast<std::size_t>(weights.numel())},
+          .samples = weights.size(0),
+          .heads = weights.size(1),
+          .queries = weights.size(2),
+          .keys = weights.size(3),
+          .causal = causal};
+}
+
+void add(std::vector<HeadEvaluation>& heads, std::int64_t layer, Mean HeadEvaluation::*member,
+         const std::vector<Mean>& means) {
+  const auto each = static_cast<std::int64_t>(means.size());
+  for (std::int64_t h = 0; h < each; ++h) (heads[layer * each + h].*member).add(means[h]);
+}
+
+// weights: [sequences, heads, length, length].
+void add_layer(std::vector<HeadEvaluation>& heads, std::int64_t layer, const at::Tensor& weights, bool causal,
+               bool negative) {
+  const AttentionMap<float> map = map_of(weights, causal);
+  const auto put = [&](Mean HeadEvaluation::*member, const std::vector<Mean>& means) {
+    add(heads, layer, member, means);
+  };
+  put(&HeadEvaluation::entropy, negative ? abs_entropy(map) : entropy(map));
+  put(&HeadEvaluation::relative_entropy, negative ? abs_relative_entropy(map) : relative_entropy(map));
+  put(&HeadEvaluation::sparsity, negative ? abs_sparsity_score(map) : sparsity_score(map));
+  put(&HeadEvaluation::frobenius_norm, frobenius_norm(map));
+  put(&HeadEvaluation::row_sum, row_sum(map));
+  put(&HeadEvaluation::first_token_share, first_token_share(map));
+  put(&HeadEvaluation::first_token_ratio, first_token_ratio_of_sums(map));
+  put(&HeadEvaluation::importance, importance_score(map, 0));
+  put(&HeadEvaluation::sinks, sink_rate(map));
+  const std::int64_t each = map.heads, pairs = map.queries * map.keys;
+  for (std::int64_t h = 0; h < each; ++h) {
+    std::vector<double>& mean = heads[layer * each + h].map;
+    mean.resize(static_cast<std::size_t>(pairs));
+    for (std::int64_t s = 0; s < map.samples; ++s) {
+      const float* one = map.values.data() + (s * each + h) * pairs;
+      for (std::int64_t i = 0; i < pairs; ++i) mean[i] += static_cast<double>(one[i]);
+    }
+  }
+}
+
+void add_flips(std::vector<HeadEvaluation>& heads, const Transformer& model, const std::vector<at::Tensor>& cls_rows,
+               const at::Tensor& tokens, const at::Tensor& labels, std::uint64_t seed) {
+  const std::int64_t length = tokens.size(1);
+  const auto numbers = [](const at::Tensor& t) {
+    return std::span<const std::int64_t>(t.data_ptr<std::int64_t>(), static_cast<std::size_t>(t.numel()));
+  };
+  const auto predict = [&](std::span<const std::int64_t> sequences) {
+    const auto count = static_cast<std::int64_t>(sequences.size()) / length;
+    // from_blob() takes no constant memory; nothing is written there.
+    const at::Tensor batch =
+        at::from_blob(const_cast<std::int64_t*>(sequences.data()), {count, length}, at::TensorOptions(at::kLong));
+    const at::Tensor best = model.forward(batch).logits.select(1, length - 1).argmax(1).contiguous();
+    const auto* first = best.data_ptr<std::int64_t>();
+    return std::vector<std::int64_t>(first, first + count);
+  };
+  for (std::size_t layer = 0; layer < cls_rows.size(); ++layer) {
+    add(heads, static_cast<std::int64_t>(layer), &HeadEvaluation::flips,
+        flip_rate(map_of(cls_rows[layer], false), numbers(tokens), numbers(labels), predict, {.seed = seed}));
+  }
+}
+
+}  // namespace
+
+Evaluation evaluate(const Transformer& model, const TaskBatches& task, const TrainingOptions& options) {
+  const at::NoGradGuard guard;
+  const TransformerOptions& shape = model.options();
+  const bool negative = is_signed(find_attention_form(shape.attention));
+  const bool groups = options.task == "token-groups";
+  Evaluation result;
+  for (std::int64_t i = 0; i < shape.layers * shape.heads; ++i) {
+    result.heads.push_back({.layer = i / shape.heads, .head = i % shape.heads});
+  }
+  std::vector<std::vector<at::Tensor>> cls_rows(static_cast<std::size_t>(shape.layers));
+  std::vector<at::Tensor> all_tokens, all_labels;
+  std::vector<std::int64_t> examples;
+  for (std::int64_t first = 0; first < options.evaluation_sequences; first += options.batch) {
+    examples.resize(static_cast<std::size_t>(std::min(options.batch, options.evaluation_sequences - first)));
+    std::iota(examples.begin(), examples.end(), first);
+    const Batch batch = task.batch(Split::kEvaluation, examples);
+    const Transformer::Result of_model = model.forward(batch.tokens, {}, true);
+    const double share = static_cast<double>(examples.size()) / static_cast<double>(options.evaluation_sequences);
+    result.loss += share * task.loss(of_model.logits, batch.targets).item<double>();
+    result.accuracy += share * task.accuracy(of_model.logits, batch.targets);
+    result.length = batch.tokens.size(1);
+    for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+      const at::Tensor weights = of_model.weights[layer].to(at::kFloat);
+      add_layer(result.heads, layer, weights, shape.causal, negative);
+      if (groups) cls_rows[layer].push_back(weights.narrow(2, result.length - 1, 1));
+    }
+    if (groups) {
+      all_tokens.push_back(batch.tokens);
+      all_labels.push_back(batch.targets);
+    }
+  }
+  for (HeadEvaluation& head : result.heads) {
+    for (double& weight : head.map) weight /= static_cast<double>(options.evaluation_sequences);
+  }
+  if (groups) {
+    std::vector<at::Tensor> rows;
+    for (const std::vector<at::Tensor>& of_layer : cls_rows) rows.push_back(at::cat(of_layer).contiguous());
+    add_flips(result.heads, model, rows, at::cat(all_tokens), at::cat(all_labels), options.seed);
+  }
+  return result;
+}
+
+}  // namespace polariscope

@@ -1,0 +1,34 @@
+// What a trained model does on sequences that it has not seen, head by head.
+#pragma once
+
+#include "polariscope/metrics/mean.h"
+#include "polariscope/models/transformer.h"
+#include "polariscope/train/task_batches.h"
+#include "polariscope/train/training_options.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace polariscope {
+
+// Definitions: docs/metrics.md. Of attentions with negative weights entropy and sparsity are of |w|/Σ|w|.
+struct HeadEvaluation {
+  std::int64_t layer = 0, head = 0;
+  Mean entropy, relative_entropy, frobenius_norm, row_sum, sparsity;
+  Mean first_token_share;   // its clipped value is the sink score (polarisation paper, E.1)
+  Mean first_token_ratio;   // the variant of the paper's public code
+  Mean importance, sinks;   // Gu et al.: α and Sink^0.3 of the first token
+  Mean flips;               // token groups: flip rate
+  std::vector<double> map;  // [length, length], mean weights over the sequences
+};
+
+struct Evaluation {
+  double loss = 0.0, accuracy = 0.0;
+  std::int64_t length = 0;
+  std::vector<HeadEvaluation> heads;  // layer by layer
+};
+
+// On the evaluation split of the options' task; options: completed().
+Evaluation evaluate(const Transformer& model, const TaskBatches& task, const TrainingOptions& options);
+
+}  // namespace polariscope

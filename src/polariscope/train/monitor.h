@@ -1,0 +1,31 @@
+// What a step was: loss, norms, and the statistics of every head's attention.
+#pragma once
+
+#include "polariscope/attention/torch/attend.h"
+#include "polariscope/train/optimiser.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace polariscope {
+
+// Means over the rows and sequences of a batch, one number a head; metrics/ and docs/metrics.md define them. Of forms
+// with negative weights, entropy is that of |w|/Σ|w|.
+struct LayerRecord {
+  std::vector<double> entropy, frobenius_norm, maximum, first_key, logit_variance, row_sum;
+};
+
+struct StepRecord {
+  std::int64_t step = 0;  // counted from 1
+  double loss = 0.0;
+  StepNorms norms;
+  std::vector<LayerRecord> layers;
+};
+
+// The statistics that a record needs of attend().
+const std::vector<std::string>& monitored_statistics();
+
+LayerRecord layer_record(const TensorStatistics& statistics);
+
+}  // namespace polariscope

@@ -1,0 +1,200 @@
+#include "polariscope/train/run.h"
+
+#include "polariscope/base/files.h"
+#include "polariscope/base/interrupt.h"
+#include "polariscope/base/npy.h"
+#include "polariscope/metrics/sink_score.h"
+#include "polariscope/train/event_file.h"
+#include "polariscope/train/metrics_log.h"
+#include "polariscope/train/trainer.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cmath>
+
+namespace polariscope {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
+                                   std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
+                                   std::pair{"maximum", &LayerRecord::maximum},
+                                   std::pair{"first_key", &LayerRecord::first_key},
+                                   std::pair{"logit_variance", &LayerRecord::logit_variance},
+                                   std::pair{"row_sum", &LayerRecord::row_sum}};
+
+// Both logs of a run's steps.
+class Logs {
+ public:
+  Logs(const std::filesystem::path& folder, std::int64_t last_step)
+      : metrics_(folder / "metrics.jsonl", last_step > 0 ? last_step : -1),
+        events_(folder / "events.out.tfevents.polariscope", last_step > 0 ? last_step : -1, wall_time()) {}
+
+  void write(const StepRecord& record) {
+    const std::array<NamedNumber, 3> numbers{
+        {{"loss", record.loss}, {"gradient_norm", record.norms.gradient}, {"update_norm", record.norms.update}}};
+    std::vector<NamedNumbers> lists;
+    std::array<std::vector<double>, kLayerNumbers.size()> values;
+    for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
+      for (const LayerRecord& layer : record.layers) {
+        const std::vector<double>& heads = layer.*kLayerNumbers[n].second;
+        values[n].insert(values[n].end(), heads.begin(), heads.end());
+      }
+      lists.push_back({kLayerNumbers[n].first, values[n], values[n].size() / record.layers.size()});
+    }
+    metrics_.write(record.step, numbers, lists);
+    write_events(record);
+  }
+  void flush() {
+    metrics_.flush();
+    events_.flush();
+  }
+
+ private:
+  void write_events(const StepRecord& record) {
+    std::vector<std::string> tags{"training/loss", "training/gradient_norm", "training/update_norm"};
+    std::vector<double> numbers{record.loss, record.norms.gradient, record.norms.update};
+    for (std::size_t layer = 0; layer < record.layers.size(); ++layer) {
+      for (const auto& [name, member] : kLayerNumbers) {
+        const std::vector<double>& heads = record.layers[layer].*member;
+        for (std::size_t head = 0; head < heads.size(); ++head) {
+          tags.push_back(fmt::format("{}/layer {} head {}", name, layer + 1, head + 1));
+          numbers.push_back(heads[head]);
+        }
+      }
+    }
+    std::vector<NamedNumber> named;
+    for (std::size_t i = 0; i < tags.size(); ++i) named.push_back({tags[i], numbers[i]});
+    events_.write(record.step, wall_time(), named);
+  }
+
+  MetricsLog metrics_;
+  EventFile events_;
+};
+
+nlohmann::json finite_or_null(double number) {
+  return std::isfinite(number) ? nlohmann::json(number) : nlohmann::json(nullptr);
+}
+
+constexpr std::array kHeadNumbers{std::pair{"entropy", &HeadEvaluation::entropy},
+                                  std::pair{"relative_entropy", &HeadEvaluation::relative_entropy},
+                                  std::pair{"frobenius_norm", &HeadEvaluation::frobenius_norm},
+                                  std::pair{"row_sum", &HeadEvaluation::row_sum},
+                                  std::pair{"sparsity", &HeadEvaluation::sparsity},
+                                  std::pair{"first_token_share", &HeadEvaluation::first_token_share},
+                                  std::pair{"first_token_ratio", &HeadEvaluation::first_token_ratio},
+                                  std::pair{"importance", &HeadEvaluation::importance},
+                                  std::pair{"sink_rate", &HeadEvaluation::sinks},
+                                  std::pair{"flip_rate", &HeadEvaluation::flips}};
+
+nlohmann::json heads_json(const Evaluation& evaluation) {
+  nlohmann::json heads = nlohmann::json::array();
+  for (const HeadEvaluation& head : evaluation.heads) {
+    nlohmann::json one{{"layer", head.layer + 1}, {"head", head.head + 1}};
+    for (const auto& [name, member] : kHeadNumbers) {
+      if ((head.*member).count() == 0) continue;
+      one[name] = finite_or_null((head.*member).value());
+      one[std::string(name) + "_deviation"] = finite_or_null((head.*member).standard_deviation());
+    }
+    one["sink_score"] = finite_or_null(sink_score(head.first_token_share));
+    heads.push_back(std::move(one));
+  }
+  return heads;
+}
+
+// The last layer's heads decide figure 4; the largest flip rate of any head figure 6.
+nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer, double training_loss) {
+  const std::int64_t last = trainer.options().layers - 1;
+  double sinks = 0.0, ratio_sinks = 0.0, flips = 0.0;
+  Mean score, entropy, relative, frobenius, sparsity, row_sum, importance;
+  bool any_flips = false;
+  for (const HeadEvaluation& head : evaluation.heads) {
+    if (head.flips.count() > 0) {
+      any_flips = true;
+      flips = std::max(flips, head.flips.value());
+    }
+    if (head.layer != last) continue;
+    const double of_head = sink_score(head.first_token_share);
+    score.add(of_head);
+    sinks += of_head > kSinkScoreThreshold ? 1.0 : 0.0;
+    ratio_sinks += head.first_token_ratio.value() > kSinkScoreThreshold ? 1.0 : 0.0;
+    entropy.add(head.entropy.value());
+    relative.add(head.relative_entropy.value());
+    frobenius.add(head.frobenius_norm.value());
+    sparsity.add(head.sparsity.value());
+    row_sum.add(head.row_sum.value());
+    importance.add(head.importance.value());
+  }
+  const auto heads = static_cast<double>(trainer.options().heads);
+  nlohmann::json result{{"steps", trainer.step()},        {"training_loss", training_loss},
+                        {"loss", evaluation.loss},        {"accuracy", evaluation.accuracy},
+                        {"sink_fraction", sinks / heads}, {"sink_fraction_public_code", ratio_sinks / heads}};
+  const auto put = [&](const char* name, const Mean& mean) {
+    if (mean.count() > 0) result[name] = mean.value();
+  };
+  put("sink_score", score);
+  put("importance", importance);
+  put("entropy", entropy);
+  put("relative_entropy", relative);
+  put("frobenius_norm", frobenius);
+  put("sparsity", sparsity);
+  put("row_sum", row_sum);
+  if (any_flips) result["flip_rate"] = flips;
+  return result;
+}
+
+std::string maps_npy(const Evaluation& evaluation) {
+  std::vector<NpyField> fields;
+  for (const HeadEvaluation& head : evaluation.heads) {
+    fields.push_back({.name = fmt::format("layer{}_head{}", head.layer + 1, head.head + 1),
+                      .width = static_cast<std::size_t>(evaluation.length),
+                      .values = head.map});
+  }
+  return npy_records(static_cast<std::size_t>(evaluation.length), fields);
+}
+
+}  // namespace
+
+void run_training(const TrainingOptions& options, const RunOptions& run, const std::filesystem::path& folder,
+                  Progress progress) {
+  if (std::filesystem::exists(folder / "result.json")) return;
+  Trainer trainer(options);
+  make_folder(folder / "checkpoint");
+  const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
+  if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
+  Logs logs(folder, trainer.step());
+  const auto keep = [&] {
+    logs.flush();  // before the checkpoint, which goes on from their last line
+    trainer.write_checkpoint(checkpoint);
+  };
+  auto kept = Clock::now();
+  double loss = std::numeric_limits<double>::quiet_NaN();
+  while (trainer.step() < trainer.steps()) {
+    const StepRecord record = trainer.advance();
+    loss = record.loss;
+    logs.write(record);
+    if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
+    const bool due =
+        run.checkpoints && std::chrono::duration<double>(Clock::now() - kept).count() > run.checkpoint_seconds;
+    if (due || interrupted()) {
+      keep();
+      kept = Clock::now();
+      stop_if_interrupted();
+    }
+  }
+  keep();
+  const Evaluation evaluation = evaluate(trainer.model(), trainer.task(), trainer.options());
+  write_file(folder / "attention.npy", maps_npy(evaluation));
+  write_file(folder / "heads.json", heads_json(evaluation).dump(1) + "\n");
+  write_file(folder / "result.json", result_json(evaluation, trainer, loss).dump(1) + "\n");
+  progress.finish(fmt::format("accuracy {:.4g}", evaluation.accuracy));
+}
+
+}  // namespace polariscope

@@ -1,0 +1,25 @@
+// A training run in a folder, from its beginning or its checkpoint to its result.
+#pragma once
+
+#include "polariscope/base/progress.h"
+#include "polariscope/train/evaluation.h"
+#include "polariscope/train/training_options.h"
+
+#include <filesystem>
+
+namespace polariscope {
+
+struct RunOptions {
+  double checkpoint_seconds = 60.0;  // between checkpoints
+  bool checkpoints = true;
+};
+
+// Trains, or goes on where checkpoint/last.safetensors in `folder` stands, and leaves there metrics.jsonl,
+// events.out.tfevents.polariscope, the checkpoint of the last step, attention.npy (mean weights, one field a head),
+// heads.json (every measured number of every head) and result.json (the run in a few numbers). A folder that
+// holds a result is done. Throws Interrupted after the checkpoint that Ctrl-C asks for; Error where a file cannot be
+// written. What it has computed is the same bits whether interrupted or not.
+void run_training(const TrainingOptions& options, const RunOptions& run, const std::filesystem::path& folder,
+                  Progress progress);
+
+}  // namespace polariscope

@@ -1,0 +1,120 @@
+#include "polariscope/train/task_batches.h"
+
+#include "polariscope/base/random.h"
+#include "polariscope/tasks/induction.h"
+#include "polariscope/tasks/token_groups.h"
+#include "polariscope/train/loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/eq.h>
+
+#include <numeric>
+#include <utility>
+
+namespace polariscope {
+namespace {
+
+// Streams below 2^62 are free of examples (tasks/split.h); parameters' streams are hashes of names under a seed of
+// their own.
+constexpr std::uint64_t kOrderStream = 1;
+
+template <class Task>
+Batch filled(const Task& task, std::span<const std::int64_t> examples, std::int64_t targets_each) {
+  const auto count = static_cast<std::int64_t>(examples.size());
+  const std::int64_t length = task.input_length();
+  Batch batch{at::empty({count, length}, at::kLong), at::empty({count, targets_each}, at::kLong)};
+  auto* tokens = batch.tokens.data_ptr<std::int64_t>();
+  auto* targets = batch.targets.data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < count; ++i) {
+    task.fill(examples[i], 1, std::span(tokens + i * length, length),
+              std::span(targets + i * targets_each, targets_each));
+  }
+  return batch;
+}
+
+double share_right(const at::Tensor& logits, const at::Tensor& targets) {
+  const at::Tensor last = logits.detach().select(1, logits.size(1) - 1);
+  return last.argmax(1).eq(targets).to(at::kDouble).mean().item<double>();
+}
+
+class InductionBatches final : public TaskBatches {
+ public:
+  explicit InductionBatches(const TrainingOptions& o)
+      : training_(task(o), o.seed, Split::kTraining),
+        evaluation_(task(o), o.seed, Split::kEvaluation),
+        auxiliary_(o.auxiliary_loss) {}
+
+  void fit(TransformerOptions& model) const override {
+    model.vocabulary = model.outputs = training_.vocabulary();
+    model.causal = true;
+    model.longest = std::max(model.longest, std::int64_t{training_.input_length()});
+  }
+  Batch batch(Split split, std::span<const std::int64_t> examples) const override {
+    const Induction& task = split == Split::kTraining ? training_ : evaluation_;
+    return filled(task, examples, task.input_length());
+  }
+  at::Tensor loss(const at::Tensor& logits, const at::Tensor& targets) const override {
+    return induction_loss(logits, targets, auxiliary_);
+  }
+  double accuracy(const at::Tensor& logits, const at::Tensor& targets) const override {
+    return share_right(logits, targets.select(1, targets.size(1) - 1));
+  }
+
+ private:
+  static InductionOptions task(const TrainingOptions& o) {
+    return {.vocabulary = static_cast<int>(o.vocabulary),
+            .sequence_length = static_cast<int>(o.sequence_length),
+            .shift_query_token = o.shift_query_token};
+  }
+  Induction training_, evaluation_;
+  double auxiliary_;
+};
+
+class TokenGroupBatches final : public TaskBatches {
+ public:
+  explicit TokenGroupBatches(const TrainingOptions& o)
+      : training_(task(o), o.seed, Split::kTraining), evaluation_(task(o), o.seed, Split::kEvaluation) {}
+
+  void fit(TransformerOptions& model) const override {
+    model.vocabulary = training_.vocabulary();
+    model.outputs = training_.labels();
+    model.causal = false;
+    model.longest = std::max(model.longest, std::int64_t{training_.input_length()});
+  }
+  Batch batch(Split split, std::span<const std::int64_t> examples) const override {
+    Batch batch = filled(split == Split::kTraining ? training_ : evaluation_, examples, 1);
+    batch.targets = batch.targets.view({-1});
+    return batch;
+  }
+  at::Tensor loss(const at::Tensor& logits, const at::Tensor& targets) const override {
+    return classification_loss(logits, targets);
+  }
+  double accuracy(const at::Tensor& logits, const at::Tensor& targets) const override {
+    return share_right(logits, targets);
+  }
+
+ private:
+  static TokenGroupsOptions task(const TrainingOptions& o) {
+    return {.vocabulary = static_cast<int>(o.vocabulary), .tokens = static_cast<int>(o.sequence_length)};
+  }
+  TokenGroups training_, evaluation_;
+};
+
+}  // namespace
+
+std::unique_ptr<TaskBatches> TaskBatches::make(const TrainingOptions& options) {
+  if (options.task == "induction") return std::make_unique<InductionBatches>(options);
+  return std::make_unique<TokenGroupBatches>(options);
+}
+
+std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::int64_t epoch) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  RandomStream random(seed, kOrderStream, static_cast<std::uint64_t>(epoch) << 40);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  return order;
+}
+
+}  // namespace polariscope

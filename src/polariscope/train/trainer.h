@@ -1,0 +1,45 @@
+// A model being trained: one step after another, from where its checkpoint left it.
+#pragma once
+
+#include "polariscope/models/transformer.h"
+#include "polariscope/train/monitor.h"
+#include "polariscope/train/optimiser.h"
+#include "polariscope/train/task_batches.h"
+#include "polariscope/train/training_options.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+namespace polariscope {
+
+class Trainer {
+ public:
+  // At step 0. Throws Error for options that make no sense.
+  explicit Trainer(const TrainingOptions& options);
+
+  std::int64_t step() const { return step_; }    // steps done
+  std::int64_t steps() const { return steps_; }  // of the whole run
+  // The next step; step() < steps() must hold. The same numbers every time: same options, same threads, same bits.
+  StepRecord advance();
+
+  // All that the next step depends on, written atomically; reading it back goes on with the same bits. Throws Error for
+  // a file that cannot be written; read_checkpoint() also for one that is of another model.
+  void write_checkpoint(const std::filesystem::path& path) const;
+  void read_checkpoint(const std::filesystem::path& path);
+
+  const TrainingOptions& options() const { return options_; }
+  const TaskBatches& task() const { return *task_; }
+  const Transformer& model() const { return model_; }
+
+ private:
+  TrainingOptions options_;
+  std::unique_ptr<TaskBatches> task_;
+  Transformer model_;
+  std::unique_ptr<Optimiser> optimiser_;
+  std::int64_t step_ = 0, steps_;
+  std::vector<std::int64_t> order_;  // of the epoch at hand
+  std::int64_t epoch_ = -1;          // that order_ is of
+};
+
+}  // namespace polariscope
