@@ -152,7 +152,7 @@ Command add_sweep(CLI::App& app) {
   return [=] {
     const auto chosen = command->get_subcommands();
     if (!chosen.empty()) return commands.at(chosen.front()->get_name())();
-    fmt::print("{}", command->help());
+    fmt::print("{}", command->get_parent()->help());
     return 2;
   };
 }

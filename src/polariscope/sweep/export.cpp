@@ -23,8 +23,9 @@ std::string quoted_if_needed(std::string_view cell) {
 
 std::string line_of(const std::vector<std::string>& cells) {
   std::string line;
-  for (const std::string& cell : cells) line += (line.empty() ? "" : ",") + quoted_if_needed(cell);
-  return line + "\n";
+  for (const std::string& cell : cells) line += quoted_if_needed(cell) + ",";
+  line.back() = '\n';
+  return line;
 }
 
 // Rows of several databases, which may know different metrics.
@@ -34,11 +35,11 @@ struct Merged {
 
   void add(const sweep::Database& database) {
     sweep::Statement row = database.prepare("SELECT * FROM runs");
+    const bool first = names.empty();
     for (int column = 0; column < row.columns(); ++column) {
       if (std::ranges::find(names, row.name(column)) != names.end()) continue;
-      // New metrics go where the others are, before seconds and failure.
-      const auto seconds = std::ranges::find(names, "seconds");
-      names.insert(seconds, row.name(column));
+      // What only a later database knows is a metric: its place is with the others, before seconds and failure.
+      names.insert(first ? names.end() : std::ranges::find(names, "seconds"), row.name(column));
     }
     while (row.step()) {
       auto& cells = rows[row.whole(0)];
@@ -55,6 +56,7 @@ std::string sweep_as_csv(const std::filesystem::path& folder) {
     const sweep::Database database(path, sweep::Database::Mode::kRead);
     if (sweep::has_rows(database)) merged.add(database);
   }
+  if (merged.names.empty()) return "";  // a sweep that was killed at its birth
   std::string csv = line_of(merged.names);
   for (auto& [run, row] : merged.rows) {
     std::vector<std::string> cells;

@@ -44,7 +44,8 @@ bool is_plain(const std::string& name) {
 }
 
 void judge(const std::string& text, RunEnd& end) {
-  Json result = Json::parse(with_nulls(text), nullptr, false);
+  Json result = Json::parse(text, nullptr, false);
+  if (result.is_discarded()) result = Json::parse(with_nulls(text), nullptr, false);
   if (!result.is_object()) {
     end.failure = "result.json is no JSON object";
     return;
@@ -67,7 +68,7 @@ std::string last_line(const std::string& text) {
   const std::size_t end = text.find_last_not_of(" \r\n\t");
   if (end == std::string::npos) return "";
   const std::size_t before = text.find_last_of("\r\n", end);
-  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  const std::size_t begin = text.find_first_not_of(" \t", before == std::string::npos ? 0 : before + 1);
   std::string line = text.substr(begin, std::min(end + 1 - begin, kLongestLine));
   std::ranges::replace_if(
       line, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');

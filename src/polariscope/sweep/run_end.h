@@ -9,7 +9,7 @@ namespace polariscope {
 
 struct RunEnd {
   int run = 0;
-  std::string failure;         // why, in one line; "" where it succeeded
+  std::string failure = "";    // why, in one line; "" where it succeeded
   std::string metrics = "{}";  // its result, a flat JSON object; null for what is not finite
   double seconds = 0.0;        // wall time
 };

@@ -84,7 +84,7 @@ class Reader {
       if (list->empty()) refuse(node, "{} is an empty list: give it a value", key);
       for (const toml::node& item : *list) add(axis, value(*setting, item), item);
     } else if (const toml::table* range = node.as_table()) {
-      for (const Value& v : values_of_range(*setting, *range)) add(axis, v, node);
+      axis.values = values_of_range(*setting, *range);
     } else {
       axis.values.push_back(value(*setting, node));
     }

@@ -113,7 +113,8 @@ void Store::record(const RunEnd& end) {
 void Store::add_metrics(const std::string& json) {
   const std::size_t before = metrics_.size();
   Statement metric = database_.prepare("INSERT INTO metric (name) VALUES (?)");
-  for (const auto& [name, value] : nlohmann::ordered_json::parse(json).items()) {
+  const auto object = nlohmann::ordered_json::parse(json);
+  for (const auto& [name, value] : object.items()) {
     if (metrics_.size() == kMostColumns || std::ranges::find(metrics_, name) != metrics_.end()) continue;
     metric.bind(1, name).run();
     metrics_.push_back(name);
