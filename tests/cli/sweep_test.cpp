@@ -40,6 +40,14 @@ TEST(SweepCommand, NamesTheLineOfAGrid) {
                     {"grid.toml, line 2", "unknown attention \"sofmax\"", "\"softmax\""});
 }
 
+TEST(SweepCommand, TakesAShippedGridThoughAFolderHasItsName) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "induction");
+  write_bytes(folder.path() / "induction/cat.jpg", "miaow");
+  expect_refused_in(folder.path(), {"sweep", "run", "induction", "--out", "induction"},
+                    {"holds no run of Polariscope"});
+}
+
 TEST(SweepCommand, AloneShowsItsHelp) {
   const Outcome outcome = polariscope_run({"sweep"});
   EXPECT_EQ(outcome.code, 2);

@@ -58,7 +58,7 @@ int main(int, char** argv) {
   };
   std::this_thread::sleep_for(std::chrono::milliseconds(std::atoi(text("milliseconds").c_str())));
   const std::string behaviour = text("behaviour");
-  if (behaviour == "crash") std::raise(SIGSEGV);
+  if (behaviour == "crash") std::raise(SIGABRT);
   if (behaviour == "hang") sleep_for_ever();
   if (behaviour == "nothing") return 0;
   if (behaviour == "exit") {

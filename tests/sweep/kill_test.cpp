@@ -10,9 +10,10 @@
 
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <random>
-#include <sstream>
 #include <thread>
+#include <vector>
 
 namespace polariscope::testing {
 namespace {
@@ -22,10 +23,11 @@ namespace fs = std::filesystem;
 class KilledSweep : public ::testing::Test {
  protected:
   // GRID FOLDER JOBS SHARD LIMIT
-  std::vector<std::string> scheduler(const std::string& grid, const std::string& name) const {
+  std::vector<std::string> scheduler(const std::string& grid, const std::string& name,
+                                     const std::string& shard = "1/1") const {
     write_bytes(folder_.path() / "grid.toml", grid);
     return polariscope_command(
-        {(folder_.path() / "grid.toml").string(), (folder_.path() / name).string(), "2", "1/1", "60"});
+        {(folder_.path() / "grid.toml").string(), (folder_.path() / name).string(), "2", shard, "60"});
   }
   fs::path in(const std::string& name) const { return folder_.path() / name; }
 
@@ -95,6 +97,20 @@ TEST_F(KilledSweep, AnInterruptStopsItCleanlyAndItGoesOn) {
   EXPECT_EQ(csv.find(",running,"), std::string::npos);
   EXPECT_NE(csv.find(",waiting,"), std::string::npos);
   EXPECT_EQ(Running(scheduler(kSixtyRuns, "sweep")).wait().out, "60 done, 0 failed, 0 waiting\n");
+}
+
+TEST_F(KilledSweep, ShardsMayBeginAtTheSameMoment) {
+  std::vector<std::vector<std::string>> commands;
+  for (int index = 1; index <= 6; ++index) {
+    commands.push_back(scheduler("seed = { from = 1, to = 12 }\n", "sweep", std::to_string(index) + "/6"));
+  }
+  std::vector<std::unique_ptr<Running>> shards;
+  for (const auto& command : commands) shards.push_back(std::make_unique<Running>(command));
+  for (const auto& shard : shards) {
+    const Outcome outcome = shard->wait();
+    EXPECT_EQ(outcome.out, "2 done, 0 failed, 0 waiting\n") << outcome.err;
+  }
+  EXPECT_EQ(lines_of(sweep_as_csv(in("sweep"))).size(), 13U);
 }
 
 TEST_F(KilledSweep, ASecondSchedulerIsRefusedWhileTheFirstWorks) {

@@ -46,7 +46,7 @@ class LocalWorkersTest : public ::testing::Test {
 };
 
 TEST_F(LocalWorkersTest, TellsWhyARunFailed) {
-  EXPECT_EQ(end_of("crash").failure, "killed by SIGSEGV");
+  EXPECT_EQ(end_of("crash").failure, "killed by SIGABRT");
   EXPECT_EQ(end_of("exit").failure, "exit code 3: polariscope: the disk, \"sda\", is \xEF\xBF\xBD full");
   EXPECT_EQ(end_of("nothing").failure, "no result");
   EXPECT_EQ(end_of("nan").failure, "returned NaN or infinity: loss, accuracy, entropy");

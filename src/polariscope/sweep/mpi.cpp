@@ -18,7 +18,6 @@ namespace polariscope {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using sweep::Letter;
 using sweep::Post;
 
 constexpr auto kPause = std::chrono::milliseconds(10);

@@ -30,7 +30,8 @@ std::vector<std::string_view> shipped_grid_names() {
 
 Grid find_grid(const std::string& file_or_name, std::span<const Setting> known) {
   const bool is_file = file_or_name.find('/') != std::string::npos || file_or_name.ends_with(".toml");
-  if (is_file || std::filesystem::exists(file_or_name)) return Grid::read(file_or_name, known);
+  // A folder may well have a grid's name: that of its sweep.
+  if (is_file || std::filesystem::is_regular_file(file_or_name)) return Grid::read(file_or_name, known);
   const auto grid = std::ranges::find(kGrids, file_or_name, &ShippedGrid::name);
   if (grid == kGrids.end()) {
     throw Error("there is no file \"{0}\", and {1}", file_or_name,

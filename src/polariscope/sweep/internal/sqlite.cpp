@@ -77,8 +77,6 @@ int Statement::columns() const { return sqlite3_column_count(statement_.get()); 
 
 std::string Statement::name(int column) const { return sqlite3_column_name(statement_.get(), column); }
 
-bool Statement::is_null(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
-
 std::int64_t Statement::whole(int column) const { return sqlite3_column_int64(statement_.get(), column); }
 
 double Statement::number(int column) const { return sqlite3_column_double(statement_.get(), column); }

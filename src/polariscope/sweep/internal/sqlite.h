@@ -25,7 +25,6 @@ class Statement {
 
   int columns() const;
   std::string name(int column) const;
-  bool is_null(int column) const;
   std::int64_t whole(int column) const;
   double number(int column) const;
   std::string text(int column) const;  // numbers in the shortest form that reads back as the same
