@@ -1,6 +1,7 @@
 // Rank 0 hands out runs one by one and hears how they end; it works too.
 #include "polariscope/sweep/mpi.h"
 
+#include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/sweep/internal/post.h"
 
@@ -10,6 +11,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -163,7 +166,13 @@ int over_ranks(const RunCommand& command, int places, const std::function<int(Wo
   }
   Post post;
   if (post.rank() > 0) {
-    serve(post, command, places);
+    try {
+      serve(post, command, places);
+    } catch (const Error& error) {
+      // An orderly end would wait for the others, which do not know.
+      fmt::print(stderr, "polariscope: rank {}: {}\n", post.rank(), error.what());
+      MPI_Abort(MPI_COMM_WORLD, 2);
+    }
     return 0;
   }
   RankWorkers workers(post, command, places);
