@@ -89,7 +89,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softma
     key_lengths [batch] int64: how many of the keys a sequence has
     statistics  names of RowStatistics' fields, "all", or None
     columns     compute column_means too, in a second pass
-    parameters  of the form: alpha, gamma, zeta, epsilon, transform_factor, count_power, feature_offset
+    parameters  of the form: alpha, gamma, zeta, epsilon, transform_factor, sum_offset,
+                count_power, feature_offset
 
     Gradients: of query, key, value, bias and sink, through the output and the starred statistics.
     """

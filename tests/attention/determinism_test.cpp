@@ -11,7 +11,7 @@ constexpr AttentionShape kShape{
     .batch = 2, .heads = 4, .key_heads = 2, .queries = 67, .keys = 131, .width = 17, .value_width = 20};
 
 Problem<float> problem_of(const AttentionForm& form) {
-  RandomStream random(101, form_index(form));
+  RandomStream random(101, stream_of(form));
   Problem<float> problem = random_problem<float>(form, kShape, random, Layout::kRowsFirst, 2);
   problem.causal = true;
   return problem;

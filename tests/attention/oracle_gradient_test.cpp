@@ -76,7 +76,7 @@ void expect_gradients_are_slopes(Problem<double>& problem, const Upstream<double
 
 class GradientOfForm : public ::testing::TestWithParam<AttentionForm> {
  protected:
-  GradientOfForm() : random_(kSeed, form_index(GetParam())) {}
+  GradientOfForm() : random_(kSeed, stream_of(GetParam())) {}
 
   // Two query heads share a key head; scores of size 1.5, so that clips and supports are met.
   Problem<double> problem() {

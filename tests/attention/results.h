@@ -110,8 +110,10 @@ struct Backward {
               2),
         key(problem.shape.batch, problem.shape.key_heads, problem.shape.keys, problem.shape.width),
         value(problem.shape.batch, problem.shape.key_heads, problem.shape.keys, problem.shape.value_width),
-        bias(problem.shape.batch, problem.shape.heads, problem.shape.queries, problem.shape.keys),
-        sink(problem.shape.heads, T(-7)) {}
+        sink(problem.shape.heads, T(-7)) {
+    const AttentionShape& shape = problem.shape;
+    if (problem.bias_gradient) bias = Tensor<T>(shape.batch, shape.heads, shape.queries, shape.keys);
+  }
 
   AttentionGradient<T> view() { return {query.view(), key.view(), value.view(), bias.view(), sink.data()}; }
 };

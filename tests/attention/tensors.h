@@ -110,6 +110,7 @@ struct Problem {
   double scale = 1.0;
   bool causal = false;
   std::int64_t window = 0;
+  bool bias_gradient = true;  // whether it is asked for, also where no bias is given
 
   AttentionInput<T> input() {
     const auto pointer = [](auto& array) { return array.empty() ? nullptr : array.data(); };
@@ -123,6 +124,7 @@ struct Problem {
   Problem<U> as() const {
     Problem<U> other;
     other.form = form, other.shape = shape, other.scale = scale, other.causal = causal, other.window = window;
+    other.bias_gradient = bias_gradient;
     other.query = query.template as<U>();
     other.key = key.template as<U>();
     other.value = value.template as<U>();
@@ -181,11 +183,11 @@ void add_lengths(Problem<T>& problem, RandomStream& random) {
   }
 }
 
-// A form's place in the table: the stream of random numbers that it draws from.
-inline std::uint64_t form_index(const AttentionForm& form) {
-  std::uint64_t index = 0;
-  while (attention_forms()[index].name != form.name) ++index;
-  return index;
+// A stream of a form's own, whichever others there are (FNV-1a of its name).
+inline std::uint64_t stream_of(const AttentionForm& form) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : form.name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
 }
 
 // A form's name as GoogleTest wants it.

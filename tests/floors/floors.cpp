@@ -16,7 +16,7 @@ const std::map<std::string, int> kFloors = {
     {"base", 0},   {"reweighting", 1}, {"report", 1}, {"flow", 2},  {"attention", 2},   {"tasks", 2}, {"metrics", 3},
     {"models", 3}, {"train", 4},       {"sweep", 5},  {"audit", 5}, {"experiments", 6}, {"cli", 7},
 };
-const std::set<std::string> kWithoutTorch = {"base", "reweighting", "report", "flow"};
+const std::set<std::string> kWithoutTorch = {"base", "reweighting", "report", "flow", "tasks", "metrics"};
 const std::string kLibrary = "src/polariscope/";
 
 // "src/polariscope/flow/internal/x.h" -> "flow", "cli/flow.cpp" -> "cli"

@@ -5,6 +5,7 @@
 #include "polariscope/base/random.h"
 #include "polariscope/flow/start.h"
 #include "polariscope/flow/trajectory.h"
+#include "support/complaint.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -80,16 +81,6 @@ inline std::vector<Combination> combinations() {
     }
   }
   return valid;
-}
-
-// The sentence that `act` throws as an Error; "" where it throws none.
-inline std::string complaint_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 // Logistic loss, softmax, a = 0 and V = 0.1·N(0, 1): where the theorems begin.

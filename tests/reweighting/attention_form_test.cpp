@@ -100,6 +100,7 @@ TEST(AttentionForms, AParameterOutOfItsRangeIsRefusedWithWhatWasFound) {
   };
   for (const double bad : {-0.01, nan}) refuses("relu_kernel/sum", &AttentionForm::feature_offset, bad);
   for (const double bad : {0.0, -1.0, nan}) refuses("softcap", &AttentionForm::transform_factor, bad);
+  for (const double bad : {-1e-9, nan}) refuses("sigmoid/sum", &AttentionForm::sum_offset, bad);
   for (const double bad : {-1.0, nan}) refuses("relu/count", &AttentionForm::count_power, bad);
   for (const double bad : {0.01, nan}) refuses("clipped", &AttentionForm::gamma, bad);
   for (const double bad : {0.99, nan}) refuses("clipped", &AttentionForm::zeta, bad);

@@ -5,6 +5,7 @@
 #include "polariscope/reweighting/attention_form.h"
 
 #include <cstdint>
+#include <type_traits>
 
 namespace polariscope {
 
@@ -15,6 +16,9 @@ struct HeadsView {
   std::int64_t batch_stride = 0, head_stride = 0, row_stride = 0;
   T* row(std::int64_t batch, std::int64_t head, std::int64_t i) const {
     return data + batch * batch_stride + head * head_stride + i * row_stride;
+  }
+  operator HeadsView<const T>() const requires(!std::is_const_v<T>) {
+    return {data, batch_stride, head_stride, row_stride};
   }
 };
 

@@ -104,6 +104,25 @@ class Backward {
   std::vector<double> d_sink_;
 };
 
+// Every vector of heads writes what is its own, but for the sinks' gradients, which are added in the order of heads.
+template <class T>
+void backward_of_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
+                      const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& d_statistics,
+                      const AttentionGradient<T>& gradient, int threads) {
+  const int lanes = attention_lanes<T>();
+  const std::int64_t heads = input.shape.batch * input.shape.heads;
+  std::vector<double> d_sink(heads);
+  parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) {
+    attend_tiny_backward(input, forward, d_output, d_statistics, gradient, i * lanes, d_sink.data() + i * lanes);
+  });
+  if (gradient.sink == nullptr) return;
+  for (std::int64_t head = 0; head < input.shape.heads; ++head) {
+    double sum = 0.0;
+    for (std::int64_t i = head; i < heads; i += input.shape.heads) sum += d_sink[i];
+    gradient.sink[head] = static_cast<T>(sum);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -122,6 +141,9 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
     }
   }
   const int used = threads > 0 ? threads : processor_count();
+  if (shape.heads == shape.key_heads && gradient.bias.data == nullptr && is_tiny(input, attention_lanes<T>())) {
+    return backward_of_tiny(input, forward, d_output, d_statistics, gradient, used);
+  }
   Backward<T> backward(input, forward, d_output, d_statistics, gradient, used);
   parallel_for(backward.items(), used, [&](std::int64_t item) { backward.run(item); });
   if (backward.chunked()) {

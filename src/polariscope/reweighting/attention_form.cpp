@@ -123,6 +123,7 @@ void validate(const AttentionForm& form) {
   const bool capped = form.transform == Transform::kSoftCap;
   require(form.feature_offset >= 0.0, form, "the feature map's offset must be at least 0", form.feature_offset);
   require(!capped || form.transform_factor > 0.0, form, "the soft cap must be positive", form.transform_factor);
+  require(form.sum_offset >= 0.0, form, "the sum's offset must be at least 0", form.sum_offset);
   require(form.count_power >= 0.0, form, "the power of the count must be at least 0", form.count_power);
   require(form.gamma <= 0.0, form, "gamma must be at most 0", form.gamma);
   require(form.zeta >= 1.0, form, "zeta must be at least 1", form.zeta);

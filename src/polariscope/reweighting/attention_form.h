@@ -48,6 +48,7 @@ struct AttentionForm {
   double transform_factor = 1.0;  // c of kSoftCap (> 0) and kLogCount
   WeightFunction weight = WeightFunction::kExp;
   Normaliser normaliser = Normaliser::kSum;
+  double sum_offset = 0.0;   // added to Normaliser::kSum of other weights than exponentials, >= 0
   double count_power = 1.0;  // α of Normaliser::kCount
   RowRule rule = RowRule::kElementwise;
   double gamma = -0.03, zeta = 1.03;  // kClippedSoftmax, γ <= 0, ζ >= 1

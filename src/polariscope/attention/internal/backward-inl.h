@@ -49,15 +49,15 @@ HWY_INLINE hn::Vec<D> load_rows(const Number* array, std::int64_t at, int count)
   return hn::LoadU(d, buffer);
 }
 
-template <class T, class D = hn::ScalableTag<T>>
-RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, const AttentionOutput<T>& forward,
-                                     const RowStatisticsGradient<T>& upstream, std::int64_t at, int count,
-                                     hn::Vec<D> output_dot) {
+// rows(array): the entries of these rows, zeros for null. output_dot: dO·O.
+template <class T, class Rows, class D = hn::ScalableTag<T>>
+HWY_INLINE RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, const AttentionOutput<T>& forward,
+                                                const RowStatisticsGradient<T>& upstream, const Rows& rows,
+                                                hn::Vec<D> output_dot) {
   using V = hn::Vec<D>;
   const D d;
   const V zero = hn::Zero(d);
   const V one = hn::Set(d, 1);
-  const auto rows = [&](const auto* array) HWY_ATTR { return load_rows<T>(array, at, count); };
   const RowStatistics<T>& is = forward.statistics;
   RowGradient<V> row{};
   row.shift = rows(forward.shift);
@@ -91,10 +91,13 @@ RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, const Attentio
     row.entropy = row.entropy_at = zero;
   }
   row.log_sum_exp = rows(upstream.log_sum_exp);
-  const V visible = hn::Max(rows(is.visible), one);
-  row.logit = hn::Div(rows(upstream.logit_mean), visible);
-  row.logit_slope = hn::Div(hn::Mul(hn::Set(d, 2), rows(upstream.logit_variance)), visible);
-  row.mean = rows(is.logit_mean);
+  row.logit = row.logit_slope = row.mean = zero;
+  if (upstream.logit_mean != nullptr || upstream.logit_variance != nullptr) {
+    const V visible = hn::Max(rows(is.visible), one);
+    row.logit = hn::Div(rows(upstream.logit_mean), visible);
+    row.logit_slope = hn::Div(hn::Mul(hn::Set(d, 2), rows(upstream.logit_variance)), visible);
+    row.mean = rows(is.logit_mean);
+  }
   row.any_statistic = upstream.entropy != nullptr || upstream.sum_of_squares != nullptr ||
                       upstream.maximum != nullptr || upstream.first_key != nullptr || upstream.log_sum_exp != nullptr ||
                       upstream.logit_mean != nullptr || upstream.logit_variance != nullptr;
@@ -126,10 +129,10 @@ HWY_INLINE V upstream_of(D d, const RowGradient<V>& row, V p, V key, V pulled) {
   return hn::Sub(upstream_of_powers(d, row, p, key, pulled), entropy_pull(d, row, p, log_of(d, p)));
 }
 
-// One column of a tile: scores become p, and dO·v becomes ds.
-template <class Function, bool kMasked, bool kStatistics, class T, class D = hn::ScalableTag<T>>
-HWY_NOINLINE void differentiate(const Scores<T>& block, const RowGradient<hn::Vec<D>>& row, Column<T> scores, T* pulled,
-                                T key_0, int column, bool transformed) {
+// One column of a tile: scores become p, and dO·v becomes ds = slope(z, dz), slope being that of the transform.
+template <class Function, bool kMasked, bool kStatistics, class T, class Slope, class D = hn::ScalableTag<T>>
+HWY_NOINLINE void differentiate(const RowGradient<hn::Vec<D>>& row, Column<T> scores, T* pulled, T key_0,
+                                const Slope& slope) {
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   const D d;
@@ -158,9 +161,8 @@ HWY_NOINLINE void differentiate(const Scores<T>& block, const RowGradient<hn::Ve
       dz = hn::MulAdd(row.log_sum_exp, p, dz);
       dz = hn::Add(dz, hn::MulAdd(row.logit_slope, hn::Sub(z, row.mean), row.logit));
     }
-    if (transformed) dz = hn::Mul(dz, block.transform_slope(z, column));
     hn::Store(kept<kMasked>(d, z, p), d, at);
-    hn::Store(kept<kMasked>(d, z, dz), d, to);
+    hn::Store(kept<kMasked>(d, z, slope(z, dz)), d, to);
   }
 }
 
@@ -211,7 +213,8 @@ class BackwardBlock {
     }
     const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
     for (int c = 0; c < block.vectors; ++c) {
-      rows_[c] = row_gradient<T>(in, forward, upstream, row_0 + c * lanes_, count(c), hn::LoadU(D(), dot + c * lanes_));
+      const auto rows = [&](const auto* array) HWY_ATTR { return load_rows<T>(array, row_0 + c * lanes_, count(c)); };
+      rows_[c] = row_gradient<T>(in, forward, upstream, rows, hn::LoadU(D(), dot + c * lanes_));
     }
   }
 
@@ -273,13 +276,13 @@ class BackwardBlock {
   RowGradient<V> rows_[kBlockVectors];
 };
 
-// The gradient of the sink's score through the normaliser and the log-sum-exp, over a column's rows.
+// Adds the gradient of each lane's sink score, through the normaliser and the log-sum-exp, to d_sink[lane].
 template <class Function, class T, class D = hn::ScalableTag<T>>
-double sink_gradient(const AttentionInput<T>& in, std::int64_t head, const RowGradient<hn::Vec<D>>& row, int count) {
+HWY_INLINE void add_sink_gradients(hn::Vec<D> sinks, const RowGradient<hn::Vec<D>>& row, int count, double* d_sink) {
   using V = hn::Vec<D>;
   const D d;
   const SimdMath<D> math;
-  const V x = hn::Sub(hn::Set(d, sink_score(in, head)), row.shift);
+  const V x = hn::Sub(sinks, row.shift);
   const V w = Function::weight(math, x);
   V ds = hn::Neg(hn::Mul(hn::Mul(Function::slope(math, x, w), row.inverse), row.coupled));
   if constexpr (Function::kFunction == WeightFunction::kExp) {
@@ -287,7 +290,7 @@ double sink_gradient(const AttentionInput<T>& in, std::int64_t head, const RowGr
   }
   T buffer[hn::MaxLanes(D())];
   hn::StoreU(ds, d, buffer);
-  return std::accumulate(buffer, buffer + count, 0.0);
+  for (int l = 0; l < count; ++l) d_sink[l] += buffer[l];
 }
 
 template <class Function, class T>
@@ -301,7 +304,10 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
   Scores<T>& scores = whole.scores();
   const bool transformed = in.form.transform == Transform::kSoftCap || in.form.transform == Transform::kLogCount;
   for (int c = 0; c < block.vectors && has_sink(in); ++c) {
-    d_sink += sink_gradient<Function, T>(in, block.head, whole.row(c), whole.count(c));
+    double lanes_due[hn::MaxLanes(hn::ScalableTag<T>())] = {};
+    const auto sinks = hn::Set(hn::ScalableTag<T>(), sink_score(in, block.head));
+    add_sink_gradients<Function, T>(sinks, whole.row(c), whole.count(c), lanes_due);
+    d_sink += std::accumulate(lanes_due, lanes_due + whole.count(c), 0.0);
   }
 
   for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
@@ -312,8 +318,10 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
     for (int c = 0; c < block.vectors; ++c) {
       const Column<T> column{work.scores + c * lanes, whole.queries(), keys};
       const auto apply = [&]<bool kMasked, bool kStatistics>() HWY_ATTR {
-        differentiate<Function, kMasked, kStatistics>(scores, whole.row(c), column, work.weights + c * lanes,
-                                                      static_cast<T>(key), c, transformed);
+        const auto slope = [&](auto z, auto dz)
+                               HWY_ATTR { return transformed ? hn::Mul(dz, scores.transform_slope(z, c)) : dz; };
+        differentiate<Function, kMasked, kStatistics>(whole.row(c), column, work.weights + c * lanes,
+                                                      static_cast<T>(key), slope);
       };
       if (whole.row(c).any_statistic) {
         masked ? apply.template operator()<true, true>() : apply.template operator()<false, true>();

@@ -28,8 +28,8 @@ T sink_score(const AttentionInput<T>& in, std::int64_t head) {
 }
 
 // shift: where the maximum of exponentials starts: at a sink's score, so that its own exponential cannot overflow.
-template <class Function, class D, class T = hn::TFromD<D>>
-HWY_INLINE void clear_row(D d, const Running<D>& row, hn::Vec<D> shift) {
+template <class Function, class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE void clear_row(D d, Row& row, hn::Vec<D> shift) {
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   for (int q = 0; q < kQuantities; ++q) row.set(static_cast<Quantity>(q), hn::Zero(d));
   row.set(kLogitMaximum, hn::Set(d, kLowest<T>));
@@ -48,7 +48,8 @@ void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const B
   const int lanes = static_cast<int>(hn::Lanes(d));
   const hn::Vec<D> shift = hn::Set(d, has_sink(in) ? sink_score(in, block.head) : kLowest<T>);
   for (int c = 0; c < block.vectors; ++c) {
-    clear_row<Function>(d, Running<D>(work.running + c * lanes, block.vectors * lanes), shift);
+    const Running<D> row(work.running + c * lanes, block.vectors * lanes);
+    clear_row<Function>(d, row, shift);
   }
 }
 
@@ -68,7 +69,11 @@ HWY_INLINE hn::Vec<D> inverse_of(const AttentionForm& form, hn::Vec<D> sink, hn:
       return hn::Exp(d, hn::Mul(power, hn::Log(d, hn::Max(count, one))));
     }
     case Normaliser::kSumAndSink: total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift))); break;
-    case Normaliser::kSum: break;
+    case Normaliser::kSum:
+      if constexpr (Function::kFunction != WeightFunction::kExp) {
+        total = hn::Add(total, hn::Set(d, static_cast<T>(form.sum_offset)));
+      }
+      break;
   }
   const V smallest = hn::Set(d, std::numeric_limits<T>::min());
   return hn::IfThenElseZero(hn::Ge(hn::Abs(total), smallest), hn::Div(one, total));
@@ -76,13 +81,12 @@ HWY_INLINE hn::Vec<D> inverse_of(const AttentionForm& form, hn::Vec<D> sink, hn:
 
 // Turns the running sums of a vector of rows into what `out` has arrays for, and calls visit(array, values) with
 // each, the values being those of the rows as numbers of type T. Returns 1/n, NaN for a spoilt row.
-template <class Function, class T, class Visit, class D = hn::ScalableTag<T>>
-HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Running<D>& row,
+template <class Function, class T, class Row, class Visit, class D = hn::ScalableTag<T>>
+HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Row& row,
                                     hn::Vec<D> sink, const Visit& visit) {
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   const D d;
-  const SimdMath<D> math;
   const V zero = hn::Zero(d);
   const V one = hn::Set(d, 1);
   const RowStatistics<T>& to = out.statistics;
@@ -99,44 +103,50 @@ HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const Attention
   const auto store = [&](T* array, V value) HWY_ATTR {
     if (array != nullptr) visit(array, hn::Add(hn::IfThenElse(empty, zero, value), spoilt));
   };
-  const V some = hn::Max(keys, one);
+  const V per_key = hn::Div(one, hn::Max(keys, one));
   const V absolute = kExponential ? sum : row.get(kSumAbsolute);
+  V log_mass = zero;
+  if (to.entropy != nullptr || to.log_sum_exp != nullptr) {
+    log_mass = hn::Log(d, hn::Max(absolute, hn::Set(d, std::numeric_limits<T>::min())));
+  }
   if (to.entropy != nullptr) {
-    const V safe = hn::Max(absolute, hn::Set(d, std::numeric_limits<T>::min()));
-    const V entropy = hn::Sub(hn::Log(d, safe), hn::Div(row.get(kSumLog), safe));
+    const V entropy = hn::Sub(log_mass, hn::Div(row.get(kSumLog), absolute));
     // Rounding may take the entropy of a single key just below zero.
     store(to.entropy, hn::IfThenElseZero(hn::Gt(absolute, zero), hn::Max(entropy, zero)));
   }
   store(to.sum_of_squares, hn::Mul(hn::Mul(row.get(kSumSquares), inverse), inverse));
-  V largest = row.get(kLargest), first = row.get(kFirst), total = sum;
-  if constexpr (kExponential) {
-    largest = math.exp(hn::Sub(row.get(kLogitMaximum), shift));
-    first = math.exp(hn::Sub(first, shift));
-    total = hn::Mul(sum, inverse);
+  if (to.maximum != nullptr) {
+    V largest = row.get(kLargest);
+    if constexpr (kExponential) largest = exp_below(d, hn::Sub(row.get(kLogitMaximum), shift));
+    store(to.maximum, hn::Mul(hn::Max(largest, zero), hn::Abs(inverse)));
   }
-  store(to.maximum, hn::Mul(hn::Max(largest, zero), hn::Abs(inverse)));
   if (to.argmax != nullptr) {
     const auto none = hn::Or(empty, hn::IsNaN(spoilt));
     visit(to.argmax, hn::IfThenElse(none, hn::Set(d, -1), row.get(kLargestIndex)));
   }
-  store(to.first_key, hn::Mul(first, inverse));
-  store(to.row_sum, total);
+  if (to.first_key != nullptr) {
+    V first = row.get(kFirst);
+    if constexpr (kExponential) first = kept<true>(d, first, exp_below(d, hn::Sub(first, shift)));
+    store(to.first_key, hn::Mul(first, inverse));
+  }
+  store(to.row_sum, kExponential ? hn::Mul(sum, inverse) : sum);
   if (to.log_sum_exp != nullptr) {
     // Without a visible key: minus infinity, or the sink's score, which is then the shift.
     const V none = has_sink(in) ? shift : hn::Set(d, kHidden<T>);
-    const V log = hn::IfThenElse(empty, none, hn::Sub(shift, hn::Log(d, inverse)));
-    const V lse = kExponential ? log : hn::Set(d, std::numeric_limits<T>::quiet_NaN());
+    const V log = has_sink(in) ? hn::Neg(hn::Log(d, inverse)) : log_mass;
+    const V lse = kExponential ? hn::IfThenElse(empty, none, hn::Add(shift, log))
+                               : hn::Set(d, std::numeric_limits<T>::quiet_NaN());
     visit(to.log_sum_exp, hn::Add(lse, spoilt));
   }
   store(to.logit_mean, row.get(kLogitMean));
-  store(to.logit_variance, hn::Div(row.get(kLogitSquares), some));
+  store(to.logit_variance, hn::Mul(row.get(kLogitSquares), per_key));
   store(to.logit_maximum, row.get(kLogitMaximum));
   if (to.skewness != nullptr) {
     // What rounding leaves of weights that are all equal is no variance: their mean is a sum of half a tile at a time.
     constexpr int kHalfTile = kTileKeys / 2;
     const V rounding = hn::Mul(hn::Set(d, kHalfTile * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
-    const V variance = hn::Div(row.get(kWeightSquares), some);
-    const V cube = hn::Div(row.get(kWeightCubes), some);
+    const V variance = hn::Mul(row.get(kWeightSquares), per_key);
+    const V cube = hn::Mul(row.get(kWeightCubes), per_key);
     const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
     // A negative normaliser turns the weights round.
     store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, hn::Mul(rounding, rounding)),

@@ -14,6 +14,7 @@
 #include "polariscope/attention/internal/columns-inl.h"
 #include "polariscope/attention/internal/forward-inl.h"
 #include "polariscope/attention/internal/tiny-inl.h"
+#include "polariscope/attention/internal/tiny_backward-inl.h"
 #include "polariscope/attention/internal/whole_rows-inl.h"
 // clang-format on
 
@@ -94,8 +95,17 @@ void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Q
 template <class T>
 void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64_t first) {
   with_function(in.form.weight, [&]<class Function>() {
-    TinyHeads<Function, T> heads(in, first, room<T, 2>(TinyHeads<Function, T>::room(in.shape)));
-    heads.forward(out, wanted(out.statistics));
+    TinyForward<Function, T> heads(in, first, room<T, 2>(TinyForward<Function, T>::room(in.shape)));
+    heads.run(out, wanted(out.statistics));
+  });
+}
+template <class T>
+void tiny_backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
+                   const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
+                   std::int64_t first, double* d_sink) {
+  with_function(in.form.weight, [&]<class Function>() {
+    TinyBackward<Function, T> heads(in, first, room<T, 3>(TinyBackward<Function, T>::room(in.shape)));
+    heads.run(out, d_output, d_statistics, gradient, d_sink);
   });
 }
 template <class T>
@@ -140,6 +150,11 @@ void forward_double(const AttentionInput<double>& in, const AttentionOutput<doub
 void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, std::int64_t first) {
   tiny(in, out, first);
 }
+void tiny_backward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out,
+                         const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
+                         const AttentionGradient<float>& gradient, std::int64_t first, double* d_sink) {
+  tiny_backward(in, out, d_output, d_statistics, gradient, first, d_sink);
+}
 void columns_float(const AttentionInput<float>& in, const float* shift, const float* inverse, const QueryBlocks& blocks,
                    std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
   columns(in, shift, inverse, blocks, batch, head, key, keys, sums, counts);
@@ -152,6 +167,11 @@ void backward_float(const AttentionInput<float>& in, const AttentionOutput<float
 }
 void tiny_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, std::int64_t first) {
   tiny(in, out, first);
+}
+void tiny_backward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out,
+                          const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
+                          const AttentionGradient<double>& gradient, std::int64_t first, double* d_sink) {
+  tiny_backward(in, out, d_output, d_statistics, gradient, first, d_sink);
 }
 void columns_double(const AttentionInput<double>& in, const double* shift, const double* inverse,
                     const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
@@ -178,8 +198,10 @@ HWY_EXPORT(target_bits);
 HWY_EXPORT(forward_float);
 HWY_EXPORT(forward_double);
 HWY_EXPORT(tiny_float);
+HWY_EXPORT(tiny_backward_float);
 HWY_EXPORT(columns_float);
 HWY_EXPORT(tiny_double);
+HWY_EXPORT(tiny_backward_double);
 HWY_EXPORT(columns_double);
 HWY_EXPORT(backward_float);
 HWY_EXPORT(backward_double);
@@ -207,11 +229,23 @@ void attend_block(const AttentionInput<double>& input, const AttentionOutput<dou
   HWY_DYNAMIC_DISPATCH(forward_double)(input, output, block);
 }
 template <>
+void attend_tiny_backward(const AttentionInput<float>& input, const AttentionOutput<float>& forward,
+                          const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
+                          const AttentionGradient<float>& gradient, std::int64_t first, double* d_sink) {
+  HWY_DYNAMIC_DISPATCH(tiny_backward_float)(input, forward, d_output, d_statistics, gradient, first, d_sink);
+}
+template <>
 void attend_block_backward(const AttentionInput<float>& input, const AttentionOutput<float>& forward,
                            const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
                            const AttentionGradient<float>& gradient, const QueryBlock& block,
                            const BackwardWorkspace<float>& work, double& d_sink) {
   HWY_DYNAMIC_DISPATCH(backward_float)(input, forward, d_output, d_statistics, gradient, block, work, d_sink);
+}
+template <>
+void attend_tiny_backward(const AttentionInput<double>& input, const AttentionOutput<double>& forward,
+                          const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
+                          const AttentionGradient<double>& gradient, std::int64_t first, double* d_sink) {
+  HWY_DYNAMIC_DISPATCH(tiny_backward_double)(input, forward, d_output, d_statistics, gradient, first, d_sink);
 }
 template <>
 void attend_block_backward(const AttentionInput<double>& input, const AttentionOutput<double>& forward,

@@ -21,6 +21,12 @@ void attend_block(const AttentionInput<T>& input, const AttentionOutput<T>& outp
 template <class T>
 void attend_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& output, std::int64_t first);
 
+// The same heads' gradients, each having keys of its own. d_sink: one number a head, to be added to.
+template <class T>
+void attend_tiny_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
+                          const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& d_statistics,
+                          const AttentionGradient<T>& gradient, std::int64_t first, double* d_sink);
+
 // Adds to `work`'s gradients of keys and values and to d_sink; writes those of its queries and their bias.
 template <class T>
 void attend_block_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward,

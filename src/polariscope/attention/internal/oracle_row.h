@@ -145,7 +145,8 @@ T inverse_normaliser(const AttentionForm& form, T sum, T sink_weight, std::int64
     case Normaliser::kNone: return 1;
     case Normaliser::kSum:
     case Normaliser::kSumAndSink: {
-      const T total = sum + sink_weight;
+      const bool offset = form.normaliser == Normaliser::kSum && !is_softmax(form);
+      const T total = sum + sink_weight + static_cast<T>(offset ? form.sum_offset : 0.0);
       return std::abs(total) < std::numeric_limits<T>::min() ? 0 : 1 / total;
     }
     case Normaliser::kMax1: return 1 / std::max(std::abs(sum), T(1));

@@ -1,4 +1,4 @@
-// What is known so far of the rows of one block of queries: a number a lane, an array a quantity.
+// What is known so far of a vector of rows: a number a lane, for each of some quantities.
 
 #if defined(POLARISCOPE_ATTENTION_RUNNING_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef POLARISCOPE_ATTENTION_RUNNING_INL_H_
@@ -37,7 +37,7 @@ enum Quantity : int {
   kQuantities,
 };
 
-// The arrays of one vector of queries.
+// Kept in memory, for rows that are taken tile by tile.
 template <class D>
 class Running {
  public:
@@ -52,6 +52,19 @@ class Running {
  private:
   T* first_;
   std::ptrdiff_t stride_;
+};
+
+// The same face, kept in registers, for rows that one tile holds whole.
+template <class D>
+class HeldRow {
+ public:
+  using V = hn::Vec<D>;
+  HWY_INLINE V get(Quantity q) const { return values_[q]; }
+  HWY_INLINE void set(Quantity q, V value) { values_[q] = value; }
+  HWY_INLINE void add(Quantity q, V value) { values_[q] = hn::Add(values_[q], value); }
+
+ private:
+  V values_[kQuantities];
 };
 
 // Mean and central sums of n numbers.

@@ -88,8 +88,9 @@ class Scores {
     for (int c = 0; c < block_.vectors; ++c) {
       const Column<T> column{to + c * lanes_, width_, keys};
       if (crosses) {
+        const auto row = running(c);
         hide_outside(d, column, static_cast<T>(key), hn::Load(d, work_.first + c * lanes_),
-                     hn::Load(d, work_.end + c * lanes_), running(c));
+                     hn::Load(d, work_.end + c * lanes_), row);
       }
       if (in_.slopes != nullptr) add_distance(column, key, c);
       if (in_.bias.data != nullptr) add_bias(column, key, c, crosses);

@@ -49,8 +49,8 @@ HWY_INLINE hn::Vec<D> kept(D d, hn::Vec<D> z, hn::Vec<D> value) {
 
 // Hides the keys outside [first, end), lane by lane, and marks lanes that hold a NaN or an infinity among the
 // rest, before an infinity can be taken for a hidden score. key_0: the tile's first key.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn::Vec<D> end, const Running<D>& row) {
+template <class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn::Vec<D> end, Row& row) {
   const hn::Vec<D> zero = hn::Zero(d);
   hn::Vec<D> spoilt = zero;
   for (int j = 0; j < tile.keys; ++j) {

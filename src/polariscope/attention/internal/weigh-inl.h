@@ -33,45 +33,52 @@ HWY_INLINE V times_log(D d, V size) {
 }
 
 // The first key of the tile whose score is `largest`, for the lanes in `where`.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest, hn::Mask<D> where,
-                             const Running<D>& row) {
-  hn::Vec<D> index = row.get(kLargestIndex);
+template <class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest, hn::Mask<D> where, Row& row) {
+  const hn::Vec<D> one = hn::Set(d, 1);
+  hn::Vec<D> index = row.get(kLargestIndex), key = hn::Set(d, key_0 + static_cast<T>(scores.keys - 1));
   for (int j = scores.keys - 1; j >= 0; --j) {
     const auto here = hn::And(where, hn::Eq(hn::Load(d, scores.data + j * scores.stride), largest));
-    index = hn::IfThenElse(here, hn::Set(d, key_0 + static_cast<T>(j)), index);
+    index = hn::IfThenElse(here, key, index);
+    key = hn::Sub(key, one);
   }
   row.set(kLargestIndex, index);
 }
 
-template <bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_INLINE void merge_logits(D d, Column<T> scores, const Summary<hn::Vec<D>>& tile, const Running<D>& row) {
+// kWhole: the tile holds all keys of its rows, of which nothing is known yet.
+template <bool kMasked, bool kWhole, class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE void merge_logits(D d, Column<T> scores, const Summary<hn::Vec<D>>& tile, Row& row) {
   using V = hn::Vec<D>;
   V squares, none;
   central_sums<kMasked, false>(d, scores, scores.data, tile.mean, squares, none);
-  const Moments<V> before{row.get(kCount), row.get(kLogitMean), row.get(kLogitSquares), none};
-  const Moments<V> both = merged<false>(d, before, Moments<V>{tile.count, tile.mean, squares, none});
-  row.set(kLogitMean, both.mean);
-  row.set(kLogitSquares, both.squares);
+  Moments<V> all{tile.count, tile.mean, squares, none};
+  if constexpr (!kWhole) {
+    const Moments<V> before{row.get(kCount), row.get(kLogitMean), row.get(kLogitSquares), none};
+    all = merged<false>(d, before, all);
+  }
+  row.set(kLogitMean, all.mean);
+  row.set(kLogitSquares, all.squares);
 }
 
-template <bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_INLINE void merge_weights(D d, Column<T> weights, const T* scores, hn::Vec<D> count, hn::Vec<D> sum,
-                              const Running<D>& row) {
+template <bool kMasked, bool kWhole, class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE void merge_weights(D d, Column<T> weights, const T* scores, hn::Vec<D> count, hn::Vec<D> sum, Row& row) {
   using V = hn::Vec<D>;
   const V mean = hn::Div(sum, hn::Max(count, hn::Set(d, 1)));
   V squares, cubes;
   central_sums<kMasked, true>(d, weights, scores, mean, squares, cubes);
-  const Moments<V> before{row.get(kCount), row.get(kWeightMean), row.get(kWeightSquares), row.get(kWeightCubes)};
-  const Moments<V> both = merged<true>(d, before, Moments<V>{count, mean, squares, cubes});
-  row.set(kWeightMean, both.mean);
-  row.set(kWeightSquares, both.squares);
-  row.set(kWeightCubes, both.cubes);
+  Moments<V> all{count, mean, squares, cubes};
+  if constexpr (!kWhole) {
+    const Moments<V> before{row.get(kCount), row.get(kWeightMean), row.get(kWeightSquares), row.get(kWeightCubes)};
+    all = merged<true>(d, before, all);
+  }
+  row.set(kWeightMean, all.mean);
+  row.set(kWeightSquares, all.squares);
+  row.set(kWeightCubes, all.cubes);
 }
 
 // Takes what was summed of exponentials down to a new maximum; kRescale says by what.
-template <class D>
-HWY_INLINE void lower_to(D d, hn::Vec<D> shift, const Running<D>& row) {
+template <class D, class Row>
+HWY_INLINE void lower_to(D d, hn::Vec<D> shift, Row& row) {
   using V = hn::Vec<D>;
   const V by = hn::Sub(row.get(kShift), shift);
   const V rescale = exp_below(d, by);
@@ -87,34 +94,36 @@ HWY_INLINE void lower_to(D d, hn::Vec<D> shift, const Running<D>& row) {
 }
 
 // w = e^{z - m}; adds Σ w and, if asked for, Σ w (z - m) and Σ w². Returns the tile's Σ w.
-template <bool kMasked, bool kMeasure, class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, const Running<D>& row) {
+template <bool kMasked, bool kMeasure, class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, Row& row) {
   using V = hn::Vec<D>;
   const V shift = row.get(kShift);
-  V sum = hn::Zero(d), log = sum, squares = sum;
-  for (int j = 0; j < scores.keys; ++j) {
+  V sum[kChains], log[kChains], squares[kChains];
+  for (int k = 0; k < kChains; ++k) sum[k] = log[k] = squares[k] = hn::Zero(d);
+  for_each_key(scores.keys, [&](int j, int k) HWY_ATTR {
     const V z = hn::Load(d, scores.data + j * scores.stride);
     const V x = hn::Sub(z, shift);
     const V w = kept<kMasked>(d, z, exp_below(d, x));
     hn::Store(w, d, weights + j * scores.stride);
-    sum = hn::Add(sum, w);
+    sum[k] = hn::Add(sum[k], w);
     if constexpr (kMeasure) {
-      log = hn::MulAdd(kept<kMasked>(d, z, x), w, log);
-      squares = hn::MulAdd(w, w, squares);
+      log[k] = hn::MulAdd(kept<kMasked>(d, z, x), w, log[k]);
+      squares[k] = hn::MulAdd(w, w, squares[k]);
     }
-  }
-  row.add(kSum, sum);
+  });
+  const V total = total_of(sum);
+  row.add(kSum, total);
   if constexpr (kMeasure) {
-    row.add(kSumLog, log);
-    row.add(kSumSquares, squares);
+    row.add(kSumLog, total_of(log));
+    row.add(kSumSquares, total_of(squares));
   }
-  return sum;
+  return total;
 }
 
 // Adds what w(z) of every visible key adds to the running sums; `weights`, where not null, receives them.
-template <bool kMasked, class Weight, class D, class T = hn::TFromD<D>>
+template <bool kMasked, class Weight, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> measure(D d, Column<T> scores, const Weight& weight, T* weights, T key_0, const Wanted& wanted,
-                              const Running<D>& row) {
+                              Row& row) {
   using V = hn::Vec<D>;
   V sum = hn::Zero(d), absolute = sum, log = sum, squares = sum;
   V largest = row.get(kLargest), index = row.get(kLargestIndex);
@@ -143,31 +152,34 @@ HWY_INLINE hn::Vec<D> measure(D d, Column<T> scores, const Weight& weight, T* we
   return sum;
 }
 
-// A column of a tile, whole: weights beside, sums added. Returns whether earlier sums of the output must be
-// taken by kRescale.
-template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, const Running<D>& row) {
+// A column of a tile: weights beside, sums added. Returns whether earlier sums of the output must be taken by
+// kRescale.
+template <class Function, bool kMasked, bool kWhole, class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Row& row) {
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
   const Summary<V> tile = summary<kMasked>(d, scores);
   row.add(kSpoilt, hn::Mul(tile.mean, hn::Zero(d)));  // NaN where a score, or their sum, is not finite
   row.set(kLogitMaximum, hn::Max(row.get(kLogitMaximum), tile.largest));
-  if (wanted.logit_moments) merge_logits<kMasked>(d, scores, tile, row);
+  if (wanted.logit_moments) merge_logits<kMasked, kWhole>(d, scores, tile, row);
 
   bool rescaled = false;
   V sum;
   if constexpr (kExponential) {
     if (key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
-    // Weights may grow to e² before everything is taken down: most maxima after the first tile's are that near.
     const V shift = row.get(kShift);
-    const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), tile.largest);
-    if (!hn::AllFalse(d, far)) {
-      lower_to(d, hn::IfThenElse(far, tile.largest, shift), row);
-      rescaled = true;
-    }
-    if (wanted.largest) {
-      const auto higher = hn::Lt(row.get(kLargest), tile.largest);
-      if (!hn::AllFalse(d, higher)) {
+    const auto higher = hn::Lt(row.get(kLargest), tile.largest);
+    if constexpr (kWhole) {
+      row.set(kShift, hn::Max(shift, tile.largest));
+      if (wanted.largest) find_largest(d, scores, key_0, tile.largest, higher, row);
+    } else {
+      // Weights may grow to e² before everything is taken down: most maxima after the first tile's are that near.
+      const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), tile.largest);
+      if (!hn::AllFalse(d, far)) {
+        lower_to(d, hn::IfThenElse(far, tile.largest, shift), row);
+        rescaled = true;
+      }
+      if (wanted.largest && !hn::AllFalse(d, higher)) {
         find_largest(d, scores, key_0, tile.largest, higher, row);
         row.set(kLargest, hn::Max(row.get(kLargest), tile.largest));
       }
@@ -180,10 +192,17 @@ HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted
     if (key_0 == 0) row.set(kFirst, hn::Load(d, weights));
   }
   if (wanted.skewness) {
-    merge_weights<kMasked>(d, Column<T>{weights, scores.stride, scores.keys}, scores.data, tile.count, sum, row);
+    const Column<T> column{weights, scores.stride, scores.keys};
+    merge_weights<kMasked, kWhole>(d, column, scores.data, tile.count, sum, row);
   }
   row.add(kCount, tile.count);
   return rescaled;
+}
+
+// The same for one tile of several; not inlined, for the sake of the products between which it stands.
+template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Running<D> row) {
+  return weigh_column<Function, kMasked, false>(d, scores, weights, key_0, wanted, row);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -58,7 +58,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
     const Summary<V> logits = summary<true>(d, column);
     row.add(kSpoilt, hn::Mul(logits.mean, hn::Zero(d)));
     row.set(kLogitMaximum, logits.largest);
-    if (wanted.logit_moments) merge_logits<true>(d, column, logits, row);
+    if (wanted.logit_moments) merge_logits<true, true>(d, column, logits, row);
     const V sum = measure<true>(d, column, p, static_cast<T*>(nullptr), key_0, wanted, row);
     const V mean = hn::Div(sum, hn::Max(logits.count, hn::Set(d, 1)));
     V squares = hn::Zero(d), cubes = squares;

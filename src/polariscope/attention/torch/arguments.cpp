@@ -121,6 +121,11 @@ constexpr std::array kParameters{
               [](const AttentionForm& f) {
                 return f.transform == Transform::kSoftCap || f.transform == Transform::kLogCount;
               }},
+    Parameter{"sum_offset", &AttentionForm::sum_offset,
+              [](const AttentionForm& f) {
+                return f.rule == RowRule::kElementwise && f.normaliser == Normaliser::kSum &&
+                       f.weight != WeightFunction::kExp;
+              }},
     Parameter{"count_power", &AttentionForm::count_power,
               [](const AttentionForm& f) { return f.normaliser == Normaliser::kCount; }},
     Parameter{"feature_offset", &AttentionForm::feature_offset,

@@ -25,7 +25,7 @@ struct AttendOptions {
   at::Tensor sink = {};         // [heads]
   at::Tensor key_lengths = {};  // [batch], int64
   // Of the form, by the names of AttentionForm's members: alpha, gamma, zeta, epsilon, transform_factor,
-  // count_power, feature_offset.
+  // sum_offset, count_power, feature_offset.
   std::vector<std::pair<std::string, double>> parameters = {};
 };
 
@@ -54,5 +54,9 @@ TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at:
 // With every statistic that the form has.
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options = {});
+
+// p itself, [batch, heads, queries, keys], 0 where a query does not see a key; for looking at, since it is as large as
+// what attend() spares. No gradient.
+at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options = {});
 
 }  // namespace polariscope

@@ -1,0 +1,131 @@
+// The backward pass of a vector of heads with few tokens each, every one with keys of its own.
+
+#if defined(POLARISCOPE_ATTENTION_TINY_BACKWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_ATTENTION_TINY_BACKWARD_INL_H_
+#undef POLARISCOPE_ATTENTION_TINY_BACKWARD_INL_H_
+#else
+#define POLARISCOPE_ATTENTION_TINY_BACKWARD_INL_H_
+#endif
+
+#include "polariscope/attention/internal/backward-inl.h"
+#include "polariscope/attention/internal/tiny_heads-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+template <class Function, class T>
+class TinyBackward {
+ public:
+  using D = hn::ScalableTag<T>;
+  using V = hn::Vec<D>;
+  static constexpr int kMostLanes = hn::MaxLanes(D());
+
+  // Numbers of room that a vector of heads needs.
+  static std::ptrdiff_t room(const AttentionShape& s) {
+    const std::ptrdiff_t vectors = 2 * s.queries * s.width + 2 * s.keys * (s.width + s.value_width) +
+                                   2 * s.queries * s.value_width + 2 * s.queries * s.keys;
+    return vectors * kMostLanes;
+  }
+
+  // first: the first head of batch * heads.
+  TinyBackward(const AttentionInput<T>& in, std::int64_t first, T* room)
+      : in_(in),
+        heads_(in, first),
+        lanes_(heads_.lanes()),
+        queries_(static_cast<int>(in.shape.queries)),
+        keys_(static_cast<int>(in.shape.keys)),
+        width_(static_cast<int>(in.shape.width)),
+        value_width_(static_cast<int>(in.shape.value_width)) {
+    const auto take = [&](std::ptrdiff_t vectors) {
+      T* taken = room;
+      room += vectors * lanes_;
+      return taken;
+    };
+    query_ = take(queries_ * width_);
+    key_ = take(keys_ * width_);
+    value_ = take(keys_ * value_width_);
+    output_ = take(queries_ * value_width_);
+    d_output_ = take(queries_ * value_width_);
+    probability_ = take(queries_ * keys_);
+    d_score_ = take(queries_ * keys_);
+    d_query_ = take(queries_ * width_);
+    d_key_ = take(keys_ * width_);
+    d_value_ = take(keys_ * value_width_);
+  }
+
+  // d_sink: [heads of the vector], to be added to.
+  void run(const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
+           const RowStatisticsGradient<T>& upstream, const AttentionGradient<T>& gradient, double* d_sink) {
+    const D d;
+    const auto same = [](V x) HWY_ATTR { return x; };
+    heads_.gather_inputs(query_, key_, value_);
+    heads_.gather(forward.output, 1, queries_, value_width_, output_, same);
+    heads_.gather(d_output, 1, queries_, value_width_, d_output_, same);
+    lane_product<D>(d, {query_, width_, 1}, {key_, 1, width_}, queries_, keys_, width_, {probability_, keys_, 1});
+    lane_product<D>(d, {d_output_, value_width_, 1}, {value_, 1, value_width_}, queries_, keys_, value_width_,
+                    {d_score_, keys_, 1});
+    for (int i = 0; i < queries_; ++i) differentiate_row(i, forward, upstream, d_sink);
+    if (gradient.query.data != nullptr) {
+      const V scale = hn::Set(d, static_cast<T>(in_.scale));
+      lane_product<D>(d, {d_score_, keys_, 1}, {key_, width_, 1}, queries_, width_, keys_, {d_query_, width_, 1});
+      heads_.scatter(d_query_, queries_, width_, gradient.query, [&](V x) HWY_ATTR { return hn::Mul(scale, x); });
+      heads_.times_slope(in_.query, queries_, gradient.query);
+    }
+    if (gradient.key.data != nullptr) {
+      lane_product<D>(d, {d_score_, 1, keys_}, {query_, width_, 1}, keys_, width_, queries_, {d_key_, width_, 1});
+      heads_.scatter(d_key_, keys_, width_, gradient.key, same);
+      heads_.times_slope(in_.key, keys_, gradient.key);
+    }
+    if (gradient.value.data != nullptr) {
+      lane_product<D>(d, {probability_, 1, keys_}, {d_output_, value_width_, 1}, keys_, value_width_, queries_,
+                      {d_value_, value_width_, 1});
+      heads_.scatter(d_value_, keys_, value_width_, gradient.value, same);
+    }
+  }
+
+ private:
+  HWY_INLINE void differentiate_row(int i, const AttentionOutput<T>& forward, const RowStatisticsGradient<T>& upstream,
+                                    double* d_sink) const {
+    const D d;
+    V dot = hn::Zero(d);
+    for (int c = 0; c < value_width_; ++c) {
+      const std::ptrdiff_t at = (i * value_width_ + c) * lanes_;
+      dot = hn::MulAdd(hn::Load(d, output_ + at), hn::Load(d, d_output_ + at), dot);
+    }
+    const auto rows = [&](const auto* array) HWY_ATTR {
+      HWY_ALIGN T buffer[kMostLanes];
+      if (array == nullptr) return hn::Zero(D());
+      for (int l = 0; l < lanes_; ++l) buffer[l] = static_cast<T>(array[heads_.pair(l) * queries_ + i]);
+      return hn::Load(D(), buffer);
+    };
+    const RowGradient<V> row = row_gradient<T>(in_, forward, upstream, rows, dot);
+    if (has_sink(in_)) add_sink_gradients<Function, T>(heads_.sinks(), row, heads_.count(), d_sink);
+    const Column<T> scores{probability_ + i * keys_ * lanes_, lanes_, keys_};
+    T* pulled = d_score_ + i * keys_ * lanes_;
+    const auto apply = [&]<bool kMasked>() HWY_ATTR {
+      const auto linear = [](V, V dz) HWY_ATTR { return dz; };
+      row.any_statistic ? differentiate<Function, kMasked, true>(row, scores, pulled, T(0), linear)
+                        : differentiate<Function, kMasked, false>(row, scores, pulled, T(0), linear);
+    };
+    if (heads_.hides()) {
+      HeldRow<D> state;
+      state.set(kSpoilt, hn::Zero(d));
+      heads_.hide(i, scores, state);
+      apply.template operator()<true>();
+    } else {
+      apply.template operator()<false>();
+    }
+  }
+
+  const AttentionInput<T>& in_;
+  TinyHeads<T> heads_;
+  int lanes_, queries_, keys_, width_, value_width_;
+  T *query_, *key_, *value_, *output_, *d_output_, *probability_, *d_score_, *d_query_, *d_key_, *d_value_;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_ATTENTION_TINY_BACKWARD_INL_H_

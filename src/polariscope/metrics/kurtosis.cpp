@@ -1,0 +1,15 @@
+#include "polariscope/metrics/kurtosis.h"
+
+#include "polariscope/metrics/internal/moments.h"
+
+namespace polariscope {
+
+template <class T>
+double kurtosis(std::span<const T> hidden) {
+  return standardised_moment(hidden, 4);
+}
+
+template double kurtosis(std::span<const float>);
+template double kurtosis(std::span<const double>);
+
+}  // namespace polariscope

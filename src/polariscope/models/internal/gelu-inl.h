@@ -1,0 +1,76 @@
+// The exact GELU, x Φ(x) (Hendrycks and Gimpel 2016), and its slope Φ(x) + x φ(x), from one exponential.
+
+#if defined(POLARISCOPE_MODELS_GELU_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_MODELS_GELU_INL_H_
+#undef POLARISCOPE_MODELS_GELU_INL_H_
+#else
+#define POLARISCOPE_MODELS_GELU_INL_H_
+#endif
+
+#include "polariscope/reweighting/exp-inl.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// With u = |x| and t = 1/(1 + 0.35 u): Φ(-u) = e^{-u²/2} t P(t), P of degree 8, fitted to erfcx(u/√2)/(2t) for
+// u <= 13 by iteratively reweighted least squares; relative error 1.8e-7 in single precision. Φ(u) = 1 - Φ(-u).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void gelu(D d, V x, V& value, V& slope) {
+  const V one = hn::Set(d, 1.0f);
+  const V t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.35f), hn::Abs(x), one));
+  V p = hn::MulAdd(hn::Set(d, -0.029095206f), t, hn::Set(d, 0.143720075f));
+  p = hn::MulAdd(p, t, hn::Set(d, -0.255183309f));
+  p = hn::MulAdd(p, t, hn::Set(d, 0.158553526f));
+  p = hn::MulAdd(p, t, hn::Set(d, -0.0226715971f));
+  p = hn::MulAdd(p, t, hn::Set(d, 0.105317235f));
+  p = hn::MulAdd(p, t, hn::Set(d, 0.119882688f));
+  p = hn::MulAdd(p, t, hn::Set(d, 0.139854759f));
+  p = hn::MulAdd(p, t, hn::Set(d, 0.139621824f));
+  const V exponent = hn::Mul(hn::Set(d, -0.5f), hn::Mul(x, x));
+  const V density = exp_in_range(d, hn::Max(exponent, hn::Set(d, -87.0f)));
+  const V below = hn::Mul(density, hn::Mul(t, p));
+  const V cumulative = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), below, hn::Sub(one, below));
+  value = hn::Mul(x, cumulative);
+  slope = hn::MulAdd(hn::Mul(x, density), hn::Set(d, 0.398942280f), cumulative);
+}
+
+// value = gelu(x); x becomes the slope there. NaN stays NaN.
+inline void gelu_rows(std::int64_t count, float* x, float* value) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  const auto apply = [&](const float* from, float* to_value, float* to_slope) HWY_ATTR {
+    hn::Vec<decltype(d)> v, s;
+    gelu(d, hn::LoadU(d, from), v, s);
+    hn::StoreU(v, d, to_value);
+    hn::StoreU(s, d, to_slope);
+  };
+  for (; i + lanes <= count; i += lanes) apply(x + i, value + i, x + i);
+  if (i == count) return;
+  float in[hn::MaxLanes(d)] = {}, out[hn::MaxLanes(d)];
+  std::copy(x + i, x + count, in);
+  apply(in, out, in);
+  std::copy_n(out, count - i, value + i);
+  std::copy_n(in, count - i, x + i);
+}
+inline void gelu_rows(std::int64_t count, double* x, double* value) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double cumulative = 0.5 * std::erfc(-x[i] / std::numbers::sqrt2);
+    const double density = std::exp(-0.5 * x[i] * x[i]) / std::sqrt(2.0 * std::numbers::pi);
+    value[i] = x[i] * cumulative;
+    x[i] = cumulative + x[i] * density;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_MODELS_GELU_INL_H_

@@ -1,0 +1,154 @@
+// One instance of every kernel per instruction set; HWY_DYNAMIC_DISPATCH picks at run time.
+#include "polariscope/models/internal/kernels.h"
+
+#include "polariscope/reweighting/simd_target.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "polariscope/models/internal/kernels.cpp"
+// foreach_target.h must come before everything that is compiled once per target.
+// clang-format off
+#include <hwy/foreach_target.h>
+
+#include "polariscope/models/internal/gelu-inl.h"
+#include "polariscope/models/internal/rows-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// HWY_EXPORT takes no templates.
+void gelu_float(std::int64_t count, float* x, float* value) { gelu_rows(count, x, value); }
+void gelu_double(std::int64_t count, double* x, double* value) { gelu_rows(count, x, value); }
+void layer_norm_float(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* bias,
+                      float epsilon, float* y, float* means, float* inverses) {
+  layer_norm_rows<float>(rows, width, x, weight, bias, epsilon, y, means, inverses);
+}
+void layer_norm_double(std::int64_t rows, std::int64_t width, const double* x, const double* weight, const double* bias,
+                       double epsilon, double* y, double* means, double* inverses) {
+  layer_norm_rows<double>(rows, width, x, weight, bias, epsilon, y, means, inverses);
+}
+void layer_norm_gradient_float(std::int64_t rows, std::int64_t width, const float* x, const float* weight,
+                               const float* means, const float* inverses, const float* dy, float* dx, float* d_weight,
+                               float* d_bias) {
+  layer_norm_gradient_rows<float>(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+}
+void layer_norm_gradient_double(std::int64_t rows, std::int64_t width, const double* x, const double* weight,
+                                const double* means, const double* inverses, const double* dy, double* dx,
+                                double* d_weight, double* d_bias) {
+  layer_norm_gradient_rows<double>(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+}
+void column_sums_float(std::int64_t rows, std::int64_t width, const float* g, float* sums) {
+  column_sum_rows<float, false>(rows, width, nullptr, const_cast<float*>(g), sums);
+}
+void column_sums_double(std::int64_t rows, std::int64_t width, const double* g, double* sums) {
+  column_sum_rows<double, false>(rows, width, nullptr, const_cast<double*>(g), sums);
+}
+void times_slopes_and_column_sums_float(std::int64_t rows, std::int64_t width, const float* slopes, float* g,
+                                        float* sums) {
+  column_sum_rows<float, true>(rows, width, slopes, g, sums);
+}
+void times_slopes_and_column_sums_double(std::int64_t rows, std::int64_t width, const double* slopes, double* g,
+                                         double* sums) {
+  column_sum_rows<double, true>(rows, width, slopes, g, sums);
+}
+double cross_entropy_float(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,
+                           const float* weights, float* dz) {
+  return cross_entropy_rows<float>(rows, width, z, targets, weights, dz);
+}
+double cross_entropy_double(std::int64_t rows, std::int64_t width, const double* z, const std::int64_t* targets,
+                            const double* weights, double* dz) {
+  return cross_entropy_rows<double>(rows, width, z, targets, weights, dz);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace polariscope {
+
+HWY_EXPORT(gelu_float);
+HWY_EXPORT(gelu_double);
+HWY_EXPORT(layer_norm_float);
+HWY_EXPORT(layer_norm_double);
+HWY_EXPORT(layer_norm_gradient_float);
+HWY_EXPORT(layer_norm_gradient_double);
+HWY_EXPORT(column_sums_float);
+HWY_EXPORT(column_sums_double);
+HWY_EXPORT(times_slopes_and_column_sums_float);
+HWY_EXPORT(times_slopes_and_column_sums_double);
+HWY_EXPORT(cross_entropy_float);
+HWY_EXPORT(cross_entropy_double);
+
+template <>
+void gelu(std::int64_t count, float* x, float* value) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(gelu_float)(count, x, value);
+}
+template <>
+void gelu(std::int64_t count, double* x, double* value) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(gelu_double)(count, x, value);
+}
+template <>
+void layer_norm(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* bias,
+                float epsilon, float* y, float* means, float* inverses) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(layer_norm_float)(rows, width, x, weight, bias, epsilon, y, means, inverses);
+}
+template <>
+void layer_norm(std::int64_t rows, std::int64_t width, const double* x, const double* weight, const double* bias,
+                double epsilon, double* y, double* means, double* inverses) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(layer_norm_double)(rows, width, x, weight, bias, epsilon, y, means, inverses);
+}
+template <>
+void layer_norm_gradient(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* means,
+                         const float* inverses, const float* dy, float* dx, float* d_weight, float* d_bias) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(layer_norm_gradient_float)(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+}
+template <>
+void layer_norm_gradient(std::int64_t rows, std::int64_t width, const double* x, const double* weight,
+                         const double* means, const double* inverses, const double* dy, double* dx, double* d_weight,
+                         double* d_bias) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(layer_norm_gradient_double)(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+}
+template <>
+void column_sums(std::int64_t rows, std::int64_t width, const float* g, float* sums) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(column_sums_float)(rows, width, g, sums);
+}
+template <>
+void column_sums(std::int64_t rows, std::int64_t width, const double* g, double* sums) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(column_sums_double)(rows, width, g, sums);
+}
+template <>
+void times_slopes_and_column_sums(std::int64_t rows, std::int64_t width, const float* slopes, float* g, float* sums) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(times_slopes_and_column_sums_float)(rows, width, slopes, g, sums);
+}
+template <>
+void times_slopes_and_column_sums(std::int64_t rows, std::int64_t width, const double* slopes, double* g,
+                                  double* sums) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(times_slopes_and_column_sums_double)(rows, width, slopes, g, sums);
+}
+template <>
+double cross_entropy(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,
+                     const float* weights, float* dz) {
+  obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(cross_entropy_float)(rows, width, z, targets, weights, dz);
+}
+template <>
+double cross_entropy(std::int64_t rows, std::int64_t width, const double* z, const std::int64_t* targets,
+                     const double* weights, double* dz) {
+  obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(cross_entropy_double)(rows, width, z, targets, weights, dz);
+}
+
+}  // namespace polariscope
+#endif  // HWY_ONCE

@@ -1,0 +1,36 @@
+// What the layers do between matrix products, chosen for the processor at run time. Matrices are contiguous [rows,
+// width]; T is float or double.
+#pragma once
+
+#include <cstdint>
+
+namespace polariscope {
+
+// value = gelu(x), x becomes the slope there; `count` numbers.
+template <class T>
+void gelu(std::int64_t count, T* x, T* value);
+
+// y = (x - mean)/√(variance + epsilon)·weight + bias by rows; means and inverses (of the root): [rows].
+template <class T>
+void layer_norm(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* bias, T epsilon, T* y,
+                T* means, T* inverses);
+
+// Writes dx; adds to d_weight and d_bias, [width].
+template <class T>
+void layer_norm_gradient(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* means,
+                         const T* inverses, const T* dy, T* dx, T* d_weight, T* d_bias);
+
+// Adds the sums of the columns of g to `sums`, [width].
+template <class T>
+void column_sums(std::int64_t rows, std::int64_t width, const T* g, T* sums);
+
+// The same of g·slopes, which g becomes.
+template <class T>
+void times_slopes_and_column_sums(std::int64_t rows, std::int64_t width, const T* slopes, T* g, T* sums);
+
+// Σ_r weights_r·(log Σ_j e^{z_rj} - z_{r, targets_r}) and its gradient dz. targets in [0, width).
+template <class T>
+double cross_entropy(std::int64_t rows, std::int64_t width, const T* z, const std::int64_t* targets, const T* weights,
+                     T* dz);
+
+}  // namespace polariscope

@@ -1,0 +1,26 @@
+// Layers that transformers share, each one node of autograd, on contiguous float32 or float64 tensors of the CPU. What
+// stands between the matrix products is done in single passes over memory.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace polariscope {
+
+// x Wᵀ + b. x: [..., inputs]; weight: [outputs, inputs]; bias: [outputs].
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+// residual + x Wᵀ + b. residual: [..., outputs].
+at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
+                      const at::Tensor& bias);
+
+// gelu(x Wᵀ + b) with the exact GELU, x Φ(x).
+at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+// (x - mean)/√(variance + 1e-5)·weight + bias over the last dimension. weight, bias: [width].
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+// Σ_r weights_r·(-log softmax(logits_r)[targets_r]), natural logarithm. logits: [..., outputs]; targets: int64 [...],
+// each in [0, outputs); weights: [...], of the type of the logits, without gradient. Scalar.
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights);
+
+}  // namespace polariscope

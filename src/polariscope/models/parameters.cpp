@@ -1,0 +1,102 @@
+#include "polariscope/models/parameters.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/random.h"
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
+#include <functional>
+#include <numeric>
+#include <string_view>
+
+namespace polariscope {
+namespace {
+
+std::int64_t count_of(const std::vector<std::int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+// FNV-1a.
+std::uint64_t stream_of(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+template <class T>
+void draw(const ParameterSpec& spec, std::uint64_t seed, T* to) {
+  const std::int64_t each = count_of(spec.shape) / static_cast<std::int64_t>(spec.names.size());
+  for (const std::string& name : spec.names) {
+    RandomStream random(seed, stream_of(name));
+    for (std::int64_t i = 0; i < each; ++i) {
+      switch (spec.start) {
+        case Start::kNormal: *to++ = static_cast<T>(random.normal()); break;
+        case Start::kUniform: *to++ = static_cast<T>(spec.bound * (2.0 * random.uniform() - 1.0)); break;
+        case Start::kOnes: *to++ = T(1); break;
+        case Start::kZeros: *to++ = T(0); break;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed)
+    : specs_(std::move(specs)) {
+  std::int64_t count = 0;
+  offsets_.resize(specs_.size());
+  for (const bool trained : {true, false}) {
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+      if (specs_[i].trained != trained) continue;
+      offsets_[i] = count;
+      count += count_of(specs_[i].shape);
+    }
+    if (trained) trained_ = count;
+  }
+  values_ = at::zeros({count}, type);
+  gradients_ = at::zeros({count}, type);
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    const ParameterSpec& spec = specs_[i];
+    if (type == at::kDouble) {
+      draw(spec, seed, values_.data_ptr<double>() + offsets_[i]);
+    } else {
+      draw(spec, seed, values_.data_ptr<float>() + offsets_[i]);
+    }
+    const std::int64_t size = count_of(spec.shape);
+    at::Tensor leaf = values_.narrow(0, offsets_[i], size).view(spec.shape).detach();
+    leaf.set_requires_grad(spec.trained);
+    if (spec.trained) leaf.mutable_grad() = gradients_.narrow(0, offsets_[i], size).view(spec.shape);
+    tensors_.push_back(leaf);
+  }
+}
+
+bool Parameters::has(const std::string& first_name) const {
+  for (const ParameterSpec& spec : specs_) {
+    if (spec.names.front() == first_name) return true;
+  }
+  return false;
+}
+
+const at::Tensor& Parameters::tensor(const std::string& first_name) const {
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    if (specs_[i].names.front() == first_name) return tensors_[i];
+  }
+  throw Error("the model has no parameter \"{}\"", first_name);
+}
+
+Parameters::Named Parameters::named(const at::Tensor& flat) const {
+  Named all;
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    const auto parts = static_cast<std::int64_t>(specs_[i].names.size());
+    std::vector<std::int64_t> shape = specs_[i].shape;
+    shape[0] /= parts;
+    const std::int64_t each = count_of(shape);
+    for (std::int64_t p = 0; p < parts; ++p) {
+      all.emplace_back(specs_[i].names[p], flat.narrow(0, offsets_[i] + p * each, each).view(shape));
+    }
+  }
+  return all;
+}
+
+}  // namespace polariscope

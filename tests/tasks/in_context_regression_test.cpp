@@ -1,0 +1,92 @@
+#include "polariscope/tasks/in_context_regression.h"
+
+#include "examples.h"
+#include "polariscope/base/error.h"
+
+#include <cmath>
+
+namespace polariscope::testing {
+namespace {
+
+Examples<float> draw(const InContextRegression& task, std::int64_t first, std::int64_t count) {
+  return examples_of<float>(task, first, count, std::int64_t{task.tokens()} * task.width(), 1);
+}
+
+TEST(InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
+  const InContextRegression task({}, 3, Split::kTraining);
+  const Examples<float> drawn = draw(task, 0, 200);
+  for (std::int64_t i = 0; i < 200; ++i) {
+    const float* tokens = drawn.tokens.data() + i * 80;
+    // w from the first three tokens by Cramer's rule; then the others must have y = wᵀx.
+    const auto determinant = [&](int replaced) {
+      double m[3][3];
+      for (int row = 0; row < 3; ++row) {
+        for (int column = 0; column < 3; ++column) m[row][column] = tokens[row * 4 + (column == replaced ? 3 : column)];
+      }
+      return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
+             m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
+    };
+    const double scale = determinant(-1);
+    const double w[3] = {determinant(0) / scale, determinant(1) / scale, determinant(2) / scale};
+    for (int token = 0; token < 20; ++token) {
+      const float* x = tokens + token * 4;
+      const double y = token == 19 ? drawn.targets[i] : x[3];
+      // The y are rounded to single precision, which nearly parallel x of the first three tokens amplify.
+      EXPECT_NEAR(w[0] * x[0] + w[1] * x[1] + w[2] * x[2], y, 1e-4 / std::min(1.0, std::abs(scale)));
+    }
+    EXPECT_EQ(tokens[79], 0.0F);
+  }
+}
+
+TEST(InContextRegression, HasTheMomentsOfItsDefinition) {
+  constexpr std::int64_t kExamples = 20'000;
+  const Examples<float> drawn = draw(InContextRegression({}, 4, Split::kTraining), 0, kExamples);
+  double x1 = 0.0, x2 = 0.0, y1 = 0.0, y2 = 0.0;
+  for (std::int64_t i = 0; i < kExamples; ++i) {
+    const double x = drawn.tokens[i * 80 + 41], y = drawn.targets[i];
+    x1 += x / kExamples;
+    x2 += x * x / kExamples;
+    y1 += y / kExamples;
+    y2 += y * y / kExamples;
+  }
+  // Five standard errors. E y² = 3, E y⁴ = 3 E‖w‖⁴ = 45: y² has the variance 36.
+  const double root = std::sqrt(double{kExamples});
+  EXPECT_NEAR(x1, 0.0, 5.0 / root);
+  EXPECT_NEAR(x2, 1.0, 5.0 * std::sqrt(2.0) / root);
+  EXPECT_NEAR(y1, 0.0, 5.0 * std::sqrt(3.0) / root);
+  EXPECT_NEAR(y2, 3.0, 5.0 * 6.0 / root);
+}
+
+TEST(InContextRegression, AnExampleIsTheSameInWhateverBatchOrOrder) {
+  expect_the_same_in_any_order<float>(InContextRegression({}, 5, Split::kTraining), 80, 1);
+}
+
+TEST(InContextRegression, SeedsAndSplitsDrawDifferentExamples) {
+  const auto first = [](std::uint64_t seed, Split split) {
+    return draw(InContextRegression({}, seed, split), 0, 1).tokens.front();
+  };
+  EXPECT_NE(first(1, Split::kTraining), first(1, Split::kEvaluation));
+  EXPECT_NE(first(1, Split::kTraining), first(2, Split::kTraining));
+}
+
+TEST(InContextRegression, OtherSizesWork) {
+  const InContextRegression task({.features = 1, .tokens = 2}, 6, Split::kTraining);
+  const Examples<float> drawn = draw(task, 0, 50);
+  for (std::int64_t i = 0; i < 50; ++i) {
+    const float* tokens = drawn.tokens.data() + i * 4;
+    EXPECT_NEAR(tokens[1] / tokens[0], drawn.targets[i] / tokens[2], 1e-5 * std::abs(tokens[1] / tokens[0]));
+    EXPECT_EQ(tokens[3], 0.0F);
+  }
+}
+
+TEST(InContextRegression, RefusesSizesWithTheNumbersInQuestion) {
+  EXPECT_EQ(complaint_of([] { validate(InContextRegressionOptions{.tokens = 1}); }),
+            "in-context regression: 1 tokens: an example and the query are 2");
+  EXPECT_THROW(validate(InContextRegressionOptions{.features = 0}), Error);
+  std::vector<float> tokens(80), targets;
+  EXPECT_EQ(complaint_of([&] { InContextRegression({}, 1, Split::kTraining).fill(0, 1, tokens, targets); }),
+            "in-context regression: targets holds 0 numbers: 1 examples of 1 need 1");
+}
+
+}  // namespace
+}  // namespace polariscope::testing
