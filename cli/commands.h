@@ -13,5 +13,6 @@ using Command = std::function<int()>;
 Command add_flow(CLI::App& app);
 Command add_list(CLI::App& app);
 Command add_reproduce(CLI::App& app);
+Command add_sweep(CLI::App& app);
 
 }  // namespace polariscope

@@ -41,6 +41,12 @@ int complain(std::string sentence) {
   return kUserError;
 }
 
+// The innermost command that was typed: of "sweep run", run.
+const CLI::App& chosen(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  return commands.empty() ? app : chosen(*commands.front());
+}
+
 // The parser's own words say "1 required FLOAT missing".
 std::string parse_problem(const CLI::App& app, const CLI::ParseError& error) {
   const std::string words = error.what();
@@ -58,36 +64,38 @@ std::string parse_problem(const CLI::App& app, const CLI::ParseError& error) {
                          words.substr(equals + 3));
     }
   }
-  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !app.get_subcommands().empty()) {
-    const CLI::App* command = app.get_subcommands().front();
-    for (const CLI::Option* option : command->get_options()) {
-      if (option->get_required() && option->count() == 0) {
-        return fmt::format("{} needs to know what: {}", command->get_name(), option->get_description());
-      }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    const CLI::App& command = chosen(app);
+    for (const CLI::Option* option : command.get_options()) {
+      if (!option->get_required() || option->count() > 0) continue;
+      if (!option->get_positional()) return fmt::format("{} needs {}", command.get_name(), option->get_name());
+      return fmt::format("{} needs to know what: {}", command.get_name(), option->get_description());
     }
   }
   return words;
 }
 
-// "--json=3" is a mistake, not one more way to write "--json".
-void refuse_values_of_flags(CLI::App& command) {
+// Unknown arguments are left to unknown_argument(), and "--json=3" is a mistake, not one more way to write "--json".
+void make_strict(CLI::App& command) {
+  command.allow_extras();
   for (CLI::Option* option : command.get_options()) {
     if (option->get_expected_max() == 0) option->disable_flag_override();
   }
+  for (CLI::App* part : command.get_subcommands({})) make_strict(*part);
 }
 
 // A sentence for what the parser could not place: a mistyped command or option, with the nearest one.
-std::string unknown_argument(const CLI::App& app, const std::vector<std::string>& commands,
-                             const std::string& argument) {
+std::string unknown_argument(const CLI::App& app, const std::string& argument) {
+  const CLI::App& command = chosen(app);
   if (!argument.starts_with("-")) {
-    const bool chosen = !app.get_subcommands().empty();
-    if (chosen) return fmt::format("\"{}\" is one argument too many for this command; see --help", argument);
-    return unknown_name("command", argument, std::vector<std::string_view>(commands.begin(), commands.end()));
+    std::vector<std::string> names;
+    for (const CLI::App* part : command.get_subcommands({})) names.push_back(part->get_name());
+    if (names.empty()) return fmt::format("\"{}\" is one argument too many for this command; see --help", argument);
+    return unknown_name("command", argument, std::vector<std::string_view>(names.begin(), names.end()));
   }
-  const CLI::App* command = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
   const std::string name = argument.substr(0, argument.find('='));
   std::vector<std::string> names;
-  for (const CLI::Option* option : command->get_options()) {
+  for (const CLI::Option* option : command.get_options()) {
     if (!option->get_lnames().empty()) names.push_back("--" + option->get_lnames().front());
   }
   if (name == "--" || std::ranges::find(names, name) != names.end()) {
@@ -102,20 +110,14 @@ int run(int argc, char** argv) {
   app.formatter(std::make_shared<HelpFormat>());
   app.set_version_flag("--version", fmt::format("polariscope {} ({})", version(), commit()));
   app.require_subcommand(0, 1);
-  app.allow_extras();
   std::map<std::string, Command> commands{
-      {"flow", add_flow(app)}, {"list", add_list(app)}, {"reproduce", add_reproduce(app)}};
+      {"flow", add_flow(app)}, {"list", add_list(app)}, {"reproduce", add_reproduce(app)}, {"sweep", add_sweep(app)}};
   app.footer(
       "Examples:\n"
       "  polariscope reproduce             # section 3 of the polarisation paper, to out/report.html\n"
       "  polariscope list experiments\n"
       "  polariscope flow --method flow --until 1e299 --check");
-  std::vector<std::string> names;
-  for (CLI::App* command : app.get_subcommands({})) {
-    names.push_back(command->get_name());
-    command->allow_extras();
-    refuse_values_of_flags(*command);
-  }
+  make_strict(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
@@ -123,8 +125,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return complain(parse_problem(app, error));
   }
-  if (const auto extras = app.remaining(true); !extras.empty())
-    return complain(unknown_argument(app, names, extras.front()));
+  if (const auto extras = app.remaining(true); !extras.empty()) return complain(unknown_argument(app, extras.front()));
   if (app.get_subcommands().empty()) {
     fmt::print("{}", app.help());
     return kUserError;

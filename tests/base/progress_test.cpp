@@ -121,6 +121,19 @@ TEST_F(ProgressOnATerminal, DrawsBarShareRateTimeLeftAndNoteInPlace) {
   }
 }
 
+TEST_F(ProgressOnATerminal, TakesNoRateFromWhatWasDoneEarlier) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board;
+    Progress task = board.start("sweep", 1000, "runs", 500);
+    wait_for_a_redraw();
+    task.update(500);
+  }
+  const std::string output = terminal.text();
+  EXPECT_NE(output.find(" 50%"), std::string::npos) << output;
+  EXPECT_EQ(output.find(" left"), std::string::npos) << output;
+}
+
 TEST_F(ProgressOnATerminal, LeavesOnlyFinishedLines) {
   CapturedStderr terminal(CapturedStderr::To::kTerminal);
   {

@@ -133,5 +133,12 @@ TEST(Significant, WritesNumbersAsAPersonDoes) {
   EXPECT_EQ(significant(-std::numeric_limits<double>::infinity()), "-inf");
 }
 
+TEST(Duration, GrowsFromSecondsToHours) {
+  EXPECT_EQ(duration(4.24), "4.2 s");
+  EXPECT_EQ(duration(59.97), "1 min 00 s");
+  EXPECT_EQ(duration(185), "3 min 05 s");
+  EXPECT_EQ(duration(7800), "2 h 10 min");
+}
+
 }  // namespace
 }  // namespace polariscope

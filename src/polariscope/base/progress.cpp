@@ -27,14 +27,6 @@ constexpr int kBarColumns = 20;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// 4.2 s, 3 min 05 s, 2 h 10 min
-std::string duration(double seconds) {
-  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<long long>(std::llround(seconds));
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
-}
-
 // 1234567 -> 1.23M
 std::string short_count(double count) {
   for (const auto& [unit, letter] : {std::pair{1e9, 'G'}, std::pair{1e6, 'M'}, std::pair{1e3, 'k'}}) {
@@ -77,6 +69,7 @@ struct Progress::Task {
   std::shared_ptr<ProgressBoard::State> board;
   std::string name, unit;
   std::uint64_t total = 0;
+  std::uint64_t before = 0;  // done when it started
   Clock::time_point start = Clock::now();
   std::atomic<std::uint64_t> done = 0;
   // Below: guarded by the board's mutex.
@@ -137,7 +130,7 @@ Progress::Task::~Task() {
 std::string Progress::Task::line() const {
   const auto count = static_cast<double>(done.load());
   const double seconds = seconds_since(start);
-  const double rate = seconds > 0.0 ? count / seconds : 0.0;
+  const double rate = seconds > 0.0 ? (count - static_cast<double>(before)) / seconds : 0.0;
   std::string text = name;
   if (const int width = display_width(name); width < kNameColumns) {
     text.append(static_cast<std::size_t>(kNameColumns - width), ' ');
@@ -158,7 +151,8 @@ std::string Progress::Task::line() const {
 
 std::string Progress::Task::first_line() const {
   const bool counts = total > 0 && !unit.empty();
-  const std::string amount = counts ? fmt::format(", {} {}", short_count(static_cast<double>(total)), unit) : "";
+  const std::string amount =
+      counts ? fmt::format(", {} {}", short_count(static_cast<double>(total - before)), unit) : "";
   return fmt::format("{}: started{}\n", name, amount);
 }
 
@@ -216,7 +210,7 @@ ProgressBoard::~ProgressBoard() {
   state_->quiet = true;
 }
 
-Progress ProgressBoard::start(std::string name, std::uint64_t total, std::string unit) {
+Progress ProgressBoard::start(std::string name, std::uint64_t total, std::string unit, std::uint64_t before) {
   Progress progress;
   progress.task_ = std::make_shared<Progress::Task>();
   Progress::Task& task = *progress.task_;
@@ -224,6 +218,8 @@ Progress ProgressBoard::start(std::string name, std::uint64_t total, std::string
   task.name = std::move(name);
   task.unit = std::move(unit);
   task.total = total;
+  task.before = before;
+  task.done = before;
   const std::scoped_lock lock(state_->mutex);
   state_->tasks.push_back(&task);
   if (state_->live) {

@@ -35,8 +35,8 @@ class ProgressBoard {
   explicit ProgressBoard(Mode mode = Mode::kAuto, std::chrono::milliseconds patience = std::chrono::seconds(2));
   ~ProgressBoard();
   // total: how much update() counts to, 0 if unknown; unit: what it counts ("steps"), "" if a share is all
-  // there is to say.
-  Progress start(std::string name, std::uint64_t total, std::string unit);
+  // there is to say; before: how much of the total was done earlier, which tells nothing of the rate.
+  Progress start(std::string name, std::uint64_t total, std::string unit, std::uint64_t before = 0);
 
  private:
   friend class Progress;

@@ -22,12 +22,13 @@ bool is_unused(const std::filesystem::path& folder) {
 void open_run_folder(const std::filesystem::path& folder, const std::string& config) {
   make_folder(folder);
   const std::filesystem::path path = folder / "config.toml";
-  if (!std::filesystem::exists(path)) {
-    if (!is_unused(folder)) {
-      throw Error("--out {} is not empty and holds no run of Polariscope: choose another folder", folder.string());
-    }
+  if (!std::filesystem::exists(path) && is_unused(folder)) {
     write_file(path, config);
     return;
+  }
+  // Looked for again: another process may have begun the same run here just now.
+  if (!std::filesystem::exists(path)) {
+    throw Error("--out {} is not empty and holds no run of Polariscope: choose another folder", folder.string());
   }
   std::istringstream found(read_file(path));
   std::istringstream wanted(config);

@@ -33,4 +33,7 @@ std::string sparkline(std::span<const double> values, double low, double high, i
 // below 1e7 keep all digits before the point.
 std::string significant(double value, int digits = 4);
 
+// 4.2 s, 3 min 05 s, 2 h 10 min.
+std::string duration(double seconds);
+
 }  // namespace polariscope

@@ -1,0 +1,15 @@
+# AUTO lets sweeps run over many machines where MPI is found; ON insists on it.
+set(POLARISCOPE_MPI AUTO CACHE STRING "Sweeps under mpirun: ON, OFF or AUTO (if MPI is found)")
+set_property(CACHE POLARISCOPE_MPI PROPERTY STRINGS AUTO ON OFF)
+
+set(polariscope_mpi OFF)
+if(POLARISCOPE_MPI STREQUAL AUTO)
+  find_package(MPI QUIET COMPONENTS C)
+  set(polariscope_mpi ${MPI_C_FOUND})
+  if(NOT MPI_C_FOUND)
+    message(STATUS "MPI was not found: sweeps run on one machine, or in shards")
+  endif()
+elseif(POLARISCOPE_MPI)
+  find_package(MPI REQUIRED COMPONENTS C)
+  set(polariscope_mpi ON)
+endif()

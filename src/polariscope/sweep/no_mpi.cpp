@@ -1,0 +1,14 @@
+#include "polariscope/base/error.h"
+#include "polariscope/sweep/mpi.h"
+
+namespace polariscope {
+
+int over_ranks(const RunCommand& command, int places, const std::function<int(Workers&)>& coordinate) {
+  if (is_under_mpirun()) {
+    throw Error("this program is built without MPI: build it where libopenmpi-dev is installed, or use --shard");
+  }
+  LocalWorkers workers(command, places);
+  return coordinate(workers);
+}
+
+}  // namespace polariscope

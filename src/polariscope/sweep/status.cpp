@@ -1,0 +1,109 @@
+#include "polariscope/sweep/status.h"
+
+#include "polariscope/base/terminal.h"
+#include "polariscope/sweep/internal/databases.h"
+#include "polariscope/sweep/internal/file_lock.h"
+#include "polariscope/sweep/internal/store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+namespace polariscope {
+namespace {
+
+constexpr std::size_t kFailuresShown = 10;
+
+void add_failures(const sweep::Database& database, std::vector<FailureGroup>& groups) {
+  sweep::Statement rows =
+      database.prepare("SELECT failure, count(*), min(run) FROM run WHERE state = 'failed' GROUP BY failure");
+  while (rows.step()) {
+    const FailureGroup found{rows.text(0), static_cast<int>(rows.whole(1)), static_cast<int>(rows.whole(2))};
+    const auto known = std::ranges::find(groups, found.failure, &FailureGroup::failure);
+    if (known == groups.end()) {
+      groups.push_back(found);
+    } else {
+      known->runs += found.runs;
+      known->first = std::min(known->first, found.first);
+    }
+  }
+}
+
+std::string table_of_states(const Tally& tally) {
+  std::vector<std::vector<std::string>> rows{{"state", " runs"}};
+  for (const auto& [state, runs] : {std::pair{"done", tally.done}, std::pair{"failed", tally.failed},
+                                    std::pair{"running", tally.running}, std::pair{"waiting", tally.waiting}}) {
+    rows.push_back({state, fmt::format("{:>5}", runs)});
+  }
+  return aligned_table(rows);
+}
+
+std::string table_of_failures(const std::vector<FailureGroup>& failures) {
+  std::vector<std::vector<std::string>> rows{{" runs", "first", "failure"}};
+  const std::size_t shown = std::min(failures.size(), kFailuresShown);
+  for (std::size_t i = 0; i < shown; ++i) {
+    rows.push_back(
+        {fmt::format("{:>5}", failures[i].runs), fmt::format("{:05}", failures[i].first), failures[i].failure});
+  }
+  std::string text = aligned_table(rows);
+  if (failures.size() > shown) text += fmt::format("and {} other failures\n", failures.size() - shown);
+  return text;
+}
+
+}  // namespace
+
+std::optional<double> SweepStatus::seconds_left() const {
+  if (tally.running == 0 || tally.done == 0) return std::nullopt;
+  return mean_seconds * (tally.waiting + 0.5 * tally.running) / tally.running;  // those that run are halfway
+}
+
+SweepStatus read_status(const std::filesystem::path& folder) {
+  SweepStatus status;
+  int runs = 0;
+  double seconds = 0.0;
+  for (const std::filesystem::path& path : sweep::databases_in(folder)) {
+    const sweep::Database database(path, sweep::Database::Mode::kRead);
+    if (!sweep::has_rows(database)) continue;
+    sweep::Statement whole =
+        database.prepare("SELECT shards, runs, (SELECT total(seconds) FROM run WHERE state = 'done') FROM sweep");
+    whole.step();
+    status.shards = static_cast<int>(whole.whole(0));
+    runs = static_cast<int>(whole.whole(1));
+    seconds += whole.number(2);
+    const bool at_work = sweep::FileLock::is_held(lock_path(path));
+    ++status.begun;
+    status.at_work += at_work ? 1 : 0;
+    const Tally tally = sweep::tally_of(database);
+    status.tally.done += tally.done;
+    status.tally.failed += tally.failed;
+    status.tally.running += at_work ? tally.running : 0;  // the rest was cut short, and waits
+    add_failures(database, status.failures);
+  }
+  Tally& tally = status.tally;
+  tally.waiting = runs - tally.done - tally.failed - tally.running;
+  if (tally.done > 0) status.mean_seconds = seconds / tally.done;
+  std::ranges::stable_sort(status.failures, std::greater(), &FailureGroup::runs);
+  return status;
+}
+
+std::string in_words(const SweepStatus& status, const std::filesystem::path& folder) {
+  const Tally& tally = status.tally;
+  std::string text = table_of_states(tally);
+  if (!status.failures.empty()) text += "\n" + table_of_failures(status.failures);
+  text += "\n";
+  if (status.shards > 1) text += fmt::format("{} of {} shards have begun\n", status.begun, status.shards);
+  if (const auto left = status.seconds_left()) {
+    text += fmt::format("{} runs at once, {} each: about {} left\n", tally.running, duration(status.mean_seconds),
+                        duration(*left));
+  }
+  if (status.at_work == 0 && tally.waiting > 0) {
+    text += "nobody is at work: the command that began the sweep goes on with it\n";
+  }
+  if (tally.failed > 0) text += fmt::format("to try failed runs again: polariscope sweep retry {}\n", folder.string());
+  text += fmt::format("results: polariscope sweep export {}\n", folder.string());
+  return text;
+}
+
+}  // namespace polariscope

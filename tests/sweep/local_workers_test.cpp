@@ -1,0 +1,137 @@
+#include "polariscope/sweep/local_workers.h"
+
+#include "polariscope/sweep/internal/file_lock.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace polariscope {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LocalWorkersTest : public ::testing::Test {
+ protected:
+  Job job(int run, const std::string& behaviour) const {
+    return {.run = run,
+            .folder = folder_.path() / std::to_string(run),
+            .config = "seed = 1\nx = 3.0\nbehaviour = \"" + behaviour + "\"\n"};
+  }
+
+  static RunEnd wait_for_one(Workers& workers) {
+    for (;;) {
+      if (const auto ends = workers.ended(); !ends.empty()) return ends.front();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+
+  RunEnd end_of(const std::string& behaviour, double limit = 60.0) {
+    LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = limit}, 1);
+    workers.start(job(++runs_, behaviour));
+    return wait_for_one(workers);
+  }
+
+  static std::string text_of(const fs::path& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  testing::TemporaryFolder folder_;
+  int runs_ = 0;
+};
+
+TEST_F(LocalWorkersTest, TellsWhyARunFailed) {
+  EXPECT_EQ(end_of("crash").failure, "killed by SIGABRT");
+  EXPECT_EQ(end_of("exit").failure, "exit code 3: polariscope: the disk, \"sda\", is \xEF\xBF\xBD full");
+  EXPECT_EQ(end_of("nothing").failure, "no result");
+  EXPECT_EQ(end_of("nan").failure, "returned NaN or infinity: loss, accuracy, entropy");
+  EXPECT_EQ(end_of("broken").failure, "result.json is no JSON object");
+  EXPECT_EQ(end_of("list").failure, "result.json has \"heads\", expected plain names with numbers or texts");
+  EXPECT_EQ(end_of("hang", 0.3).failure, "ran longer than its limit of 0.3 s");
+}
+
+TEST_F(LocalWorkersTest, AProgramThatCannotBeStartedIsAFailureOfTheRun) {
+  LocalWorkers workers({.program = {"/nowhere/polariscope", "train"}}, 1);
+  workers.start(job(1, "well"));
+  EXPECT_EQ(wait_for_one(workers).failure,
+            "exit code 127: cannot start /nowhere/polariscope: No such file or directory");
+}
+
+TEST_F(LocalWorkersTest, ReturnsTheResultAndTheTimeItTook) {
+  const RunEnd end = end_of("well");
+  EXPECT_EQ(end.failure, "");
+  EXPECT_EQ(end.run, 1);
+  EXPECT_EQ(end.metrics, R"({"square":9.0,"seed":1,"environment":"plain"})");
+  EXPECT_GT(end.seconds, 0.0);
+}
+
+TEST_F(LocalWorkersTest, AResultCountsHoweverItsProcessEnds) {
+  EXPECT_EQ(end_of("crash after the result").failure, "");
+}
+
+TEST_F(LocalWorkersTest, DoesNotExecuteARunThatHasAResult) {
+  LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    workers.start(job(1, "well"));
+    EXPECT_EQ(wait_for_one(workers).failure, "");
+  }
+  EXPECT_FALSE(fs::exists(folder_.path() / "1" / "repeated"));
+}
+
+TEST_F(LocalWorkersTest, HasAsManyPlacesAsItWasGiven) {
+  LocalWorkers workers({.program = {FAKE_TRAIN}}, 2);
+  EXPECT_TRUE(workers.has_place());
+  workers.start(job(1, "well"));
+  EXPECT_TRUE(workers.has_place());
+  workers.start(job(2, "well"));
+  EXPECT_FALSE(workers.has_place());
+  wait_for_one(workers);
+  EXPECT_TRUE(workers.has_place());
+}
+
+TEST_F(LocalWorkersTest, ARunWaitsWhileAProcessOfAnEarlierAttemptLives) {
+  fs::create_directories(folder_.path() / "1");
+  LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  {
+    const auto orphan = sweep::FileLock::take(folder_.path() / "1" / "stderr.txt");
+    ASSERT_TRUE(orphan.has_value());
+    EXPECT_TRUE(sweep::FileLock::is_held(folder_.path() / "1" / "stderr.txt"));
+    workers.start(job(1, "well"));
+    for (int look = 0; look < 20; ++look) {
+      EXPECT_TRUE(workers.ended().empty());
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    EXPECT_FALSE(fs::exists(folder_.path() / "1" / "process"));
+  }
+  EXPECT_EQ(wait_for_one(workers).failure, "");
+}
+
+TEST_F(LocalWorkersTest, ItsProcessesHoldTheirRunAndEndWithIt) {
+  const fs::path run = folder_.path() / "1";
+  {
+    LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+    workers.start(job(1, "hang"));
+    while (text_of(run / "parent").empty()) workers.ended();
+    EXPECT_TRUE(sweep::FileLock::is_held(run / "stderr.txt"));
+  }
+  EXPECT_FALSE(sweep::FileLock::is_held(run / "stderr.txt"));
+  EXPECT_NE(kill(std::stoi(text_of(run / "process")), 0), 0);
+}
+
+TEST_F(LocalWorkersTest, StopEndsWhatRunsAndForgetsIt) {
+  LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  workers.start(job(1, "hang"));
+  while (text_of(folder_.path() / "1" / "process").empty()) workers.ended();
+  workers.stop();
+  EXPECT_TRUE(workers.has_place());
+  EXPECT_TRUE(workers.ended().empty());
+  EXPECT_NE(kill(std::stoi(text_of(folder_.path() / "1" / "process")), 0), 0);
+}
+
+}  // namespace
+}  // namespace polariscope

@@ -1,0 +1,112 @@
+// What people see of a sweep: the status and the table, to the letter.
+#include "polariscope/sweep/status.h"
+
+#include "polariscope/sweep/export.h"
+#include "polariscope/sweep/internal/store.h"
+#include "support/temporary_folder.h"
+#include "sweeps.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+namespace polariscope {
+namespace {
+
+class SweepStatusTest : public ::testing::Test {
+ protected:
+  const std::filesystem::path& folder() const { return folder_.path(); }
+
+  std::unique_ptr<sweep::Store> store(const std::string& toml, Shard shard = {}) const {
+    return std::make_unique<sweep::Store>(folder(), Grid::parse(toml, "grid.toml", testing::kFakeSettings), shard);
+  }
+  std::string status() const { return in_words(read_status(folder()), "sweep"); }
+
+ private:
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(SweepStatusTest, ShowsStatesFailuresByReasonAndTheTimeLeft) {
+  const auto sweep = store("x = [0.1, 2]\nseed = { from = 1, to = 5 }\n");
+  sweep->record({.run = 1, .metrics = R"({"loss":0.25})", .seconds = 30});
+  sweep->record({.run = 2, .metrics = R"({"loss":0.3,"note":"a \"b\", c"})", .seconds = 50});
+  sweep->record({.run = 3, .failure = "killed by SIGSEGV", .seconds = 1});
+  sweep->record({.run = 4, .failure = "returned NaN or infinity: loss", .metrics = R"({"loss":null})", .seconds = 1});
+  sweep->record({.run = 5, .failure = "killed by SIGSEGV", .seconds = 1});
+  sweep->start(6);
+  sweep->start(7);
+  EXPECT_EQ(status(),
+            "state     runs\n"
+            "done         2\n"
+            "failed       3\n"
+            "running      2\n"
+            "waiting      3\n"
+            "\n"
+            " runs  first  failure\n"
+            "    2  00003  killed by SIGSEGV\n"
+            "    1  00004  returned NaN or infinity: loss\n"
+            "\n"
+            "2 runs at once, 40.0 s each: about 1 min 20 s left\n"
+            "to try failed runs again: polariscope sweep retry sweep\n"
+            "results: polariscope sweep export sweep\n");
+  EXPECT_EQ(sweep_as_csv(folder()),
+            "run,state,x,seed,loss,note,seconds,failure\n"
+            "1,done,0.1,1,0.25,,30,\n"
+            "2,done,0.1,2,0.3,\"a \"\"b\"\", c\",50,\n"
+            "3,failed,0.1,3,,,1,killed by SIGSEGV\n"
+            "4,failed,0.1,4,,,1,returned NaN or infinity: loss\n"
+            "5,failed,0.1,5,,,1,killed by SIGSEGV\n"
+            "6,running,2,1,,,,\n"
+            "7,running,2,2,,,,\n"
+            "8,waiting,2,3,,,,\n"
+            "9,waiting,2,4,,,,\n"
+            "10,waiting,2,5,,,,\n");
+}
+
+TEST_F(SweepStatusTest, CountsAKilledSchedulersRunsAsWaitingAndSaysHowToGoOn) {
+  store("seed = [1, 2, 3]")->start(2);
+  EXPECT_EQ(status(),
+            "state     runs\n"
+            "done         0\n"
+            "failed       0\n"
+            "running      0\n"
+            "waiting      3\n"
+            "\n"
+            "nobody is at work: the command that began the sweep goes on with it\n"
+            "results: polariscope sweep export sweep\n");
+}
+
+TEST_F(SweepStatusTest, MergesShardsAndCountsThoseThatHaveNotBegun) {
+  const std::string toml = "seed = { from = 1, to = 9 }";
+  const std::vector<int> first = runs_of_shard(9, {1, 3}), third = runs_of_shard(9, {3, 3});
+  store(toml, {1, 3})->record({.run = first[0], .metrics = R"({"loss":1})", .seconds = 2});
+  const auto at_work = store(toml, {3, 3});
+  at_work->record({.run = third[0], .metrics = R"({"gain":2})", .seconds = 4});
+  at_work->record({.run = third[1], .failure = "no result"});
+  at_work->start(third[2]);
+  const SweepStatus status = read_status(folder());
+  EXPECT_EQ(status.shards, 3);
+  EXPECT_EQ(status.begun, 2);
+  EXPECT_EQ(status.at_work, 1);
+  EXPECT_EQ(status.tally.done, 2);
+  EXPECT_EQ(status.tally.waiting, 5);
+  EXPECT_EQ(status.mean_seconds, 3.0);
+  EXPECT_NE(in_words(status, "sweep").find("2 of 3 shards have begun\n"), std::string::npos);
+  const std::string csv = sweep_as_csv(folder());
+  EXPECT_TRUE(csv.starts_with("run,state,seed,loss,gain,seconds,failure\n")) << csv;
+  EXPECT_NE(csv.find(fmt::format("{},done,{},,2,4,\n", third[0], third[0])), std::string::npos) << csv;
+}
+
+TEST_F(SweepStatusTest, ShowsTheMostFrequentFailuresOfMany) {
+  const auto sweep = store("seed = { from = 1, to = 20 }");
+  for (int run = 1; run <= 20; ++run) {
+    sweep->record({.run = run, .failure = fmt::format("no result: {}", std::max(run, 6))});
+  }
+  const std::string text = status();
+  EXPECT_NE(text.find("    6  00001  no result: 6\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("and 5 other failures\n"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace polariscope

@@ -1,0 +1,146 @@
+// The scheduler in this process: what it records, and what it refuses.
+#include "polariscope/sweep/sweep.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+#include "polariscope/sweep/export.h"
+#include "polariscope/sweep/internal/store.h"
+#include "polariscope/sweep/local_workers.h"
+#include "polariscope/sweep/retry.h"
+#include "support/temporary_folder.h"
+#include "sweeps.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+
+namespace polariscope {
+namespace {
+
+namespace fs = std::filesystem;
+
+Grid grid_of(const std::string& toml) { return Grid::parse(toml, "grid.toml", testing::kFakeSettings); }
+
+class Sweep : public ::testing::Test {
+ protected:
+  const fs::path& folder() const { return folder_.path(); }
+
+  SweepEnd run(const std::string& toml, Shard shard = {}) {
+    LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = 30.0}, 2);
+    ProgressBoard board(ProgressBoard::Mode::kQuiet);
+    return run_sweep(grid_of(toml), folder(), shard, workers, board);
+  }
+
+  std::string refusal(const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "not refused";
+  }
+
+ private:
+  testing::TemporaryFolder folder_;
+};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST_F(Sweep, AFailedRunNeverStopsTheRest) {
+  const SweepEnd end = run("behaviour = ['well', 'crash', 'nan', 'exit', 'nothing']\nx = 2\nseed = [1, 2]");
+  EXPECT_EQ(end.tally.done, 2);
+  EXPECT_EQ(end.tally.failed, 8);
+  EXPECT_EQ(end.tally.runs(), 10);
+  EXPECT_FALSE(end.interrupted);
+}
+
+TEST_F(Sweep, WhatIsDoneIsNotDoneAgainAndWhatFailedIsAfterRetry) {
+  const std::string toml = "behaviour = ['well', 'nan']\nx = 2\nseed = [1, 2]";
+  run(toml);
+  EXPECT_EQ(run(toml).tally.failed, 2);
+  EXPECT_EQ(retry_failed(folder()), 2);
+  EXPECT_TRUE(has(sweep_as_csv(folder()), "waiting,nan"));
+  EXPECT_FALSE(fs::exists(run_path(folder(), 3) / "result.json"));
+  EXPECT_EQ(run(toml).tally.failed, 2);
+  for (int number = 1; number <= 4; ++number) EXPECT_FALSE(fs::exists(run_path(folder(), number) / "repeated"));
+  EXPECT_EQ(retry_failed(folder()), 2);
+  EXPECT_EQ(retry_failed(folder()), 0);
+}
+
+TEST_F(Sweep, TakesTheResultOfARunWhoseEndNobodySaw) {
+  const std::string toml = "x = [1, 2]\nseed = 1";
+  run(toml);
+  sweep::Store(folder(), grid_of(toml), {}).start(1);
+  fs::remove(run_path(folder(), 1) / "process");
+  write_file(run_path(folder(), 1) / "result.json", R"({"square": 1234})");
+  EXPECT_EQ(run(toml).tally.done, 2);
+  EXPECT_TRUE(has(sweep_as_csv(folder()), ",1234,"));
+  EXPECT_FALSE(fs::exists(run_path(folder(), 1) / "process"));
+}
+
+TEST_F(Sweep, AFolderOfAnotherGridIsRefusedWithWhatDiffers) {
+  run("x = [1, 2]\nseed = 1");
+  const std::string sentence = refusal([&] { run("x = [1, 3]\nseed = 1"); });
+  EXPECT_TRUE(has(sentence, "x = [1.0, 2.0]") && has(sentence, "x = [1.0, 3.0]")) << sentence;
+  EXPECT_TRUE(has(refusal([&] { run("x = [1, 2]\nseed = 1", {1, 2}); }), "in 2 shards"));
+  EXPECT_TRUE(has(refusal([&] { run("seed = 1\nx = [1, 2]"); }), "seed = 1")) << "the order of keys numbers the runs";
+  EXPECT_EQ(run("# the same\nx = { from = 1, to = 2 }\nseed = [1]").tally.done, 2);
+}
+
+TEST_F(Sweep, AFolderWithSomethingElseIsRefused) {
+  write_file(folder() / "cat.jpg", "miaow");
+  EXPECT_TRUE(has(refusal([&] { run("seed = 1"); }), "not empty"));
+  EXPECT_TRUE(has(refusal([&] { retry_failed(folder()); }), "holds no sweep"));
+  EXPECT_TRUE(has(refusal([&] { sweep_as_csv(folder()); }), "holds no sweep"));
+}
+
+TEST_F(Sweep, ADatabaseThatIsNoneIsRefused) {
+  run("seed = 1\nx = 1");
+  write_file(folder() / "runs.sqlite", "this is not a database, but a text that is long enough to be taken for one");
+  EXPECT_TRUE(has(refusal([&] { run("seed = 1\nx = 1"); }), "not a database"));
+}
+
+TEST_F(Sweep, ASecondSchedulerIsRefusedInOneSentence) {
+  run("seed = [1, 2]\nx = 1");
+  const auto first = sweep::lock_for_writing(folder() / "runs.sqlite");
+  for (const std::string& sentence :
+       {refusal([&] { run("seed = [1, 2]\nx = 1"); }), refusal([&] { retry_failed(folder()); })}) {
+    EXPECT_TRUE(has(sentence, "another scheduler is at work")) << sentence;
+    EXPECT_FALSE(has(sentence, "\n")) << sentence;
+  }
+}
+
+TEST_F(Sweep, ShardsTogetherAreTheWhole) {
+  const std::string toml = "seed = { from = 1, to = 7 }\nx = 2";
+  for (int index = 1; index <= 3; ++index) run(toml, {index, 3});
+  const std::string csv = sweep_as_csv(folder());
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 8);
+  for (int number = 1; number <= 7; ++number) EXPECT_TRUE(has(csv, std::to_string(number) + ",done,")) << csv;
+  EXPECT_TRUE(has(refusal([&] { run(toml); }), "in 3 shards"));
+  EXPECT_TRUE(has(refusal([&] { run(toml, {1, 2}); }), "in 3 shards"));
+}
+
+TEST_F(Sweep, TheDatabaseIsReadWhileItIsWritten) {
+  const Grid grid = grid_of("seed = [1, 2]\nx = 1");
+  sweep::Store store(folder(), grid, {});
+  sqlite3* reader = nullptr;
+  ASSERT_EQ(sqlite3_open_v2((folder() / "runs.sqlite").c_str(), &reader, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
+  sqlite3_stmt* rows = nullptr;
+  ASSERT_EQ(sqlite3_prepare_v2(reader, "SELECT state FROM runs", -1, &rows, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_step(rows), SQLITE_ROW);  // in the midst of reading
+  store.start(1);
+  store.record({.run = 1, .metrics = R"({"loss": 0.1, "seed": 7, "loss/2": 3})", .seconds = 1.5});
+  sqlite3_finalize(rows);
+  sqlite3_close(reader);
+  // A metric with a setting's name has a column of its own.
+  EXPECT_EQ(sweep_as_csv(folder()),
+            "run,state,seed,x,loss,result_seed,loss/2,seconds,failure\n"
+            "1,done,1,1,0.1,7,3,1.5,\n"
+            "2,waiting,2,1,,,,,\n");
+}
+
+}  // namespace
+}  // namespace polariscope
