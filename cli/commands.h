@@ -14,5 +14,6 @@ Command add_flow(CLI::App& app);
 Command add_list(CLI::App& app);
 Command add_reproduce(CLI::App& app);
 Command add_sweep(CLI::App& app);
+Command add_train(CLI::App& app);
 
 }  // namespace polariscope

@@ -19,6 +19,13 @@ std::vector<CLI::Option*> settable(CLI::App& command) {
   return options;
 }
 
+// Keys may be written with either: TOML's habit is the underscore, the command line's the dash.
+std::string with(char joint, std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '-' || c == '_'; }, joint);
+  return name;
+}
+
 bool is_flag(const CLI::Option& option) { return option.get_expected_max() == 0; }
 
 // TOML needs quotes around what is neither a number nor a boolean. A number is written in one way however
@@ -45,7 +52,9 @@ void apply_config(CLI::App& command, const std::string& path) {
   const Config config = Config::read(path);
   const std::vector<CLI::Option*> options = settable(command);
   std::vector<std::string> names{"command"};
-  for (const CLI::Option* option : options) names.push_back(option->get_single_name());
+  for (const char joint : {'-', '_'}) {
+    for (const CLI::Option* option : options) names.push_back(with(joint, option->get_single_name()));
+  }
   config.refuse_unknown({names.begin(), names.end()});
 
   for (const auto& entry : config.values()) {
@@ -58,7 +67,7 @@ void apply_config(CLI::App& command, const std::string& path) {
       continue;
     }
     CLI::Option* option = *std::find_if(options.begin(), options.end(),
-                                        [&](CLI::Option* o) { return o->get_single_name() == entry.first; });
+                                        [&](CLI::Option* o) { return o->get_single_name() == with('-', entry.first); });
     if (option->count() > 0) continue;  // the command line wins
     if (is_flag(*option)) {
       if (values == std::vector<std::string>{"false"}) continue;

@@ -10,8 +10,8 @@
 namespace polariscope {
 
 // Gives every option that was not on the command line its value from the TOML file at `path`, whose keys
-// are the options' long names without dashes. Throws Error naming an unknown key, or a value that does
-// not fit. A key "command" must name this subcommand.
+// are the options' long names without leading dashes, with - or _ within. Throws Error naming an unknown key, or a
+// value that does not fit. A key "command" must name this subcommand.
 void apply_config(CLI::App& command, const std::string& path);
 
 // The complete settings as TOML: "command", then every option but `left_out`, with the value it has.

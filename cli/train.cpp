@@ -1,0 +1,132 @@
+// polariscope train: one run, from its options to its result.
+#include "commands.h"
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+#include "polariscope/base/interrupt.h"
+#include "polariscope/base/progress.h"
+#include "polariscope/base/run_folder.h"
+#include "polariscope/train/run.h"
+#include "polariscope/train/trainer.h"
+#include "settings.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <memory>
+
+namespace polariscope {
+namespace {
+
+// The options as they were typed.
+struct Settings {
+  TrainingOptions o;
+  double vocabulary = 0, sequence_length = 0, training_sequences = 0, evaluation_sequences = 1000;
+  double layers = 2, heads = 4, width = 128, epochs = 10, batch = 256, seed = 0;
+  double threads = 0, checkpoint_every = 60;
+  std::string out, config;
+  bool quiet = false;
+};
+
+void declare(CLI::App& c, Settings& s) {
+  const auto number = [&](const char* name, double& to, const char* help) {
+    return c.add_option(name, to, help)->type_name("N")->capture_default_str();
+  };
+  const auto real = [&](const char* name, double& to, const char* help) {
+    return c.add_option(name, to, help)->type_name("X")->capture_default_str();
+  };
+  const auto text = [&](const char* name, std::string& to, const char* help) {
+    return c.add_option(name, to, help)->type_name("NAME")->capture_default_str();
+  };
+  const auto truth = [&](const char* name, bool& to, const char* help) {
+    return c.add_option(name, to, help)->type_name("true|false")->capture_default_str();
+  };
+  c.add_option("file", s.config, "TOML file with any of the options below; the command line wins")->type_name("FILE");
+  text("--task", s.o.task, "induction (next token after a repeat) or token-groups (classify by CLS)");
+  number("--vocabulary", s.vocabulary, "Tokens of the task; 0: induction 50, token-groups 81");
+  number("--sequence-length", s.sequence_length, "0: induction 13 with its answer, token-groups 10 without CLS");
+  truth("--shift-query-token", s.o.shift_query_token, "Induction: the repeat is written with a token of its own");
+  real("--auxiliary-loss", s.o.auxiliary_loss, "Induction: weight of the loss at earlier positions");
+  number("--training-sequences", s.training_sequences, "0: induction 100000, token-groups 10000");
+  number("--evaluation-sequences", s.evaluation_sequences, "Sequences that the result is measured on");
+  text("--attention", s.o.attention, "As `polariscope list attentions` names them");
+  c.add_option("--positions", s.o.positions, "concat, add or no (default: induction concat, token-groups no)")
+      ->type_name("NAME");
+  number("--layers", s.layers, "Blocks of the transformer");
+  number("--heads", s.heads, "Heads of a layer; they share the width");
+  number("--width", s.width, "Of the residual stream");
+  truth("--mlp", s.o.mlp, "Whether blocks have an MLP");
+  truth("--layer-norm", s.o.layer_norm, "Whether there is LayerNorm");
+  text("--optimiser", s.o.optimiser, "adamw or sgd");
+  real("--learning-rate", s.o.learning_rate, "Of every step: there is no schedule");
+  real("--weight-decay", s.o.weight_decay, "AdamW's, on all parameters");
+  real("--momentum", s.o.momentum, "SGD's");
+  number("--epochs", s.epochs, "Passes over the training sequences");
+  number("--batch", s.batch, "Sequences of a step");
+  number("--seed", s.seed, "Of parameters, data and their order");
+  number("--threads", s.threads, "0: one per processor. Another number may round differently");
+  real("--checkpoint-every", s.checkpoint_every, "Seconds between checkpoints");
+  c.add_option("--out", s.out, "Folder of the run; a run that was stopped goes on")->type_name("FOLDER");
+  c.add_flag("--quiet", s.quiet, "No progress, no summary");
+  c.footer(
+      "Leaves in the folder: metrics.jsonl and TensorBoard events (entropy, norm, sink mass, ... of every head at "
+      "every\n"
+      "step), the last checkpoint, heads.json, attention.npy and result.json. After Ctrl-C or a kill the same command\n"
+      "goes on and ends with the same bits.\n"
+      "Examples:\n"
+      "  polariscope train --task induction --attention softmax --out run\n"
+      "  polariscope train --task token-groups --layers 1 --heads 1 --mlp false --layer-norm false --out influence\n"
+      "  polariscope train run/config.toml --seed 1 --out run-1\n"
+      "  tensorboard --logdir run");
+}
+
+TrainingOptions options_of(const Settings& s) {
+  TrainingOptions o = s.o;
+  o.vocabulary = whole_number("--vocabulary", s.vocabulary, 0);
+  o.sequence_length = whole_number("--sequence-length", s.sequence_length, 0);
+  o.training_sequences = whole_number("--training-sequences", s.training_sequences, 0);
+  o.evaluation_sequences = whole_number("--evaluation-sequences", s.evaluation_sequences, 1);
+  o.layers = whole_number("--layers", s.layers, 1);
+  o.heads = whole_number("--heads", s.heads, 1);
+  o.width = whole_number("--width", s.width, 1);
+  o.epochs = whole_number("--epochs", s.epochs, 1);
+  o.batch = whole_number("--batch", s.batch, 1);
+  o.seed = static_cast<std::uint64_t>(whole_number("--seed", s.seed, 0));
+  return completed(o);
+}
+
+std::string in_words(const std::filesystem::path& folder) {
+  return fmt::format("{}\nresult: {}\n", read_file(folder / "result.json"), (folder / "result.json").string());
+}
+
+}  // namespace
+
+Command add_train(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("train", "Train a transformer and watch every head's entropy");
+  auto settings = std::make_shared<Settings>();
+  declare(*command, *settings);
+  return [=] {
+    Settings& s = *settings;
+    if (!s.config.empty()) apply_config(*command, s.config);
+    require_values(*command);
+    if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
+    const TrainingOptions options = options_of(s);
+    const std::filesystem::path folder = s.out;
+    // Checked before a folder is made for it.
+    Trainer{options};
+    // A folder whose own config.toml is being run says already what run it is.
+    std::error_code unknown;
+    if (!std::filesystem::equivalent(s.config, folder / "config.toml", unknown)) {
+      open_run_folder(folder, config_text(*command, {"file", "out", "quiet", "threads", "checkpoint-every"}));
+    }
+    catch_interrupts();
+    if (s.threads > 0) at::set_num_threads(static_cast<int>(whole_number("--threads", s.threads, 1, 4096)));
+    ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
+    const auto steps = static_cast<std::uint64_t>(options.epochs * steps_per_epoch(options));
+    run_training(options, {.checkpoint_seconds = s.checkpoint_every}, folder,
+                 board.start(fmt::format("{} {}", options.task, options.attention), steps, "steps"));
+    if (!s.quiet) fmt::print("{}", in_words(folder));
+    return 0;
+  };
+}
+
+}  // namespace polariscope

@@ -1,0 +1,35 @@
+#include "training_program.h"
+
+#include "commands.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+namespace polariscope {
+
+bool is_for_training_program(int argc, char** argv) { return argc > 1 && std::string_view(argv[1]) == "train"; }
+
+int run_training_program(char** argv) {
+  std::error_code unknown;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  const std::filesystem::path program = self.parent_path() / "polariscope-train";
+  execv(program.c_str(), argv);
+  fmt::print(stderr,
+             "polariscope: train needs LibTorch, and this build has none ({} is not there): install libtorch-dev and "
+             "build again\n",
+             program.string());
+  return 2;
+}
+
+// For the list of commands; main() hands it over before arguments are read.
+Command add_train(CLI::App& app) {
+  app.add_subcommand("train", "Train a transformer and watch every head's entropy");
+  return [] { return 0; };
+}
+
+}  // namespace polariscope

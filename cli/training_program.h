@@ -1,0 +1,13 @@
+// `polariscope train` is a program of its own, polariscope-train: LibTorch takes a third of a second to load, which
+// the other commands do without.
+#pragma once
+
+namespace polariscope {
+
+bool is_for_training_program(int argc, char** argv);
+
+// Becomes polariscope-train, which stands beside this program, with the same arguments. Returns only if it cannot: 2,
+// having said why.
+int run_training_program(char** argv);
+
+}  // namespace polariscope
