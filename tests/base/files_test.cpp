@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -93,6 +94,14 @@ TEST(WriteFile, WritesEmptyAndLargeFiles) {
   const std::string large(3'000'001, 'x');
   write_file(folder.path() / "large", large);
   EXPECT_EQ(read_file(folder.path() / "large"), large);
+}
+
+TEST(WriteFile, WritesPiecesOneAfterTheOther) {
+  const TemporaryFolder folder;
+  const std::array<std::string_view, 3> pieces = {"ab", "", "c"};
+  write_file(folder.path() / "x", pieces);
+  EXPECT_EQ(read_file(folder.path() / "x"), "abc");
+  EXPECT_EQ(entries(folder.path()), 1);
 }
 
 TEST(WriteFile, GivesTheFileThePermissionsOfTheUsersMask) {

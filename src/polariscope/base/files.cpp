@@ -3,42 +3,24 @@
 #include "polariscope/base/files.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/internal/descriptor.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <regex>
 #include <system_error>
-#include <utility>
 
 namespace polariscope {
 namespace {
 
 constexpr std::size_t kLargestFile = 1'000'000'000;  // a device such as /dev/zero has no end
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  ~Descriptor() {
-    if (is_open()) close(number_);
-  }
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-
-  int number() const { return number_; }
-  bool is_open() const { return number_ >= 0; }
-
- private:
-  int number_;
-};
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
@@ -95,42 +77,32 @@ void remove_earlier_attempts(const std::filesystem::path& path) {
   }
 }
 
-bool write_all(int descriptor, std::string_view contents) {
-  while (!contents.empty()) {
-    const ssize_t written = ::write(descriptor, contents.data(), contents.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    contents.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 // Makes the rename itself survive a power failure. Some file systems cannot sync a folder and say EINVAL.
 bool sync_folder(const std::filesystem::path& folder) {
   const Descriptor descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return descriptor.is_open() && (fsync(descriptor.number()) == 0 || errno == EINVAL);
 }
 
-[[noreturn]] void fail(const std::filesystem::path& path, int error_number) {
-  throw Error("{}: cannot be written ({}): choose a place that is writable and has space", path.string(),
-              std::strerror(error_number));
-}
-
 }  // namespace
 
 void write_file(const std::filesystem::path& path, std::string_view contents) {
+  write_file(path, std::span(&contents, 1));
+}
+
+void write_file(const std::filesystem::path& path, std::span<const std::string_view> pieces) {
   remove_earlier_attempts(path);
   const Temporary temporary = make_temporary(path);
   const Descriptor& descriptor = temporary.descriptor;
-  if (!descriptor.is_open()) fail(path, errno);
-  const bool replaced = write_all(descriptor.number(), contents) && fsync(descriptor.number()) == 0 &&
-                        rename(temporary.path.c_str(), path.c_str()) == 0;
+  if (!descriptor.is_open()) throw unwritable(path, errno);
+  const bool replaced =
+      std::all_of(pieces.begin(), pieces.end(), [&](std::string_view piece) { return write_all(descriptor, piece); }) &&
+      fsync(descriptor.number()) == 0 && rename(temporary.path.c_str(), path.c_str()) == 0;
   if (!replaced) {
     const int reason = errno;
     unlink(temporary.path.c_str());
-    fail(path, reason);
+    throw unwritable(path, reason);
   }
-  if (!sync_folder(folder_of(path))) fail(path, errno);
+  if (!sync_folder(folder_of(path))) throw unwritable(path, errno);
 }
 
 void remove_left_behind(const std::filesystem::path& folder) {
@@ -142,12 +114,8 @@ void remove_left_behind(const std::filesystem::path& folder) {
 }
 
 std::string read_file(const std::filesystem::path& path) {
-  const auto unreadable = [&path] {
-    return Error("{}: cannot be read ({}): give a file that exists and is readable", path.string(),
-                 std::strerror(errno));
-  };
   const Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!descriptor.is_open()) throw unreadable();
+  if (!descriptor.is_open()) throw unreadable(path, errno);
   struct stat status = {};
   std::string contents;
   if (fstat(descriptor.number(), &status) == 0 && status.st_size > 0) {
@@ -157,7 +125,7 @@ std::string read_file(const std::filesystem::path& path) {
   for (;;) {
     const ssize_t count = read(descriptor.number(), chunk, sizeof chunk);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw unreadable();
+    if (count < 0) throw unreadable(path, errno);
     if (count == 0) return contents;
     if (contents.size() > kLargestFile) {
       throw Error("{}: is larger than {:g} GB: give a file of settings or arrays", path.string(), 1e-9 * kLargestFile);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,9 @@ namespace polariscope {
 // failure (full disk, no permission) removes the temporary file, leaves `path` as it was and throws
 // Error with the system's reason. Removes what a killed process left of an earlier write of the same file.
 void write_file(const std::filesystem::path& path, std::string_view contents);
+
+// The same for contents in pieces, one after the other, so that large ones need no copy.
+void write_file(const std::filesystem::path& path, std::span<const std::string_view> pieces);
 
 // Removes the temporary files that killed processes left in `folder` and below, but not those of living ones.
 void remove_left_behind(const std::filesystem::path& folder);

@@ -1,0 +1,225 @@
+// Eight bytes, the header's length; the header, {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...,
+// "__metadata__": {"key": "text"}}; the tensors' bytes, to which the offsets refer. Numbers are little-endian.
+#include "polariscope/base/safetensors.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <numeric>
+#include <set>
+
+namespace polariscope {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kMetadata = "__metadata__";
+constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kAlignment = 8;
+constexpr std::size_t kLongestHeader = 100'000'000;  // of the format
+
+struct Range {
+  std::size_t begin, end;
+};
+
+// --- writing ---
+
+void check(std::span<const StoredTensor> tensors) {
+  std::set<std::string_view> names;
+  for (const StoredTensor& tensor : tensors) {
+    if (tensor.name == kMetadata || !names.insert(tensor.name).second) {
+      throw Error("safetensors: tensor \"{}\" needs a name of its own, other than \"{}\"", tensor.name, kMetadata);
+    }
+    if (tensor_bytes(tensor.dtype, tensor.shape) != tensor.bytes.size()) {
+      throw Error("safetensors: tensor \"{}\" of shape [{}] and dtype {} has {} bytes: give as many as the shape needs",
+                  tensor.name, fmt::join(tensor.shape, ", "), dtype_name(tensor.dtype), tensor.bytes.size());
+    }
+  }
+}
+
+std::vector<std::size_t> by_falling_size_of_numbers(std::span<const StoredTensor> tensors) {
+  std::vector<std::size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return dtype_bytes(tensors[a].dtype) > dtype_bytes(tensors[b].dtype);
+  });
+  return order;
+}
+
+std::string quoted(const std::string& text) {
+  try {
+    return Json(text).dump();
+  } catch (const Json::type_error&) {
+    throw Error("safetensors: \"{}\" is not UTF-8: give names and metadata that are", text);
+  }
+}
+
+std::string header_of(std::span<const StoredTensor> tensors, std::span<const Range> ranges,
+                      const SafetensorsMetadata& metadata) {
+  std::vector<std::string> entries;
+  if (!metadata.empty()) {
+    std::vector<std::string> texts;
+    for (const auto& [key, text] : metadata) texts.push_back(quoted(key) + ":" + quoted(text));
+    entries.push_back(fmt::format("\"{}\":{{{}}}", kMetadata, fmt::join(texts, ",")));
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    entries.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensors[i].name),
+                                  dtype_name(tensors[i].dtype), fmt::join(tensors[i].shape, ","), ranges[i].begin,
+                                  ranges[i].end));
+  }
+  std::string header = fmt::format("{{{}}}", fmt::join(entries, ","));
+  header.append((kAlignment - header.size() % kAlignment) % kAlignment, ' ');
+  return header;
+}
+
+// --- reading ---
+
+// Parses the header and lists the tensors' names in its order. A key that stands twice would silently win.
+Json parse_header(std::string_view header, const std::string& where, std::vector<std::string>& names) {
+  std::vector<std::set<std::string>> open_objects;
+  const auto watch = [&](int /*depth*/, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
+    if (event == Json::parse_event_t::object_end) open_objects.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const auto& key = parsed.get_ref<const std::string&>();
+      if (!open_objects.back().insert(key).second) throw Error("{}: \"{}\" stands twice in the header", where, key);
+      if (open_objects.size() == 1 && key != kMetadata) names.push_back(key);
+    }
+    return true;
+  };
+  try {
+    if (header.starts_with('{')) return Json::parse(header, watch);
+  } catch (const Json::exception&) {  // no JSON, or a number out of range
+  }
+  throw Error("{}: its header of {} bytes is not a JSON object: give a file in the safetensors format", where,
+              header.size());
+}
+
+SafetensorsMetadata metadata_of(const Json& header, const std::string& where) {
+  const auto found = header.find(kMetadata);
+  if (found == header.end()) return {};
+  const bool texts = found->is_object() &&
+                     std::all_of(found->begin(), found->end(), [](const Json& item) { return item.is_string(); });
+  if (!texts) throw Error("{}: \"{}\" is not an object of texts", where, kMetadata);
+  return found->get<SafetensorsMetadata>();
+}
+
+// The list of whole numbers from 0 to 2^63 - 1 under `key`.
+std::vector<std::int64_t> whole_numbers(const Json& entry, const char* key, const std::string& which) {
+  const auto found = entry.find(key);
+  const auto is_whole = [](const Json& item) {
+    return item.is_number_unsigned() && item.get<std::uint64_t>() < 1ULL << 63;
+  };
+  if (found == entry.end() || !found->is_array() || !std::all_of(found->begin(), found->end(), is_whole)) {
+    throw Error("{} has no \"{}\" that is a list of whole numbers from 0 to 2^63 - 1", which, key);
+  }
+  return found->get<std::vector<std::int64_t>>();
+}
+
+StoredTensor tensor_of(const std::string& name, const Json& entry, std::string_view data, const std::string& where) {
+  const std::string which = fmt::format("{}: tensor \"{}\"", where, name);
+  if (!entry.is_object()) throw Error("{} is described by no JSON object", which);
+  const auto type = entry.find("dtype");
+  if (type == entry.end() || !type->is_string()) throw Error("{} has no \"dtype\" that is a text", which);
+  const auto dtype = dtype_named(type->get_ref<const std::string&>());
+  if (!dtype) throw Error("{} has dtype {}: known are {}", which, type->dump(), known_dtypes());
+
+  StoredTensor tensor{name, *dtype, whole_numbers(entry, "shape", which), {}};
+  const std::vector<std::int64_t> offsets = whole_numbers(entry, "data_offsets", which);
+  if (offsets.size() != 2 || offsets[0] > offsets[1]) {
+    throw Error("{} has data_offsets [{}], expected a begin and an end", which, fmt::join(offsets, ", "));
+  }
+  const auto begin = static_cast<std::size_t>(offsets[0]), end = static_cast<std::size_t>(offsets[1]);
+  if (end > data.size()) {
+    throw Error("{} ends at byte {} of the data, of which there are {}: the file is cut short or damaged", which, end,
+                data.size());
+  }
+  if (tensor_bytes(tensor.dtype, tensor.shape) != end - begin) {
+    throw Error("{} of shape [{}] and dtype {} has {} bytes, which is not what the shape needs", which,
+                fmt::join(tensor.shape, ", "), dtype_name(tensor.dtype), end - begin);
+  }
+  tensor.bytes = std::as_bytes(std::span(data.substr(begin, end - begin)));
+  return tensor;
+}
+
+// Every byte of the data belongs to exactly one tensor.
+void check_coverage(const std::vector<StoredTensor>& tensors, std::string_view data, const std::string& where) {
+  const auto* origin = std::as_bytes(std::span(data)).data();
+  std::vector<const StoredTensor*> order;
+  for (const StoredTensor& tensor : tensors) {
+    if (!tensor.bytes.empty()) order.push_back(&tensor);
+  }
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->bytes.data() < b->bytes.data(); });
+  std::size_t covered = 0;
+  for (const StoredTensor* tensor : order) {
+    const auto begin = static_cast<std::size_t>(tensor->bytes.data() - origin);
+    if (begin != covered) {
+      throw Error("{}: tensor \"{}\" begins at byte {} of the data, but the one before it ends at {}", where,
+                  tensor->name, begin, covered);
+    }
+    covered += tensor->bytes.size();
+  }
+  if (covered != data.size()) {
+    throw Error("{}: the last {} bytes of the data belong to no tensor", where, data.size() - covered);
+  }
+}
+
+}  // namespace
+
+void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
+                       const SafetensorsMetadata& metadata) {
+  check(tensors);
+  std::vector<Range> ranges(tensors.size());
+  std::vector<std::string_view> pieces(2);  // the header's length and the header
+  std::size_t offset = 0;
+  for (const std::size_t i : by_falling_size_of_numbers(tensors)) {
+    const std::span<const std::byte> bytes = tensors[i].bytes;
+    ranges[i] = {offset, offset + bytes.size()};
+    offset += bytes.size();
+    pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  const std::string header = header_of(tensors, ranges, metadata);
+  std::array<char, kLengthBytes> length{};
+  const std::uint64_t header_bytes = header.size();
+  std::memcpy(length.data(), &header_bytes, length.size());
+  pieces[0] = {length.data(), length.size()};
+  pieces[1] = header;
+  write_file(path, pieces);
+}
+
+Safetensors::Safetensors(const std::filesystem::path& path) : file_(path) {
+  const std::string where = path.string();
+  const std::string_view bytes = file_.bytes();
+  std::uint64_t length = 0;
+  if (bytes.size() < kLengthBytes) {
+    throw Error("{}: has {} bytes, of which a safetensors file needs {} for its header's length", where, bytes.size(),
+                kLengthBytes);
+  }
+  std::memcpy(&length, bytes.data(), kLengthBytes);
+  if (length > std::min(kLongestHeader, bytes.size() - kLengthBytes)) {
+    throw Error(
+        "{}: says that its header has {} bytes, but the file has {} and the format allows {}: give a whole file "
+        "in the safetensors format",
+        where, length, bytes.size(), kLongestHeader);
+  }
+  const std::string_view data = bytes.substr(kLengthBytes + length);
+  std::vector<std::string> names;
+  const Json header = parse_header(bytes.substr(kLengthBytes, length), where, names);
+  metadata_ = metadata_of(header, where);
+  for (const std::string& name : names) tensors_.push_back(tensor_of(name, header.at(name), data, where));
+  check_coverage(tensors_, data, where);
+}
+
+const StoredTensor* Safetensors::find(std::string_view name) const {
+  const auto found =
+      std::find_if(tensors_.begin(), tensors_.end(), [&](const StoredTensor& tensor) { return tensor.name == name; });
+  return found == tensors_.end() ? nullptr : &*found;
+}
+
+}  // namespace polariscope
