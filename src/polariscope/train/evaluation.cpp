@@ -92,8 +92,10 @@ Evaluation evaluate(const Transformer& model, const TaskBatches& task, const Tra
   const bool negative = is_signed(find_attention_form(shape.attention));
   const bool groups = options.task == "token-groups";
   Evaluation result;
+  result.heads.resize(static_cast<std::size_t>(shape.layers * shape.heads));
   for (std::int64_t i = 0; i < shape.layers * shape.heads; ++i) {
-    result.heads.push_back({.layer = i / shape.heads, .head = i % shape.heads});
+    result.heads[i].layer = i / shape.heads;
+    result.heads[i].head = i % shape.heads;
   }
   std::vector<std::vector<at::Tensor>> cls_rows(static_cast<std::size_t>(shape.layers));
   std::vector<at::Tensor> all_tokens, all_labels;
