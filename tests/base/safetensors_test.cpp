@@ -116,10 +116,12 @@ TEST(Safetensors, RefusesToWriteWhatNobodyCouldRead) {
     return complaint_of([&] { write_safetensors(folder.path() / "x", tensors, metadata); });
   };
   const StoredTensor good = tensor("w", Dtype::kF32, {2});
-  EXPECT_EQ(complaint({good, good}), "safetensors: tensor \"w\" needs a name of its own, other than \"__metadata__\"");
+  EXPECT_EQ(complaint({good, good}),
+            (folder.path() / "x").string() + ": tensor \"w\" needs a name of its own, other than \"__metadata__\"");
   EXPECT_NE(complaint({tensor("__metadata__", Dtype::kF32, {2})}), "");
   EXPECT_EQ(complaint({{"w", Dtype::kF64, {2}, good.bytes}}),
-            "safetensors: tensor \"w\" of shape [2] and dtype F64 has 8 bytes: give as many as the shape needs");
+            (folder.path() / "x").string() +
+                ": tensor \"w\" of shape [2] and dtype F64 has 8 bytes: give as many as the shape needs");
   EXPECT_NE(complaint({{"w", Dtype::kF64, {-1, -1}, good.bytes}}), "");
   EXPECT_NE(complaint({tensor("\xff", Dtype::kF32, {2})}), "");
   EXPECT_NE(complaint({good}, {{"key", "\xff"}}), "");

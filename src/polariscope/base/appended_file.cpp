@@ -25,7 +25,7 @@ AppendedFile::AppendedFile(std::filesystem::path path, const Keep& keep)
 AppendedFile::~AppendedFile() {
   try {
     write_waiting();
-  } catch (const Error&) {  // NOLINT(bugprone-empty-catch): a destructor must not throw
+  } catch (const Error&) {  // a destructor must not throw
   }
 }
 

@@ -30,14 +30,14 @@ struct Range {
 
 // --- writing ---
 
-void check(std::span<const StoredTensor> tensors) {
+void check(std::span<const StoredTensor> tensors, const std::string& where) {
   std::set<std::string_view> names;
   for (const StoredTensor& tensor : tensors) {
     if (tensor.name == kMetadata || !names.insert(tensor.name).second) {
-      throw Error("safetensors: tensor \"{}\" needs a name of its own, other than \"{}\"", tensor.name, kMetadata);
+      throw Error("{}: tensor \"{}\" needs a name of its own, other than \"{}\"", where, tensor.name, kMetadata);
     }
     if (tensor_bytes(tensor.dtype, tensor.shape) != tensor.bytes.size()) {
-      throw Error("safetensors: tensor \"{}\" of shape [{}] and dtype {} has {} bytes: give as many as the shape needs",
+      throw Error("{}: tensor \"{}\" of shape [{}] and dtype {} has {} bytes: give as many as the shape needs", where,
                   tensor.name, fmt::join(tensor.shape, ", "), dtype_name(tensor.dtype), tensor.bytes.size());
     }
   }
@@ -52,26 +52,26 @@ std::vector<std::size_t> by_falling_size_of_numbers(std::span<const StoredTensor
   return order;
 }
 
-std::string quoted(const std::string& text) {
+std::string quoted(const std::string& text, const std::string& where) {
   try {
     return Json(text).dump();
   } catch (const Json::type_error&) {
-    throw Error("safetensors: \"{}\" is not UTF-8: give names and metadata that are", text);
+    throw Error("{}: \"{}\" is not UTF-8: give names and metadata that are", where, text);
   }
 }
 
 std::string header_of(std::span<const StoredTensor> tensors, std::span<const Range> ranges,
-                      const SafetensorsMetadata& metadata) {
+                      const SafetensorsMetadata& metadata, const std::string& where) {
   std::vector<std::string> entries;
   if (!metadata.empty()) {
     std::vector<std::string> texts;
-    for (const auto& [key, text] : metadata) texts.push_back(quoted(key) + ":" + quoted(text));
+    for (const auto& [key, text] : metadata) texts.push_back(quoted(key, where) + ":" + quoted(text, where));
     entries.push_back(fmt::format("\"{}\":{{{}}}", kMetadata, fmt::join(texts, ",")));
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    entries.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", quoted(tensors[i].name),
-                                  dtype_name(tensors[i].dtype), fmt::join(tensors[i].shape, ","), ranges[i].begin,
-                                  ranges[i].end));
+    entries.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                                  quoted(tensors[i].name, where), dtype_name(tensors[i].dtype),
+                                  fmt::join(tensors[i].shape, ","), ranges[i].begin, ranges[i].end));
   }
   std::string header = fmt::format("{{{}}}", fmt::join(entries, ","));
   header.append((kAlignment - header.size() % kAlignment) % kAlignment, ' ');
@@ -174,7 +174,8 @@ void check_coverage(const std::vector<StoredTensor>& tensors, std::string_view d
 
 void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
                        const SafetensorsMetadata& metadata) {
-  check(tensors);
+  const std::string where = path.string();
+  check(tensors, where);
   std::vector<Range> ranges(tensors.size());
   std::vector<std::string_view> pieces(2);  // the header's length and the header
   std::size_t offset = 0;
@@ -184,7 +185,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Stored
     offset += bytes.size();
     pieces.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
-  const std::string header = header_of(tensors, ranges, metadata);
+  const std::string header = header_of(tensors, ranges, metadata, where);
   std::array<char, kLengthBytes> length{};
   const std::uint64_t header_bytes = header.size();
   std::memcpy(length.data(), &header_bytes, length.size());
