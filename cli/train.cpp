@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
+#include "polariscope/base/parallel.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/base/run_folder.h"
 #include "polariscope/train/run.h"
@@ -10,6 +11,7 @@
 #include "settings.h"
 
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <memory>
@@ -79,6 +81,13 @@ void declare(CLI::App& c, Settings& s) {
       "  tensorboard --logdir run");
 }
 
+// LibTorch's own, and those of OpenBLAS, which LibTorch does not tell.
+void use_threads(int count) {
+  at::set_num_threads(count);
+  using Set = void (*)(int);
+  if (const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(count);
+}
+
 TrainingOptions options_of(const Settings& s) {
   TrainingOptions o = s.o;
   o.vocabulary = whole_number("--vocabulary", s.vocabulary, 0);
@@ -119,7 +128,8 @@ Command add_train(CLI::App& app) {
       open_run_folder(folder, config_text(*command, {"file", "out", "quiet", "threads", "checkpoint-every"}));
     }
     catch_interrupts();
-    if (s.threads > 0) at::set_num_threads(static_cast<int>(whole_number("--threads", s.threads, 1, 4096)));
+    const auto threads = static_cast<int>(whole_number("--threads", s.threads, 0, 4096));
+    use_threads(threads > 0 ? threads : processor_count());
     ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
     const auto steps = static_cast<std::uint64_t>(options.epochs * steps_per_epoch(options));
     run_training(options, {.checkpoint_seconds = s.checkpoint_every}, folder,

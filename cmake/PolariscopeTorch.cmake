@@ -15,3 +15,6 @@ elseif(POLARISCOPE_TORCH)
   find_package(Torch REQUIRED)
   set(polariscope_torch ON)
 endif()
+if(polariscope_torch)
+  find_package(dnnl REQUIRED)  # the models' matrix products
+endif()

@@ -1,11 +1,11 @@
 #include "polariscope/models/layers.h"
 
 #include "polariscope/models/internal/kernels.h"
+#include "polariscope/models/internal/matrix_product.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -21,7 +21,7 @@ using Tensors = torch::autograd::variable_list;
 
 constexpr double kNormEpsilon = 1e-5;
 
-at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+at::Tensor rows_of(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).contiguous(); }
 
 // Calls run.template operator()<T>() for the tensor's type.
 template <class Run>
@@ -29,16 +29,16 @@ auto with_type(const at::Tensor& tensor, const Run& run) {
   return tensor.scalar_type() == at::kDouble ? run.template operator()<double>() : run.template operator()<float>();
 }
 
-at::Tensor sums_of_columns(const at::Tensor& g) {
-  at::Tensor sums = at::zeros({g.size(1)}, g.options());
-  with_type(g, [&]<class T>() { column_sums(g.size(0), g.size(1), g.data_ptr<T>(), sums.data_ptr<T>()); });
-  return sums;
+template <class T>
+T* row(const at::Tensor& matrix, std::int64_t first) {
+  return matrix.data_ptr<T>() + first * matrix.size(1);
 }
 
-// x Wᵀ + b: the product adds to rows that begin as the bias.
-at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  at::Tensor y = bias.expand({x.size(0), bias.size(0)}).contiguous();
-  return y.addmm_(x, weight.t());
+// Rows are taken through a layer in chunks that its passes find in the second-level cache.
+constexpr std::int64_t kChunk = 512;
+template <class Visit>
+void for_each_chunk(std::int64_t rows, const Visit& visit) {
+  for (std::int64_t first = 0; first < rows; first += kChunk) visit(first, std::min(kChunk, rows - first));
 }
 
 std::vector<std::int64_t> with_width(const at::Tensor& x, std::int64_t width) {
@@ -47,39 +47,71 @@ std::vector<std::int64_t> with_width(const at::Tensor& x, std::int64_t width) {
   return sizes;
 }
 
-// What a linear layer's input and parameters are due from its output's gradient dy, [rows, outputs].
-Tensors linear_gradients(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& dy, at::Tensor d_bias) {
-  return {at::mm(dy, weight).view(x.sizes()), at::mm(dy.t(), rows_of(x)), std::move(d_bias)};
+// y = residual + x Wᵀ + b for a chunk of rows; the residual may be undefined.
+template <class T>
+void forward_chunk(std::int64_t first, std::int64_t count, const at::Tensor& x, const at::Tensor& weight,
+                   const at::Tensor& bias, const at::Tensor& residual, const at::Tensor& y) {
+  const std::int64_t inputs = weight.size(1), outputs = weight.size(0);
+  const T* begin = residual.defined() ? row<T>(residual, first) : nullptr;
+  add_bias(count, outputs, begin, bias.data_ptr<T>(), row<T>(y, first));
+  multiply(count, outputs, inputs, Operand<T>{row<T>(x, first), inputs}, Operand<T>{weight.data_ptr<T>(), inputs, true},
+           T(1), row<T>(y, first));
+}
+
+// What a linear layer's input and parameters are due: dx = dy W, dW = dyᵀ x, db = Σ dy.
+struct LinearGradients {
+  LinearGradients(const at::Tensor& x, const at::Tensor& weight)
+      : dx(at::empty({x.size(0), weight.size(1)}, x.options())),
+        d_weight(at::empty(weight.sizes(), x.options())),
+        d_bias(at::zeros({weight.size(0)}, x.options())) {
+    if (x.size(0) == 0) d_weight.zero_();
+  }
+  // Of a chunk of rows, its sums of columns aside. dy: that chunk's.
+  template <class T>
+  void add_chunk(std::int64_t first, std::int64_t count, const at::Tensor& x, const at::Tensor& weight, const T* dy) {
+    const std::int64_t inputs = weight.size(1), outputs = weight.size(0);
+    multiply(count, inputs, outputs, Operand<T>{dy, outputs}, Operand<T>{weight.data_ptr<T>(), inputs}, T(0),
+             row<T>(dx, first));
+    multiply(outputs, inputs, count, Operand<T>{dy, outputs, true}, Operand<T>{row<T>(x, first), inputs},
+             first == 0 ? T(0) : T(1), d_weight.data_ptr<T>());
+  }
+  at::Tensor dx, d_weight, d_bias;
+};
+
+LinearGradients linear_gradients(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& dy) {
+  LinearGradients due(x, weight);
+  with_type(x, [&]<class T>() {
+    for_each_chunk(x.size(0), [&](std::int64_t first, std::int64_t count) {
+      column_sums(count, dy.size(1), row<T>(dy, first), due.d_bias.data_ptr<T>());
+      due.add_chunk<T>(first, count, x, weight, row<T>(dy, first));
+    });
+  });
+  return due;
 }
 
 class Linear : public torch::autograd::Function<Linear> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+  // residual may be undefined.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
+                            const at::Tensor& bias, const c10::optional<at::Tensor>& residual) {
+    const at::Tensor x = rows_of(input);
+    const at::Tensor y = at::empty({x.size(0), weight.size(0)}, x.options());
+    const at::Tensor start = residual.has_value() ? rows_of(*residual) : at::Tensor();
+    with_type(x, [&]<class T>() {
+      for_each_chunk(x.size(0), [&](std::int64_t first, std::int64_t count) {
+        forward_chunk<T>(first, count, x, weight, bias, start, y);
+      });
+    });
     context->save_for_backward({x, weight});
-    return product(rows_of(x), weight, bias).view(with_width(x, weight.size(0)));
+    context->saved_data["sizes"] = input.sizes().vec();
+    context->saved_data["residual"] = residual.has_value();
+    return y.view(with_width(input, weight.size(0)));
   }
   static Tensors backward(AutogradContext* context, const Tensors& due) {
     const Tensors saved = context->get_saved_variables();
-    const at::Tensor dy = rows_of(due[0]).contiguous();
-    return linear_gradients(saved[0], saved[1], dy, sums_of_columns(dy));
-  }
-};
-
-class AddLinear : public torch::autograd::Function<AddLinear> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& residual, const at::Tensor& x,
-                            const at::Tensor& weight, const at::Tensor& bias) {
-    context->save_for_backward({x, weight});
-    at::Tensor y = rows_of(residual) + bias;
-    return y.addmm_(rows_of(x), weight.t()).view(residual.sizes());
-  }
-  static Tensors backward(AutogradContext* context, const Tensors& due) {
-    const Tensors saved = context->get_saved_variables();
-    const at::Tensor dy = rows_of(due[0]).contiguous();
-    Tensors gradients = linear_gradients(saved[0], saved[1], dy, sums_of_columns(dy));
-    gradients.insert(gradients.begin(), due[0]);
-    return gradients;
+    const LinearGradients gradients = linear_gradients(saved[0], saved[1], rows_of(due[0]));
+    return {gradients.dx.view(context->saved_data["sizes"].toIntVector()), gradients.d_weight, gradients.d_bias,
+            context->saved_data["residual"].toBool() ? due[0] : at::Tensor()};
   }
 };
 
@@ -107,25 +139,34 @@ class SplitHeads : public torch::autograd::Function<SplitHeads> {
 
 class LinearGelu : public torch::autograd::Function<LinearGelu> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
                             const at::Tensor& bias) {
-    at::Tensor slopes = product(rows_of(x), weight, bias);
-    at::Tensor value = at::empty_like(slopes);
-    with_type(value, [&]<class T>() { gelu(value.numel(), slopes.data_ptr<T>(), value.data_ptr<T>()); });
+    const at::Tensor x = rows_of(input);
+    const at::Tensor slopes = at::empty({x.size(0), weight.size(0)}, x.options()), value = at::empty_like(slopes);
+    with_type(x, [&]<class T>() {
+      for_each_chunk(x.size(0), [&](std::int64_t first, std::int64_t count) {
+        forward_chunk<T>(first, count, x, weight, bias, at::Tensor(), slopes);
+        gelu(count * weight.size(0), row<T>(slopes, first), row<T>(value, first));
+      });
+    });
     context->save_for_backward({x, weight, slopes});
-    return value.view(with_width(x, weight.size(0)));
+    context->saved_data["sizes"] = input.sizes().vec();
+    return value.view(with_width(input, weight.size(0)));
   }
   static Tensors backward(AutogradContext* context, const Tensors& due) {
     const Tensors saved = context->get_saved_variables();
-    const at::Tensor& slopes = saved[2];
-    // Nobody else holds what a product gave: it is overwritten.
-    const at::Tensor dy = rows_of(due[0]).contiguous();
-    at::Tensor d_bias = at::zeros({dy.size(1)}, dy.options());
-    with_type(dy, [&]<class T>() {
-      times_slopes_and_column_sums(dy.size(0), dy.size(1), slopes.data_ptr<T>(), dy.data_ptr<T>(),
-                                   d_bias.data_ptr<T>());
+    const at::Tensor &x = saved[0], &weight = saved[1], &slopes = saved[2];
+    const at::Tensor dy = rows_of(due[0]), dz = at::empty({kChunk, slopes.size(1)}, x.options());
+    LinearGradients gradients(x, weight);
+    with_type(x, [&]<class T>() {
+      for_each_chunk(x.size(0), [&](std::int64_t first, std::int64_t count) {
+        T* chunk = dz.data_ptr<T>();
+        times_slopes(count, slopes.size(1), row<T>(dy, first), row<T>(slopes, first), chunk,
+                     gradients.d_bias.data_ptr<T>());
+        gradients.add_chunk<T>(first, count, x, weight, chunk);
+      });
     });
-    return linear_gradients(saved[0], saved[1], dy, d_bias);
+    return {gradients.dx.view(context->saved_data["sizes"].toIntVector()), gradients.d_weight, gradients.d_bias};
   }
 };
 
@@ -180,12 +221,12 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return Linear::apply(x, weight, bias);
+  return Linear::apply(x, weight, bias, c10::nullopt);
 }
 
 at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
                       const at::Tensor& bias) {
-  return AddLinear::apply(residual, x, weight, bias);
+  return Linear::apply(x, weight, bias, c10::optional<at::Tensor>(residual));
 }
 
 std::vector<at::Tensor> split_heads(const at::Tensor& projected, std::int64_t parts, std::int64_t heads) {

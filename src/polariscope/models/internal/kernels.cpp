@@ -39,18 +39,24 @@ void layer_norm_gradient_double(std::int64_t rows, std::int64_t width, const dou
   layer_norm_gradient_rows<double>(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
 }
 void column_sums_float(std::int64_t rows, std::int64_t width, const float* g, float* sums) {
-  column_sum_rows<float, false>(rows, width, nullptr, const_cast<float*>(g), sums);
+  column_sum_rows(rows, width, g, sums);
 }
 void column_sums_double(std::int64_t rows, std::int64_t width, const double* g, double* sums) {
-  column_sum_rows<double, false>(rows, width, nullptr, const_cast<double*>(g), sums);
+  column_sum_rows(rows, width, g, sums);
 }
-void times_slopes_and_column_sums_float(std::int64_t rows, std::int64_t width, const float* slopes, float* g,
-                                        float* sums) {
-  column_sum_rows<float, true>(rows, width, slopes, g, sums);
+void times_slopes_float(std::int64_t rows, std::int64_t width, const float* g, const float* slopes, float* product,
+                        float* sums) {
+  times_slope_rows(rows, width, g, slopes, product, sums);
 }
-void times_slopes_and_column_sums_double(std::int64_t rows, std::int64_t width, const double* slopes, double* g,
-                                         double* sums) {
-  column_sum_rows<double, true>(rows, width, slopes, g, sums);
+void add_bias_float(std::int64_t rows, std::int64_t width, const float* x, const float* bias, float* y) {
+  add_bias_rows(rows, width, x, bias, y);
+}
+void times_slopes_double(std::int64_t rows, std::int64_t width, const double* g, const double* slopes, double* product,
+                         double* sums) {
+  times_slope_rows(rows, width, g, slopes, product, sums);
+}
+void add_bias_double(std::int64_t rows, std::int64_t width, const double* x, const double* bias, double* y) {
+  add_bias_rows(rows, width, x, bias, y);
 }
 double cross_entropy_float(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,
                            const float* weights, float* dz) {
@@ -76,8 +82,10 @@ HWY_EXPORT(layer_norm_gradient_float);
 HWY_EXPORT(layer_norm_gradient_double);
 HWY_EXPORT(column_sums_float);
 HWY_EXPORT(column_sums_double);
-HWY_EXPORT(times_slopes_and_column_sums_float);
-HWY_EXPORT(times_slopes_and_column_sums_double);
+HWY_EXPORT(times_slopes_float);
+HWY_EXPORT(add_bias_float);
+HWY_EXPORT(times_slopes_double);
+HWY_EXPORT(add_bias_double);
 HWY_EXPORT(cross_entropy_float);
 HWY_EXPORT(cross_entropy_double);
 
@@ -127,15 +135,26 @@ void column_sums(std::int64_t rows, std::int64_t width, const double* g, double*
   HWY_DYNAMIC_DISPATCH(column_sums_double)(rows, width, g, sums);
 }
 template <>
-void times_slopes_and_column_sums(std::int64_t rows, std::int64_t width, const float* slopes, float* g, float* sums) {
+void times_slopes(std::int64_t rows, std::int64_t width, const float* g, const float* slopes, float* product,
+                  float* sums) {
   obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(times_slopes_and_column_sums_float)(rows, width, slopes, g, sums);
+  HWY_DYNAMIC_DISPATCH(times_slopes_float)(rows, width, g, slopes, product, sums);
 }
 template <>
-void times_slopes_and_column_sums(std::int64_t rows, std::int64_t width, const double* slopes, double* g,
-                                  double* sums) {
+void add_bias(std::int64_t rows, std::int64_t width, const float* x, const float* bias, float* y) {
   obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(times_slopes_and_column_sums_double)(rows, width, slopes, g, sums);
+  HWY_DYNAMIC_DISPATCH(add_bias_float)(rows, width, x, bias, y);
+}
+template <>
+void times_slopes(std::int64_t rows, std::int64_t width, const double* g, const double* slopes, double* product,
+                  double* sums) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(times_slopes_double)(rows, width, g, slopes, product, sums);
+}
+template <>
+void add_bias(std::int64_t rows, std::int64_t width, const double* x, const double* bias, double* y) {
+  obey_forced_target();
+  HWY_DYNAMIC_DISPATCH(add_bias_double)(rows, width, x, bias, y);
 }
 template <>
 double cross_entropy(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,

@@ -10,6 +10,10 @@ namespace polariscope {
 template <class T>
 void gelu(std::int64_t count, T* x, T* value);
 
+// y = x + bias by rows; with x null, y = bias.
+template <class T>
+void add_bias(std::int64_t rows, std::int64_t width, const T* x, const T* bias, T* y);
+
 // y = (x - mean)/√(variance + epsilon)·weight + bias by rows; means and inverses (of the root): [rows].
 template <class T>
 void layer_norm(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* bias, T epsilon, T* y,
@@ -24,9 +28,9 @@ void layer_norm_gradient(std::int64_t rows, std::int64_t width, const T* x, cons
 template <class T>
 void column_sums(std::int64_t rows, std::int64_t width, const T* g, T* sums);
 
-// The same of g·slopes, which g becomes.
+// product = g·slopes, elementwise; adds the sums of its columns to `sums`, [width].
 template <class T>
-void times_slopes_and_column_sums(std::int64_t rows, std::int64_t width, const T* slopes, T* g, T* sums);
+void times_slopes(std::int64_t rows, std::int64_t width, const T* g, const T* slopes, T* product, T* sums);
 
 // Σ_r weights_r·(log Σ_j e^{z_rj} - z_{r, targets_r}) and its gradient dz. targets in [0, width).
 template <class T>

@@ -43,6 +43,20 @@ HWY_INLINE T sum_over(std::int64_t width, const Visit& visit) {
   return hn::GetLane(hn::SumOfLanes(d, sum)) + rest;
 }
 
+// y = x + bias, row by row; without x, y = bias.
+template <class T>
+void add_bias_rows(std::int64_t rows, std::int64_t width, const T* x, const T* bias, T* y) {
+  for (std::int64_t r = 0; r < rows; ++r, y += width) {
+    if (x == nullptr) {
+      std::copy_n(bias, width, y);
+      continue;
+    }
+    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+      hn::StoreU(hn::Add(hn::LoadU(d, x + r * width + i), hn::LoadU(d, bias + i)), d, y + i);
+    });
+  }
+}
+
 // y = (x - mean)/√(variance + ε)·weight + bias; keeps mean and 1/√(variance + ε), [rows] each.
 template <class T>
 void layer_norm_rows(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* bias, T epsilon, T* y,
@@ -85,16 +99,23 @@ void layer_norm_gradient_rows(std::int64_t rows, std::int64_t width, const T* x,
   }
 }
 
-// Adds the sums of columns of g to `sums`. With `slopes`, [rows, width], g is first multiplied by them, in place.
-template <class T, bool kSlopes>
-void column_sum_rows(std::int64_t rows, std::int64_t width, const T* slopes, T* g, T* sums) {
+// Adds the sums of columns of g to `sums`.
+template <class T>
+void column_sum_rows(std::int64_t rows, std::int64_t width, const T* g, T* sums) {
   for (std::int64_t r = 0; r < rows; ++r, g += width) {
     for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
-      auto due = hn::LoadU(d, g + i);
-      if constexpr (kSlopes) {
-        due = hn::Mul(due, hn::LoadU(d, slopes + r * width + i));
-        hn::StoreU(due, d, g + i);
-      }
+      hn::StoreU(hn::Add(hn::LoadU(d, g + i), hn::LoadU(d, sums + i)), d, sums + i);
+    });
+  }
+}
+
+// product = slopes·g, elementwise; adds the sums of its columns to `sums`.
+template <class T>
+void times_slope_rows(std::int64_t rows, std::int64_t width, const T* g, const T* slopes, T* product, T* sums) {
+  for (std::int64_t r = 0; r < rows; ++r, g += width, slopes += width, product += width) {
+    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+      const auto due = hn::Mul(hn::LoadU(d, g + i), hn::LoadU(d, slopes + i));
+      hn::StoreU(due, d, product + i);
       hn::StoreU(hn::Add(due, hn::LoadU(d, sums + i)), d, sums + i);
     });
   }
