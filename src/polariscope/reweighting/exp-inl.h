@@ -91,6 +91,32 @@ requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V fast_exp(D d, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, result);
 }
 
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+// d: float lanes, x <= 87. With y = x log₂ e: 2^{y - ⌊y⌋} by a polynomial of degree 5 on [0, 1), fitted as above to a
+// relative error of 8.2e-8 with e⁰ = 1 exactly, and 2^⌊y⌋ by the instruction made for it. The rounding of y costs
+// |x|·6e-8 of e^x, as the rounding of a difference x = z - m does.
+template <class D, class V = hn::Vec<D>>
+requires(sizeof(hn::TFromD<D>) == 4 && hn::MaxLanes(D()) == 16) HWY_INLINE V exp_below(D d, V x) {
+  constexpr int kFloor = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+  const V y = hn::Mul(x, hn::Set(d, 1.44269504f));
+  const V r{_mm512_reduce_ps(y.raw, kFloor)};
+  V p = hn::MulAdd(hn::Set(d, 0.00186713482f), r, hn::Set(d, 0.00901702046f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.0557999201f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.240164444f));
+  p = hn::MulAdd(p, r, hn::Set(d, 0.693151295f));
+  p = hn::MulAdd(p, r, hn::Set(d, 1.0f));
+  return V{_mm512_scalef_ps(p.raw, y.raw)};
+}
+#else
+// d: float lanes, x <= 87; below -87 as there, which is nothing beside 1. For NaN it has no meaning.
+template <class D, class V = hn::Vec<D>>
+requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V exp_below(D d, V x) {
+  return exp_in_range(d, hn::Max(x, hn::Set(d, -87.0f)));
+}
+#endif
+template <class D, class V = hn::Vec<D>>
+requires(sizeof(hn::TFromD<D>) == 8) HWY_INLINE V exp_below(D d, V x) { return fast_exp(d, x); }
+
 }  // namespace HWY_NAMESPACE
 }  // namespace polariscope
 HWY_AFTER_NAMESPACE();

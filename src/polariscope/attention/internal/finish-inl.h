@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
@@ -174,6 +175,9 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
     const int count = std::min(lanes, block.count - c * lanes);
     const std::int64_t at = row_0 + c * lanes;
     const auto store = [&]<class Number>(Number* array, V values) HWY_ATTR {
+      if constexpr (std::is_same_v<Number, T>) {
+        if (count == lanes) return hn::StoreU(values, d, array + at);
+      }
       HWY_ALIGN T buffer[hn::MaxLanes(D())];
       hn::Store(values, d, buffer);
       for (int q = 0; q < count; ++q) array[at + q] = static_cast<Number>(buffer[q]);

@@ -85,9 +85,9 @@ class TinyForward {
     T* weights = weights_ + i * keys_ * lanes_;
     if (heads_.hides()) {
       heads_.hide(i, column, row);
-      weigh_column<Function, true, true>(d, column, weights, T(0), wanted, row);
+      weigh_column<Function, true, true, false>(d, column, weights, T(0), wanted, row);
     } else {
-      weigh_column<Function, false, true>(d, column, weights, T(0), wanted, row);
+      weigh_column<Function, false, true, false>(d, column, weights, T(0), wanted, row);
     }
     found_ = 0;
     const auto keep = [&](auto* array, V values) HWY_ATTR {

@@ -9,21 +9,13 @@
 #endif
 
 #include "polariscope/attention/internal/tile-inl.h"
+#include "polariscope/reweighting/exp-inl.h"
 
 #include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
-
-// e^x of x <= 0, kept in the range where the exponential is exact to an ulp or is nothing beside 1. For NaN
-// it has no meaning: such rows are marked.
-template <class D, class V = hn::Vec<D>>
-requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V exp_below(D d, V x) {
-  return exp_in_range(d, hn::Max(x, hn::Set(d, -87.0f)));
-}
-template <class D, class V = hn::Vec<D>>
-requires(sizeof(hn::TFromD<D>) == 8) HWY_INLINE V exp_below(D d, V x) { return fast_exp(d, x); }
 
 // |w| log |w|, 0 where w = 0.
 template <class D, class V = hn::Vec<D>>
@@ -45,7 +37,7 @@ HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest,
   row.set(kLargestIndex, index);
 }
 
-// kWhole: the tile holds all keys of its rows, of which nothing is known yet.
+// The moments of rows whose keys so far may be none. kWhole: they are none, and the tile holds all.
 template <bool kMasked, bool kWhole, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE void merge_logits(D d, Column<T> scores, const Summary<hn::Vec<D>>& tile, Row& row) {
   using V = hn::Vec<D>;
@@ -93,13 +85,64 @@ HWY_INLINE void lower_to(D d, hn::Vec<D> shift, Row& row) {
   row.set(kWeightCubes, hn::Mul(hn::Mul(square, rescale), row.get(kWeightCubes)));
 }
 
-// w = e^{z - m}; adds Σ w and, if asked for, Σ w (z - m) and Σ w². Returns the tile's Σ w.
-template <bool kMasked, bool kMeasure, class D, class Row, class T = hn::TFromD<D>>
+// Σ (x - c), Σ (x - c)² and Σ (x - c)³ of a tile's numbers about the mean c of those before.
+template <class V>
+struct SumsAbout {
+  V first, second, third;
+};
+
+// Mean and central sums of `count` numbers and the tile's together. About the mean of the more numerous the sums of
+// powers do not cancel: they are at most twice the central ones.
+template <bool kCubes, class D, class V = hn::Vec<D>>
+HWY_INLINE Moments<V> extended(D d, const Moments<V>& before, const SumsAbout<V>& tile, V count) {
+  const V shift = hn::Div(tile.first, count);
+  const V square = hn::Mul(shift, shift);
+  const V second = hn::Add(before.squares, tile.second);
+  Moments<V> all{count, hn::Add(before.mean, shift), hn::NegMulAdd(count, square, second), hn::Zero(d)};
+  if constexpr (kCubes) {
+    const V third = hn::NegMulAdd(hn::Mul(hn::Set(d, 3), shift), second, hn::Add(before.cubes, tile.third));
+    all.cubes = hn::MulAdd(hn::Mul(hn::Set(d, 2), hn::Mul(count, square)), shift, third);
+  }
+  return all;
+}
+
+// The largest score of an unmasked tile, whose logits extend the row's moments: one pass where merge_logits() and
+// summary() take two. Returns Σ (z - mean so far).
+template <class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> extend_logits(D d, Column<T> scores, Row& row, hn::Vec<D>& most) {
+  using V = hn::Vec<D>;
+  const V centre = row.get(kLogitMean);
+  V first[kChains], second[kChains], largest[kChains];
+  for (int k = 0; k < kChains; ++k) {
+    first[k] = second[k] = hn::Zero(d);
+    largest[k] = hn::Set(d, kLowest<T>);
+  }
+  for_each_key(scores.keys, [&](int j, int k) HWY_ATTR {
+    const V z = hn::Load(d, scores.data + j * scores.stride);
+    const V apart = hn::Sub(z, centre);
+    first[k] = hn::Add(first[k], apart);
+    second[k] = hn::MulAdd(apart, apart, second[k]);
+    largest[k] = hn::Max(largest[k], z);
+  });
+  most = hn::Max(hn::Max(largest[0], largest[1]), hn::Max(largest[2], largest[3]));
+  const SumsAbout<V> sums{total_of(first), total_of(second), hn::Zero(d)};
+  const Moments<V> before{row.get(kCount), centre, row.get(kLogitSquares), sums.third};
+  const V count = hn::Add(before.count, hn::Set(d, static_cast<T>(scores.keys)));
+  const Moments<V> all = extended<false>(d, before, sums, count);
+  row.set(kLogitMean, all.mean);
+  row.set(kLogitSquares, all.squares);
+  return sums.first;
+}
+
+// w = e^{z - m}; adds Σ w and, if asked for, Σ w (z - m) and Σ w². With kExtend the weights of the tile, which is then
+// unmasked, also extend the row's moments, in the same pass. Returns the tile's Σ w.
+template <bool kMasked, bool kMeasure, bool kExtend, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, Row& row) {
   using V = hn::Vec<D>;
   const V shift = row.get(kShift);
-  V sum[kChains], log[kChains], squares[kChains];
-  for (int k = 0; k < kChains; ++k) sum[k] = log[k] = squares[k] = hn::Zero(d);
+  const V centre = kExtend ? row.get(kWeightMean) : hn::Zero(d);
+  V sum[kChains], log[kChains], squares[kChains], second[kChains], third[kChains];
+  for (int k = 0; k < kChains; ++k) sum[k] = log[k] = squares[k] = second[k] = third[k] = hn::Zero(d);
   for_each_key(scores.keys, [&](int j, int k) HWY_ATTR {
     const V z = hn::Load(d, scores.data + j * scores.stride);
     const V x = hn::Sub(z, shift);
@@ -110,12 +153,27 @@ HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, Row& row) 
       log[k] = hn::MulAdd(kept<kMasked>(d, z, x), w, log[k]);
       squares[k] = hn::MulAdd(w, w, squares[k]);
     }
+    if constexpr (kExtend) {
+      const V apart = hn::Sub(w, centre);
+      const V square = hn::Mul(apart, apart);
+      second[k] = hn::Add(second[k], square);
+      third[k] = hn::MulAdd(square, apart, third[k]);
+    }
   });
   const V total = total_of(sum);
   row.add(kSum, total);
   if constexpr (kMeasure) {
     row.add(kSumLog, total_of(log));
     row.add(kSumSquares, total_of(squares));
+  }
+  if constexpr (kExtend) {
+    const V keys = hn::Set(d, static_cast<T>(scores.keys));
+    const SumsAbout<V> sums{hn::NegMulAdd(keys, centre, total), total_of(second), total_of(third)};
+    const Moments<V> before{row.get(kCount), centre, row.get(kWeightSquares), row.get(kWeightCubes)};
+    const Moments<V> all = extended<true>(d, before, sums, hn::Add(before.count, keys));
+    row.set(kWeightMean, all.mean);
+    row.set(kWeightSquares, all.squares);
+    row.set(kWeightCubes, all.cubes);
   }
   return total;
 }
@@ -152,40 +210,61 @@ HWY_INLINE hn::Vec<D> measure(D d, Column<T> scores, const Weight& weight, T* we
   return sum;
 }
 
-// A column of a tile: weights beside, sums added. Returns whether earlier sums of the output must be taken by
-// kRescale.
-template <class Function, bool kMasked, bool kWhole, class D, class Row, class T = hn::TFromD<D>>
+// The shift of a row that a tile's largest score asks for, and where that score is. Returns whether earlier sums of
+// the output must be taken by kRescale.
+template <bool kWhole, class D, class Row, class T = hn::TFromD<D>>
+HWY_INLINE bool raise_shift(D d, Column<T> scores, T key_0, hn::Vec<D> most, const Wanted& wanted, Row& row) {
+  using V = hn::Vec<D>;
+  if (key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
+  const V shift = row.get(kShift);
+  const auto higher = hn::Lt(row.get(kLargest), most);
+  if constexpr (kWhole) {
+    row.set(kShift, hn::Max(shift, most));
+    if (wanted.largest) find_largest(d, scores, key_0, most, higher, row);
+    return false;
+  } else {
+    if (wanted.largest && !hn::AllFalse(d, higher)) {
+      find_largest(d, scores, key_0, most, higher, row);
+      row.set(kLargest, hn::Max(row.get(kLargest), most));
+    }
+    // Weights may grow to e² before everything is taken down: most maxima after the first tile's are that near.
+    const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), most);
+    if (hn::AllFalse(d, far)) return false;
+    lower_to(d, hn::IfThenElse(far, most, shift), row);
+    return true;
+  }
+}
+
+// A column of a tile: weights beside, sums added. kExtend: the tile is unmasked and every row has seen keys before.
+// Which way a sum is taken depends on the keys alone, not on what else is wanted: a statistic has the same bits asked
+// for alone. Returns as raise_shift().
+template <class Function, bool kMasked, bool kWhole, bool kExtend, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Row& row) {
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
-  const Summary<V> tile = summary<kMasked>(d, scores);
+  Summary<V> tile{hn::Set(d, static_cast<T>(scores.keys)), hn::Zero(d), hn::Zero(d)};
+  if (kExtend && wanted.logit_moments) {
+    tile.mean = extend_logits(d, scores, row, tile.largest);
+  } else {
+    tile = summary<kMasked>(d, scores);
+    if (wanted.logit_moments) merge_logits<kMasked, kWhole>(d, scores, tile, row);
+  }
   row.add(kSpoilt, hn::Mul(tile.mean, hn::Zero(d)));  // NaN where a score, or their sum, is not finite
   row.set(kLogitMaximum, hn::Max(row.get(kLogitMaximum), tile.largest));
-  if (wanted.logit_moments) merge_logits<kMasked, kWhole>(d, scores, tile, row);
 
+  const bool measured = wanted.entropy || wanted.squares;
   bool rescaled = false;
   V sum;
   if constexpr (kExponential) {
-    if (key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
-    const V shift = row.get(kShift);
-    const auto higher = hn::Lt(row.get(kLargest), tile.largest);
-    if constexpr (kWhole) {
-      row.set(kShift, hn::Max(shift, tile.largest));
-      if (wanted.largest) find_largest(d, scores, key_0, tile.largest, higher, row);
-    } else {
-      // Weights may grow to e² before everything is taken down: most maxima after the first tile's are that near.
-      const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), tile.largest);
-      if (!hn::AllFalse(d, far)) {
-        lower_to(d, hn::IfThenElse(far, tile.largest, shift), row);
-        rescaled = true;
-      }
-      if (wanted.largest && !hn::AllFalse(d, higher)) {
-        find_largest(d, scores, key_0, tile.largest, higher, row);
-        row.set(kLargest, hn::Max(row.get(kLargest), tile.largest));
-      }
+    rescaled = raise_shift<kWhole>(d, scores, key_0, tile.largest, wanted, row);
+    if (kExtend && wanted.skewness) {
+      measured ? exponentials<kMasked, true, kExtend>(d, scores, weights, row)
+               : exponentials<kMasked, false, kExtend>(d, scores, weights, row);
+      row.add(kCount, tile.count);
+      return rescaled;
     }
-    sum = wanted.entropy || wanted.squares ? exponentials<kMasked, true>(d, scores, weights, row)
-                                           : exponentials<kMasked, false>(d, scores, weights, row);
+    sum = measured ? exponentials<kMasked, true, false>(d, scores, weights, row)
+                   : exponentials<kMasked, false, false>(d, scores, weights, row);
   } else {
     const auto weight = [](V z) HWY_ATTR { return Function::weight(SimdMath<D>(), z); };
     sum = measure<kMasked>(d, scores, weight, weights, key_0, wanted, row);
@@ -202,7 +281,12 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
 // The same for one tile of several; not inlined, for the sake of the products between which it stands.
 template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Running<D> row) {
-  return weigh_column<Function, kMasked, false>(d, scores, weights, key_0, wanted, row);
+  if constexpr (!kMasked && Function::kFunction == WeightFunction::kExp) {
+    if (hn::AllTrue(d, hn::Gt(row.get(kCount), hn::Zero(d)))) {
+      return weigh_column<Function, kMasked, false, true>(d, scores, weights, key_0, wanted, row);
+    }
+  }
+  return weigh_column<Function, kMasked, false, false>(d, scores, weights, key_0, wanted, row);
 }
 
 }  // namespace HWY_NAMESPACE
