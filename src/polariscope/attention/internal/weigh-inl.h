@@ -91,8 +91,8 @@ struct SumsAbout {
   V first, second, third;
 };
 
-// Mean and central sums of `count` numbers and the tile's together. About the mean of the more numerous the sums of
-// powers do not cancel: they are at most twice the central ones.
+// Mean and central sums of all `count` numbers, the tile's and those before. With as many before as in the tile the
+// sums about their mean are at most twice the central ones; with one before, behind a window's edge, 65 times.
 template <bool kCubes, class D, class V = hn::Vec<D>>
 HWY_INLINE Moments<V> extended(D d, const Moments<V>& before, const SumsAbout<V>& tile, V count) {
   const V shift = hn::Div(tile.first, count);
