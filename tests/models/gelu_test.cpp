@@ -25,7 +25,8 @@ TEST(Gelu, IsWithinItsErrorOnEveryTarget) {
   for (int i = -130'000; i <= 130'000; ++i) points.push_back(static_cast<float>(i) * 1e-4F);
   testing::for_each_simd_target([&] {
     std::vector<float> slopes = points, values(points.size());
-    gelu(static_cast<std::int64_t>(points.size()), slopes.data(), values.data());
+    const std::vector<float> no_bias(points.size(), 0.0F);
+    gelu(1, static_cast<std::int64_t>(points.size()), no_bias.data(), slopes.data(), values.data());
     double of_value = 0.0, of_slope = 0.0;
     for (std::size_t i = 0; i < points.size(); ++i) {
       const double x = points[i];
@@ -41,16 +42,22 @@ TEST(Gelu, IsWithinItsErrorOnEveryTarget) {
   });
 }
 
-TEST(Gelu, TakesAnyNumberOfNumbersAndWritesNoMore) {
+TEST(Gelu, AddsTheBiasOfEveryColumnAndWritesNoMore) {
+  constexpr std::int64_t kRows = 3;
   testing::for_each_simd_target([] {
-    for (std::int64_t count = 0; count <= 67; ++count) {
-      std::vector<float> slopes(count + 1, 7.0F), values(count + 1, 7.0F);
-      for (std::int64_t i = 0; i < count; ++i) slopes[i] = 0.1F * static_cast<float>(i) - 3.0F;
+    for (std::int64_t width = 0; width <= 67; ++width) {
+      std::vector<float> slopes(kRows * width + 1, 7.0F), values(kRows * width + 1, 7.0F), bias(width);
+      for (std::int64_t i = 0; i < kRows * width; ++i) slopes[i] = 0.02F * static_cast<float>(i) - 2.0F;
+      for (std::int64_t i = 0; i < width; ++i) bias[i] = 0.5F - 0.03F * static_cast<float>(i);
       const std::vector<float> x = slopes;
-      gelu(count, slopes.data(), values.data());
-      for (std::int64_t i = 0; i < count; ++i) ASSERT_NEAR(values[i], exact(x[i]).value, 1e-6) << i << " of " << count;
-      EXPECT_EQ(values[count], 7.0F);
-      EXPECT_EQ(slopes[count], 7.0F);
+      gelu(kRows, width, bias.data(), slopes.data(), values.data());
+      for (std::int64_t i = 0; i < kRows * width; ++i) {
+        const Exact expected = exact(x[i] + bias[i % width]);
+        ASSERT_NEAR(values[i], expected.value, 1e-6) << i << " of rows of " << width;
+        ASSERT_NEAR(slopes[i], expected.slope, 1e-6) << i << " of rows of " << width;
+      }
+      EXPECT_EQ(values.back(), 7.0F);
+      EXPECT_EQ(slopes.back(), 7.0F);
     }
   });
 }
@@ -59,7 +66,8 @@ template <class T>
 void expect_ends() {
   const T nan = std::numeric_limits<T>::quiet_NaN();
   std::vector<T> slopes{T(0), T(40), T(-40), T(1e4), T(-1e4), nan, T(-0.0)}, values(slopes.size());
-  gelu(static_cast<std::int64_t>(slopes.size()), slopes.data(), values.data());
+  const std::vector<T> no_bias(slopes.size(), T(0));
+  gelu(1, static_cast<std::int64_t>(slopes.size()), no_bias.data(), slopes.data(), values.data());
   const std::vector<T> expected{T(0), T(40), T(0), T(1e4), T(0)}, expected_slopes{T(0.5), T(1), T(0), T(1), T(0)};
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_NEAR(values[i], expected[i], 1e-6) << i;

@@ -10,6 +10,7 @@
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -76,7 +77,7 @@ void expect_same(const Layer& ours, const Layer& theirs, const Tensors& inputs, 
                            const std::string& what) {
     const double size = std::max(1.0, largest(e)), in_order = std::sqrt(static_cast<double>(rows));
     expect_close(d, e, 1e-12 * size, what + " in double");
-    expect_close(f, e, 2.0 * largest(o - e) + 6e-8 * (4.0 * size + 2.0 * in_order), what + " in single precision");
+    expect_close(f, e, 2.0 * largest(o - e) + 6e-8 * (4.0 + in_order) * size, what + " in single precision");
   };
   compare(exact.value, found.value, single.value, other.value, "value");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -138,6 +139,17 @@ TEST_P(EveryLayer, LayerNormIsATens) {
   check([](const Tensors& t) { return layer_norm(t[0], t[1], t[2]); },
         [&](const Tensors& t) { return at::layer_norm(t[0], {inputs_}, t[1], t[2], 1e-5); },
         {x_, weight_[0], normal({inputs_}, 5)});
+}
+
+TEST_P(EveryLayer, LayerNormOfABranchAddsWhatBothUsesAreDue) {
+  if (inputs_ == 1) GTEST_SKIP();
+  check(
+      [](const Tensors& t) {
+        const Branch both = layer_norm_branch(t[0], t[1], t[2]);
+        return both.x * both.x + both.normed;
+      },
+      [&](const Tensors& t) { return t[0] * t[0] + at::layer_norm(t[0], {inputs_}, t[1], t[2], 1e-5); },
+      {x_, weight_[0], normal({inputs_}, 5)});
 }
 
 TEST_P(EveryLayer, CrossEntropyIsATens) {
@@ -224,6 +236,32 @@ TEST(LayerNorm, OfAConstantRowIsItsBias) {
     const at::Tensor x = at::empty({2, 17}, at::kFloat).fill_(level);
     EXPECT_TRUE(layer_norm(x, weight, bias)[1].allclose(bias, 0.0, 1e-6)) << level;
   }
+}
+
+TEST(LayerNorm, OfABranchMayGoUnused) {
+  const at::Tensor x = normal({3, 5}, 1).set_requires_grad(true);
+  const at::Tensor weight = normal({5}, 2).set_requires_grad(true), bias = normal({5}, 3);
+  const Branch both = layer_norm_branch(x, weight, bias);
+  const Tensors gradients = torch::autograd::grad({(both.x * 2.0).sum()}, {x, weight}, {}, false, false, true);
+  EXPECT_TRUE(gradients[0].eq(2.0).all().item<bool>());
+  EXPECT_FALSE(gradients[1].defined());
+}
+
+TEST(SplitHeads, TakesGradientsThatLieSideBySideAsTheyLie) {
+  const std::int64_t batch = 2, length = 3, parts = 3, heads = 2, width = 5;
+  const at::Tensor projected = normal({batch, length, parts * heads * width}, 1).set_requires_grad(true);
+  const Tensors views = split_heads(projected, parts, heads);
+  const at::Tensor whole = normal({batch, length, parts, heads, width}, 2);
+  Tensors due;
+  for (std::int64_t p = 0; p < parts; ++p) due.push_back(whole.select(2, p).transpose(1, 2));
+  const at::Tensor found = torch::autograd::grad(views, {projected}, due, true)[0];
+  EXPECT_EQ(found.data_ptr(), whole.data_ptr());
+  EXPECT_TRUE(found.equal(whole.view(projected.sizes())));
+  // Neighbours in another order are no projection.
+  std::swap(due[0], due[1]);
+  const at::Tensor swapped = torch::autograd::grad(views, {projected}, due)[0].view(whole.sizes());
+  EXPECT_TRUE(swapped.select(2, 0).equal(whole.select(2, 1)));
+  EXPECT_TRUE(swapped.select(2, 1).equal(whole.select(2, 0)));
 }
 
 TEST(Layers, PassNaNOn) {
