@@ -19,7 +19,7 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // With u = |x| and t = 1/(1 + 0.35 u): Φ(-u) = e^{-u²/2} t P(t), P of degree 8, fitted to erfcx(u/√2)/(2t) for
-// u <= 13 by iteratively reweighted least squares; relative error 1.8e-7 in single precision. Φ(u) = 1 - Φ(-u).
+// u <= 13 by iteratively reweighted least squares; relative error 2e-7 in single precision. Φ(u) = 1 - Φ(-u).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE void gelu(D d, V x, V& value, V& slope) {
   const V one = hn::Set(d, 1.0f);
