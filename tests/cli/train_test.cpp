@@ -172,9 +172,13 @@ class StoppedRun : public ::testing::Test {
   const fs::path& folder() const { return folder_.path(); }
   RandomStream random_{static_cast<std::uint64_t>(std::random_device()()), 0};
 
-  // Once its first checkpoint is there, and then some.
+  // Once it has written a checkpoint, and then some.
   void stop_somewhere(const fs::path& run, int signal, Running& process) {
-    while (!fs::exists(run / "checkpoint" / "last.safetensors") && !process.ended()) {
+    const fs::path checkpoint = run / "checkpoint" / "last.safetensors";
+    const auto written = [&] {
+      return fs::exists(checkpoint) ? fs::last_write_time(checkpoint) : fs::file_time_type();
+    };
+    for (const auto before = written(); written() == before && !process.ended();) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(random_.below(250)));

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
@@ -78,28 +77,23 @@ HWY_INLINE T largest_of(std::int64_t width, const T* z) {
   return all;
 }
 
-// Calls visit(d, count, first, of_group) for groups of `count` vectors of columns from `first` on, which adds to
-// of_group[k], in registers, over all rows; adds what comes of it to `sums`.
-constexpr int kGroup = 4;
+// Adds what visit(d, row, i) returns for all rows to sums[i], four rows at a time: sums are read and written once for
+// all four.
 template <class T, class Visit>
-HWY_INLINE void add_column_sums(std::int64_t width, T* sums, const Visit& visit) {
-  const hn::ScalableTag<T> d;
-  const hn::CappedTag<T, 1> one;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto columns = [&](auto tag, auto count, std::int64_t first) HWY_ATTR {
-    const auto step = static_cast<std::int64_t>(hn::Lanes(tag));
-    hn::Vec<decltype(tag)> of_group[count];
-    for (int k = 0; k < count; ++k) of_group[k] = hn::Zero(tag);
-    visit(tag, count, first, of_group);
-    for (int k = 0; k < count; ++k) {
-      T* to = sums + first + k * step;
-      hn::StoreU(hn::Add(hn::LoadU(tag, to), of_group[k]), tag, to);
-    }
-  };
-  std::int64_t i = 0;
-  for (; i + kGroup * lanes <= width; i += kGroup * lanes) columns(d, std::integral_constant<int, kGroup>(), i);
-  for (; i + lanes <= width; i += lanes) columns(d, std::integral_constant<int, 1>(), i);
-  for (; i < width; ++i) columns(one, std::integral_constant<int, 1>(), i);
+HWY_INLINE void add_column_sums(std::int64_t rows, std::int64_t width, T* sums, const Visit& visit) {
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+      const auto upper = hn::Add(visit(d, r, i), visit(d, r + 1, i));
+      const auto lower = hn::Add(visit(d, r + 2, i), visit(d, r + 3, i));
+      hn::StoreU(hn::Add(hn::LoadU(d, sums + i), hn::Add(upper, lower)), d, sums + i);
+    });
+  }
+  for (; r < rows; ++r) {
+    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+      hn::StoreU(hn::Add(hn::LoadU(d, sums + i), visit(d, r, i)), d, sums + i);
+    });
+  }
 }
 
 // y = x + bias, row by row; without x, y = bias.
@@ -164,29 +158,17 @@ void layer_norm_gradient_rows(std::int64_t rows, std::int64_t width, const T* x,
 // Adds the sums of columns of g to `sums`.
 template <class T>
 void column_sum_rows(std::int64_t rows, std::int64_t width, const T* g, T* sums) {
-  add_column_sums(width, sums, [=](auto d, auto count, std::int64_t first, auto* of_group) HWY_ATTR {
-    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (int k = 0; k < count; ++k) {
-        of_group[k] = hn::Add(of_group[k], hn::LoadU(d, g + r * width + first + k * lanes));
-      }
-    }
-  });
+  add_column_sums(rows, width, sums, [=](auto d, auto r, auto i) HWY_ATTR { return hn::LoadU(d, g + r * width + i); });
 }
 
 // product = slopes·g, elementwise; adds the sums of its columns to `sums`.
 template <class T>
 void times_slope_rows(std::int64_t rows, std::int64_t width, const T* g, const T* slopes, T* product, T* sums) {
-  add_column_sums(width, sums, [=](auto d, auto count, std::int64_t first, auto* of_group) HWY_ATTR {
-    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (int k = 0; k < count; ++k) {
-        const std::int64_t at = r * width + first + k * lanes;
-        const auto due = hn::Mul(hn::LoadU(d, g + at), hn::LoadU(d, slopes + at));
-        hn::StoreU(due, d, product + at);
-        of_group[k] = hn::Add(of_group[k], due);
-      }
-    }
+  add_column_sums(rows, width, sums, [=](auto d, auto r, auto i) HWY_ATTR {
+    const std::int64_t at = r * width + i;
+    const auto due = hn::Mul(hn::LoadU(d, g + at), hn::LoadU(d, slopes + at));
+    hn::StoreU(due, d, product + at);
+    return due;
   });
 }
 
