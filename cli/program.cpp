@@ -146,7 +146,8 @@ int run_program(int argc, char** argv, const Program& program) {
   } catch (const std::bad_alloc&) {
     return complain("not enough memory for a problem of this size");
   } catch (const std::exception& error) {  // of a library; a write to a full standard output
-    return complain(error.what());
+    const std::string words = error.what();
+    return complain(words.substr(0, words.find('\n')));  // LibTorch adds where it was
   }
 }
 

@@ -6,15 +6,16 @@
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/base/run_folder.h"
+#include "polariscope/train/process.h"
 #include "polariscope/train/run.h"
 #include "polariscope/train/trainer.h"
 #include "settings.h"
 
-#include <ATen/Parallel.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <system_error>
 
 namespace polariscope {
 namespace {
@@ -29,6 +30,11 @@ struct Settings {
   bool quiet = false;
 };
 
+// Only these two: equal runs have equal config.toml.
+std::string true_or_false(const std::string& text) {
+  return text == "true" || text == "false" ? "" : fmt::format("\"{}\" must be true or false", text);
+}
+
 void declare(CLI::App& c, Settings& s) {
   const auto number = [&](const char* name, double& to, const char* help) {
     return c.add_option(name, to, help)->type_name("N")->capture_default_str();
@@ -40,7 +46,10 @@ void declare(CLI::App& c, Settings& s) {
     return c.add_option(name, to, help)->type_name("NAME")->capture_default_str();
   };
   const auto truth = [&](const char* name, bool& to, const char* help) {
-    return c.add_option(name, to, help)->type_name("true|false")->capture_default_str();
+    return c.add_option(name, to, help)
+        ->type_name("true|false")
+        ->default_str(to ? "true" : "false")
+        ->check(CLI::Validator(true_or_false, ""));
   };
   c.add_option("file", s.config, "TOML file with any of the options below; the command line wins")->type_name("FILE");
   text("--task", s.o.task, "induction (next token after a repeat) or token-groups (classify by CLS)");
@@ -81,13 +90,6 @@ void declare(CLI::App& c, Settings& s) {
       "  tensorboard --logdir run");
 }
 
-// LibTorch's own, and those of OpenBLAS, which LibTorch does not tell.
-void use_threads(int count) {
-  at::set_num_threads(count);
-  using Set = void (*)(int);
-  if (const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(count);
-}
-
 TrainingOptions options_of(const Settings& s) {
   TrainingOptions o = s.o;
   o.vocabulary = whole_number("--vocabulary", s.vocabulary, 0);
@@ -107,6 +109,19 @@ std::string in_words(const std::filesystem::path& folder) {
   return fmt::format("{}\nresult: {}\n", read_file(folder / "result.json"), (folder / "result.json").string());
 }
 
+// Options of how a run is done and watched, which do not change what it is.
+const std::vector<std::string_view> kNotOfTheRun{"file", "out", "quiet", "threads", "checkpoint-every"};
+
+// Throws Error for an option on the command line that changes what the config.toml of the run's own folder says.
+void require_unchanged(const CLI::App& command, const std::filesystem::path& folder) {
+  for (const CLI::Option* option : command.get_options()) {
+    const bool of_the_run = std::ranges::find(kNotOfTheRun, option->get_single_name()) == kNotOfTheRun.end();
+    if (of_the_run && option->count() > 0) {
+      throw Error("{} would change the run that {} holds: choose another --out", option->get_name(), folder.string());
+    }
+  }
+}
+
 }  // namespace
 
 Command add_train(CLI::App& app) {
@@ -115,17 +130,20 @@ Command add_train(CLI::App& app) {
   declare(*command, *settings);
   return [=] {
     Settings& s = *settings;
+    const std::filesystem::path folder = s.out;
+    std::error_code unknown;
+    const bool own_config = std::filesystem::equivalent(s.config, folder / "config.toml", unknown);
+    if (own_config) require_unchanged(*command, folder);
     if (!s.config.empty()) apply_config(*command, s.config);
     require_values(*command);
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
     const TrainingOptions options = options_of(s);
-    const std::filesystem::path folder = s.out;
     // Checked before a folder is made for it.
     Trainer{options};
-    // A folder whose own config.toml is being run says already what run it is.
-    std::error_code unknown;
-    if (!std::filesystem::equivalent(s.config, folder / "config.toml", unknown)) {
-      open_run_folder(folder, config_text(*command, {"file", "out", "quiet", "threads", "checkpoint-every"}));
+    if (own_config) {
+      remove_left_behind(folder);
+    } else {
+      open_run_folder(folder, config_text(*command, kNotOfTheRun));
     }
     catch_interrupts();
     const auto threads = static_cast<int>(whole_number("--threads", s.threads, 0, 4096));

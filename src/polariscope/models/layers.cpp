@@ -47,15 +47,13 @@ std::vector<std::int64_t> with_width(const at::Tensor& x, std::int64_t width) {
   return sizes;
 }
 
-// y = residual + x Wᵀ + b for a chunk of rows; the residual may be undefined.
+// y = x Wᵀ + keep·y for a chunk of rows.
 template <class T>
-void forward_chunk(std::int64_t first, std::int64_t count, const at::Tensor& x, const at::Tensor& weight,
-                   const at::Tensor& bias, const at::Tensor& residual, const at::Tensor& y) {
+void forward_chunk(std::int64_t first, std::int64_t count, const at::Tensor& x, const at::Tensor& weight, T keep,
+                   const at::Tensor& y) {
   const std::int64_t inputs = weight.size(1), outputs = weight.size(0);
-  const T* begin = residual.defined() ? row<T>(residual, first) : nullptr;
-  add_bias(count, outputs, begin, bias.data_ptr<T>(), row<T>(y, first));
   multiply(count, outputs, inputs, Operand<T>{row<T>(x, first), inputs}, Operand<T>{weight.data_ptr<T>(), inputs, true},
-           T(1), row<T>(y, first));
+           keep, row<T>(y, first));
 }
 
 // What a linear layer's input and parameters are due: dx = dy W, dW = dyᵀ x, db = Σ dy.
@@ -99,7 +97,9 @@ class Linear : public torch::autograd::Function<Linear> {
     const at::Tensor start = residual.has_value() ? rows_of(*residual) : at::Tensor();
     with_type(x, [&]<class T>() {
       for_each_chunk(x.size(0), [&](std::int64_t first, std::int64_t count) {
-        forward_chunk<T>(first, count, x, weight, bias, start, y);
+        add_bias(count, weight.size(0), start.defined() ? row<T>(start, first) : nullptr, bias.data_ptr<T>(),
+                 row<T>(y, first));
+        forward_chunk<T>(first, count, x, weight, T(1), y);
       });
     });
     context->save_for_backward({x, weight});
@@ -120,12 +120,17 @@ class SplitHeads : public torch::autograd::Function<SplitHeads> {
   static Tensors forward(AutogradContext* context, const at::Tensor& projected, std::int64_t parts,
                          std::int64_t heads) {
     context->saved_data["sizes"] = projected.sizes().vec();
+    context->set_materialize_grads(false);
     const at::Tensor all = projected.view({projected.size(0), projected.size(1), parts, heads, -1});
     Tensors views;
     for (std::int64_t p = 0; p < parts; ++p) views.push_back(all.select(2, p).transpose(1, 2));
     return views;
   }
   static Tensors backward(AutogradContext* context, const Tensors& due) {
+    const std::vector<std::int64_t> sizes = context->saved_data["sizes"].toIntVector();
+    if (lie_side_by_side(due)) {
+      return {due[0].as_strided(sizes, {sizes[1] * sizes[2], sizes[2], 1}), at::Tensor(), at::Tensor()};
+    }
     const at::Tensor like = *std::find_if(due.begin(), due.end(), [](const at::Tensor& d) { return d.defined(); });
     const auto parts = static_cast<std::int64_t>(due.size());
     const at::Tensor all = at::empty({like.size(0), like.size(2), parts, like.size(1), like.size(3)}, like.options());
@@ -133,7 +138,21 @@ class SplitHeads : public torch::autograd::Function<SplitHeads> {
       const at::Tensor part = all.select(2, p);
       due[p].defined() ? part.copy_(due[p].transpose(1, 2)) : part.zero_();
     }
-    return {all.view(context->saved_data["sizes"].toIntVector()), at::Tensor(), at::Tensor()};
+    return {all.view(sizes), at::Tensor(), at::Tensor()};
+  }
+
+ private:
+  // Whether what the parts are due is laid out as a projection already, as attend() leaves it.
+  static bool lie_side_by_side(const Tensors& due) {
+    const auto parts = static_cast<std::int64_t>(due.size());
+    for (std::int64_t p = 0; p < parts; ++p) {
+      if (!due[p].defined() || due[p].numel() == 0 || !due[p].is_alias_of(due[0])) return false;
+      const std::int64_t heads = due[p].size(1), length = due[p].size(2), width = due[p].size(3);
+      const std::int64_t row = parts * heads * width;
+      if (due[p].strides() != at::IntArrayRef({length * row, width, row, 1})) return false;
+      if (due[p].storage_offset() != due[0].storage_offset() + p * heads * width) return false;
+    }
+    return true;
   }
 };
 
@@ -145,8 +164,8 @@ class LinearGelu : public torch::autograd::Function<LinearGelu> {
     const at::Tensor slopes = at::empty({x.size(0), weight.size(0)}, x.options()), value = at::empty_like(slopes);
     with_type(x, [&]<class T>() {
       for_each_chunk(x.size(0), [&](std::int64_t first, std::int64_t count) {
-        forward_chunk<T>(first, count, x, weight, bias, at::Tensor(), slopes);
-        gelu(count * weight.size(0), row<T>(slopes, first), row<T>(value, first));
+        forward_chunk<T>(first, count, x, weight, T(0), slopes);
+        gelu(count, weight.size(0), bias.data_ptr<T>(), row<T>(slopes, first), row<T>(value, first));
       });
     });
     context->save_for_backward({x, weight, slopes});
@@ -172,8 +191,9 @@ class LinearGelu : public torch::autograd::Function<LinearGelu> {
 
 class LayerNorm : public torch::autograd::Function<LayerNorm> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+  // x itself, and its LayerNorm.
+  static Tensors forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
+                         const at::Tensor& bias) {
     const at::Tensor x = input.contiguous();
     const std::int64_t width = x.size(-1), rows = width > 0 ? x.numel() / width : 0;
     at::Tensor y = at::empty_like(x);
@@ -184,17 +204,20 @@ class LayerNorm : public torch::autograd::Function<LayerNorm> {
                               inverses.data_ptr<T>());
     });
     context->save_for_backward({x, weight, means, inverses});
-    return y;
+    context->set_materialize_grads(false);
+    return {input.view(input.sizes()), y};
   }
   static Tensors backward(AutogradContext* context, const Tensors& due) {
+    if (!due[1].defined()) return {due[0], at::Tensor(), at::Tensor()};
     const Tensors saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1];
-    const at::Tensor dy = due[0].contiguous();
+    const at::Tensor dy = due[1].contiguous(), besides = due[0].defined() ? due[0].contiguous() : at::Tensor();
     at::Tensor dx = at::empty_like(x), d_weight = at::zeros_like(weight), d_bias = at::zeros_like(weight);
     with_type(x, [&]<class T>() {
       layer_norm_gradient(saved[2].numel(), weight.numel(), x.data_ptr<T>(), weight.data_ptr<T>(),
-                          saved[2].data_ptr<T>(), saved[3].data_ptr<T>(), dy.data_ptr<T>(), dx.data_ptr<T>(),
-                          d_weight.data_ptr<T>(), d_bias.data_ptr<T>());
+                          saved[2].data_ptr<T>(), saved[3].data_ptr<T>(), dy.data_ptr<T>(),
+                          besides.defined() ? besides.data_ptr<T>() : nullptr, dx.data_ptr<T>(), d_weight.data_ptr<T>(),
+                          d_bias.data_ptr<T>());
     });
     return {dx, d_weight, d_bias};
   }
@@ -214,7 +237,8 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
     return at::scalar_tensor(loss, z.options());
   }
   static Tensors backward(AutogradContext* context, const Tensors& due) {
-    return {context->get_saved_variables()[0] * due[0], at::Tensor(), at::Tensor()};
+    const at::Tensor dz = context->get_saved_variables()[0];
+    return {due[0].item<double>() == 1.0 ? dz : dz * due[0], at::Tensor(), at::Tensor()};
   }
 };
 
@@ -238,7 +262,12 @@ at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::
 }
 
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return LayerNorm::apply(x, weight, bias);
+  return LayerNorm::apply(x, weight, bias)[1];
+}
+
+Branch layer_norm_branch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const Tensors both = LayerNorm::apply(x, weight, bias);
+  return {both[0], both[1]};
 }
 
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights) {

@@ -25,6 +25,12 @@ at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::
 // (x - mean)/√(variance + 1e-5)·weight + bias over the last dimension. weight, bias: [width].
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+// The same beside x itself, for a residual branch: what x is due by both is added in that one pass.
+struct Branch {
+  at::Tensor x, normed;
+};
+Branch layer_norm_branch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 // Σ_r weights_r·(-log softmax(logits_r)[targets_r]), natural logarithm. logits: [..., outputs]; targets: int64 [...],
 // each in [0, outputs); weights: [...], of the type of the logits, without gradient. Scalar.
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights);

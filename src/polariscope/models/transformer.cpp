@@ -1,16 +1,11 @@
 #include "polariscope/models/transformer.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/names.h"
-#include "polariscope/models/layers.h"
 #include "polariscope/reweighting/attention_form.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/embedding.h>
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 
 namespace polariscope {
@@ -105,14 +100,6 @@ std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
 
 }  // namespace
 
-Positions find_positions(const std::string& name) {
-  if (name == "concat") return Positions::kConcat;
-  if (name == "add") return Positions::kAdd;
-  if (name == "no") return Positions::kNone;
-  constexpr std::array<std::string_view, 3> kKnown{"concat", "add", "no"};
-  throw Error("{}", unknown_name("positions", name, kKnown));
-}
-
 Transformer::Transformer(TransformerOptions options, at::ScalarType type, std::uint64_t seed)
     : options_(checked(options)),
       attend_(attend_options(options_)),
@@ -128,17 +115,9 @@ at::Tensor Transformer::add_linear(const at::Tensor& residual, const at::Tensor&
   return polariscope::add_linear(residual, x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
 }
 
-at::Tensor Transformer::normalised(const at::Tensor& x, const std::string& name) const {
-  if (!options_.layer_norm) return x;
-  return layer_norm(x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
-}
-
-at::Tensor Transformer::embed(const at::Tensor& tokens) const {
-  const at::Tensor of_token = at::embedding(parameters_.tensor("embedding.weight"), tokens);
-  if (options_.positions == Positions::kNone) return of_token;
-  const at::Tensor of_position = parameters_.tensor("pos_embedding.weight").narrow(0, 0, tokens.size(1));
-  if (options_.positions == Positions::kAdd) return of_token + of_position;
-  return at::cat({of_token, of_position.unsqueeze(0).expand_as(of_token)}, -1);
+Branch Transformer::branch(const at::Tensor& x, const std::string& norm) const {
+  if (!options_.layer_norm) return {x, x};
+  return layer_norm_branch(x, parameters_.tensor(norm + ".weight"), parameters_.tensor(norm + ".bias"));
 }
 
 Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::vector<std::string>& statistics,
@@ -151,10 +130,14 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
     throw Error("a sequence has {} tokens: the model was made for at most {}", length, options_.longest);
   }
   Result result;
-  at::Tensor x = embed(tokens);
+  at::Tensor x =
+      embed(tokens, parameters_.tensor("embedding.weight"),
+            options_.positions != Positions::kNone ? parameters_.tensor("pos_embedding.weight") : at::Tensor(),
+            options_.positions);
   for (std::int64_t i = 0; i < options_.layers; ++i) {
     const std::string layer = fmt::format("layers.{}.", i);
-    const at::Tensor projected = linear(normalised(x, layer + "norm1"), layer + (scored_ ? "q_proj" : "v_proj"));
+    const Branch attending = branch(x, layer + "norm1");
+    const at::Tensor projected = linear(attending.normed, layer + (scored_ ? "q_proj" : "v_proj"));
     const std::vector<at::Tensor> parts = split_heads(projected, scored_ ? 3 : 1, heads);
     const at::Tensor& value = parts.back();
     at::Tensor query = scored_ ? parts[0] : value.detach();
@@ -172,13 +155,14 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
     result.statistics.push_back(attention.statistics);
     if (with_weights) result.weights.push_back(attention_weights(query, key, attend_));
     const at::Tensor mixed = attention.output.transpose(1, 2).reshape({batch, length, width});
-    x = add_linear(x, mixed, layer + "o_proj");
+    x = add_linear(attending.x, mixed, layer + "o_proj");
     if (!options_.mlp) continue;
-    const at::Tensor hidden = linear_gelu(normalised(x, layer + "norm2"), parameters_.tensor(layer + "mlp.0.weight"),
+    const Branch thinking = branch(x, layer + "norm2");
+    const at::Tensor hidden = linear_gelu(thinking.normed, parameters_.tensor(layer + "mlp.0.weight"),
                                           parameters_.tensor(layer + "mlp.0.bias"));
-    x = add_linear(x, hidden, layer + "mlp.2");
+    x = add_linear(thinking.x, hidden, layer + "mlp.2");
   }
-  result.logits = linear(normalised(x, "final_norm"), "output_proj");
+  result.logits = linear(branch(x, "final_norm").normed, "output_proj");
   return result;
 }
 

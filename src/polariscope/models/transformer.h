@@ -5,6 +5,8 @@
 #pragma once
 
 #include "polariscope/attention/torch/attend.h"
+#include "polariscope/models/embedding.h"
+#include "polariscope/models/layers.h"
 #include "polariscope/models/parameters.h"
 
 #include <cstdint>
@@ -12,15 +14,6 @@
 #include <vector>
 
 namespace polariscope {
-
-enum class Positions {
-  kConcat,  // half of the width is the token's, half the position's
-  kAdd,
-  kNone,
-};
-
-// "concat", "add", "no"; throws Error with the nearest known name.
-Positions find_positions(const std::string& name);
 
 struct TransformerOptions {
   std::string attention = "softmax";  // name or alias of attention_forms()
@@ -52,8 +45,7 @@ class Transformer {
   const Parameters& parameters() const { return parameters_; }
 
  private:
-  at::Tensor embed(const at::Tensor& tokens) const;
-  at::Tensor normalised(const at::Tensor& x, const std::string& name) const;
+  Branch branch(const at::Tensor& x, const std::string& norm) const;
   at::Tensor linear(const at::Tensor& x, const std::string& name) const;
   at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const std::string& name) const;
 

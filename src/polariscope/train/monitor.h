@@ -10,8 +10,9 @@
 
 namespace polariscope {
 
-// Means over the rows and sequences of a batch, one number a head; metrics/ and docs/metrics.md define them. Of forms
-// with negative weights, entropy is that of |w|/Σ|w|.
+// Means over the rows and sequences of a batch, one number a head, of the statistics that attention/statistics.h
+// defines: the maximum is of |p|, the sum of a row what a normaliser divides by (of e^z, Σ p). Of forms with negative
+// weights, entropy is that of |w|/Σ|w|. frobenius_norm is ‖P‖_F of a map.
 struct LayerRecord {
   std::vector<double> entropy, frobenius_norm, maximum, first_key, logit_variance, row_sum;
 };

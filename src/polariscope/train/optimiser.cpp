@@ -1,6 +1,7 @@
 #include "polariscope/train/optimiser.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/train/internal/optimiser_kernels.h"
 
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -16,53 +17,18 @@ void require(bool holds, std::string_view what, double found) {
   if (!holds) throw Error("{}, found {}", what, found);
 }
 
-// Sums of a block in the numbers' own type, of blocks in double: exact enough, and the same bits every time.
-constexpr std::int64_t kBlock = 1024;
-
-template <class T, class Step>
-StepNorms in_blocks(std::int64_t count, const T* gradients, const Step& step) {
-  double gradient = 0.0, update = 0.0;
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    const std::int64_t end = std::min(begin + kBlock, count);
-    T of_gradients = 0, of_updates = 0;
-    for (std::int64_t i = begin; i < end; ++i) {
-      const T moved = step(i);
-      of_gradients += gradients[i] * gradients[i];
-      of_updates += moved * moved;
-    }
-    gradient += static_cast<double>(of_gradients);
-    update += static_cast<double>(of_updates);
-  }
-  return {std::sqrt(gradient), std::sqrt(update)};
-}
+StepNorms norms_of(const SquaredNorms& squares) { return {std::sqrt(squares.gradient), std::sqrt(squares.update)}; }
 
 template <class T>
-StepNorms adamw(const AdamWOptions& o, double steps, std::int64_t count, T* values, const T* gradients, T* mean,
-                T* square) {
-  const T keep = static_cast<T>(1.0 - o.learning_rate * o.weight_decay);
-  const T beta_1 = static_cast<T>(o.beta_1), beta_2 = static_cast<T>(o.beta_2);
-  const T rest_1 = static_cast<T>(1.0 - o.beta_1), rest_2 = static_cast<T>(1.0 - o.beta_2);
-  const T rate = static_cast<T>(o.learning_rate / (1.0 - std::pow(o.beta_1, steps)));
-  const T root = static_cast<T>(std::sqrt(1.0 - std::pow(o.beta_2, steps)));
-  const T epsilon = static_cast<T>(o.epsilon);
-  return in_blocks<T>(count, gradients, [=](std::int64_t i) {
-    const T g = gradients[i], before = values[i];
-    mean[i] = beta_1 * mean[i] + rest_1 * g;
-    square[i] = beta_2 * square[i] + rest_2 * g * g;
-    values[i] = before * keep - rate * mean[i] / (std::sqrt(square[i]) / root + epsilon);
-    return values[i] - before;
-  });
-}
-
-template <class T>
-StepNorms sgd(const SgdOptions& o, std::int64_t count, T* values, const T* gradients, T* velocity) {
-  const T rate = static_cast<T>(o.learning_rate), momentum = static_cast<T>(o.momentum);
-  return in_blocks<T>(count, gradients, [=](std::int64_t i) {
-    velocity[i] = momentum * velocity[i] + gradients[i];
-    const T moved = -rate * velocity[i];
-    values[i] += moved;
-    return moved;
-  });
+AdamWFactors<T> factors_of(const AdamWOptions& o, double steps) {
+  return {.keep = static_cast<T>(1.0 - o.learning_rate * o.weight_decay),
+          .beta_1 = static_cast<T>(o.beta_1),
+          .rest_1 = static_cast<T>(1.0 - o.beta_1),
+          .beta_2 = static_cast<T>(o.beta_2),
+          .rest_2 = static_cast<T>(1.0 - o.beta_2),
+          .rate = static_cast<T>(o.learning_rate / (1.0 - std::pow(o.beta_1, steps))),
+          .root = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(o.beta_2, steps))),
+          .epsilon = static_cast<T>(o.epsilon)};
 }
 
 }  // namespace
@@ -82,8 +48,8 @@ AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
 StepNorms AdamW::step(const at::Tensor& values, const at::Tensor& gradients) {
   const auto steps = static_cast<double>(++*steps_.data_ptr<std::int64_t>());
   const auto run = [&]<class T>() {
-    return adamw<T>(options_, steps, values.numel(), values.data_ptr<T>(), gradients.data_ptr<T>(), mean_.data_ptr<T>(),
-                    square_.data_ptr<T>());
+    return norms_of(adamw_step(factors_of<T>(options_, steps), values.numel(), gradients.data_ptr<T>(),
+                               values.data_ptr<T>(), mean_.data_ptr<T>(), square_.data_ptr<T>()));
   };
   return values.scalar_type() == at::kDouble ? run.template operator()<double>() : run.template operator()<float>();
 }
@@ -99,7 +65,8 @@ Sgd::Sgd(const SgdOptions& options, const at::Tensor& values) : options_(options
 
 StepNorms Sgd::step(const at::Tensor& values, const at::Tensor& gradients) {
   const auto run = [&]<class T>() {
-    return sgd<T>(options_, values.numel(), values.data_ptr<T>(), gradients.data_ptr<T>(), velocity_.data_ptr<T>());
+    return norms_of(sgd_step(static_cast<T>(options_.learning_rate), static_cast<T>(options_.momentum), values.numel(),
+                             gradients.data_ptr<T>(), values.data_ptr<T>(), velocity_.data_ptr<T>()));
   };
   return values.scalar_type() == at::kDouble ? run.template operator()<double>() : run.template operator()<float>();
 }

@@ -110,7 +110,7 @@ nlohmann::json heads_json(const Evaluation& evaluation) {
 }
 
 // The last layer's heads decide figure 4; the largest flip rate of any head figure 6.
-nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer, double training_loss) {
+nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer) {
   const std::int64_t last = trainer.options().layers - 1;
   double sinks = 0.0, ratio_sinks = 0.0, flips = 0.0;
   Mean score, entropy, relative, frobenius, sparsity, row_sum, importance;
@@ -133,7 +133,7 @@ nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer,
     importance.add(head.importance.value());
   }
   const auto heads = static_cast<double>(trainer.options().heads);
-  nlohmann::json result{{"steps", trainer.step()},        {"training_loss", training_loss},
+  nlohmann::json result{{"steps", trainer.step()},        {"training_loss", trainer.loss()},
                         {"loss", evaluation.loss},        {"accuracy", evaluation.accuracy},
                         {"sink_fraction", sinks / heads}, {"sink_fraction_public_code", ratio_sinks / heads}};
   const auto put = [&](const char* name, const Mean& mean) {
@@ -175,10 +175,8 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
     trainer.write_checkpoint(checkpoint);
   };
   auto kept = Clock::now();
-  double loss = std::numeric_limits<double>::quiet_NaN();
   while (trainer.step() < trainer.steps()) {
     const StepRecord record = trainer.advance();
-    loss = record.loss;
     logs.write(record);
     if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
     const bool due =
@@ -193,7 +191,7 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   const Evaluation evaluation = evaluate(trainer.model(), trainer.task(), trainer.options());
   write_file(folder / "attention.npy", maps_npy(evaluation));
   write_file(folder / "heads.json", heads_json(evaluation).dump(1) + "\n");
-  write_file(folder / "result.json", result_json(evaluation, trainer, loss).dump(1) + "\n");
+  write_file(folder / "result.json", result_json(evaluation, trainer).dump(1) + "\n");
   progress.finish(fmt::format("accuracy {:.4g}", evaluation.accuracy));
 }
 

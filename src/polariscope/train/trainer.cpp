@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
+#include <system_error>
 
 namespace polariscope {
 namespace {
@@ -46,6 +48,18 @@ Dtype dtype_of(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kDouble ? Dtype::kF64 : Dtype::kF32;
 }
 
+// A number of the file's metadata; nothing where there is none of that name.
+template <class Number>
+std::optional<Number> number_of(const Safetensors& file, const std::string& name) {
+  const auto found = file.metadata().find(name);
+  if (found == file.metadata().end()) return std::nullopt;
+  const char *begin = found->second.data(), *end = begin + found->second.size();
+  Number number{};
+  const auto [rest, failure] = std::from_chars(begin, end, number);
+  if (failure != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainingOptions& options)
@@ -71,7 +85,7 @@ StepRecord Trainer::advance() {
   StepRecord record;
   record.norms = optimiser_->step(model_.parameters().values(), model_.parameters().gradients());
   record.step = ++step_;
-  record.loss = loss.item<double>();
+  record.loss = loss_ = loss.item<double>();
   for (const TensorStatistics& statistics : of_model.statistics) record.layers.push_back(layer_record(statistics));
   return record;
 }
@@ -86,30 +100,29 @@ void Trainer::write_checkpoint(const std::filesystem::path& path) const {
                       .shape = tensor.sizes().vec(),
                       .bytes = {first, static_cast<std::size_t>(tensor.nbytes())}});
   }
-  write_safetensors(path, stored, {{"step", fmt::format("{}", step_)}});
+  write_safetensors(path, stored, {{"step", fmt::format("{}", step_)}, {"loss", fmt::format("{}", loss_)}});
 }
 
 void Trainer::read_checkpoint(const std::filesystem::path& path) {
   const Safetensors file(path);
-  const auto found = file.metadata().find("step");
-  std::int64_t step = -1;
-  if (found != file.metadata().end()) {
-    std::from_chars(found->second.data(), found->second.data() + found->second.size(), step);
-  }
-  if (step < 0 || step > steps_) {
+  const auto step = number_of<std::int64_t>(file, "step");
+  const auto loss = number_of<double>(file, "loss");
+  if (!step || *step < 0 || *step > steps_ || !loss) {
     throw Error("{} is no checkpoint of this run: it is of no step from 0 to {}", path.string(), steps_);
   }
   const Named all = checkpointed(model_, *optimiser_);
   for (const auto& [name, tensor] : all) {
     const StoredTensor* stored = file.find(name);
     const bool fits = stored != nullptr && stored->dtype == dtype_of(tensor) && stored->shape == tensor.sizes().vec();
-    if (!fits)
+    if (!fits) {
       throw Error("{} is no checkpoint of this run: its tensor {} is missing or different", path.string(), name);
+    }
   }
   for (const auto& [name, tensor] : all) {
     std::memcpy(tensor.data_ptr(), file.find(name)->bytes.data(), static_cast<std::size_t>(tensor.nbytes()));
   }
-  step_ = step;
+  step_ = *step;
+  loss_ = *loss;
 }
 
 }  // namespace polariscope

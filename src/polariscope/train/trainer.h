@@ -9,7 +9,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
+#include <vector>
 
 namespace polariscope {
 
@@ -20,6 +22,7 @@ class Trainer {
 
   std::int64_t step() const { return step_; }    // steps done
   std::int64_t steps() const { return steps_; }  // of the whole run
+  double loss() const { return loss_; }          // of the last step; NaN before the first
   // The next step; step() < steps() must hold. The same numbers every time: same options, same threads, same bits.
   StepRecord advance();
 
@@ -38,6 +41,7 @@ class Trainer {
   Transformer model_;
   std::unique_ptr<Optimiser> optimiser_;
   std::int64_t step_ = 0, steps_;
+  double loss_ = std::numeric_limits<double>::quiet_NaN();
   std::vector<std::int64_t> order_;  // of the epoch at hand
   std::int64_t epoch_ = -1;          // that order_ is of
 };

@@ -17,7 +17,7 @@ struct TrainingOptions {
   std::int64_t evaluation_sequences = 1000;
   // The model.
   std::string attention = "softmax";
-  std::string positions;  // "concat" and "no"
+  std::string positions = {};  // "concat" and "no"
   std::int64_t layers = 2, heads = 4, width = 128;
   bool mlp = true, layer_norm = true;
   // The optimiser.

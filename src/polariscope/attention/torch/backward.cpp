@@ -27,6 +27,24 @@ RowStatisticsGradient<T> gradients_of_statistics(const Names& names, const Tenso
   return gradients;
 }
 
+// The parts of one projection, [batch, rows, 3, heads, width], whose gradients lie as they do: then they are that
+// projection's gradient without a copy. Empty where query, key and value lie otherwise.
+Tensors projected_like(const TensorArguments& a) {
+  const at::Tensor& q = a.query;
+  if (q.numel() == 0 || a.key.sizes() != q.sizes() || a.value.sizes() != q.sizes()) return {};
+  const std::int64_t heads = q.size(1), rows = q.size(2), width = q.size(3);
+  const std::int64_t stride = 3 * heads * width;
+  std::int64_t part = 0;
+  for (const at::Tensor* one : {&a.query, &a.key, &a.value}) {
+    if (one->strides() != at::IntArrayRef({rows * stride, width, stride, 1})) return {};
+    if (!one->is_alias_of(q) || one->storage_offset() != q.storage_offset() + part++ * heads * width) return {};
+  }
+  const at::Tensor all = at::empty({q.size(0), rows, 3, heads, width}, q.options());
+  Tensors parts;
+  for (part = 0; part < 3; ++part) parts.push_back(all.select(2, part).transpose(1, 2));
+  return parts;
+}
+
 template <class T>
 Tensors backward(const BackwardArguments& a) {
   const ArrayArguments<T> arrays(a.forward);
@@ -51,6 +69,7 @@ Tensors backward(const BackwardArguments& a) {
   const auto make = [&](at::IntArrayRef sizes) {
     return any_rows ? at::empty(sizes, numbers) : at::zeros(sizes, numbers);
   };
+  const Tensors parts = projected_like(a.forward);
   AttentionGradient<T> gradient;
   Tensors results;
   for (const std::string& name : a.wanted) {
@@ -66,7 +85,7 @@ Tensors backward(const BackwardArguments& a) {
     }
     const bool of_query = name == "query", of_key = name == "key";
     const at::Tensor& like = of_query ? a.forward.query : of_key ? a.forward.key : a.forward.value;
-    results.push_back(make(like.sizes()));
+    results.push_back(parts.empty() ? make(like.sizes()) : parts[of_query ? 0 : of_key ? 1 : 2]);
     (of_query ? gradient.query : of_key ? gradient.key : gradient.value) = heads_view<T>(results.back());
   }
   if (!any_rows) return results;

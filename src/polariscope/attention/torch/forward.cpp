@@ -13,7 +13,7 @@ Tensors forward(const TensorArguments& arguments, const Names& statistics) {
   const AttentionInput<T>& input = arrays.input();
   const AttentionShape& shape = input.shape;
   const at::TensorOptions numbers = arguments.query.options();
-  Tensors results{at::empty({shape.batch, shape.heads, shape.queries, shape.value_width}, numbers)};
+  Tensors results{empty_heads_like(arguments.query, shape.value_width, numbers)};
   AttentionOutput<T> output;
   output.output = heads_view<T>(results[0]);
   at::Tensor column_means, shift, inverse;

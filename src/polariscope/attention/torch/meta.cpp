@@ -8,7 +8,7 @@ namespace polariscope {
 Tensors forward_on_meta(const TensorArguments& a, const Names& statistics) {
   const c10::SymInt batch = a.query.sym_size(0), heads = a.query.sym_size(1), queries = a.query.sym_size(2);
   const at::TensorOptions options = a.query.options();
-  Tensors results{at::empty_symint({batch, heads, queries, a.value.sym_size(3)}, options)};
+  Tensors results{empty_heads_like(a.query, a.value.sym_size(3), options)};
   for (const std::string& name : statistics) {
     const c10::SymInt rows = name == "column_means" ? a.key.sym_size(2) : queries;
     results.push_back(at::empty_symint({batch, heads, rows}, options.dtype(type_of(name, computed_type(a)))));

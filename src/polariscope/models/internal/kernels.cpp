@@ -18,8 +18,12 @@ namespace polariscope {
 namespace HWY_NAMESPACE {
 
 // HWY_EXPORT takes no templates.
-void gelu_float(std::int64_t count, float* x, float* value) { gelu_rows(count, x, value); }
-void gelu_double(std::int64_t count, double* x, double* value) { gelu_rows(count, x, value); }
+void gelu_float(std::int64_t rows, std::int64_t width, const float* bias, float* x, float* value) {
+  gelu_rows(rows, width, bias, x, value);
+}
+void gelu_double(std::int64_t rows, std::int64_t width, const double* bias, double* x, double* value) {
+  gelu_rows(rows, width, bias, x, value);
+}
 void layer_norm_float(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* bias,
                       float epsilon, float* y, float* means, float* inverses) {
   layer_norm_rows<float>(rows, width, x, weight, bias, epsilon, y, means, inverses);
@@ -29,14 +33,14 @@ void layer_norm_double(std::int64_t rows, std::int64_t width, const double* x, c
   layer_norm_rows<double>(rows, width, x, weight, bias, epsilon, y, means, inverses);
 }
 void layer_norm_gradient_float(std::int64_t rows, std::int64_t width, const float* x, const float* weight,
-                               const float* means, const float* inverses, const float* dy, float* dx, float* d_weight,
-                               float* d_bias) {
-  layer_norm_gradient_rows<float>(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+                               const float* means, const float* inverses, const float* dy, const float* besides,
+                               float* dx, float* d_weight, float* d_bias) {
+  layer_norm_gradient_rows<float>(rows, width, x, weight, means, inverses, dy, besides, dx, d_weight, d_bias);
 }
 void layer_norm_gradient_double(std::int64_t rows, std::int64_t width, const double* x, const double* weight,
-                                const double* means, const double* inverses, const double* dy, double* dx,
-                                double* d_weight, double* d_bias) {
-  layer_norm_gradient_rows<double>(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+                                const double* means, const double* inverses, const double* dy, const double* besides,
+                                double* dx, double* d_weight, double* d_bias) {
+  layer_norm_gradient_rows<double>(rows, width, x, weight, means, inverses, dy, besides, dx, d_weight, d_bias);
 }
 void column_sums_float(std::int64_t rows, std::int64_t width, const float* g, float* sums) {
   column_sum_rows(rows, width, g, sums);
@@ -90,14 +94,14 @@ HWY_EXPORT(cross_entropy_float);
 HWY_EXPORT(cross_entropy_double);
 
 template <>
-void gelu(std::int64_t count, float* x, float* value) {
+void gelu(std::int64_t rows, std::int64_t width, const float* bias, float* x, float* value) {
   obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(gelu_float)(count, x, value);
+  HWY_DYNAMIC_DISPATCH(gelu_float)(rows, width, bias, x, value);
 }
 template <>
-void gelu(std::int64_t count, double* x, double* value) {
+void gelu(std::int64_t rows, std::int64_t width, const double* bias, double* x, double* value) {
   obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(gelu_double)(count, x, value);
+  HWY_DYNAMIC_DISPATCH(gelu_double)(rows, width, bias, x, value);
 }
 template <>
 void layer_norm(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* bias,
@@ -113,16 +117,19 @@ void layer_norm(std::int64_t rows, std::int64_t width, const double* x, const do
 }
 template <>
 void layer_norm_gradient(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* means,
-                         const float* inverses, const float* dy, float* dx, float* d_weight, float* d_bias) {
+                         const float* inverses, const float* dy, const float* besides, float* dx, float* d_weight,
+                         float* d_bias) {
   obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(layer_norm_gradient_float)(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+  HWY_DYNAMIC_DISPATCH(layer_norm_gradient_float)
+  (rows, width, x, weight, means, inverses, dy, besides, dx, d_weight, d_bias);
 }
 template <>
 void layer_norm_gradient(std::int64_t rows, std::int64_t width, const double* x, const double* weight,
-                         const double* means, const double* inverses, const double* dy, double* dx, double* d_weight,
-                         double* d_bias) {
+                         const double* means, const double* inverses, const double* dy, const double* besides,
+                         double* dx, double* d_weight, double* d_bias) {
   obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(layer_norm_gradient_double)(rows, width, x, weight, means, inverses, dy, dx, d_weight, d_bias);
+  HWY_DYNAMIC_DISPATCH(layer_norm_gradient_double)
+  (rows, width, x, weight, means, inverses, dy, besides, dx, d_weight, d_bias);
 }
 template <>
 void column_sums(std::int64_t rows, std::int64_t width, const float* g, float* sums) {

@@ -6,9 +6,9 @@
 
 namespace polariscope {
 
-// value = gelu(x), x becomes the slope there; `count` numbers.
+// value = gelu(x + bias) by rows, x becomes the slope there.
 template <class T>
-void gelu(std::int64_t count, T* x, T* value);
+void gelu(std::int64_t rows, std::int64_t width, const T* bias, T* x, T* value);
 
 // y = x + bias by rows; with x null, y = bias.
 template <class T>
@@ -19,10 +19,10 @@ template <class T>
 void layer_norm(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* bias, T epsilon, T* y,
                 T* means, T* inverses);
 
-// Writes dx; adds to d_weight and d_bias, [width].
+// Writes dx, plus `besides` by rows if it is not null; adds to d_weight and d_bias, [width].
 template <class T>
 void layer_norm_gradient(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* means,
-                         const T* inverses, const T* dy, T* dx, T* d_weight, T* d_bias);
+                         const T* inverses, const T* dy, const T* besides, T* dx, T* d_weight, T* d_bias);
 
 // Adds the sums of the columns of g to `sums`, [width].
 template <class T>

@@ -43,6 +43,59 @@ HWY_INLINE T sum_over(std::int64_t width, const Visit& visit) {
   return hn::GetLane(hn::SumOfLanes(d, sum)) + rest;
 }
 
+// The same of two things at once.
+template <class T, class Visit1, class Visit2>
+HWY_INLINE void two_sums_over(std::int64_t width, T& first, T& second, const Visit1& visit_1, const Visit2& visit_2) {
+  const hn::ScalableTag<T> d;
+  const hn::CappedTag<T, 1> one;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto sum_1 = hn::Zero(d), sum_2 = hn::Zero(d);
+  T rest_1 = 0, rest_2 = 0;
+  std::int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    sum_1 = hn::Add(sum_1, visit_1(d, i));
+    sum_2 = hn::Add(sum_2, visit_2(d, i));
+  }
+  for (; i < width; ++i) {
+    rest_1 += hn::GetLane(visit_1(one, i));
+    rest_2 += hn::GetLane(visit_2(one, i));
+  }
+  first = hn::GetLane(hn::SumOfLanes(d, sum_1)) + rest_1;
+  second = hn::GetLane(hn::SumOfLanes(d, sum_2)) + rest_2;
+}
+
+// max(z_i) of [0, width); width > 0. Nothing is promised where there is a NaN.
+template <class T>
+HWY_INLINE T largest_of(std::int64_t width, const T* z) {
+  const hn::ScalableTag<T> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto largest = hn::Set(d, z[0]);
+  std::int64_t i = 0;
+  for (; i + lanes <= width; i += lanes) largest = hn::Max(largest, hn::LoadU(d, z + i));
+  T all = hn::GetLane(hn::MaxOfLanes(d, largest));
+  for (; i < width; ++i) all = std::max(all, z[i]);
+  return all;
+}
+
+// Adds what visit(d, row, i) returns for all rows to sums[i], four rows at a time: sums are read and written once for
+// all four.
+template <class T, class Visit>
+HWY_INLINE void add_column_sums(std::int64_t rows, std::int64_t width, T* sums, const Visit& visit) {
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+      const auto upper = hn::Add(visit(d, r, i), visit(d, r + 1, i));
+      const auto lower = hn::Add(visit(d, r + 2, i), visit(d, r + 3, i));
+      hn::StoreU(hn::Add(hn::LoadU(d, sums + i), hn::Add(upper, lower)), d, sums + i);
+    });
+  }
+  for (; r < rows; ++r) {
+    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+      hn::StoreU(hn::Add(hn::LoadU(d, sums + i), visit(d, r, i)), d, sums + i);
+    });
+  }
+}
+
 // y = x + bias, row by row; without x, y = bias.
 template <class T>
 void add_bias_rows(std::int64_t rows, std::int64_t width, const T* x, const T* bias, T* y) {
@@ -78,21 +131,24 @@ void layer_norm_rows(std::int64_t rows, std::int64_t width, const T* x, const T*
 }
 
 // With x̂ = (x - mean)·inverse and h = g·weight: dx = inverse (h - mean(h) - x̂ mean(h x̂)); adds Σ g x̂ and Σ g over the
-// rows to d_weight and d_bias.
+// rows to d_weight and d_bias. dx has what stands in `besides` added, if it is not null.
 template <class T>
 void layer_norm_gradient_rows(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* means,
-                              const T* inverses, const T* g, T* dx, T* d_weight, T* d_bias) {
+                              const T* inverses, const T* g, const T* besides, T* dx, T* d_weight, T* d_bias) {
   for (std::int64_t r = 0; r < rows; ++r, x += width, g += width, dx += width) {
     const auto unit = [&](auto d, auto i) HWY_ATTR {
       return hn::Mul(hn::Sub(hn::LoadU(d, x + i), hn::Set(d, means[r])), hn::Set(d, inverses[r]));
     };
     const auto due = [&](auto d, auto i) HWY_ATTR { return hn::Mul(hn::LoadU(d, g + i), hn::LoadU(d, weight + i)); };
-    const T mean = sum_over<T>(width, due) / width;
-    const T along = sum_over<T>(width, [&](auto d, auto i) HWY_ATTR { return hn::Mul(due(d, i), unit(d, i)); }) / width;
+    T mean, along;
+    two_sums_over(width, mean, along, due, [&](auto d, auto i) HWY_ATTR { return hn::Mul(due(d, i), unit(d, i)); });
+    mean /= width;
+    along /= width;
     for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
       const auto u = unit(d, i), of_row = hn::LoadU(d, g + i);
       const auto rest = hn::NegMulAdd(u, hn::Set(d, along), hn::Sub(due(d, i), hn::Set(d, mean)));
-      hn::StoreU(hn::Mul(hn::Set(d, inverses[r]), rest), d, dx + i);
+      const auto start = besides == nullptr ? hn::Zero(d) : hn::LoadU(d, besides + r * width + i);
+      hn::StoreU(hn::MulAdd(hn::Set(d, inverses[r]), rest, start), d, dx + i);
       hn::StoreU(hn::MulAdd(of_row, u, hn::LoadU(d, d_weight + i)), d, d_weight + i);
       hn::StoreU(hn::Add(of_row, hn::LoadU(d, d_bias + i)), d, d_bias + i);
     });
@@ -102,23 +158,18 @@ void layer_norm_gradient_rows(std::int64_t rows, std::int64_t width, const T* x,
 // Adds the sums of columns of g to `sums`.
 template <class T>
 void column_sum_rows(std::int64_t rows, std::int64_t width, const T* g, T* sums) {
-  for (std::int64_t r = 0; r < rows; ++r, g += width) {
-    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
-      hn::StoreU(hn::Add(hn::LoadU(d, g + i), hn::LoadU(d, sums + i)), d, sums + i);
-    });
-  }
+  add_column_sums(rows, width, sums, [=](auto d, auto r, auto i) HWY_ATTR { return hn::LoadU(d, g + r * width + i); });
 }
 
 // product = slopes·g, elementwise; adds the sums of its columns to `sums`.
 template <class T>
 void times_slope_rows(std::int64_t rows, std::int64_t width, const T* g, const T* slopes, T* product, T* sums) {
-  for (std::int64_t r = 0; r < rows; ++r, g += width, slopes += width, product += width) {
-    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
-      const auto due = hn::Mul(hn::LoadU(d, g + i), hn::LoadU(d, slopes + i));
-      hn::StoreU(due, d, product + i);
-      hn::StoreU(hn::Add(due, hn::LoadU(d, sums + i)), d, sums + i);
-    });
-  }
+  add_column_sums(rows, width, sums, [=](auto d, auto r, auto i) HWY_ATTR {
+    const std::int64_t at = r * width + i;
+    const auto due = hn::Mul(hn::LoadU(d, g + at), hn::LoadU(d, slopes + at));
+    hn::StoreU(due, d, product + at);
+    return due;
+  });
 }
 
 // Σ_r weight_r·(log Σ e^{z_r} - z_{r, target}); dz = weight_r (softmax(z_r) - 1[target]). Rows of weight 0 are skipped.
@@ -131,7 +182,7 @@ double cross_entropy_rows(std::int64_t rows, std::int64_t width, const T* z, con
       std::fill_n(dz, width, T(0));
       continue;
     }
-    const T largest = *std::max_element(z, z + width);
+    const T largest = largest_of(width, z);
     const T sum = sum_over<T>(width, [&](auto d, auto i) HWY_ATTR {
       const auto e = fast_exp(d, hn::Sub(hn::LoadU(d, z + i), hn::Set(d, largest)));
       hn::StoreU(e, d, dz + i);

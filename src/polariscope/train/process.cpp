@@ -1,0 +1,21 @@
+#include "polariscope/train/process.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <malloc.h>
+
+namespace polariscope {
+
+void use_threads(int count) {
+  at::set_num_threads(count);
+  using Set = void (*)(int);
+  if (const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(count);
+}
+
+void keep_freed_memory() {
+  constexpr int kKept = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kKept);
+  mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
+}  // namespace polariscope

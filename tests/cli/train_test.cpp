@@ -1,0 +1,274 @@
+// polariscope train from the command line: what it refuses, and runs that are stopped, killed and out of disk and end
+// with the same bits.
+#include "command.h"
+#include "polariscope/base/random.h"
+#include "support/small_disk.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <thread>
+
+namespace polariscope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+Words train(const Words& more, const char* epochs = "2") {
+  Words words{"train",
+              "--layers=1",
+              "--heads=2",
+              "--width=16",
+              "--batch=8",
+              "--training-sequences=400",
+              "--evaluation-sequences=40",
+              "--threads=1",
+              "--quiet",
+              "--epochs",
+              epochs};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+void expect_done(const Words& words) {
+  const Outcome outcome = polariscope_run(words);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+// All that a run computes; only events.out.tfevents.polariscope holds wall times.
+void expect_same_run(const fs::path& one, const fs::path& other) {
+  for (const char* name :
+       {"config.toml", "metrics.jsonl", "result.json", "heads.json", "attention.npy", "checkpoint/last.safetensors"}) {
+    EXPECT_TRUE(bytes_of(one / name) == bytes_of(other / name)) << name;
+  }
+}
+
+void expect_no_temporary_files(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    EXPECT_NE(entry.path().extension(), ".tmp") << entry;
+}
+
+TEST(Train, HelpsInWords) {
+  const Outcome outcome = polariscope_run({"train", "--help"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* word : {"--attention", "--out", "--mlp", "metrics.jsonl", "tensorboard"}) {
+    EXPECT_NE(outcome.out.find(word), std::string::npos) << word;
+  }
+}
+
+TEST(Train, RefusesInOneSentenceAndLeavesNoFolder) {
+  expect_refused({"train"}, {"--out FOLDER"});
+  expect_refused(train({"--out", "run", "--task", "inducton"}), {"inducton", "induction"});
+  expect_refused(train({"--out", "run", "--attention", "sofmax"}), {"sofmax", "softmax"});
+  expect_refused(train({"--out", "run", "--positions", "rotary"}), {"rotary", "concat, add, no"});
+  expect_refused(train({"--out", "run", "--optimiser", "adam"}), {"adam", "adamw"});
+  expect_refused(train({"--out", "run", "--mlp", "yes"}), {"--mlp", "yes", "true or false"});
+  expect_refused(train({"--out", "run", "--heads=3"}), {"--heads", "more than once"});
+  expect_refused({"train", "--out", "run", "--heads", "3"}, {"heads must divide the width 128, found 3"});
+  expect_refused({"train", "--out", "run", "--width", "2.5"}, {"--width is 2.5", "whole"});
+  expect_refused({"train", "--out", "run", "--epochs", "0"}, {"--epochs is 0", "at least 1"});
+  expect_refused({"train", "--out", "run", "--learning-rate", "-1"}, {"learning rate", "-1"});
+  expect_refused({"train", "--out", "run", "--learning-rate", "fast"}, {"--learning-rate", "fast", "number"});
+  expect_refused({"train", "--out", "run", "--vocabulary", "8"}, {"8"});
+  expect_refused({"train", "--out", "run", "--task", "token-groups", "--vocabulary", "80"}, {"80"});
+  expect_refused({"train", "--out", "run", "--task", "token-groups", "--shift-query-token", "true"},
+                 {"shift-query-token", "induction"});
+  expect_refused({"train", "--out", "run", "--widht", "16"}, {"--widht", "--width"});
+  expect_refused({"train", "nowhere.toml", "--out", "run"}, {"nowhere.toml"});
+}
+
+TEST(Train, RefusesAFileThatIsNoneOfItsOwn) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& toml, const Words& words) {
+    write_bytes(folder.path() / "c.toml", toml);
+    expect_refused_in(folder.path(), {"train", "c.toml", "--out", "run"}, words);
+  };
+  refused("width = \n", {"c.toml", "line 1"});
+  refused("widht = 16\n", {"c.toml", "widht", "width"});
+  refused("mlp = 1\n", {"c.toml", "mlp", "true or false"});
+  refused("width = \"wide\"\n", {"c.toml", "width", "wide"});
+  refused("command = \"flow\"\n", {"c.toml", "flow", "train"});
+}
+
+TEST(Train, WritesASettingAsOneWouldAndReadsItAgain) {
+  const TemporaryFolder folder;
+  const std::string run = (folder.path() / "run").string(), again = (folder.path() / "again").string();
+  expect_done(train({"--out", run, "--mlp", "false", "--learning-rate", "0.00123456789012345", "--seed", "1e3",
+                     "--positions", "add"}));
+  const std::string config = bytes_of(run + "/config.toml");
+  for (const char* line : {"mlp = false\n", "layer-norm = true\n", "shift-query-token = false\n", "seed = 1000\n",
+                           "learning-rate = 0.00123456789012345\n", "positions = \"add\"\n", "width = 16\n"}) {
+    EXPECT_NE(config.find(line), std::string::npos) << line << config;
+  }
+  expect_done({"train", run + "/config.toml", "--threads", "1", "--quiet", "--out", again});
+  expect_same_run(run, again);
+}
+
+TEST(Train, TakesARunsConfigWithAnotherSeedToAnotherFolderOnly) {
+  const TemporaryFolder folder;
+  const std::string run = (folder.path() / "run").string(), other = (folder.path() / "other").string();
+  expect_done(train({"--out", run}));
+  const std::string before = listing(run);
+  expect_refused_in(folder.path(), {"train", run + "/config.toml", "--seed", "1", "--out", run}, {"--seed", run});
+  expect_refused_in(folder.path(), train({"--seed", "1", "--out", run}), {"seed = 0", "seed = 1"});
+  EXPECT_EQ(listing(run), before);
+  expect_done({"train", run + "/config.toml", "--seed", "1", "--threads", "1", "--quiet", "--out", other});
+  EXPECT_NE(bytes_of(run + "/result.json"), bytes_of(other + "/result.json"));
+  expect_done({"train", run + "/config.toml", "--quiet", "--out", run});  // is done
+  EXPECT_EQ(listing(run), before);
+}
+
+TEST(Train, LeavesResultsThatProgramsRead) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  Words words = train({"--out", run.string(), "--task", "token-groups"});
+  std::erase(words, "--quiet");
+  const Outcome outcome = polariscope_run(words);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  for (const char* name : {"steps", "training_loss", "loss", "accuracy", "entropy", "frobenius_norm", "flip_rate"}) {
+    EXPECT_TRUE(result.contains(name) && result[name].is_number()) << name;
+  }
+  const auto lines = lines_of(bytes_of(run / "metrics.jsonl"));
+  EXPECT_EQ(lines.size(), 100U);
+  const auto last = nlohmann::json::parse(lines.back());
+  EXPECT_EQ(last["step"], 100);
+  EXPECT_EQ(last["loss"], result["training_loss"]);
+  EXPECT_EQ(last["entropy"].size(), 1U);
+  EXPECT_EQ(last["entropy"][0].size(), 2U);
+  EXPECT_EQ(nlohmann::json::parse(bytes_of(run / "heads.json")).size(), 2U);
+}
+
+TEST(Train, ThatExplodesEndsInAResultWhoseLossIsNull) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  // LayerNorm and AdamW keep numbers small: without the one, SGD with this rate overflows in a few steps.
+  expect_done(train({"--out", run.string(), "--layer-norm", "false", "--optimiser", "sgd", "--learning-rate", "1e9"}));
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  EXPECT_TRUE(result.at("training_loss").is_null()) << result;
+  EXPECT_TRUE(result.at("loss").is_null()) << result;
+  EXPECT_EQ(result.at("steps"), 100);
+}
+
+// A run long enough to be killed in its middle, and what it is when nobody does.
+class StoppedRun : public ::testing::Test {
+ protected:
+  Words words(const fs::path& folder) const {
+    return train({"--out", folder.string(), "--checkpoint-every", "0.05"}, "40");
+  }
+  fs::path whole() {
+    const fs::path path = folder_.path() / "whole";
+    expect_done(words(path));
+    return path;
+  }
+  const fs::path& folder() const { return folder_.path(); }
+  RandomStream random_{static_cast<std::uint64_t>(std::random_device()()), 0};
+
+  // Once it has written a checkpoint, and then some.
+  void stop_somewhere(const fs::path& run, int signal, Running& process) {
+    const fs::path checkpoint = run / "checkpoint" / "last.safetensors";
+    const auto written = [&] {
+      return fs::exists(checkpoint) ? fs::last_write_time(checkpoint) : fs::file_time_type();
+    };
+    for (const auto before = written(); written() == before && !process.ended();) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(random_.below(250)));
+    if (!process.ended()) process.send(signal);
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+TEST_F(StoppedRun, ThatWasKilledAtAnyMomentEndsWithTheSameBits) {
+  const fs::path expected = whole(), run = folder() / "run";
+  int kills = 0;
+  for (int i = 0; i < 8 && !fs::exists(run / "result.json"); ++i) {
+    Running process(polariscope_command(words(run)));
+    if (i == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(random_.below(400)));  // before a checkpoint, too
+      process.send(SIGKILL);
+    } else {
+      stop_somewhere(run, SIGKILL, process);
+    }
+    kills += process.wait().signal == SIGKILL;
+  }
+  EXPECT_GT(kills, 0);
+  expect_done(words(run));
+  expect_same_run(expected, run);
+  expect_no_temporary_files(run);
+}
+
+TEST_F(StoppedRun, ThatWasInterruptedSays130AndGoesOn) {
+  const fs::path expected = whole(), run = folder() / "run";
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Running process(polariscope_command(words(run)));
+    stop_somewhere(run, signal, process);
+    const Outcome outcome = process.wait();
+    if (fs::exists(run / "result.json")) break;  // it was faster
+    EXPECT_EQ(outcome.code, 130) << outcome.err;
+    EXPECT_EQ(outcome.err, "polariscope: interrupted\n");
+  }
+  expect_done(words(run));
+  expect_same_run(expected, run);
+}
+
+TEST_F(StoppedRun, ThatWasKilledBetweenItsLastStepAndItsResultKnowsItsLoss) {
+  const fs::path expected = whole(), run = folder() / "run";
+  fs::copy(expected, run, fs::copy_options::recursive);
+  for (const char* name : {"result.json", "heads.json", "attention.npy"}) fs::remove(run / name);
+  expect_done(words(run));
+  expect_same_run(expected, run);
+}
+
+TEST_F(StoppedRun, WithADamagedCheckpointIsRefusedAndLeftAsItIs) {
+  const fs::path expected = whole(), checkpoint = expected / "checkpoint" / "last.safetensors";
+  fs::remove(expected / "result.json");
+  const std::string good = bytes_of(checkpoint);
+  for (const std::string& bytes : {good.substr(0, good.size() / 2), std::string("no tensors"), std::string()}) {
+    write_bytes(checkpoint, bytes);
+    expect_refused_in(folder(), words(expected), {"last.safetensors"});
+  }
+}
+
+TEST(FullDisk, LosesNothingOfATraining) {
+  const SmallDisk disk(512);
+  if (!disk.unavailable().empty()) GTEST_SKIP() << disk.unavailable();
+  const TemporaryFolder elsewhere;
+  const auto words = [](const fs::path& folder) {
+    return train({"--out", folder.string(), "--checkpoint-every", "0.01"});
+  };
+  const fs::path expected = elsewhere.path() / "run", run = disk.path() / "run", filler = disk.path() / "filler";
+  expect_done(words(expected));
+  // More and more room: it fills up somewhere else each time.
+  int refusals = 0;
+  for (const int left : {2, 20, 60, 100, 140, 180, 220, 260}) {
+    fs::remove(filler);
+    const auto free = static_cast<std::int64_t>(fs::space(disk.path()).available) - 1024 * left;
+    std::ofstream(filler, std::ios::binary)
+        << std::string(static_cast<std::size_t>(std::max(free, std::int64_t{0})), 'x');
+    const Outcome outcome = polariscope_run(words(run));
+    if (outcome.code == 0) break;
+    ++refusals;
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(lines_of(outcome.err).size(), 1U) << outcome.err;
+    EXPECT_NE(outcome.err.find("No space left on device"), std::string::npos) << outcome.err;
+    if (fs::exists(run)) expect_no_temporary_files(run);
+  }
+  EXPECT_GT(refusals, 1);
+  fs::remove(filler);
+  expect_done(words(run));
+  expect_same_run(expected, run);
+}
+
+}  // namespace
+}  // namespace polariscope::testing

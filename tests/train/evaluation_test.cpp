@@ -1,0 +1,116 @@
+// Evaluation of models made by hand, whose answers are known.
+#include "polariscope/train/evaluation.h"
+
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace polariscope {
+namespace {
+
+// Uniform attention of one head, without MLP and LayerNorm, every parameter 0.
+class HandMade {
+ public:
+  explicit HandMade(TrainingOptions options)
+      : options_(completed(options)), task_(TaskBatches::make(options_)), model_(shape(), at::kFloat, 0) {
+    for (auto& [name, values] : model_.parameters().named_values()) parameters_[name] = values.zero_();
+  }
+  at::Tensor& operator[](const std::string& name) { return parameters_.at(name); }
+  Evaluation evaluation() const { return evaluate(model_, *task_, options_); }
+  const TaskBatches& task() const { return *task_; }
+
+ private:
+  TransformerOptions shape() const {
+    TransformerOptions shape{.attention = options_.attention,
+                             .positions = Positions::kNone,
+                             .mlp = false,
+                             .layer_norm = false,
+                             .layers = options_.layers,
+                             .heads = options_.heads,
+                             .width = options_.width};
+    task_->fit(shape);
+    return shape;
+  }
+  TrainingOptions options_;
+  std::unique_ptr<TaskBatches> task_;
+  Transformer model_;
+  std::map<std::string, at::Tensor> parameters_;
+};
+
+TrainingOptions small(const char* task) {
+  return {.task = task,
+          .evaluation_sequences = 40,
+          .attention = "uniform",
+          .layers = 1,
+          .heads = 1,
+          .width = 8,
+          .batch = 16};
+}
+
+TEST(Evaluation, OfAModelThatSaysNothingIsChance) {
+  const HandMade model(small("induction"));
+  const Evaluation evaluation = model.evaluation();
+  EXPECT_NEAR(evaluation.loss, 1.2 * std::log(50.0), 1e-5);  // the last position, and 0.2 of the others' mean
+  EXPECT_EQ(evaluation.accuracy, 0.0);                       // of equal logits the first is taken, BOS
+  ASSERT_EQ(evaluation.length, 12);
+  ASSERT_EQ(evaluation.heads.size(), 1U);
+  const HeadEvaluation& head = evaluation.heads[0];
+  double entropy = 0.0, norm = 0.0, sink = 0.0;
+  for (int i = 0; i < 12; ++i) {
+    entropy += std::log(i + 1.0) / 12.0;
+    norm += 1.0 / (i + 1.0);
+    if (i >= 1 && i <= 9) sink += 1.0 / (i + 1.0) / 9.0;
+    for (int j = 0; j < 12; ++j) EXPECT_NEAR(head.map[i * 12 + j], j <= i ? 1.0 / (i + 1.0) : 0.0, 1e-6);
+  }
+  EXPECT_NEAR(head.entropy.value(), entropy, 1e-6);
+  EXPECT_NEAR(head.entropy.standard_deviation(), 0.0, 2.0);
+  EXPECT_NEAR(head.frobenius_norm.value(), std::sqrt(norm), 1e-6);
+  EXPECT_NEAR(head.row_sum.value(), 1.0, 1e-6);
+  EXPECT_NEAR(head.first_token_share.value(), sink, 1e-6);
+  EXPECT_EQ(head.flips.count(), 0);
+}
+
+TEST(Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
+  TrainingOptions options = small("token-groups");
+  HandMade model(options);
+  // A token is the unit vector of its label; uniform attention adds up; the largest sum is the label.
+  for (int token = 1; token < 81; ++token) model["embedding.weight"][token][(token - 1) / 20] = 1.0;
+  for (int i = 0; i < 8; ++i) {
+    model["layers.0.v_proj.weight"][i][i] = 1.0;
+    model["layers.0.o_proj.weight"][i][i] = 1.0;
+  }
+  for (int label = 0; label < 4; ++label) model["output_proj.weight"][label][label] = 11.0;
+  const Evaluation evaluation = model.evaluation();
+  EXPECT_EQ(evaluation.accuracy, 1.0);
+  EXPECT_NEAR(evaluation.loss, std::log(std::exp(10.0) + 3.0) - 10.0, 1e-6);
+  const HeadEvaluation& head = evaluation.heads[0];
+  EXPECT_NEAR(head.entropy.value(), std::log(11.0), 1e-6);
+  EXPECT_NEAR(head.frobenius_norm.value(), 1.0, 1e-6);
+  EXPECT_GT(head.flips.count(), 0);
+  EXPECT_EQ(head.flips.value(), 0.0);  // nine tokens outvote one
+}
+
+TEST(Evaluation, DoesNotDependOnTheBatch) {
+  TrainingOptions options = small("induction");
+  options.attention = "softmax";
+  const auto with_batch = [&](std::int64_t batch) {
+    options.batch = batch;
+    const TrainingOptions all = completed(options);
+    const std::unique_ptr<TaskBatches> task = TaskBatches::make(all);
+    TransformerOptions shape{.layers = 1, .heads = 2, .width = 8};
+    task->fit(shape);
+    return evaluate(Transformer(shape, at::kFloat, 3), *task, all);
+  };
+  const Evaluation one = with_batch(40), other = with_batch(7);
+  EXPECT_NEAR(one.loss, other.loss, 1e-6);
+  EXPECT_NEAR(one.accuracy, other.accuracy, 1e-12);
+  EXPECT_NEAR(one.heads[1].entropy.value(), other.heads[1].entropy.value(), 1e-6);
+  EXPECT_EQ(one.heads[1].entropy.count(), other.heads[1].entropy.count());
+}
+
+}  // namespace
+}  // namespace polariscope
