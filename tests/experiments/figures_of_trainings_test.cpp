@@ -1,6 +1,5 @@
 // Verdicts on trainings whose numbers are made up, so that what must come out is known.
 #include "made_up_runs.h"
-
 #include "polariscope/base/npy.h"
 
 #include <fmt/format.h>
@@ -9,7 +8,8 @@ namespace polariscope::testing {
 namespace {
 
 const std::string kInduction =
-    "task = \"induction\"\nlayers = 1\nheads = 1\nattention = [\"softmax\", \"elu1/sum\", \"sigmoid\", \"elu1\", \"identity\"]\n"
+    "task = \"induction\"\nlayers = 1\nheads = 1\nattention = [\"softmax\", \"elu1/sum\", \"sigmoid\", \"elu1\", "
+    "\"identity\"]\n"
     "positions = \"add\"\nshift_query_token = true\nauxiliary_loss = 0.2\nseed = { from = 0, to = 3 }\n";
 
 std::string two_by_two_map() {
@@ -28,8 +28,12 @@ MadeUp sinks(const json& settings) {
   if (attention == "identity") accuracy = 0.3;
   if (attention == "softmax" && seed == 3) return {};
   const json head{{"layer", 1}, {"head", 1}, {"sink_score", score}, {"entropy", 0.5}, {"frobenius_norm", 1.2}};
-  return {.metrics = {{"accuracy", accuracy}, {"sink_fraction", sink}, {"sink_score", score}, {"importance", score},
-                      {"entropy", 0.5}, {"frobenius_norm", 1.2}},
+  return {.metrics = {{"accuracy", accuracy},
+                      {"sink_fraction", sink},
+                      {"sink_score", score},
+                      {"importance", score},
+                      {"entropy", 0.5},
+                      {"frobenius_norm", 1.2}},
           .files = {{"heads.json", json{head}.dump()}, {"attention.npy", two_by_two_map()}}};
 }
 
@@ -69,8 +73,11 @@ TEST(FigureFTwo, HasAPanelAndAClaimForEverySettingThatWasTrained) {
       "[[skip]]\npositions = \"no\"\nshift_query_token = false\n",
       [](const json& settings) {
         const bool high = settings.at("attention") == "softmax" && settings.at("positions") == "add";
-        return MadeUp{{{"accuracy", 1.0}, {"sink_fraction", high ? 1.0 : 0.0}, {"sink_score", high ? 0.95 : 0.4},
-                       {"entropy", 1.0}, {"frobenius_norm", 2.0}}};
+        return MadeUp{{{"accuracy", 1.0},
+                       {"sink_fraction", high ? 1.0 : 0.0},
+                       {"sink_score", high ? 0.95 : 0.4},
+                       {"entropy", 1.0},
+                       {"frobenius_norm", 2.0}}};
       });
   const Section section = runs.section_of("A.figF2");
   ASSERT_EQ(section.claims.size(), 6U);
@@ -87,8 +94,8 @@ const std::string kGroups =
 Measure flips(double seed_spread) {
   return [=](const json& settings) {
     const double size = settings.at("heads").get<double>() * settings.at("layers").get<double>();
-    const double rate = settings.at("attention") == "softmax" ? 0.8 / size - seed_spread * settings.at("seed").get<double>()
-                                                              : 0.05;
+    const double rate =
+        settings.at("attention") == "softmax" ? 0.8 / size - seed_spread * settings.at("seed").get<double>() : 0.05;
     return MadeUp{{{"accuracy", 1.0}, {"flip_rate", rate}, {"entropy", 1.0}, {"frobenius_norm", 2.0}}};
   };
 }

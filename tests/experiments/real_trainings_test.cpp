@@ -21,8 +21,8 @@ std::vector<Section> sections_of(const std::string& grid, const std::vector<std:
   const TemporaryFolder folder;
   ProgressBoard board(ProgressBoard::Mode::kQuiet);
   LocalWorkers workers({.program = {kProgram, "train", "--threads", "1"}}, 2);
-  const SweepEnd end = run_sweep(Grid::parse(grid, "grid.toml", train_settings()), folder.path() / "runs" / "tiny", {},
-                                 workers, board);
+  const SweepEnd end =
+      run_sweep(Grid::parse(grid, "grid.toml", train_settings()), folder.path() / "runs" / "tiny", {}, workers, board);
   EXPECT_EQ(end.tally.failed, 0);
   std::vector<Section> sections;
   for (const std::string& id : ids) {
@@ -50,7 +50,8 @@ TEST(RealTrainings, OfInductionGiveFiguresOneFourAndFTwo) {
   if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
   const auto sections = sections_of(
       "task = \"induction\"\npositions = \"add\"\nshift_query_token = true\nauxiliary_loss = 0.2\n"
-      "attention = [\"softmax\", \"identity\"]\nheads = 2\nwidth = 16\nmlp = false\ntraining_sequences = 320\nepochs = 1\n"
+      "attention = [\"softmax\", \"identity\"]\nheads = 2\nwidth = 16\nmlp = false\ntraining_sequences = 320\nepochs = "
+      "1\n"
       "batch = 32\nevaluation_sequences = 100\nseed = 0\n",
       {"A.fig1", "A.fig4", "A.figF2"});
   for (const Section& section : sections) {

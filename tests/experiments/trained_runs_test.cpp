@@ -2,7 +2,6 @@
 #include "polariscope/experiments/trained_runs.h"
 
 #include "made_up_runs.h"
-
 #include "polariscope/experiments/reproduce.h"
 #include "polariscope/experiments/training_sweep.h"
 
@@ -25,7 +24,8 @@ TEST(TrainedRuns, AreFoundByTheirSettings) {
   EXPECT_EQ(learned(runs.done()).size(), 6U);
   EXPECT_TRUE(std::isnan(runs.done().front().metric("flip_rate")));
   const auto configuration = configuration_of(runs);
-  EXPECT_NE(std::ranges::find(configuration, std::pair<std::string, std::string>("heads", "1, 2")), configuration.end());
+  EXPECT_NE(std::ranges::find(configuration, std::pair<std::string, std::string>("heads", "1, 2")),
+            configuration.end());
 }
 
 TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
@@ -40,7 +40,8 @@ TEST(Reproduce, SkipsExperimentsThatTrainWhereNothingCanTrain) {
   const TemporaryFolder folder;
   ProgressBoard board(ProgressBoard::Mode::kQuiet);
   const Reproduction result = reproduce(
-      {.ids = {"A.fig4", "A.fig6"}, .out = folder.path() / "out", .training_program = "nowhere", .announce = {}}, board);
+      {.ids = {"A.fig4", "A.fig6"}, .out = folder.path() / "out", .training_program = "nowhere", .announce = {}},
+      board);
   EXPECT_TRUE(result.errors.empty());
   EXPECT_TRUE(result.page.unfinished.empty());
   ASSERT_EQ(result.page.skipped.size(), 2U);

@@ -138,6 +138,13 @@ TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
   }
 }
 
+TEST(ShippedGrids, CanBeginAtAnotherSeed) {
+  const Grid quick = find_grid("induction-quick", train_settings()), moved = quick.with_seeds_from(7);
+  ASSERT_EQ(moved.runs().size(), quick.runs().size());
+  EXPECT_NE(moved.text().find("seed = [7, 8, 9]"), std::string::npos) << moved.text();
+  EXPECT_EQ(quick.with_seeds_from(0).text(), quick.text());
+}
+
 TEST(ShippedGrids, GiveWayToAFileAndAreNamedWhereThereIsNeither) {
   const std::string file = std::string(POLARISCOPE_SOURCE_DIR) + "/grids/induction-quick.toml";
   EXPECT_EQ(find_grid(file, train_settings()).text(), find_grid("induction-quick", train_settings()).text());

@@ -30,7 +30,9 @@ std::optional<Looked> look_at(const SinkRuns& runs, const std::string& attention
   Looked looked{trained.front(), {}};
   for (const nlohmann::json& head : looked.run.heads()) {
     if (head.at("layer") != looked.run.settings.at("layers")) continue;
-    const auto score = [](const nlohmann::json& of) { return of.at("sink_score").is_null() ? -1.0 : of.at("sink_score").get<double>(); };
+    const auto score = [](const nlohmann::json& of) {
+      return of.at("sink_score").is_null() ? -1.0 : of.at("sink_score").get<double>();
+    };
     if (looked.head.is_null() || score(head) > score(looked.head)) looked.head = head;
   }
   return looked;
@@ -73,7 +75,8 @@ double number(const nlohmann::json& head, const char* name) {
 
 // Two numbers of every trained model's layer 2 against each other.
 Figure plane(const SinkRuns& runs) {
-  SeriesChart chart{.x = {"attention entropy H (nats)"}, .y = {"sink score"}, .series = {}, .references = {}, .points = true};
+  SeriesChart chart{
+      .x = {"attention entropy H (nats)"}, .y = {"sink score"}, .series = {}, .references = {}, .points = true};
   for (const std::string& attention : runs.attentions) {
     const std::vector<TrainedRun> trained = runs.learned_by(attention);
     if (trained.empty()) continue;
@@ -87,8 +90,9 @@ Figure plane(const SinkRuns& runs) {
   chart.references = {{"threshold 0.9", 0.9}};
   return {.id = "plane",
           .title = "Sinks and entropy are two sides of one thing",
-          .caption = "One mark a trained model, means over layer 2. A head whose whole attention goes to the first token has "
-                     "no entropy; without sinks the entropy stays up.",
+          .caption =
+              "One mark a trained model, means over layer 2. A head whose whole attention goes to the first token has "
+              "no entropy; without sinks the entropy stays up.",
           .alternative = "Sink score against entropy of layer 2, one mark a trained model, by attention.",
           .spec = series_chart(chart),
           .table = table_of(chart)};
@@ -97,8 +101,9 @@ Figure plane(const SinkRuns& runs) {
 Section run(const Context& context) {
   const SinkRuns runs(context);
   Section section;
-  section.method = runs.method() + " Drawn is the mean map over the evaluation sequences of the head with the highest "
-                                   "sink score in layer 2, first trained seed of each attention.";
+  section.method = runs.method() +
+                   " Drawn is the mean map over the evaluation sequences of the head with the highest "
+                   "sink score in layer 2, first trained seed of each attention.";
   std::vector<Multiple> maps;
   std::vector<std::string> words, missing;
   for (const std::string& attention : runs.attentions) {
@@ -109,10 +114,9 @@ Section run(const Context& context) {
     }
     const HeatMap map = map_of(*looked);
     maps.push_back({.title = attention, .spec = heat_map(map), .table = table_of(map)});
-    words.push_back(fmt::format("{} sink score {}, H {}, ‖P‖_F {}", attention,
-                                significant(number(looked->head, "sink_score"), 2),
-                                significant(number(looked->head, "entropy"), 2),
-                                significant(number(looked->head, "frobenius_norm"), 2)));
+    words.push_back(fmt::format(
+        "{} sink score {}, H {}, ‖P‖_F {}", attention, significant(number(looked->head, "sink_score"), 2),
+        significant(number(looked->head, "entropy"), 2), significant(number(looked->head, "frobenius_norm"), 2)));
     section.runs.emplace_back(fmt::format("{}, {}", attention, name_of(looked->head)), looked->run.link);
   }
   section.findings = fmt::format("{}.", fmt::join(words, "; "));
@@ -127,14 +131,18 @@ Section run(const Context& context) {
                   "inconclusive under 3",
                   kLearned),
       in_words(share, "models"), share,
-      share.runs < 3 ? Verdict::kInconclusive : share.low > 0.5 ? Verdict::kHolds : Verdict::kFails, "maps")};
+      share.runs < 3    ? Verdict::kInconclusive
+      : share.low > 0.5 ? Verdict::kHolds
+                        : Verdict::kFails,
+      "maps")};
 
   if (!maps.empty()) {
     section.figures.push_back(multiples_figure(
         {.id = "maps",
          .title = "Attention of a head in layer 2",
-         .caption = "A bright first column is a sink: whatever the query, the attention goes to the first token. Rows are "
-                    "shares of |w|, so that all maps have one scale.",
+         .caption =
+             "A bright first column is a sink: whatever the query, the attention goes to the first token. Rows are "
+             "shares of |w|, so that all maps have one scale.",
          .alternative = "Mean attention maps of one head in layer 2, one panel an attention.",
          .columns = 3,
          .share_x = false},

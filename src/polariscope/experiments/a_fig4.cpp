@@ -54,7 +54,11 @@ Claim order_claim(const SinkRuns& runs) {
       both ? fmt::format("{} to {} against {} to {}", significant(low.low, 3), significant(low.high, 3),
                          significant(high.low, 3), significant(high.high, 3))
            : "too few models",
-      low, !both ? Verdict::kInconclusive : low.low > high.high ? Verdict::kHolds : Verdict::kFails, "score");
+      low,
+      !both                 ? Verdict::kInconclusive
+      : low.low > high.high ? Verdict::kHolds
+                            : Verdict::kFails,
+      "score");
 }
 
 Figure metric_figure(const SinkRuns& runs, std::string id, std::string title, std::string caption, const char* metric,
@@ -101,22 +105,39 @@ Section run(const Context& context) {
   const std::string filter = fmt::format("Models with accuracy > {}.", kLearned);
   section.figures = {
       metric_figure(runs, "sinks", "Fraction of sink heads in layer 2", filter, "sink_fraction",
-                    {.x = {"fraction of heads with sink score > 0.9"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {}}),
-      metric_figure(runs, "score", "Sink score of layer 2", filter + " The mean of the heads, before any threshold.",
-                    "sink_score",
-                    {.x = {"sink score"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {{"threshold 0.9", 0.9}}}),
+                    {.x = {"fraction of heads with sink score > 0.9"},
+                     .categories = {},
+                     .low = 0.0,
+                     .high = 1.0,
+                     .references = {}}),
+      metric_figure(
+          runs, "score", "Sink score of layer 2", filter + " The mean of the heads, before any threshold.",
+          "sink_score",
+          {.x = {"sink score"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {{"threshold 0.9", 0.9}}}),
       metric_figure(runs, "importance", "Attention to the first token, by Gu et al.", filter, "importance",
-                    {.x = {"importance score α of the first token"}, .categories = {}, .low = 0.0, .high = 1.0,
+                    {.x = {"importance score α of the first token"},
+                     .categories = {},
+                     .low = 0.0,
+                     .high = 1.0,
                      .references = {{"threshold 0.3", 0.3}}}),
       metric_figure(runs, "entropy", "Entropy of layer 2",
                     filter + " Of attentions with negative weights the entropy is of |w|/Σ|w|.", "entropy",
-                    {.x = {"attention entropy H (nats)"}, .categories = {}, .low = 0.0, .high = {},
+                    {.x = {"attention entropy H (nats)"},
+                     .categories = {},
+                     .low = 0.0,
+                     .high = {},
                      .references = {{"causal uniform", runs.uniform_entropy}}}),
       metric_figure(runs, "norm", "Norm of layer 2's attention", filter, "frobenius_norm",
-                    {.x = {"‖P‖_F", Scale::kLog}, .categories = {}, .low = {}, .high = {},
+                    {.x = {"‖P‖_F", Scale::kLog},
+                     .categories = {},
+                     .low = {},
+                     .high = {},
                      .references = {{"causal uniform", runs.uniform_norm}, {"one-hot", runs.one_hot_norm}}}),
       metric_figure(runs, "accuracy", "Accuracy of every training", "Without the filter.", "accuracy",
-                    {.x = {"induction accuracy"}, .categories = {}, .low = 0.0, .high = 1.0,
+                    {.x = {"induction accuracy"},
+                     .categories = {},
+                     .low = 0.0,
+                     .high = 1.0,
                      .references = {{"filter 0.95", kLearned}}})};
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);

@@ -18,7 +18,9 @@ using nlohmann::json;
 
 constexpr int kLabels = 4;
 
-std::vector<double> numbers(const json& sequence, const char* name) { return sequence.at(name).get<std::vector<double>>(); }
+std::vector<double> numbers(const json& sequence, const char* name) {
+  return sequence.at(name).get<std::vector<double>>();
+}
 
 int label_of(const json& sequence) {
   const std::vector<double> p = numbers(sequence, "probabilities");
@@ -37,9 +39,11 @@ Multiple ranking(const std::string& title, const json& sequence, int vocabulary)
   std::vector<std::size_t> order(tokens.size() - 1);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return attention[a] > attention[b]; });
-  CategoryChart chart{.x = {"attention of CLS"}, .categories = {}, .low = 0.0, .high = {}, .references = {}, .bars = true};
+  CategoryChart chart{
+      .x = {"attention of CLS"}, .categories = {}, .low = 0.0, .high = {}, .references = {}, .bars = true};
   for (const std::size_t i : order) {
-    chart.categories.push_back({fmt::format("token {}", tokens[i]), {attention[i]}, colour_of_token(tokens[i], vocabulary)});
+    chart.categories.push_back(
+        {fmt::format("token {}", tokens[i]), {attention[i]}, colour_of_token(tokens[i], vocabulary)});
   }
   return {.title = title, .spec = category_chart(chart), .table = table_of(chart)};
 }
@@ -57,7 +61,8 @@ Section run(const Context& context) {
   const FlipRuns runs(context);
   Section section;
   section.method =
-      "A softmax model with one head and one layer, vocabulary 81, the trained one of the smallest seed. Of the first pair of "
+      "A softmax model with one head and one layer, vocabulary 81, the trained one of the smallest seed. Of the first "
+      "pair of "
       "unseen sequences that flips, the token that CLS attends to most in the donor takes the place of the host's most "
       "attended one.";
   const std::vector<TrainedRun> trained = runs.smallest("softmax");
@@ -89,17 +94,20 @@ Section run(const Context& context) {
       "The host is of label {} (probability {}). Token {} of the donor, label {}, replaces one of its ten: nine tokens "
       "still are of group {}, the model says {} (probability {}), and CLS gives the new token {} of its attention. The "
       "head's flip rate is {}.",
-      label_of(host), significant(before, 3), token, label_of(donor), label_of(host), label_of(mixed), significant(after, 3),
-      significant(numbers(mixed, "attention").at(place), 2), significant(example.at("flip_rate").get<double>(), 2));
+      label_of(host), significant(before, 3), token, label_of(donor), label_of(host), label_of(mixed),
+      significant(after, 3), significant(numbers(mixed, "attention").at(place), 2),
+      significant(example.at("flip_rate").get<double>(), 2));
   const std::vector<Multiple> panels{ranking(fmt::format("donor, label {}", label_of(donor)), donor, vocabulary),
                                      ranking(fmt::format("host, label {}", label_of(host)), host, vocabulary),
                                      ranking("mixed: one token of the donor", mixed, vocabulary), prediction(mixed)};
   section.figures = {multiples_figure(
       {.id = "example",
        .title = "One token against nine",
-       .caption = "Tokens in the order of CLS's attention, coloured by the group that they belong to; labels have the colours "
-                  "of their groups.",
-       .alternative = "Attention of CLS to the tokens of a donor, a host and the mixed sequence, and the model's answer.",
+       .caption =
+           "Tokens in the order of CLS's attention, coloured by the group that they belong to; labels have the colours "
+           "of their groups.",
+       .alternative =
+           "Attention of CLS to the tokens of a donor, a host and the mixed sequence, and the model's answer.",
        .columns = 2,
        .share_x = false},
       panels)};

@@ -66,17 +66,17 @@ Claim claim_of(const TrainedRuns& runs, const Setting& setting) {
   }
   const Spread high = spread_of(softmax), low = spread_of(others);
   const bool enough = high.runs >= 3 && low.runs >= 3;
-  return claim_in_words(fmt::format("A.figF2/{}", setting.name),
-                        fmt::format("Softmax sinks more than unnormalised and signed attentions: {}.", setting.name),
-                        "Figure F.2",
-                        fmt::format("median sink score of layer 2 of softmax > largest of any unnormalised or signed model; "
-                                    "accuracy > {}, inconclusive under 3 models of either",
-                                    kLearned),
-                        fmt::format("{} against {}", in_words(high, "models"), in_words(low, "models")), high,
-                        !enough                   ? Verdict::kInconclusive
-                        : high.median > low.high ? Verdict::kHolds
-                                                  : Verdict::kFails,
-                        "fraction");
+  return claim_in_words(
+      fmt::format("A.figF2/{}", setting.name),
+      fmt::format("Softmax sinks more than unnormalised and signed attentions: {}.", setting.name), "Figure F.2",
+      fmt::format("median sink score of layer 2 of softmax > largest of any unnormalised or signed model; "
+                  "accuracy > {}, inconclusive under 3 models of either",
+                  kLearned),
+      fmt::format("{} against {}", in_words(high, "models"), in_words(low, "models")), high,
+      !enough                  ? Verdict::kInconclusive
+      : high.median > low.high ? Verdict::kHolds
+                               : Verdict::kFails,
+      "fraction");
 }
 
 Section run(const Context& context) {
@@ -84,21 +84,24 @@ Section run(const Context& context) {
   const std::vector<Setting> settings = settings_of(runs);
   Section section;
   section.method = fmt::format(
-      "The trainings of figure 4 with positions concatenated, added or left out, the query token shifted or not, with and "
+      "The trainings of figure 4 with positions concatenated, added or left out, the query token shifted or not, with "
+      "and "
       "without the auxiliary loss; models with accuracy > {} are shown, {} of {}. {}",
       kLearned, learned(runs.done()).size(), runs.done().size(), runs.count_in_words());
   std::vector<Multiple> fraction, entropy, norm;
   for (const Setting& setting : settings) {
     section.claims.push_back(claim_of(runs, setting));
     fraction.push_back(
-        panel(runs, setting, "sink_fraction", {.x = {"fraction of sink heads"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {}}));
-    entropy.push_back(panel(runs, setting, "entropy", {.x = {"H (nats)"}, .categories = {}, .low = 0.0, .high = 1.7, .references = {}}));
+        panel(runs, setting, "sink_fraction",
+              {.x = {"fraction of sink heads"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {}}));
+    entropy.push_back(panel(runs, setting, "entropy",
+                            {.x = {"H (nats)"}, .categories = {}, .low = 0.0, .high = 1.7, .references = {}}));
     norm.push_back(panel(runs, setting, "frobenius_norm",
                          {.x = {"‖P‖_F", Scale::kLog}, .categories = {}, .low = 1.0, .high = 4.0, .references = {}}));
   }
   const auto holds = std::ranges::count(section.claims, Verdict::kHolds, &Claim::verdict);
-  section.findings = fmt::format("In {} of {} settings softmax sinks more than what does not normalise or is signed.", holds,
-                                 section.claims.size());
+  section.findings = fmt::format("In {} of {} settings softmax sinks more than what does not normalise or is signed.",
+                                 holds, section.claims.size());
   const auto figure = [&](const char* id, const char* title, const std::vector<Multiple>& panels) {
     return multiples_figure({.id = id,
                              .title = title,
@@ -110,7 +113,8 @@ Section run(const Context& context) {
   };
   if (!settings.empty()) {
     section.figures = {figure("fraction", "Fraction of sink heads in layer 2", fraction),
-                       figure("entropy", "Entropy of layer 2", entropy), figure("norm", "Norm of layer 2's attention", norm)};
+                       figure("entropy", "Entropy of layer 2", entropy),
+                       figure("norm", "Norm of layer 2's attention", norm)};
   }
   section.configuration = configuration_of(runs);
   if (!context.paper()) {

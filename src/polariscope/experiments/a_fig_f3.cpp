@@ -24,7 +24,7 @@ std::vector<Setting> settings_of(const TrainedRuns& runs) {
       for (const json& norm : runs.values_of("layer_norm")) {
         json values{{"attention", "softmax"}, {"vocabulary", vocabulary}, {"mlp", mlp}, {"layer_norm", norm}};
         if (runs.where(values).empty()) continue;
-        const char* blocks = mlp.get<bool>() ? norm.get<bool>() ? "MLP and LayerNorm" : "MLP"
+        const char* blocks = mlp.get<bool>()    ? norm.get<bool>() ? "MLP and LayerNorm" : "MLP"
                              : norm.get<bool>() ? "LayerNorm"
                                                 : "neither";
         settings.push_back({std::move(values), fmt::format("vocabulary {}, {}", vocabulary.dump(), blocks)});
@@ -69,14 +69,15 @@ Section run(const Context& context) {
   }
   section.findings = fmt::format("Flip rate of softmax with one head and one layer: {}.", fmt::join(words, "; "));
   const auto figure = [&](const char* id, const char* title, const std::vector<Multiple>& panels) {
-    return multiples_figure({.id = id,
-                             .title = title,
-                             .caption = "Median and range over the seeds that pass the filter, softmax. With vocabulary 41 "
-                                        "all sequences of a label hold the same tokens.",
-                             .alternative = std::string(title) + " against heads, one panel a setting.",
-                             .columns = 3,
-                             .share_x = false},
-                            panels);
+    return multiples_figure(
+        {.id = id,
+         .title = title,
+         .caption = "Median and range over the seeds that pass the filter, softmax. With vocabulary 41 "
+                    "all sequences of a label hold the same tokens.",
+         .alternative = std::string(title) + " against heads, one panel a setting.",
+         .columns = 3,
+         .share_x = false},
+        panels);
   };
   if (!flips.empty()) {
     section.figures = {figure("flips", "Flip rate by vocabulary, MLP and LayerNorm", flips),

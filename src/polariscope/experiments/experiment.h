@@ -33,10 +33,10 @@ struct Context {
 };
 
 struct Experiment {
-  std::string_view id;        // "A.fig2"
-  std::string_view title;     // what it shows
-  std::string_view source;    // paper and place
-  std::string_view question;  // one sentence
+  std::string_view id;              // "A.fig2"
+  std::string_view title;           // what it shows
+  std::string_view source;          // paper and place
+  std::string_view question;        // one sentence
   std::string_view trainings = "";  // the grid whose runs it reads; "" for none
   // Fills method, findings, claims, figures, configuration and differences. Throws Interrupted on Ctrl-C.
   Section (*run)(const Context& context);

@@ -25,8 +25,8 @@ FlipRuns::FlipRuns(const Context& context) : all(context), uniform_entropy(std::
 
 json FlipRuns::headline(const std::string& attention, int layers, int heads) const {
   const auto or_any = [](int number) { return number > 0 ? json(number) : json(); };
-  return {{"attention", attention},   {"vocabulary", 81},     {"mlp", false},
-          {"layer_norm", false},      {"layers", or_any(layers)}, {"heads", or_any(heads)}};
+  return {{"attention", attention}, {"vocabulary", 81},         {"mlp", false},
+          {"layer_norm", false},    {"layers", or_any(layers)}, {"heads", or_any(heads)}};
 }
 
 std::vector<TrainedRun> FlipRuns::smallest(const std::string& attention) const {
@@ -41,7 +41,11 @@ int FlipRuns::most(const char* setting) const {
 SeriesChart FlipRuns::sizes_chart(const json& settings, const char* metric, Axis y) const {
   SeriesChart chart{.x = {"heads"}, .y = std::move(y), .series = {}, .references = {}};
   for (const int layers : numbers_of(all, "layers")) {
-    Series line{.name = fmt::format("{} layer{}", layers, layers == 1 ? "" : "s"), .x = {}, .y = {}, .low = {}, .high = {},
+    Series line{.name = fmt::format("{} layer{}", layers, layers == 1 ? "" : "s"),
+                .x = {},
+                .y = {},
+                .low = {},
+                .high = {},
                 .colour = ""};
     for (const int heads : numbers_of(all, "heads")) {
       json at = settings;
@@ -72,9 +76,11 @@ Figure FlipRuns::sizes_figure(std::string id, std::string title, const json& set
 
 std::string FlipRuns::method() const {
   return fmt::format(
-      "Transformers learn from which of four groups ten tokens come, by a CLS token at the end. Of 500 pairs of sequences "
+      "Transformers learn from which of four groups ten tokens come, by a CLS token at the end. Of 500 pairs of "
+      "sequences "
       "with different labels the token that CLS attends to most is swapped into the other, both ways; a flip is the "
-      "prediction of the label that the one token came from. The largest rate of any head counts. Models with accuracy > {} "
+      "prediction of the label that the one token came from. The largest rate of any head counts. Models with accuracy "
+      "> {} "
       "are looked at, {} of {}. {}",
       kLearned, learned(all.done()).size(), all.done().size(), all.count_in_words());
 }
@@ -85,7 +91,8 @@ std::string FlipRuns::differences(const Context& context) const {
   if (context.paper()) return text;
   return text +
          " Smaller and shorter: width 64, batch 64, 3 epochs and one learning rate instead of width 128, batch 256, 10 "
-         "epochs and three; three seeds instead of five; other attentions than softmax with one head and one layer only, "
+         "epochs and three; three seeds instead of five; other attentions than softmax with one head and one layer "
+         "only, "
          "vocabularies 41 and 161 without MLP and LayerNorm only.";
 }
 
@@ -93,8 +100,8 @@ Claim judged_claim(std::string id, std::string statement, std::string source, st
                    const Spread& measured, bool holds, std::string evidence) {
   constexpr long long kSeeds = 3;
   Claim made = claim(std::move(id), std::move(statement), std::move(source),
-                     fmt::format("{}; accuracy > {}; inconclusive under {} models", criterion, kLearned, kSeeds), measured,
-                     "models", holds, std::move(evidence));
+                     fmt::format("{}; accuracy > {}; inconclusive under {} models", criterion, kLearned, kSeeds),
+                     measured, "models", holds, std::move(evidence));
   if (measured.runs < kSeeds) made.verdict = Verdict::kInconclusive;
   return made;
 }

@@ -1,4 +1,5 @@
-// The trained induction models that figures 1 and 4 look at: positions added, the query token shifted, auxiliary loss 0.2.
+// The trained induction models that figures 1 and 4 look at: positions added, the query token shifted, auxiliary loss
+// 0.2.
 #pragma once
 
 #include "polariscope/experiments/trained_runs.h"

@@ -76,8 +76,8 @@ std::vector<std::string> TrainedRuns::attentions() const {
 std::string TrainedRuns::count_in_words() const {
   double seconds = 0.0;
   for (const TrainedRun& run : done_) seconds += run.seconds;
-  std::string text = fmt::format("{} of {} trainings are done, which took {} together", done_.size(), planned_,
-                                 duration(seconds));
+  std::string text =
+      fmt::format("{} of {} trainings are done, which took {} together", done_.size(), planned_, duration(seconds));
   if (failed_ > 0) text += fmt::format(", {} failed (their database says why)", failed_);
   return text + ".";
 }

@@ -11,11 +11,11 @@
 namespace polariscope {
 
 struct TrainingSweep {
-  std::string grid;                // "induction-quick"
-  std::int64_t first_seed = 0;     // added to the grid's
-  std::filesystem::path folder;    // of the sweep: REPORT/runs/GRID
-  std::filesystem::path program;   // polariscope-train
-  int jobs = 1;                    // trainings at once
+  std::string grid;               // "induction-quick"
+  std::int64_t first_seed = 0;    // added to the grid's
+  std::filesystem::path folder;   // of the sweep: REPORT/runs/GRID
+  std::filesystem::path program;  // polariscope-train
+  int jobs = 1;                   // trainings at once
 };
 
 // "induction" and the preset: the name of a shipped grid.

@@ -113,14 +113,13 @@ json category_chart(const CategoryChart& chart) {
       place["field"] = field;
       return place;
     };
-    const json about = json::array({tooltip_text("name", "what"), tooltip_number("median", "median"),
-                                    tooltip_number("low", "lowest"), tooltip_number("high", "highest"),
-                                    tooltip_number("runs", "runs")});
+    const json about =
+        json::array({tooltip_text("name", "what"), tooltip_number("median", "median"), tooltip_number("low", "lowest"),
+                     tooltip_number("high", "highest"), tooltip_number("runs", "runs")});
     const json with_spread = json::array({{{"filter", "isValid(datum.median)"}}});
-    layers.push_back(
-        {{"transform", with_spread},
-         {"mark", {{"type", "rule"}, {"strokeWidth", 2}, {"opacity", 0.45}}},
-         {"encoding", {{"x", spread("low")}, {"x2", {{"field", "high"}}}, {"y", y}, {"color", colour}}}});
+    layers.push_back({{"transform", with_spread},
+                      {"mark", {{"type", "rule"}, {"strokeWidth", 2}, {"opacity", 0.45}}},
+                      {"encoding", {{"x", spread("low")}, {"x2", {{"field", "high"}}}, {"y", y}, {"color", colour}}}});
     layers.push_back({{"transform", with_spread},
                       {"mark", {{"type", "tick"}, {"thickness", 3}, {"height", {{"band", 0.7}}}}},
                       {"encoding", {{"x", spread("median")}, {"y", y}, {"color", colour}, {"tooltip", about}}}});

@@ -80,7 +80,8 @@ std::string skipped(const Page& page) {
   }
   std::string out;
   for (const auto& [reason, ids] : ids_of_reasons) {
-    out += fmt::format("<p class=\"unfinished\" role=\"note\"><strong>Skipped.</strong> {}: {}.</p>", ids, escape(reason));
+    out +=
+        fmt::format("<p class=\"unfinished\" role=\"note\"><strong>Skipped.</strong> {}: {}.</p>", ids, escape(reason));
   }
   return out;
 }

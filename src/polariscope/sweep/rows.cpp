@@ -12,8 +12,8 @@ std::vector<SweepRow> read_rows(const std::filesystem::path& folder) {
   for (const std::filesystem::path& path : sweep::databases_in(folder)) {
     const sweep::Database database(path, sweep::Database::Mode::kRead);
     if (!sweep::has_rows(database)) continue;
-    sweep::Statement row = database.prepare(
-        "SELECT run, state, settings, metrics, ifnull(seconds, 0), ifnull(failure, '') FROM run");
+    sweep::Statement row =
+        database.prepare("SELECT run, state, settings, metrics, ifnull(seconds, 0), ifnull(failure, '') FROM run");
     while (row.step()) {
       rows.push_back({.run = static_cast<int>(row.whole(0)),
                       .state = row.text(1),

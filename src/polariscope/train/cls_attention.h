@@ -10,9 +10,9 @@
 
 namespace polariscope {
 
-// cls_attention.jsonl: a line for each of about fifty steps, evenly in their logarithm, with the label that each sequence
-// is taken for and CLS's row of every head, {"step":1,"label":[...],"layer1_head1":[[...],...]}; the first evaluation
-// sequences, whose tokens are the same at every step.
+// cls_attention.jsonl: a line for each of about fifty steps, evenly in their logarithm, with the label that each
+// sequence is taken for and CLS's row of every head, {"step":1,"label":[...],"layer1_head1":[[...],...]}; the first
+// evaluation sequences, whose tokens are the same at every step.
 class ClsAttentionLog {
  public:
   // Goes on after line `last_step` of an earlier log; -1 begins a new one.

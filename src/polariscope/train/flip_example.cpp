@@ -36,7 +36,8 @@ struct Seen {
       tokens_json.push_back(tokens[i][j].item<std::int64_t>());
       attention_json.push_back(attention[i][j].item<double>());
     }
-    for (std::int64_t l = 0; l < probabilities.size(1); ++l) probabilities_json.push_back(probabilities[i][l].item<double>());
+    for (std::int64_t l = 0; l < probabilities.size(1); ++l)
+      probabilities_json.push_back(probabilities[i][l].item<double>());
     return {{"tokens", tokens_json}, {"attention", attention_json}, {"probabilities", probabilities_json}};
   }
 };
@@ -45,7 +46,8 @@ Seen look(const Transformer& model, const at::Tensor& tokens, const HeadEvaluati
   const Transformer::Result result = model.forward(tokens, {}, true);
   const std::int64_t last = tokens.size(1) - 1;
   return {.tokens = tokens,
-          .attention = result.weights[static_cast<std::size_t>(head.layer)].select(1, head.head).select(1, last).to(at::kDouble),
+          .attention =
+              result.weights[static_cast<std::size_t>(head.layer)].select(1, head.head).select(1, last).to(at::kDouble),
           .probabilities = result.logits.select(1, last).to(at::kDouble).softmax(1)};
 }
 
@@ -71,14 +73,9 @@ std::string flip_example(const Transformer& model, const TaskBatches& task, cons
       const Seen after = look(model, mixed, head);
       const bool flipped = after.label(0) == seen.label(donor);
       if (!flipped && !example.is_null()) continue;
-      example = {{"layer", head.layer + 1},
-                 {"head", head.head + 1},
-                 {"flip_rate", head.flips.value()},
-                 {"flipped", flipped},
-                 {"donor", seen.as_json(donor)},
-                 {"host", seen.as_json(host)},
-                 {"place", place},
-                 {"mixed", after.as_json(0)}};
+      example = {{"layer", head.layer + 1}, {"head", head.head + 1},        {"flip_rate", head.flips.value()},
+                 {"flipped", flipped},      {"donor", seen.as_json(donor)}, {"host", seen.as_json(host)},
+                 {"place", place},          {"mixed", after.as_json(0)}};
       if (flipped) return example.dump(1) + "\n";
     }
   }

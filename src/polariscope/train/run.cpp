@@ -176,7 +176,8 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   const bool groups = trainer.options().task == "token-groups";
   std::optional<ClsAttentionLog> cls;
   if (groups) {
-    cls.emplace(folder / "cls_attention.jsonl", trainer.step() > 0 ? trainer.step() : -1, trainer.task(), trainer.steps());
+    cls.emplace(folder / "cls_attention.jsonl", trainer.step() > 0 ? trainer.step() : -1, trainer.task(),
+                trainer.steps());
     if (trainer.step() == 0) cls->write(0, trainer.model());
   }
   const auto keep = [&] {
