@@ -105,7 +105,7 @@ Section run(const Context& context) {
   const std::string filter = fmt::format("Models with accuracy > {}.", kLearned);
   section.figures = {
       metric_figure(runs, "sinks", "Fraction of sink heads in layer 2", filter, "sink_fraction",
-                    {.x = {"fraction of heads with sink score > 0.9"},
+                    {.x = {"fraction of sink heads"},
                      .categories = {},
                      .low = 0.0,
                      .high = 1.0,
@@ -115,11 +115,11 @@ Section run(const Context& context) {
           "sink_score",
           {.x = {"sink score"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {{"threshold 0.9", 0.9}}}),
       metric_figure(runs, "importance", "Attention to the first token, by Gu et al.", filter, "importance",
-                    {.x = {"importance score α of the first token"},
+                    {.x = {"importance α of the first token"},
                      .categories = {},
                      .low = 0.0,
                      .high = 1.0,
-                     .references = {{"threshold 0.3", 0.3}}}),
+                     .references = {{"Gu et al.: sink", 0.3}}}),
       metric_figure(runs, "entropy", "Entropy of layer 2",
                     filter + " Of attentions with negative weights the entropy is of |w|/Σ|w|.", "entropy",
                     {.x = {"attention entropy H (nats)"},
