@@ -102,8 +102,8 @@ Section run(const Context& context) {
   const SinkRuns runs(context);
   Section section;
   section.method = runs.method() +
-                   " Drawn is the mean map over the evaluation sequences of the head with the highest "
-                   "sink score in layer 2, first trained seed of each attention.";
+                   " Drawn is the mean map over the evaluation sequences of the head with the highest sink score in "
+                   "layer 2, first trained seed of each attention.";
   std::vector<Multiple> maps;
   std::vector<std::string> words, missing;
   for (const std::string& attention : runs.attentions) {
@@ -137,16 +137,15 @@ Section run(const Context& context) {
       "maps")};
 
   if (!maps.empty()) {
-    section.figures.push_back(multiples_figure(
-        {.id = "maps",
-         .title = "Attention of a head in layer 2",
-         .caption =
-             "A bright first column is a sink: whatever the query, the attention goes to the first token. Rows are "
-             "shares of |w|, so that all maps have one scale.",
-         .alternative = "Mean attention maps of one head in layer 2, one panel an attention.",
-         .columns = 3,
-         .share_x = false},
-        maps));
+    section.figures.push_back(
+        multiples_figure({.id = "maps",
+                          .title = "Attention of a head in layer 2",
+                          .caption = "A bright first column is a sink: whatever the query, the attention goes to the "
+                                     "first token. Rows are shares of |w|, so that all maps have one scale.",
+                          .alternative = "Mean attention maps of one head in layer 2, one panel an attention.",
+                          .columns = 3,
+                          .share_x = false},
+                         maps));
   }
   section.figures.push_back(plane(runs));
   section.configuration = configuration_of(runs.all);

@@ -24,15 +24,15 @@ Verdict judged(const Spread& spread, bool holds) {
 
 Claim sinks_claim(const std::string& attention, const Spread& sinks) {
   const bool expected = kind_of(attention) == AttentionKind::kNormalised;
-  return claim_in_words(
-      fmt::format("A.fig4/{}", attention),
-      fmt::format("{}, {}, {}.", attention, name_of(kind_of(attention)),
-                  expected ? "turns heads into sinks" : "turns no head into a sink"),
-      "Figure 4; section 4.1",
-      fmt::format("fraction of layer-2 heads with sink score > 0.9 is {} in every trained model with accuracy > {}; "
-                  "inconclusive under {} of them",
-                  expected ? "above 0" : "0", kLearned, kSeeds),
-      in_words(sinks, "models"), sinks, judged(sinks, expected ? sinks.low > 0.0 : sinks.high == 0.0), "sinks");
+  return claim_in_words(fmt::format("A.fig4/{}", attention),
+                        fmt::format("{}, {}, {}.", attention, name_of(kind_of(attention)),
+                                    expected ? "turns heads into sinks" : "turns no head into a sink"),
+                        "Figure 4; section 4.1",
+                        fmt::format("fraction of layer-2 heads with sink score > 0.9 is {} in every trained model with "
+                                    "accuracy > {}; inconclusive under {} of them",
+                                    expected ? "above 0" : "0", kLearned, kSeeds),
+                        in_words(sinks, "models"), sinks, judged(sinks, expected ? sinks.low > 0.0 : sinks.high == 0.0),
+                        "sinks");
 }
 
 // The sink score itself, without a threshold: does the lowest of the one kind stand above the highest of the other?
@@ -105,11 +105,7 @@ Section run(const Context& context) {
   const std::string filter = fmt::format("Models with accuracy > {}.", kLearned);
   section.figures = {
       metric_figure(runs, "sinks", "Fraction of sink heads in layer 2", filter, "sink_fraction",
-                    {.x = {"fraction of sink heads"},
-                     .categories = {},
-                     .low = 0.0,
-                     .high = 1.0,
-                     .references = {}}),
+                    {.x = {"fraction of sink heads"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {}}),
       metric_figure(
           runs, "score", "Sink score of layer 2", filter + " The mean of the heads, before any threshold.",
           "sink_score",

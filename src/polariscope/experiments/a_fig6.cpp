@@ -84,16 +84,14 @@ Section run(const Context& context) {
                   fmt::format("one layer: largest flip rate with {} heads < smallest with one", most_heads)),
       falls_claim("A.fig6/layers", "With more layers softmax is flipped less.", one, layers,
                   fmt::format("one head: largest flip rate with {} layers < smallest with one", most_layers)),
-      judged_claim(
-          "A.fig6/vanishes", "With more heads and layers the effect vanishes.", "Figure 6; section 4.2",
-          fmt::format("flip rate with {} heads and {} layers < 1/10, the fair share of one token of ten, in every "
-                      "trained model",
-                      most_heads, most_layers),
-          both, both.high < kFairShare, "sizes")};
+      judged_claim("A.fig6/vanishes", "With more heads and layers the effect vanishes.", "Figure 6; section 4.2",
+                   fmt::format("flip rate with {} heads and {} layers < 1/10, the fair share of one token of ten, in "
+                               "every trained model",
+                               most_heads, most_layers),
+                   both, both.high < kFairShare, "sizes")};
   section.findings = fmt::format(
       "Softmax, flip rate of the head that flips most: {} with one head and one layer, {} with {} heads, {} with {} "
-      "layers, "
-      "{} with both. Chance cannot flip: with uniform attention no single token decides.",
+      "layers, {} with both. Chance cannot flip: with uniform attention no single token decides.",
       in_words(one, "models"), in_words(heads, "models"), most_heads, in_words(layers, "models"), most_layers,
       in_words(both, "models"));
   const std::string filter = fmt::format(

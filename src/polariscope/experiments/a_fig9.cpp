@@ -62,9 +62,8 @@ Section run(const Context& context) {
   Section section;
   section.method =
       "A softmax model with one head and one layer, vocabulary 81, the trained one of the smallest seed. Of the first "
-      "pair of "
-      "unseen sequences that flips, the token that CLS attends to most in the donor takes the place of the host's most "
-      "attended one.";
+      "pair of unseen sequences that flips, the token that CLS attends to most in the donor takes the place of the "
+      "host's most attended one.";
   const std::vector<TrainedRun> trained = runs.smallest("softmax");
   std::vector<double> flipped;
   for (const TrainedRun& one : trained) {
@@ -103,9 +102,8 @@ Section run(const Context& context) {
   section.figures = {multiples_figure(
       {.id = "example",
        .title = "One token against nine",
-       .caption =
-           "Tokens in the order of CLS's attention, coloured by the group that they belong to; labels have the colours "
-           "of their groups.",
+       .caption = "Tokens in the order of CLS's attention, coloured by the group that they belong to; labels have the "
+                  "colours of their groups.",
        .alternative =
            "Attention of CLS to the tokens of a donor, a host and the mixed sequence, and the model's answer.",
        .columns = 2,

@@ -66,17 +66,17 @@ Claim claim_of(const TrainedRuns& runs, const Setting& setting) {
   }
   const Spread high = spread_of(softmax), low = spread_of(others);
   const bool enough = high.runs >= 3 && low.runs >= 3;
-  return claim_in_words(
-      fmt::format("A.figF2/{}", setting.name),
-      fmt::format("Softmax sinks more than unnormalised and signed attentions: {}.", setting.name), "Figure F.2",
-      fmt::format("median sink score of layer 2 of softmax > largest of any unnormalised or signed model; "
-                  "accuracy > {}, inconclusive under 3 models of either",
-                  kLearned),
-      fmt::format("{} against {}", in_words(high, "models"), in_words(low, "models")), high,
-      !enough                  ? Verdict::kInconclusive
-      : high.median > low.high ? Verdict::kHolds
-                               : Verdict::kFails,
-      "fraction");
+  return claim_in_words(fmt::format("A.figF2/{}", setting.name),
+                        fmt::format("Softmax sinks more than unnormalised and signed attentions: {}.", setting.name),
+                        "Figure F.2",
+                        fmt::format("median sink score of layer 2 of softmax > largest of any unnormalised or signed "
+                                    "model; accuracy > {}, inconclusive under 3 models of either",
+                                    kLearned),
+                        fmt::format("{} against {}", in_words(high, "models"), in_words(low, "models")), high,
+                        !enough                  ? Verdict::kInconclusive
+                        : high.median > low.high ? Verdict::kHolds
+                                                 : Verdict::kFails,
+                        "fraction");
 }
 
 Section run(const Context& context) {
@@ -85,8 +85,7 @@ Section run(const Context& context) {
   Section section;
   section.method = fmt::format(
       "The trainings of figure 4 with positions concatenated, added or left out, the query token shifted or not, with "
-      "and "
-      "without the auxiliary loss; models with accuracy > {} are shown, {} of {}. {}",
+      "and without the auxiliary loss; models with accuracy > {} are shown, {} of {}. {}",
       kLearned, learned(runs.done()).size(), runs.done().size(), runs.count_in_words());
   std::vector<Multiple> fraction, entropy, norm;
   for (const Setting& setting : settings) {

@@ -69,15 +69,14 @@ Section run(const Context& context) {
   }
   section.findings = fmt::format("Flip rate of softmax with one head and one layer: {}.", fmt::join(words, "; "));
   const auto figure = [&](const char* id, const char* title, const std::vector<Multiple>& panels) {
-    return multiples_figure(
-        {.id = id,
-         .title = title,
-         .caption = "Median and range over the seeds that pass the filter, softmax. With vocabulary 41 "
-                    "all sequences of a label hold the same tokens.",
-         .alternative = std::string(title) + " against heads, one panel a setting.",
-         .columns = 3,
-         .share_x = false},
-        panels);
+    return multiples_figure({.id = id,
+                             .title = title,
+                             .caption = "Median and range over the seeds that pass the filter, softmax. With "
+                                        "vocabulary 41 all sequences of a label hold the same tokens.",
+                             .alternative = std::string(title) + " against heads, one panel a setting.",
+                             .columns = 3,
+                             .share_x = false},
+                            panels);
   };
   if (!flips.empty()) {
     section.figures = {figure("flips", "Flip rate by vocabulary, MLP and LayerNorm", flips),

@@ -77,11 +77,9 @@ Figure FlipRuns::sizes_figure(std::string id, std::string title, const json& set
 std::string FlipRuns::method() const {
   return fmt::format(
       "Transformers learn from which of four groups ten tokens come, by a CLS token at the end. Of 500 pairs of "
-      "sequences "
-      "with different labels the token that CLS attends to most is swapped into the other, both ways; a flip is the "
-      "prediction of the label that the one token came from. The largest rate of any head counts. Models with accuracy "
-      "> {} "
-      "are looked at, {} of {}. {}",
+      "sequences with different labels the token that CLS attends to most is swapped into the other, both ways; a flip "
+      "is the prediction of the label that the one token came from. The largest rate of any head counts. Models with "
+      "accuracy > {} are looked at, {} of {}. {}",
       kLearned, learned(all.done()).size(), all.done().size(), all.count_in_words());
 }
 
@@ -92,8 +90,7 @@ std::string FlipRuns::differences(const Context& context) const {
   return text +
          " Smaller and shorter: width 64, batch 64, 3 epochs and one learning rate instead of width 128, batch 256, 10 "
          "epochs and three; three seeds instead of five; other attentions than softmax with one head and one layer "
-         "only, "
-         "vocabularies 41 and 161 without MLP and LayerNorm only.";
+         "only, vocabularies 41 and 161 without MLP and LayerNorm only.";
 }
 
 Claim judged_claim(std::string id, std::string statement, std::string source, std::string criterion,

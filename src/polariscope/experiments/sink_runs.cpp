@@ -50,20 +50,17 @@ Category SinkRuns::category(const std::string& attention, const char* metric) co
 std::string SinkRuns::method() const {
   return fmt::format(
       "Two-layer transformers learn to go on after a repeated token (induction), one training a seed and setting; "
-      "those "
-      "with accuracy > {} on unseen sequences are looked at, {} of {} here. A head is a sink if its mean attention to "
-      "the "
-      "first token, as a share of the row, over queries 1 to T − 3 is above 0.9. {}",
+      "those with accuracy > {} on unseen sequences are looked at, {} of {} here. A head is a sink if its mean "
+      "attention to the first token, as a share of the row, over queries 1 to T − 3 is above 0.9. {}",
       kLearned, learned(every).size(), every.size(), all.count_in_words());
 }
 
 std::string SinkRuns::differences(const Context& context) const {
   if (context.paper()) return "";
-  return "Smaller and shorter: width 64, no MLP, vocabulary 30, two heads, one learning rate, batch 64 and 1,250 steps "
-         "(2,500 where an attention learns slowly) instead of width 128, MLP, vocabulary 50, 1 to 8 heads, three "
-         "learning rates, batch 256 and 3,910 steps; three seeds instead of five; without elu1_kernel, which learns "
-         "too slowly, the MLP kernels and "
-         "uniform attention.";
+  return "Smaller and shorter: width 64, no MLP, vocabulary 40, two heads, one learning rate, batch 64 and 1,563 steps "
+         "instead of width 128, MLP, vocabulary 50, 1 to 8 heads, three learning rates, batch 256 and 3,910 steps; "
+         "three seeds instead of five; without elu1_kernel, which learns too slowly, the MLP kernels and uniform "
+         "attention.";
 }
 
 }  // namespace polariscope
