@@ -34,7 +34,7 @@ MadeUp sinks(const json& settings) {
                       {"importance", score},
                       {"entropy", 0.5},
                       {"frobenius_norm", 1.2}},
-          .files = {{"heads.json", json{head}.dump()}, {"attention.npy", two_by_two_map()}}};
+          .files = {{"heads.json", json::array({head}).dump()}, {"attention.npy", two_by_two_map()}}};
 }
 
 TEST(FigureFour, JudgesEachAttentionByTheModelsThatLearned) {
