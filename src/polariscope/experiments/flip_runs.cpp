@@ -88,7 +88,8 @@ std::string FlipRuns::differences(const Context& context) const {
       "With vocabulary 41 every sequence of a label holds the same ten tokens in another order; 81 is the headline.";
   if (context.paper()) return text;
   return text +
-         " Smaller and shorter: width 64, batch 64, 3 epochs and one learning rate instead of width 128, batch 256, 10 "
+         " Smaller and shorter: width 64, batch 32, one epoch and one learning rate instead of width 128, batch 256, "
+         "10 "
          "epochs and three; three seeds instead of five; other attentions than softmax with one head and one layer "
          "only, vocabularies 41 and 161 without MLP and LayerNorm only.";
 }

@@ -20,7 +20,7 @@ struct Cost {
   double seconds;
 };
 constexpr std::array kCosts{Cost{"induction", 420.0}, Cost{"induction-quick", 5.9}, Cost{"token-groups", 17.0},
-                            Cost{"token-groups-quick", 2.1}};
+                            Cost{"token-groups-quick", 1.2}};
 
 constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
 
