@@ -5,6 +5,7 @@
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/terminal.h"
 #include "settings.h"
+#include "training_program.h"
 
 #include <fmt/format.h>
 
@@ -76,7 +77,10 @@ Command add_reproduce(CLI::App& app) {
                              .preset = find_preset(settings->preset),
                              .seed = static_cast<std::uint64_t>(whole_number("--seed", settings->seed, 0)),
                              .jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs)),
-                             .out = settings->out};
+                             .out = settings->out,
+                             .training_program = training_program(),
+                             .announce = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
+    if (settings->quiet) options.announce = nullptr;
     Reproduction result;
     {
       ProgressBoard board(settings->quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
@@ -85,6 +89,7 @@ Command add_reproduce(CLI::App& app) {
     print_claims(result.page);
     if (result.reused > 0)
       fmt::print("{} of {} experiments were done before\n", result.reused, result.page.sections.size());
+    for (const auto& [id, why] : result.page.skipped) fmt::print("skipped {}: {}\n", id, why);
     for (const std::string& error : result.errors) fmt::print(stderr, "polariscope: {}\n", error);
     if (result.interrupted) {
       const std::size_t left = result.page.unfinished.size();

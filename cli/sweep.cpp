@@ -63,7 +63,7 @@ Command add_run(CLI::App& app) {
     if (!(settings->limit > 0)) throw Error("--limit is {}: it must be above 0", settings->limit);
     catch_interrupts();
     // The running program itself, even if its file is replaced meanwhile.
-    const RunCommand train{.program = {"/proc/self/exe", "train"}, .limit = settings->limit};
+    const RunCommand train{.program = {"/proc/self/exe", "train", "--threads", "1"}, .limit = settings->limit};
     const int places = jobs > 0 ? jobs : is_under_mpirun() ? 1 : processor_count();
     return over_ranks(train, places, [&](Workers& workers) {
       SweepEnd end;

@@ -6,18 +6,20 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <string_view>
 #include <system_error>
 
 namespace polariscope {
 
+std::filesystem::path training_program() {
+  std::error_code unknown;
+  return std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path() / "polariscope-train";
+}
+
 bool is_for_training_program(int argc, char** argv) { return argc > 1 && std::string_view(argv[1]) == "train"; }
 
 int run_training_program(char** argv) {
-  std::error_code unknown;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", unknown);
-  const std::filesystem::path program = self.parent_path() / "polariscope-train";
+  const std::filesystem::path program = training_program();
   execv(program.c_str(), argv);
   fmt::print(stderr,
              "polariscope: train needs LibTorch, and this build has none ({} is not there): install libtorch-dev and "

@@ -2,7 +2,11 @@
 // the other commands do without.
 #pragma once
 
+#include <filesystem>
+
 namespace polariscope {
+
+std::filesystem::path training_program();  // where it should stand
 
 bool is_for_training_program(int argc, char** argv);
 

@@ -84,5 +84,23 @@ TEST(Npy, RefusesNamesThatWouldBreakTheHeader) {
   EXPECT_THROW(npy_records(2, {{std::string(70'000, 'x'), 1, kLoss}}), Error);
 }
 
+TEST(Npy, AFieldIsReadBackAsItWasWritten) {
+  const std::string bytes = example();
+  EXPECT_EQ(npy_field(bytes, "loss").values, kLoss);
+  const NpyValues sigma = npy_field(bytes, "sigma");
+  EXPECT_EQ(sigma.rows, 2U);
+  EXPECT_EQ(sigma.width, 3U);
+  EXPECT_EQ(sigma.values, kSigma);
+}
+
+TEST(Npy, RefusesToReadWhatIsNoSuchFile) {
+  const std::string bytes = example();
+  for (const std::string& broken : {std::string(), bytes.substr(0, 9), bytes.substr(0, 40),
+                                    bytes.substr(0, bytes.size() - 1), bytes + "x", "X" + bytes}) {
+    EXPECT_THROW(npy_field(broken, "loss"), Error) << broken.size();
+  }
+  EXPECT_THROW(npy_field(bytes, "gain"), Error);
+}
+
 }  // namespace
 }  // namespace polariscope

@@ -320,6 +320,19 @@ Section maps() {
                                    table_of(margins)));
   section.figures.push_back(figure("two", "Margins and weights", "The safe trajectories are the collapsed ones.",
                                    "Two histograms side by side.", panels(two, 2), table_of(linear)));
+  CategoryChart dots{{"share of cells"}, {}, 0.0, 1.0, {{"one half", 0.5}}};
+  for (const char* name : {"softmax · 12 of 12", "sigmoid/sum · 11 of 12", "nothing · 0 of 12"}) {
+    dots.categories.push_back({name, {}});
+    for (int i = 0; i < 12 && name[0] != 'n'; ++i)
+      dots.categories.back().values.push_back(std::round(4 * uniform(random)) / 4);
+  }
+  const CategoryChart bars{{"probability"}, {{"label 0", {0.2}}, {"label 1", {0.8}}}, 0.0, 1.0, {}, true};
+  section.figures.push_back(figure("runs", "Every run of three functions", "Two spread out, one has no run.",
+                                   "Rows of dots.", category_chart(dots), table_of(dots)));
+  const std::vector<Panel> categories = {{"Runs", category_chart(dots)}, {"Labels", category_chart(bars)}};
+  section.figures.push_back(figure("categories", "Runs and labels", "Dots beside bars.", "Two charts side by side.",
+                                   panels(categories, 2), table_of(dots)));
+  section.runs = {{"softmax, seed 0", "runs/quick/runs/00001"}, {"sigmoid & others, seed 0", "runs/quick/runs/00002"}};
   section.claims = {{"A.phase/margin", "The order of a is kept on every trajectory.", "Theorem 3.2",
                      "margin ≥ −1e-9 on every trajectory", "smallest 2.1e-08 (100 001 trajectories)", 2.1e-8, 2.1e-8,
                      4.0, 100001, Verdict::kHolds, "margins"}};

@@ -227,5 +227,45 @@ TEST(Panels, OfNothingAreRefused) {
   EXPECT_THROW(panels(std::vector<Panel>{{"a", json::object()}}, 0), Error);
 }
 
+TEST(CategoryChart, DrawsEveryRunTheMedianAndTheRange) {
+  const CategoryChart chart{.x = {"score"},
+                            .categories = {{"softmax", {0.5, 0.5, 0.9, kNan}}, {"none", {}}},
+                            .low = 0.0,
+                            .high = 1.0,
+                            .references = {{"threshold", 0.9}}};
+  const json spec = category_chart(chart);
+  std::vector<double> drawn, beside;
+  json summary;
+  for (const json& row : spec.at("data").at("values")) {
+    if (row.contains("median")) summary = row;
+    if (!row.contains("x")) continue;
+    drawn.push_back(row.at("x"));
+    beside.push_back(row.at("at"));
+  }
+  EXPECT_EQ(drawn, (std::vector<double>{0.5, 0.5, 0.9}));
+  EXPECT_NE(beside[0], beside[1]) << "two equal runs are two dots";
+  EXPECT_EQ(beside[2], 0.0);
+  EXPECT_EQ(summary.at("median"), 0.5);
+  EXPECT_EQ(summary.at("high"), 0.9);
+  EXPECT_EQ(summary.at("runs"), 3);
+  const json y = layer_of(spec, "circle").at("encoding").at("y");
+  EXPECT_EQ(y.at("axis").at("values").size(), 2U) << "a category without runs keeps its row";
+  EXPECT_EQ(table_of(chart).rows(), 4U);
+}
+
+TEST(CategoryChart, HasOneBarACategoryAndNamesThatDiffer) {
+  CategoryChart bars{.x = {"probability"},
+                     .categories = {{"a", {0.25}}, {"b", {0.75}}},
+                     .low = {},
+                     .high = {},
+                     .references = {},
+                     .bars = true};
+  EXPECT_FALSE(layer_of(category_chart(bars), "rect").is_null());
+  bars.categories[0].values.push_back(0.5);
+  EXPECT_THROW(category_chart(bars), Error);
+  bars.categories = {{"a", {1.0}}, {"a", {2.0}}};
+  EXPECT_THROW(category_chart(bars), Error);
+}
+
 }  // namespace
 }  // namespace polariscope

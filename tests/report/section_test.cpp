@@ -25,12 +25,14 @@ TEST(Section, SurvivesJsonWithItsOrder) {
   section.configuration = {{"z", "first"}, {"a", "second"}, {"z", "again"}};
   section.differences = "none";
   section.command = "polariscope reproduce A.fig2";
+  section.runs = {{"softmax, seed 0", "runs/quick/runs/00001"}};
   section.wall_seconds = 1.5;
 
   const auto json = nlohmann::json(section);
   const Section back = nlohmann::json::parse(json.dump()).get<Section>();
   EXPECT_EQ(nlohmann::json(back), json);
   EXPECT_EQ(back.configuration, section.configuration);
+  EXPECT_EQ(back.runs, section.runs);
   EXPECT_EQ(back.figures.at(0).table.csv(), figure.table.csv());
   EXPECT_EQ(back.claims.at(0).verdict, Verdict::kFails);
 }

@@ -128,7 +128,7 @@ TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
   EXPECT_EQ(grid("token-groups").runs().size(), 12'960U);
   for (const std::string name : {"induction", "token-groups"}) {
     const Grid whole = grid(name.c_str()), quick = grid((name + "-quick").c_str());
-    EXPECT_LE(quick.runs().size(), 60U);
+    EXPECT_LE(quick.runs().size(), 150U);
     const auto keys = [](const Grid& g) {
       std::set<std::string> found;
       for (const Axis& axis : g.axes()) found.insert(axis.key);
@@ -136,6 +136,13 @@ TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
     };
     EXPECT_EQ(keys(whole), keys(quick));
   }
+}
+
+TEST(ShippedGrids, CanBeginAtAnotherSeed) {
+  const Grid quick = find_grid("induction-quick", train_settings()), moved = quick.with_seeds_from(7);
+  ASSERT_EQ(moved.runs().size(), quick.runs().size());
+  EXPECT_NE(moved.text().find("seed = [7, 8, 9]"), std::string::npos) << moved.text();
+  EXPECT_EQ(quick.with_seeds_from(0).text(), quick.text());
 }
 
 TEST(ShippedGrids, GiveWayToAFileAndAreNamedWhereThereIsNeither) {

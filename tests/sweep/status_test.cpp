@@ -3,6 +3,7 @@
 
 #include "polariscope/sweep/export.h"
 #include "polariscope/sweep/internal/store.h"
+#include "polariscope/sweep/rows.h"
 #include "support/temporary_folder.h"
 #include "sweeps.h"
 
@@ -96,6 +97,21 @@ TEST_F(SweepStatusTest, MergesShardsAndCountsThoseThatHaveNotBegun) {
   const std::string csv = sweep_as_csv(folder());
   EXPECT_TRUE(csv.starts_with("run,state,seed,loss,gain,seconds,failure\n")) << csv;
   EXPECT_NE(csv.find(fmt::format("{},done,{},,2,4,\n", third[0], third[0])), std::string::npos) << csv;
+}
+
+TEST_F(SweepStatusTest, GivesTheRowsOfAllShardsAsValues) {
+  const std::string toml = "seed = { from = 1, to = 4 }";
+  const std::vector<int> second = runs_of_shard(4, {2, 2});
+  store(toml, {1, 2});
+  store(toml, {2, 2})->record({.run = second[0], .metrics = R"({"loss":1})", .seconds = 2});
+  const std::vector<SweepRow> rows = read_rows(folder());
+  ASSERT_EQ(rows.size(), 4U);
+  for (int run = 1; run <= 4; ++run) EXPECT_EQ(rows[static_cast<std::size_t>(run) - 1].run, run);
+  const SweepRow& done = rows[static_cast<std::size_t>(second[0]) - 1];
+  EXPECT_EQ(done.state, "done");
+  EXPECT_EQ(done.settings, fmt::format(R"({{"seed":{}}})", second[0]));
+  EXPECT_EQ(done.metrics, R"({"loss":1})");
+  EXPECT_EQ(done.seconds, 2.0);
 }
 
 TEST_F(SweepStatusTest, ShowsTheMostFrequentFailuresOfMany) {

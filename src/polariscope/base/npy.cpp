@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <regex>
 
 namespace polariscope {
 namespace {
 
+constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
 constexpr std::size_t kPrefixBytes = 10;  // magic (6), version (2), header length (2)
 constexpr std::size_t kAlignment = 64;    // the data begin on a multiple of this
 constexpr std::size_t kLongestHeader = 65535;
@@ -56,9 +58,7 @@ std::string npy_records(std::size_t rows, const std::vector<NpyField>& fields) {
                 fields.size(), header.size(), kLongestHeader);
   }
 
-  std::string bytes = "\x93NUMPY";
-  bytes += '\x01';
-  bytes += '\x00';
+  std::string bytes(kMagic);
   bytes += static_cast<char>(header.size() & 0xFF);
   bytes += static_cast<char>(header.size() >> 8);
   bytes += header;
@@ -74,6 +74,37 @@ std::string npy_records(std::size_t rows, const std::vector<NpyField>& fields) {
     }
   }
   return bytes;
+}
+
+NpyValues npy_field(std::string_view bytes, std::string_view name) {
+  static const std::regex kField(R"(\('([^']*)', '[<>]f8'(?:, \((\d{1,9}),\))?\))");
+  static const std::regex kRows(R"('shape': \((\d{1,12}),\))");
+  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
+  const bool ours = bytes.size() > kPrefixBytes && bytes.starts_with(kMagic);
+  const std::size_t start = ours ? kPrefixBytes + byte(kPrefixBytes - 2) + 256 * byte(kPrefixBytes - 1) : 0;
+  if (!ours || bytes.size() < start) throw Error("npy: this is no file of the format, version 1.0");
+  const std::string header(bytes.substr(kPrefixBytes, start - kPrefixBytes));
+  std::smatch shape;
+  if (!std::regex_search(header, shape, kRows)) throw Error("npy: expected one row of records, found {}", header);
+
+  NpyValues found{.rows = std::stoull(shape[1]), .width = 0, .values = {}};
+  std::size_t before = 0, record = 0;
+  for (std::sregex_iterator field(header.begin(), header.end(), kField), end; field != end; ++field) {
+    const std::size_t width = (*field)[2].matched ? std::stoull((*field)[2]) : 1;
+    if ((*field)[1].str() == name) {
+      found.width = width;
+      before = record;
+    }
+    record += width;
+  }
+  if (found.width == 0) throw Error("npy: there is no field \"{}\" in {}", name, header);
+  if (bytes.size() != start + found.rows * record * sizeof(double)) throw Error("npy: the file is cut short");
+  found.values.resize(found.rows * found.width);
+  for (std::size_t row = 0; row < found.rows; ++row) {
+    std::memcpy(found.values.data() + row * found.width,
+                bytes.data() + start + (row * record + before) * sizeof(double), found.width * sizeof(double));
+  }
+  return found;
 }
 
 }  // namespace polariscope

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace polariscope {
@@ -21,5 +22,13 @@ struct NpyField {
 // Throws Error if one does not, or if a name is not plain ASCII.
 // Returns the file's bytes; pair with write_file.
 std::string npy_records(std::size_t rows, const std::vector<NpyField>& fields);
+
+// One field of a structured array as npy_records() writes it.
+struct NpyValues {
+  std::size_t rows = 0, width = 1;
+  std::vector<double> values;  // [rows, width]
+};
+// bytes: a file's. Throws Error if they are of another kind of array or have no such field.
+NpyValues npy_field(std::string_view bytes, std::string_view name);
 
 }  // namespace polariscope

@@ -27,6 +27,13 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "The paper's code adds 1e-10 to the denominators of L1, Sum, L2 and normalised ReLU and 1e-15 "
        "inside KL's logarithm; here nothing is added, and a row without any weight gets zeros. The "
        "results differ by less than 1e-9."},
+      {"sink score",
+       "of a trained head: mean of A₀/ΣA over sequences and queries 1 to T − 3, clipped to [0, 1]; a sink head has more "
+       "than 0.9 (polarisation paper, E.1). Gu et al.'s importance α of the first token: mean of A₀ over its queries."},
+      {"flip rate",
+       "of a head: in 500 pairs of sequences with different labels the token that CLS attends to most is put into the "
+       "other in the place of its own first, both ways; the fraction of predictions of the label it came from (E.3)."},
+      {"learned", "accuracy above 0.95 on 1,000 unseen sequences: the paper's filter. Other trainings do not count."},
       {"verdict", "computed from the criterion beside each claim; a claim that no run bears on is inconclusive."},
   };
 }

@@ -5,6 +5,7 @@
 #include "polariscope/report/section.h"
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,8 @@ struct Context {
   Preset preset = Preset::kQuick;
   std::uint64_t seed = 0;
   int threads = 1;
+  // Of an experiment with trainings: the folder of the report, and that of their sweep as seen from there.
+  std::filesystem::path out = {}, sweep = {};
   // Starts this experiment's line of progress: how much there is to do, and in what unit.
   std::function<Progress(std::uint64_t total, std::string unit)> progress;
 
@@ -30,10 +33,11 @@ struct Context {
 };
 
 struct Experiment {
-  std::string_view id;        // "A.fig2"
-  std::string_view title;     // what it shows
-  std::string_view source;    // paper and place
-  std::string_view question;  // one sentence
+  std::string_view id;              // "A.fig2"
+  std::string_view title;           // what it shows
+  std::string_view source;          // paper and place
+  std::string_view question;        // one sentence
+  std::string_view trainings = "";  // the grid whose runs it reads; "" for none
   // Fills method, findings, claims, figures, configuration and differences. Throws Interrupted on Ctrl-C.
   Section (*run)(const Context& context);
 };

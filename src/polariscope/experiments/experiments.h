@@ -26,4 +26,15 @@ Experiment a_lem_d_1();
 Experiment a_lem_d_2();
 Experiment a_lem_d_4();
 
+// Section 4.1: induction heads. These and the next read trainings.
+Experiment a_fig1();
+Experiment a_fig4();
+Experiment a_fig_f2();
+
+// Section 4.2: token influence.
+Experiment a_fig5();
+Experiment a_fig6();
+Experiment a_fig9();
+Experiment a_fig_f3();
+
 }  // namespace polariscope

@@ -7,6 +7,7 @@
 #include "polariscope/base/run_folder.h"
 #include "polariscope/base/version.h"
 #include "polariscope/experiments/definitions.h"
+#include "polariscope/experiments/training_sweep.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -63,85 +65,159 @@ std::string now_utc() {
                      utc.tm_min);
 }
 
-}  // namespace
-
-Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
-  std::vector<const Experiment*> experiments;
-  for (const std::string& id : options.ids) {
-    const Experiment& experiment = find_experiment(id);
-    if (std::find(experiments.begin(), experiments.end(), &experiment) == experiments.end()) {
-      experiments.push_back(&experiment);
+// The experiments of one call, and what came of them.
+class Reproducer {
+ public:
+  Reproducer(const ReproduceOptions& options, ProgressBoard& board)
+      : options_(options), board_(board), program_(program_fingerprint()) {
+    for (const std::string& id : options.ids) add(find_experiment(id));
+    if (options.ids.empty()) {
+      for (const Experiment& experiment : catalogue()) add(experiment);
     }
+    if (options.jobs < 0) throw Error("--jobs is {}: it must be at least 1 (0 takes one per processor)", options.jobs);
+    processors_ = options.jobs == 0 ? processor_count() : options.jobs;
   }
-  if (experiments.empty()) {
-    for (const Experiment& experiment : catalogue()) experiments.push_back(&experiment);
-  }
-  if (options.jobs < 0) throw Error("--jobs is {}: it must be at least 1 (0 takes one per processor)", options.jobs);
-  open_run_folder(options.out, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n",
-                                           preset_name(options.preset), options.seed));
 
-  const std::string program = program_fingerprint();
-  const int jobs =
-      std::clamp(options.jobs == 0 ? processor_count() : options.jobs, 1, static_cast<int>(experiments.size()));
-  std::vector<std::optional<Section>> sections(experiments.size());
-  Reproduction result;
-  std::mutex mutex;  // guards result
-
-  parallel_for(static_cast<std::int64_t>(experiments.size()), jobs, [&](std::int64_t index) {
-    const Experiment& experiment = *experiments[index];
-    const fs::path folder = options.out / experiment.id;
-    if (auto stored = stored_section(folder / "section.json", program)) {
-      sections[index] = std::move(stored);
-      const std::lock_guard lock(mutex);
-      ++result.reused;
-      return;
+  Reproduction run() {
+    open_run_folder(options_.out, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n",
+                                              preset_name(options_.preset), options_.seed));
+    std::vector<Item*> alone;
+    std::map<std::string_view, std::vector<Item*>> of_grid;
+    for (Item& item : items_) {
+      item.section = stored_section(section_path(*item.experiment), program_);
+      if (item.section) {
+        item.whole = true;
+        ++result_.reused;
+      } else if (item.experiment->trainings.empty()) {
+        alone.push_back(&item);
+      } else {
+        of_grid[item.experiment->trainings].push_back(&item);
+      }
     }
-    if (interrupted()) return;
+    run_all(alone, {});
+    for (const auto& [task, items] : of_grid) run_with_trainings(task, items);
+    return finish();
+  }
+
+ private:
+  struct Item {
+    const Experiment* experiment;
+    std::optional<Section> section = std::nullopt;
+    bool whole = false;  // not cut short, and kept in its folder
+  };
+
+  void add(const Experiment& experiment) {
+    const bool known = std::ranges::find(items_, &experiment, &Item::experiment) != items_.end();
+    if (!known) items_.push_back({&experiment});
+  }
+
+  fs::path section_path(const Experiment& experiment) const { return options_.out / experiment.id / "section.json"; }
+
+  // sweep: where their trainings are, as seen from the report; "" for experiments without.
+  void run_all(const std::vector<Item*>& items, const fs::path& sweep) {
+    const int jobs = std::clamp(processors_, 1, std::max(1, static_cast<int>(items.size())));
+    parallel_for(static_cast<std::int64_t>(items.size()), jobs,
+                 [&](std::int64_t index) { run_one(*items[index], sweep, std::max(1, processor_count() / jobs)); });
+  }
+
+  void run_one(Item& item, const fs::path& sweep, int threads) {
+    const Experiment& experiment = *item.experiment;
+    // Trainings that are done can be read after Ctrl-C too.
+    if (interrupted() && sweep.empty()) return;
     const auto began = Clock::now();
     try {
-      Section section = experiment.run({.preset = options.preset,
-                                        .seed = options.seed,
-                                        .threads = std::max(1, processor_count() / jobs),
+      Section section = experiment.run({.preset = options_.preset,
+                                        .seed = options_.seed,
+                                        .threads = threads,
+                                        .out = options_.out,
+                                        .sweep = sweep,
                                         .progress = [&](std::uint64_t total, std::string unit) {
-                                          return board.start(std::string(experiment.id), total, std::move(unit));
+                                          return board_.start(std::string(experiment.id), total, std::move(unit));
                                         }});
       section.id = experiment.id;
       section.title = experiment.title;
       section.source = experiment.source;
       section.question = experiment.question;
-      section.command = command_for(options, {std::string(experiment.id)});
+      section.command = command_for(options_, {std::string(experiment.id)});
       section.wall_seconds = seconds_since(began);
-      make_folder(folder);
-      write_file(folder / "section.json", nlohmann::json{{"program", program}, {"section", section}}.dump());
-      sections[index] = std::move(section);
+      // Of a sweep that was cut short the section is a partial one: shown, not kept.
+      if (!interrupted()) {
+        make_folder(options_.out / experiment.id);
+        write_file(section_path(experiment), nlohmann::json{{"program", program_}, {"section", section}}.dump());
+        item.whole = true;
+      }
+      item.section = std::move(section);
     } catch (const Interrupted&) {
     } catch (const Error& error) {
-      const std::lock_guard lock(mutex);
-      result.errors.push_back(fmt::format("{}: {}", experiment.id, error.what()));
-    }
-  });
-
-  result.interrupted = interrupted();
-  Page& page = result.page;
-  page.title = "Polariscope: the value–softmax laboratory";
-  page.preset = preset_name(options.preset);
-  page.command = command_for(options, options.ids);
-  page.date = now_utc();
-  page.machine = machine();
-  page.version = fmt::format("{} ({})", version(), commit());
-  page.definitions = definitions();
-  for (std::size_t i = 0; i < experiments.size(); ++i) {
-    if (sections[i]) {
-      // Of a section that was done before, what it took then.
-      page.wall_seconds += sections[i]->wall_seconds;
-      page.sections.push_back(std::move(*sections[i]));
-    } else {
-      page.unfinished.emplace_back(experiments[i]->id);
+      add_error(experiment, error.what());
     }
   }
-  result.report = options.out / "report.html";
-  write_file(result.report, render(page));
-  return result;
+
+  void run_with_trainings(std::string_view task, const std::vector<Item*>& items) {
+    const TrainingSweep sweep{.grid = grid_of(task, options_.preset),
+                              .first_seed = static_cast<std::int64_t>(options_.seed),
+                              .folder = options_.out / "runs" / grid_of(task, options_.preset),
+                              .program = options_.training_program,
+                              .jobs = processors_};
+    if (!fs::exists(sweep.program)) {
+      for (const Item* item : items) {
+        result_.page.skipped.emplace_back(item->experiment->id,
+                                          "it trains models, and this build of Polariscope has no LibTorch to do so");
+      }
+      return;
+    }
+    if (interrupted()) return;
+    try {
+      if (options_.announce) options_.announce(announcement(sweep));
+      execute(sweep, board_);
+      run_all(items, fs::path("runs") / sweep.grid);
+    } catch (const Error& error) {
+      for (const Item* item : items) add_error(*item->experiment, error.what());
+    }
+  }
+
+  void add_error(const Experiment& experiment, std::string_view what) {
+    const std::lock_guard lock(mutex_);
+    result_.errors.push_back(fmt::format("{}: {}", experiment.id, what));
+  }
+
+  Reproduction finish() {
+    result_.interrupted = interrupted();
+    Page& page = result_.page;
+    page.title = "Polariscope: attention that polarises";
+    page.preset = preset_name(options_.preset);
+    page.command = command_for(options_, options_.ids);
+    page.date = now_utc();
+    page.machine = machine();
+    page.version = fmt::format("{} ({})", version(), commit());
+    page.definitions = definitions();
+    for (Item& item : items_) {
+      const bool is_skipped =
+          std::ranges::any_of(page.skipped, [&](const auto& pair) { return pair.first == item.experiment->id; });
+      if (!item.whole && !is_skipped) page.unfinished.emplace_back(item.experiment->id);
+      if (!item.section) continue;
+      // Of a section that was done before, what it took then.
+      page.wall_seconds += item.section->wall_seconds;
+      page.sections.push_back(std::move(*item.section));
+    }
+    result_.report = options_.out / "report.html";
+    write_file(result_.report, render(page));
+    return std::move(result_);
+  }
+
+  const ReproduceOptions& options_;
+  ProgressBoard& board_;
+  std::string program_;
+  int processors_ = 1;
+  std::vector<Item> items_;
+  Reproduction result_;
+  std::mutex mutex_;  // guards result_.errors
+};
+
+}  // namespace
+
+Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
+  return Reproducer(options, board).run();
 }
 
 }  // namespace polariscope

@@ -5,6 +5,7 @@
 #include "polariscope/report/page.h"
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct ReproduceOptions {
   std::uint64_t seed = 0;
   int jobs = 0;  // experiments at once; 0: one per processor
   std::filesystem::path out = "out";
+  std::filesystem::path training_program;  // polariscope-train; experiments that train are skipped without
+  std::function<void(const std::string& line)> announce;  // told before trainings begin how long they will take
 };
 
 struct Reproduction {
@@ -26,7 +29,8 @@ struct Reproduction {
   std::vector<std::string> errors;  // one sentence for each experiment that could not run
 };
 
-// The folder holds config.toml (what run it is), one ID/section.json an experiment, and report.html, each
+// The folder holds config.toml (what run it is), one ID/section.json an experiment, the
+// trainings in runs/GRID (a sweep's folder), and report.html, each
 // whole or absent. A section is reused if it was made by the same program with the same preset and seed.
 // Throws Error for unknown ids, a folder that belongs to another run, and files that cannot be written.
 Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board);

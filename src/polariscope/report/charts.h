@@ -79,6 +79,21 @@ struct Histogram {
 };
 nlohmann::json histogram(const Histogram& histogram);
 
+// Named rows; in each a dot for every run, a tick at their median and a line over their range, or one bar.
+struct Category {
+  std::string name;
+  std::vector<double> values;
+  std::string colour = "";  // "" takes the next of the palette
+};
+struct CategoryChart {
+  Axis x;
+  std::vector<Category> categories;       // from the top
+  std::optional<double> low, high;        // what the axis reaches at least
+  std::vector<ReferenceLine> references;  // named upright lines at x = y of the reference
+  bool bars = false;
+};
+nlohmann::json category_chart(const CategoryChart& chart);
+
 // Small multiples side by side, wrapping; panels that share the x axis can be brushed together. Panels whose
 // colours mean the same share a legend, others keep their own.
 struct Panel {
@@ -92,5 +107,6 @@ Table table_of(const CoordinateChart& chart);
 Table table_of(const SeriesChart& chart);
 Table table_of(const HeatMap& map);
 Table table_of(const Histogram& histogram);
+Table table_of(const CategoryChart& chart);
 
 }  // namespace polariscope

@@ -70,6 +70,22 @@ std::string unfinished(const Page& page) {
       names);
 }
 
+// One note a reason.
+std::string skipped(const Page& page) {
+  std::vector<std::pair<std::string, std::string>> ids_of_reasons;
+  for (const auto& [id, reason] : page.skipped) {
+    auto known = std::ranges::find(ids_of_reasons, reason, &std::pair<std::string, std::string>::first);
+    if (known == ids_of_reasons.end()) known = ids_of_reasons.insert(known, {reason, ""});
+    known->second += fmt::format("{}<span class=\"id\">{}</span>", known->second.empty() ? "" : ", ", escape(id));
+  }
+  std::string out;
+  for (const auto& [reason, ids] : ids_of_reasons) {
+    out +=
+        fmt::format("<p class=\"unfinished\" role=\"note\"><strong>Skipped.</strong> {}: {}.</p>", ids, escape(reason));
+  }
+  return out;
+}
+
 std::string method(const Page& page) {
   if (page.definitions.empty()) return "";
   std::string out =
@@ -101,7 +117,7 @@ std::string render(const Page& page) {
                                 {"style", std::string(page_style())},
                                 {"facts", facts(page)},
                                 {"command", escape(page.command)},
-                                {"unfinished", unfinished(page)},
+                                {"unfinished", unfinished(page) + skipped(page)},
                                 {"contents", contents(page)},
                                 {"scoreboard", scoreboard(page)},
                                 {"sections", std::move(sections)},

@@ -19,6 +19,7 @@ struct Page {
   double wall_seconds = 0.0;  // of its experiments together, though they may have run side by side
   std::vector<Section> sections;
   std::vector<std::string> unfinished;  // ids asked for and not done (interrupted), named at the top
+  std::vector<std::pair<std::string, std::string>> skipped;      // ids that cannot be done here -> why
   std::vector<std::pair<std::string, std::string>> definitions;  // method: quantity -> definition used
 };
 

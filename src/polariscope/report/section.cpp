@@ -1,13 +1,26 @@
 #include "polariscope/report/section.h"
 
 namespace polariscope {
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+// A list of [name, value]: an object would lose the reading order.
+nlohmann::json list_of(const Pairs& pairs) {
+  auto list = nlohmann::json::array();
+  for (const auto& [name, value] : pairs) list.push_back(nlohmann::json::array({name, value}));
+  return list;
+}
+
+Pairs pairs_of(const nlohmann::json& list) {
+  Pairs pairs;
+  for (const auto& pair : list) pairs.emplace_back(pair.at(0).get<std::string>(), pair.at(1).get<std::string>());
+  return pairs;
+}
+
+}  // namespace
 
 void to_json(nlohmann::json& json, const Section& section) {
-  // Pairs as a list of [name, value]: an object would lose the reading order.
-  auto configuration = nlohmann::json::array();
-  for (const auto& [name, value] : section.configuration) {
-    configuration.push_back(nlohmann::json::array({name, value}));
-  }
   json = {{"id", section.id},
           {"title", section.title},
           {"source", section.source},
@@ -16,9 +29,10 @@ void to_json(nlohmann::json& json, const Section& section) {
           {"findings", section.findings},
           {"claims", section.claims},
           {"figures", section.figures},
-          {"configuration", std::move(configuration)},
+          {"configuration", list_of(section.configuration)},
           {"differences", section.differences},
           {"command", section.command},
+          {"runs", list_of(section.runs)},
           {"wall_seconds", section.wall_seconds}};
 }
 
@@ -31,12 +45,10 @@ void from_json(const nlohmann::json& json, Section& section) {
   json.at("findings").get_to(section.findings);
   json.at("claims").get_to(section.claims);
   json.at("figures").get_to(section.figures);
-  section.configuration.clear();
-  for (const auto& pair : json.at("configuration")) {
-    section.configuration.emplace_back(pair.at(0).get<std::string>(), pair.at(1).get<std::string>());
-  }
+  section.configuration = pairs_of(json.at("configuration"));
   json.at("differences").get_to(section.differences);
   json.at("command").get_to(section.command);
+  section.runs = pairs_of(json.at("runs"));
   json.at("wall_seconds").get_to(section.wall_seconds);
 }
 

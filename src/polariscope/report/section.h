@@ -22,6 +22,7 @@ struct Section {
   std::vector<std::pair<std::string, std::string>> configuration;  // complete, in reading order
   std::string differences;                                         // from the paper's protocol; "" for none
   std::string command;                                             // repeats just this one
+  std::vector<std::pair<std::string, std::string>> runs;           // what a run is -> its folder, from the report's
   double wall_seconds = 0.0;
 };
 

@@ -107,6 +107,17 @@ std::string configuration_fold(const Section& section) {
   return fold("Configuration", "<table class=\"configuration\"><tbody>" + rows + "</tbody></table>");
 }
 
+// Of a report that was moved without its folders the links lead nowhere; their names stay.
+std::string runs_fold(const Section& section) {
+  if (section.runs.empty()) return "";
+  std::string items;
+  for (const auto& [name, folder] : section.runs) {
+    items += fmt::format(R"(<li><a href="{}/">{}</a> <span class="id">{}</span></li>)", escape(folder), escape(name),
+                         escape(folder));
+  }
+  return fold("Folders of the runs", "<ul class=\"runs\">" + items + "</ul>");
+}
+
 }  // namespace
 
 std::string section_html(const Section& section, const std::vector<std::size_t>& table_steps) {
@@ -128,6 +139,7 @@ std::string section_html(const Section& section, const std::vector<std::size_t>&
   out += "<div class=\"folds\">";
   out += configuration_fold(section);
   out += numbers_fold(section, table_steps);
+  out += runs_fold(section);
   if (!section.command.empty()) {
     out += fold(
         "Command for just this experiment",

@@ -71,6 +71,20 @@ Grid Grid::parse(std::string_view toml, std::string_view where, std::span<const 
   return grid;
 }
 
+Grid Grid::with_seeds_from(std::int64_t first) const {
+  Grid moved = *this;
+  const auto move = [first](std::vector<Axis>& axes) {
+    for (Axis& axis : axes) {
+      if (axis.key != "seed") continue;
+      for (Value& value : axis.values) std::get<std::int64_t>(value) += first;
+    }
+  };
+  move(moved.axes_);
+  for (Skip& skip : moved.skips_) move(skip);
+  moved.runs_ = runs_of(moved.axes_, moved.skips_, "the grid");
+  return moved;
+}
+
 std::string Grid::text() const {
   std::string text;
   for (const Axis& axis : axes_) text += line_of(axis);

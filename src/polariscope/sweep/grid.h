@@ -36,6 +36,9 @@ class Grid {
   const std::vector<Axis>& axes() const { return axes_; }
   const std::vector<GridRun>& runs() const { return runs_; }
 
+  // The same grid with `first` added to every seed; axes() must have seeds.
+  Grid with_seeds_from(std::int64_t first) const;
+
   // The grid as a file that parses to the same grid, whatever the style of the one it came from.
   std::string text() const;
   // The settings of one run, as TOML and as a JSON object.

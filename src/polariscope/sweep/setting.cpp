@@ -50,6 +50,7 @@ std::span<const Setting> train_settings() {
       {"attention", ValueKind::kText, attention_names()},
       {"layers", ValueKind::kWhole},
       {"heads", ValueKind::kWhole},
+      {"width", ValueKind::kWhole},
       {"positions", ValueKind::kText, {"concat", "add", "no"}},
       {"mlp", ValueKind::kBoolean},
       {"layer_norm", ValueKind::kBoolean},

@@ -4,7 +4,9 @@
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/npy.h"
 #include "polariscope/metrics/sink_score.h"
+#include "polariscope/train/cls_attention.h"
 #include "polariscope/train/event_file.h"
+#include "polariscope/train/flip_example.h"
 #include "polariscope/train/metrics_log.h"
 #include "polariscope/train/trainer.h"
 
@@ -13,6 +15,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 namespace polariscope {
 namespace {
@@ -170,7 +173,15 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
   if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
   Logs logs(folder, trainer.step());
+  const bool groups = trainer.options().task == "token-groups";
+  std::optional<ClsAttentionLog> cls;
+  if (groups) {
+    cls.emplace(folder / "cls_attention.jsonl", trainer.step() > 0 ? trainer.step() : -1, trainer.task(),
+                trainer.steps());
+    if (trainer.step() == 0) cls->write(0, trainer.model());
+  }
   const auto keep = [&] {
+    if (cls) cls->flush();
     logs.flush();  // before the checkpoint, which goes on from their last line
     trainer.write_checkpoint(checkpoint);
   };
@@ -178,6 +189,7 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   while (trainer.step() < trainer.steps()) {
     const StepRecord record = trainer.advance();
     logs.write(record);
+    if (cls && cls->wants(record.step)) cls->write(record.step, trainer.model());
     if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
     const bool due =
         run.checkpoints && std::chrono::duration<double>(Clock::now() - kept).count() > run.checkpoint_seconds;
@@ -190,6 +202,7 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   keep();
   const Evaluation evaluation = evaluate(trainer.model(), trainer.task(), trainer.options());
   write_file(folder / "attention.npy", maps_npy(evaluation));
+  if (groups) write_file(folder / "flip_example.json", flip_example(trainer.model(), trainer.task(), evaluation));
   write_file(folder / "heads.json", heads_json(evaluation).dump(1) + "\n");
   write_file(folder / "result.json", result_json(evaluation, trainer).dump(1) + "\n");
   progress.finish(fmt::format("accuracy {:.4g}", evaluation.accuracy));

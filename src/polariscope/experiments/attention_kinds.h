@@ -1,0 +1,23 @@
+// What the polarisation paper tells apart when it speaks of attentions, and how figures show them.
+#pragma once
+
+#include "polariscope/report/charts.h"
+
+#include <string>
+#include <string_view>
+
+namespace polariscope {
+
+enum class AttentionKind {
+  kNormalised,    // positive weights that sum to one: softmax, sigmoid/sum
+  kUnnormalised,  // positive weights: sigmoid
+  kSigned,        // weights of either sign: identity, mlp/max1
+  kUniform,       // looks at nothing
+};
+AttentionKind kind_of(std::string_view attention);
+std::string_view name_of(AttentionKind kind);
+
+// Softmax red, the other normalised ones blue, unnormalised ones green, signed ones grey, uniform brown.
+std::string colour_of(AttentionKind kind, std::string_view attention);
+
+}  // namespace polariscope

@@ -1,0 +1,31 @@
+// The trainings that experiments read: a shipped grid, executed by the sweep engine beside the report.
+#pragma once
+
+#include "polariscope/base/progress.h"
+#include "polariscope/experiments/experiment.h"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace polariscope {
+
+struct TrainingSweep {
+  std::string grid;               // "induction-quick"
+  std::int64_t first_seed = 0;    // added to the grid's
+  std::filesystem::path folder;   // of the sweep: REPORT/runs/GRID
+  std::filesystem::path program;  // polariscope-train
+  int jobs = 1;                   // trainings at once
+};
+
+// "induction" and the preset: the name of a shipped grid.
+std::string grid_of(std::string_view task, Preset preset);
+
+// "8640 trainings (induction), about 41 days on 2 processors": from what a training took on one core when this was
+// written, which is said with it.
+std::string announcement(const TrainingSweep& sweep);
+
+// Executes what the folder does not hold yet. Returns false after Ctrl-C.
+bool execute(const TrainingSweep& sweep, ProgressBoard& board);
+
+}  // namespace polariscope

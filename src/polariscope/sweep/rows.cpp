@@ -1,0 +1,30 @@
+#include "polariscope/sweep/rows.h"
+
+#include "polariscope/sweep/internal/databases.h"
+#include "polariscope/sweep/internal/store.h"
+
+#include <algorithm>
+
+namespace polariscope {
+
+std::vector<SweepRow> read_rows(const std::filesystem::path& folder) {
+  std::vector<SweepRow> rows;
+  for (const std::filesystem::path& path : sweep::databases_in(folder)) {
+    const sweep::Database database(path, sweep::Database::Mode::kRead);
+    if (!sweep::has_rows(database)) continue;
+    sweep::Statement row =
+        database.prepare("SELECT run, state, settings, metrics, ifnull(seconds, 0), ifnull(failure, '') FROM run");
+    while (row.step()) {
+      rows.push_back({.run = static_cast<int>(row.whole(0)),
+                      .state = row.text(1),
+                      .settings = row.text(2),
+                      .metrics = row.text(3),
+                      .seconds = row.number(4),
+                      .failure = row.text(5)});
+    }
+  }
+  std::ranges::sort(rows, {}, &SweepRow::run);
+  return rows;
+}
+
+}  // namespace polariscope

@@ -1,0 +1,57 @@
+#include "polariscope/train/cls_attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/argmax.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <deque>
+#include <vector>
+
+namespace polariscope {
+namespace {
+
+constexpr std::array<std::int64_t, 4> kSequences{0, 1, 2, 3};
+constexpr double kLines = 50.0;
+
+std::vector<double> numbers_of(const at::Tensor& tensor) {
+  const at::Tensor numbers = tensor.to(at::kDouble).contiguous();
+  return {numbers.data_ptr<double>(), numbers.data_ptr<double>() + numbers.numel()};
+}
+
+}  // namespace
+
+ClsAttentionLog::ClsAttentionLog(const std::filesystem::path& path, std::int64_t last_step, const TaskBatches& task,
+                                 std::int64_t steps)
+    : batch_(task.batch(Split::kEvaluation, kSequences)), steps_(steps), log_(path, last_step) {}
+
+bool ClsAttentionLog::wants(std::int64_t step) const {
+  if (step <= 1 || step == steps_) return true;
+  const auto line = [&](std::int64_t at) {
+    return std::floor(kLines * std::log(static_cast<double>(at)) / std::log(static_cast<double>(steps_)));
+  };
+  return line(step) > line(step - 1);
+}
+
+void ClsAttentionLog::write(std::int64_t step, const Transformer& model) {
+  const at::NoGradGuard guard;
+  const Transformer::Result result = model.forward(batch_.tokens, {}, true);
+  const std::int64_t length = batch_.tokens.size(1);
+  const std::vector<double> labels = numbers_of(result.logits.select(1, length - 1).argmax(1));
+  std::deque<std::string> names{"label"};  // named by the lists below, so they must not move
+  std::deque<std::vector<double>> values{labels};
+  std::vector<NamedNumbers> lists{{names.back(), values.back(), 0}};
+  for (std::size_t layer = 0; layer < result.weights.size(); ++layer) {
+    const at::Tensor& weights = result.weights[layer];  // [sequences, heads, length, length]
+    for (std::int64_t head = 0; head < weights.size(1); ++head) {
+      names.push_back(fmt::format("layer{}_head{}", layer + 1, head + 1));
+      values.push_back(numbers_of(weights.select(1, head).select(1, length - 1)));
+      lists.push_back({names.back(), values.back(), static_cast<std::size_t>(length)});
+    }
+  }
+  log_.write(step, {}, lists);
+}
+
+}  // namespace polariscope

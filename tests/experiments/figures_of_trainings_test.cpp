@@ -1,0 +1,152 @@
+// Verdicts on trainings whose numbers are made up, so that what must come out is known.
+#include "made_up_runs.h"
+#include "polariscope/base/npy.h"
+
+#include <fmt/format.h>
+
+namespace polariscope::testing {
+namespace {
+
+const std::string kInduction =
+    "task = \"induction\"\nlayers = 1\nheads = 1\nattention = [\"softmax\", \"elu1/sum\", \"sigmoid\", \"elu1\", "
+    "\"identity\"]\n"
+    "positions = \"add\"\nshift_query_token = true\nauxiliary_loss = 0.2\nseed = { from = 0, to = 3 }\n";
+
+std::string two_by_two_map() {
+  const std::vector<double> map{1.0, 0.0, 0.75, 0.25};
+  return npy_records(2, {{"layer1_head1", 2, map}});
+}
+
+// Softmax is as the paper says; of sigmoid one model has a sink; of elu1 only two models learn; identity never does.
+MadeUp sinks(const json& settings) {
+  const auto attention = settings.at("attention").get<std::string>();
+  const int seed = settings.at("seed").get<int>();
+  double accuracy = 0.99, sink = 0.0, score = 0.2;
+  if (attention == "softmax" || attention == "elu1/sum") sink = 1.0, score = 0.95;
+  if (attention == "sigmoid" && seed == 2) sink = 0.5, score = 0.91;
+  if (attention == "elu1" && seed >= 2) accuracy = 0.95;
+  if (attention == "identity") accuracy = 0.3;
+  if (attention == "softmax" && seed == 3) return {};
+  const json head{{"layer", 1}, {"head", 1}, {"sink_score", score}, {"entropy", 0.5}, {"frobenius_norm", 1.2}};
+  return {.metrics = {{"accuracy", accuracy},
+                      {"sink_fraction", sink},
+                      {"sink_score", score},
+                      {"importance", score},
+                      {"entropy", 0.5},
+                      {"frobenius_norm", 1.2}},
+          .files = {{"heads.json", json::array({head}).dump()}, {"attention.npy", two_by_two_map()}}};
+}
+
+TEST(FigureFour, JudgesEachAttentionByTheModelsThatLearned) {
+  const MadeUpRuns runs(kInduction, sinks);
+  const Section section = runs.section_of("A.fig4");
+  EXPECT_EQ(claim_named(section, "A.fig4/softmax").verdict, Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.fig4/softmax").runs, 3);  // one of four failed
+  EXPECT_EQ(claim_named(section, "A.fig4/elu1/sum").verdict, Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.fig4/sigmoid").verdict, Verdict::kFails);
+  EXPECT_EQ(claim_named(section, "A.fig4/sigmoid").high, 0.5);
+  EXPECT_EQ(claim_named(section, "A.fig4/elu1").verdict, Verdict::kInconclusive);  // accuracy 0.95 is not above it
+  EXPECT_EQ(claim_named(section, "A.fig4/elu1").runs, 2);
+  EXPECT_EQ(claim_named(section, "A.fig4/identity").verdict, Verdict::kInconclusive);
+  EXPECT_EQ(claim_named(section, "A.fig4/order").verdict, Verdict::kHolds);
+  const std::string figure = section.figures.front().spec.dump();
+  for (const char* name : {"softmax · 3 of 3", "elu1 · 2 of 4", "identity · 0 of 4"}) {
+    EXPECT_NE(figure.find(name), std::string::npos) << name;
+  }
+  EXPECT_NE(section.method.find("19 of 20 trainings are done"), std::string::npos) << section.method;
+  EXPECT_NE(section.method.find("1 failed"), std::string::npos) << section.method;
+  EXPECT_EQ(section.runs.front().second, "runs/made-up/runs/00001");
+}
+
+TEST(FigureOne, DrawsAMapOfEachAttentionThatLearnedAndNamesTheOthers) {
+  const MadeUpRuns runs(kInduction, sinks);
+  const Section section = runs.section_of("A.fig1");
+  EXPECT_EQ(claim_named(section, "A.fig1/softmax").verdict, Verdict::kHolds);
+  EXPECT_EQ(section.figures.front().spec.at("concat").size(), 4U);
+  EXPECT_NE(section.findings.find("No model passed the filter: identity"), std::string::npos) << section.findings;
+}
+
+TEST(FigureFTwo, HasAPanelAndAClaimForEverySettingThatWasTrained) {
+  const MadeUpRuns runs(
+      "task = \"induction\"\nattention = [\"softmax\", \"sigmoid\"]\npositions = [\"add\", \"no\"]\n"
+      "shift_query_token = [true, false]\nauxiliary_loss = [0.0, 0.2]\nseed = [0, 1, 2]\n"
+      "[[skip]]\npositions = \"no\"\nshift_query_token = false\n",
+      [](const json& settings) {
+        const bool high = settings.at("attention") == "softmax" && settings.at("positions") == "add";
+        return MadeUp{{{"accuracy", 1.0},
+                       {"sink_fraction", high ? 1.0 : 0.0},
+                       {"sink_score", high ? 0.95 : 0.4},
+                       {"entropy", 1.0},
+                       {"frobenius_norm", 2.0}}};
+      });
+  const Section section = runs.section_of("A.figF2");
+  ASSERT_EQ(section.claims.size(), 6U);
+  EXPECT_EQ(section.figures.front().spec.at("concat").size(), 6U);
+  EXPECT_EQ(claim_named(section, "A.figF2/positions add, shifted, aux 0.2").verdict, Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.figF2/positions no, shifted, aux 0").verdict, Verdict::kFails);
+}
+
+const std::string kGroups =
+    "task = \"token-groups\"\nattention = [\"softmax\", \"sigmoid\"]\nvocabulary = [81, 41]\nlayers = [1, 2]\n"
+    "heads = [1, 4]\nmlp = false\nlayer_norm = false\nseed = [0, 1, 2]\n";
+
+// Flips of softmax: 0.8 in the smallest model, divided by heads and layers.
+Measure flips(double seed_spread) {
+  return [=](const json& settings) {
+    const double size = settings.at("heads").get<double>() * settings.at("layers").get<double>();
+    const double rate =
+        settings.at("attention") == "softmax" ? 0.8 / size - seed_spread * settings.at("seed").get<double>() : 0.05;
+    return MadeUp{{{"accuracy", 1.0}, {"flip_rate", rate}, {"entropy", 1.0}, {"frobenius_norm", 2.0}}};
+  };
+}
+
+TEST(FigureSix, HoldsWhereSoftmaxFlipsAndMoreHeadsAndLayersShareTheDecision) {
+  const MadeUpRuns runs(kGroups, flips(0.001));
+  const Section section = runs.section_of("A.fig6");
+  for (const char* id : {"easily", "softmax-most", "heads", "layers"}) {
+    EXPECT_EQ(claim_named(section, fmt::format("A.fig6/{}", id)).verdict, Verdict::kHolds) << id;
+  }
+  EXPECT_EQ(claim_named(section, "A.fig6/vanishes").verdict, Verdict::kFails);  // 0.8/8 − 0.001·seed: seed 0 is at 1/10
+  EXPECT_NE(section.differences.find("41"), std::string::npos);
+}
+
+TEST(FigureSix, FailsWhereOneSeedIsNotFlipped) {
+  const MadeUpRuns runs(kGroups, flips(0.3));
+  EXPECT_EQ(claim_named(runs.section_of("A.fig6"), "A.fig6/easily").verdict, Verdict::kFails);
+}
+
+TEST(FigureFThree, ComparesTheSmallestWithTheLargestModelInEverySetting) {
+  const MadeUpRuns runs(kGroups, flips(0.001));
+  const Section section = runs.section_of("A.figF3");
+  ASSERT_EQ(section.claims.size(), 2U);
+  for (const Claim& claim : section.claims) EXPECT_EQ(claim.verdict, Verdict::kHolds) << claim.id;
+}
+
+// CLS's attention goes from even to `last` on one of ten tokens.
+std::string history(double last) {
+  std::string lines;
+  for (const double share : {0.1, last}) {
+    std::vector<double> row(11, (1.0 - share) / 9.0);
+    row[3] = share;
+    row[10] = 0.0;
+    lines += json{{"step", share == 0.1 ? 0 : 9}, {"label", {0, 1}}, {"layer1_head1", {row, row}}}.dump() + "\n";
+  }
+  return lines;
+}
+
+TEST(FigureFive, TellsWhetherCLSCameToLookAtOneToken) {
+  for (const double last : {0.7, 0.05}) {
+    const MadeUpRuns runs(kGroups, [&](const json& settings) {
+      return MadeUp{{{"accuracy", 1.0}},
+                    {{"cls_attention.jsonl", history(settings.at("attention") == "softmax" ? last : 0.2)}}};
+    });
+    const Section section = runs.section_of("A.fig5");
+    const Verdict expected = last > 0.2 ? Verdict::kHolds : Verdict::kFails;
+    EXPECT_EQ(claim_named(section, "A.fig5/softmax-most").verdict, expected);
+    EXPECT_EQ(claim_named(section, "A.fig5/rises").runs, 6);  // three seeds, two sequences
+    EXPECT_EQ(section.figures.size(), 3U);
+  }
+}
+
+}  // namespace
+}  // namespace polariscope::testing

@@ -1,0 +1,63 @@
+// From a grid to figures with real trainings, tiny ones: nothing is learned, everything is written and read.
+#include "polariscope/base/progress.h"
+#include "polariscope/experiments/experiment.h"
+#include "polariscope/sweep/local_workers.h"
+#include "polariscope/sweep/sweep.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+namespace polariscope::testing {
+namespace {
+
+#ifdef POLARISCOPE_TRAIN
+constexpr const char* kProgram = POLARISCOPE_TRAIN;
+#else
+constexpr const char* kProgram = nullptr;
+#endif
+
+// The experiments' sections of a sweep over `grid`.
+std::vector<Section> sections_of(const std::string& grid, const std::vector<std::string>& ids) {
+  const TemporaryFolder folder;
+  ProgressBoard board(ProgressBoard::Mode::kQuiet);
+  LocalWorkers workers({.program = {kProgram, "train", "--threads", "1"}}, 2);
+  const SweepEnd end =
+      run_sweep(Grid::parse(grid, "grid.toml", train_settings()), folder.path() / "runs" / "tiny", {}, workers, board);
+  EXPECT_EQ(end.tally.failed, 0);
+  std::vector<Section> sections;
+  for (const std::string& id : ids) {
+    sections.push_back(find_experiment(id).run({.out = folder.path(), .sweep = "runs/tiny", .progress = {}}));
+    EXPECT_FALSE(sections.back().claims.empty()) << id;
+    EXPECT_FALSE(sections.back().figures.empty()) << id;
+  }
+  return sections;
+}
+
+TEST(RealTrainings, OfTokenGroupsGiveFiguresFiveSixNineAndFThree) {
+  if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
+  // Groups are learned in a few dozen steps: here all three seeds pass the filter.
+  const auto sections = sections_of(
+      "task = \"token-groups\"\npositions = \"no\"\nattention = \"softmax\"\nvocabulary = 81\nlayers = 1\nheads = 1\n"
+      "width = 32\nmlp = false\nlayer_norm = false\nlearning_rate = 1e-2\ntraining_sequences = 3200\nepochs = 1\n"
+      "batch = 32\nevaluation_sequences = 200\nseed = [0, 1, 2]\n",
+      {"A.fig5", "A.fig6", "A.fig9", "A.figF3"});
+  EXPECT_EQ(sections[0].claims.front().runs, 12);  // three models, four sequences
+  EXPECT_EQ(sections[1].claims.front().runs, 3);
+  EXPECT_EQ(sections[2].figures.front().spec.at("concat").size(), 4U);
+}
+
+TEST(RealTrainings, OfInductionGiveFiguresOneFourAndFTwo) {
+  if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
+  const auto sections = sections_of(
+      "task = \"induction\"\npositions = \"add\"\nshift_query_token = true\nauxiliary_loss = 0.2\n"
+      "attention = [\"softmax\", \"identity\"]\nheads = 2\nwidth = 16\nmlp = false\ntraining_sequences = 320\nepochs = "
+      "1\n"
+      "batch = 32\nevaluation_sequences = 100\nseed = 0\n",
+      {"A.fig1", "A.fig4", "A.figF2"});
+  for (const Section& section : sections) {
+    for (const Claim& claim : section.claims) EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
+  }
+}
+
+}  // namespace
+}  // namespace polariscope::testing
