@@ -2,11 +2,11 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/npy.h"
 #include "polariscope/base/terminal.h"
-#include "polariscope/experiments/attention_kinds.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/measure.h"
 #include "polariscope/experiments/multiples.h"
 #include "polariscope/experiments/sink_runs.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -85,11 +85,11 @@ Figure plane(const SinkRuns& runs) {
                             .y = metrics_of(trained, "sink_score"),
                             .low = {},
                             .high = {},
-                            .colour = ""});
+                            .colour = colour_of(attention)});
   }
   chart.references = {{"threshold 0.9", 0.9}};
   return {.id = "plane",
-          .title = "Sinks and entropy are two sides of one thing",
+          .title = "Sink score against entropy",
           .caption =
               "One mark a trained model, means over layer 2. A head whose whole attention goes to the first token has "
               "no entropy; without sinks the entropy stays up.",

@@ -107,7 +107,9 @@ Section run(const Context& context) {
       metric_figure(runs, "sinks", "Fraction of sink heads in layer 2", filter, "sink_fraction",
                     {.x = {"fraction of sink heads"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {}}),
       metric_figure(
-          runs, "score", "Sink score of layer 2", filter + " The mean of the heads, before any threshold.",
+          runs, "score", "Sink score of layer 2",
+          filter + " The mean of the heads, before any threshold. Of signed attentions it divides by a sum whose terms "
+                   "may cancel.",
           "sink_score",
           {.x = {"sink score"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {{"threshold 0.9", 0.9}}}),
       metric_figure(runs, "importance", "Attention to the first token, by Gu et al.", filter, "importance",

@@ -1,12 +1,12 @@
 // Figure 5 of the polarisation paper: what CLS looks at while a classifier of token groups learns.
 #include "polariscope/base/files.h"
 #include "polariscope/base/terminal.h"
-#include "polariscope/experiments/attention_kinds.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flip_runs.h"
 #include "polariscope/experiments/measure.h"
 #include "polariscope/experiments/multiples.h"
 #include "polariscope/experiments/spread_series.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -101,7 +101,8 @@ Section run(const Context& context) {
     }
     if (shares.empty()) continue;
     Series line = spread_series(attention, steps, shares);
-    line.colour = attention == "softmax" ? colour_of(kind_of(attention), attention) : "";
+    line.colour = colour_of(attention);
+    line.dashed = dashed(attention);
     if (attention != "softmax") line.low = line.high = {};
     over_steps.series.push_back(std::move(line));
     Ends of;

@@ -1,9 +1,9 @@
 // Figure 6 of the polarisation paper: does the most attended token decide what a model says?
 #include "polariscope/base/terminal.h"
-#include "polariscope/experiments/attention_kinds.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/flip_runs.h"
 #include "polariscope/experiments/measure.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -58,7 +58,7 @@ Figure attentions_figure(const FlipRuns& runs, const char* metric, std::string i
     const auto all = runs.all.where(runs.headline(attention, 1, 1));
     const auto passed = learned(all);
     chart.categories.push_back({fmt::format("{} · {} of {}", attention, passed.size(), all.size()),
-                                metrics_of(passed, metric), colour_of(kind_of(attention), attention)});
+                                metrics_of(passed, metric), colour_of(attention)});
   }
   return {.id = std::move(id),
           .title = title,

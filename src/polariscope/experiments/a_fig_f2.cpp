@@ -5,6 +5,7 @@
 #include "polariscope/experiments/multiples.h"
 #include "polariscope/experiments/trained_runs.h"
 #include "polariscope/report/charts.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -48,7 +49,7 @@ Multiple panel(const TrainedRuns& runs, const Setting& setting, const char* metr
     if (every.empty()) continue;
     const auto trained = learned(every);
     chart.categories.push_back({fmt::format("{} · {} of {}", attention, trained.size(), every.size()),
-                                metrics_of(trained, metric), colour_of(kind_of(attention), attention)});
+                                metrics_of(trained, metric), colour_of(attention)});
   }
   return {.title = setting.name, .spec = category_chart(chart), .table = table_of(chart)};
 }
@@ -66,17 +67,17 @@ Claim claim_of(const TrainedRuns& runs, const Setting& setting) {
   }
   const Spread high = spread_of(softmax), low = spread_of(others);
   const bool enough = high.runs >= 3 && low.runs >= 3;
-  return claim_in_words(fmt::format("A.figF2/{}", setting.name),
-                        fmt::format("Softmax sinks more than unnormalised and signed attentions: {}.", setting.name),
-                        "Figure F.2",
-                        fmt::format("median sink score of layer 2 of softmax > largest of any unnormalised or signed "
-                                    "model; accuracy > {}, inconclusive under 3 models of either",
-                                    kLearned),
-                        fmt::format("{} against {}", in_words(high, "models"), in_words(low, "models")), high,
-                        !enough                  ? Verdict::kInconclusive
-                        : high.median > low.high ? Verdict::kHolds
-                                                 : Verdict::kFails,
-                        "fraction");
+  Verdict verdict = Verdict::kInconclusive;
+  if (enough && high.low > low.high) verdict = Verdict::kHolds;
+  if (enough && high.median <= low.median) verdict = Verdict::kFails;
+  return claim_in_words(
+      fmt::format("A.figF2/{}", setting.name),
+      fmt::format("Softmax sinks more than unnormalised and signed attentions: {}.", setting.name), "Figure F.2",
+      fmt::format(
+          "smallest sink score of layer 2 of a softmax model > largest of any unnormalised or signed one; fails "
+          "if the medians are the other way round; accuracy > {}, inconclusive under 3 models of either",
+          kLearned),
+      fmt::format("{} against {}", in_words(high, "models"), in_words(low, "models")), high, verdict, "fraction");
 }
 
 Section run(const Context& context) {

@@ -24,10 +24,10 @@ std::vector<Setting> settings_of(const TrainedRuns& runs) {
       for (const json& norm : runs.values_of("layer_norm")) {
         json values{{"attention", "softmax"}, {"vocabulary", vocabulary}, {"mlp", mlp}, {"layer_norm", norm}};
         if (runs.where(values).empty()) continue;
-        const char* blocks = mlp.get<bool>()    ? norm.get<bool>() ? "MLP and LayerNorm" : "MLP"
+        const char* blocks = mlp.get<bool>()    ? norm.get<bool>() ? "MLP, LayerNorm" : "MLP"
                              : norm.get<bool>() ? "LayerNorm"
                                                 : "neither";
-        settings.push_back({std::move(values), fmt::format("vocabulary {}, {}", vocabulary.dump(), blocks)});
+        settings.push_back({std::move(values), fmt::format("V = {}, {}", vocabulary.dump(), blocks)});
       }
     }
   }

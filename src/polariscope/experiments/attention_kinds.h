@@ -1,9 +1,6 @@
-// What the polarisation paper tells apart when it speaks of attentions, and how figures show them.
+// What the polarisation paper tells apart when it speaks of attentions.
 #pragma once
 
-#include "polariscope/report/charts.h"
-
-#include <string>
 #include <string_view>
 
 namespace polariscope {
@@ -16,8 +13,5 @@ enum class AttentionKind {
 };
 AttentionKind kind_of(std::string_view attention);
 std::string_view name_of(AttentionKind kind);
-
-// Softmax red, the other normalised ones blue, unnormalised ones green, signed ones grey, uniform brown.
-std::string colour_of(AttentionKind kind, std::string_view attention);
 
 }  // namespace polariscope

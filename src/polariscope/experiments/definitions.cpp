@@ -28,7 +28,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "inside KL's logarithm; here nothing is added, and a row without any weight gets zeros. The "
        "results differ by less than 1e-9."},
       {"sink score",
-       "of a trained head: mean of A₀/ΣA over sequences and queries 1 to T − 3, clipped to [0, 1]; a sink head has more "
+       "of a trained head: mean of A₀/ΣA over sequences and queries 1 to T − 3, clipped to [0, 1]; a sink head has "
+       "more "
        "than 0.9 (polarisation paper, E.1). Gu et al.'s importance α of the first token: mean of A₀ over its queries."},
       {"flip rate",
        "of a head: in 500 pairs of sequences with different labels the token that CLS attends to most is put into the "

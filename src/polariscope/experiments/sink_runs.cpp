@@ -1,6 +1,6 @@
 #include "polariscope/experiments/sink_runs.h"
 
-#include "polariscope/experiments/attention_kinds.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 
@@ -44,7 +44,7 @@ Category SinkRuns::category(const std::string& attention, const char* metric) co
   const bool filtered = std::string_view(metric) != "accuracy";
   return {.name = fmt::format("{} · {} of {}", attention, passed.size(), runs.size()),
           .values = metrics_of(filtered ? passed : runs, metric),
-          .colour = colour_of(kind_of(attention), attention)};
+          .colour = colour_of(attention)};
 }
 
 std::string SinkRuns::method() const {

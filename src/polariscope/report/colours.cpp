@@ -20,13 +20,15 @@ struct Assignment {
 // A normalised function and its unnormalised sibling share the hue: the dash tells them apart.
 // The even powers (abs, square) are neither kernels nor signed and have violets of their own.
 constexpr std::array kAssignments = {
-    Assignment{"softmax", "#d7263d", false},      Assignment{"sigmoid", "#2a9055", true},
-    Assignment{"sigmoid/sum", "#2a9055", false},  Assignment{"relu", "#2f74d0", true},
-    Assignment{"relu/sum", "#2f74d0", false},     Assignment{"elu1", "#2b94b8", true},
-    Assignment{"elu1/sum", "#2b94b8", false},     Assignment{"identity", "#85858c", true},
-    Assignment{"identity/sum", "#85858c", false}, Assignment{"identity/max1", "#6c7480", false},
-    Assignment{"abs/sum", "#a04fc4", false},      Assignment{"square/sum", "#c0559f", false},
-    Assignment{"uniform", "#8c7455", false},      Assignment{"softmax1", "#cf7413", false},
+    Assignment{"softmax", "#d7263d", false},         Assignment{"sigmoid", "#2a9055", true},
+    Assignment{"sigmoid/sum", "#2a9055", false},     Assignment{"relu", "#2f74d0", true},
+    Assignment{"relu/sum", "#2f74d0", false},        Assignment{"elu1", "#2b94b8", true},
+    Assignment{"elu1/sum", "#2b94b8", false},        Assignment{"elu1_kernel", "#5b6fd6", true},
+    Assignment{"elu1_kernel/sum", "#5b6fd6", false}, Assignment{"mlp", "#7f7466", true},
+    Assignment{"mlp/max1", "#7f7466", false},        Assignment{"identity", "#85858c", true},
+    Assignment{"identity/sum", "#85858c", false},    Assignment{"identity/max1", "#6c7480", false},
+    Assignment{"abs/sum", "#a04fc4", false},         Assignment{"square/sum", "#c0559f", false},
+    Assignment{"uniform", "#8c7455", false},         Assignment{"softmax1", "#cf7413", false},
 };
 
 constexpr std::array<std::string_view, 8> kPalette = {"#2f74d0", "#cf7413", "#2a9055", "#a04fc4",
