@@ -3,6 +3,7 @@
 #include "polariscope/models/internal/matrix_product.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/core/ivalue.h>  // before <ATen/ops/…>, whose order of includes clang refuses in C++20
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/randn.h>

@@ -138,8 +138,7 @@ Command add_train(CLI::App& app) {
     require_values(*command);
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
     const TrainingOptions options = options_of(s);
-    // Checked before a folder is made for it.
-    Trainer{options};
+    const Trainer checked(options);  // before a folder is made for it
     if (own_config) {
       remove_left_behind(folder);
     } else {

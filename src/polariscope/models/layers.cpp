@@ -4,6 +4,7 @@
 #include "polariscope/models/internal/matrix_product.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/ivalue.h>  // before <ATen/ops/…>, whose order of includes clang refuses in C++20
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scalar_tensor.h>
