@@ -9,6 +9,7 @@
 #include <ATen/ops/randn.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace polariscope::bench {
 namespace {
@@ -42,14 +43,14 @@ void TrainProducts::by_our_library() const {
                Operand<float>{row(p.weight, 0), inputs, true}, 0.0F, row(p.y, first));
     }
   }
-  for (auto p = products_.rbegin(); p != products_.rend(); ++p) {
-    const std::int64_t rows = p->x.size(0), inputs = p->x.size(1), outputs = p->y.size(1);
+  for (const Product& p : std::ranges::reverse_view(products_)) {
+    const std::int64_t rows = p.x.size(0), inputs = p.x.size(1), outputs = p.y.size(1);
     for (std::int64_t first = 0; first < rows; first += kChunk) {
       const std::int64_t count = std::min(kChunk, rows - first);
-      multiply(count, inputs, outputs, Operand<float>{row(p->y, first), outputs},
-               Operand<float>{row(p->weight, 0), inputs}, 0.0F, row(p->dx, first));
-      multiply(outputs, inputs, count, Operand<float>{row(p->y, first), outputs, true},
-               Operand<float>{row(p->x, first), inputs}, first == 0 ? 0.0F : 1.0F, row(p->d_weight, 0));
+      multiply(count, inputs, outputs, Operand<float>{row(p.y, first), outputs},
+               Operand<float>{row(p.weight, 0), inputs}, 0.0F, row(p.dx, first));
+      multiply(outputs, inputs, count, Operand<float>{row(p.y, first), outputs, true},
+               Operand<float>{row(p.x, first), inputs}, first == 0 ? 0.0F : 1.0F, row(p.d_weight, 0));
     }
   }
 }
@@ -60,10 +61,10 @@ void TrainProducts::by_aten() const {
     at::Tensor y = p.y;
     at::mm_out(y, p.x, p.weight.t());
   }
-  for (auto p = products_.rbegin(); p != products_.rend(); ++p) {
-    at::Tensor dx = p->dx, d_weight = p->d_weight;
-    at::mm_out(dx, p->y, p->weight);
-    at::mm_out(d_weight, p->y.t(), p->x);
+  for (const Product& p : std::ranges::reverse_view(products_)) {
+    at::Tensor dx = p.dx, d_weight = p.d_weight;
+    at::mm_out(dx, p.y, p.weight);
+    at::mm_out(d_weight, p.y.t(), p.x);
   }
 }
 

@@ -61,8 +61,8 @@ Claim order_claim(const SinkRuns& runs) {
       "score");
 }
 
-Figure metric_figure(const SinkRuns& runs, std::string id, std::string title, std::string caption, const char* metric,
-                     CategoryChart chart) {
+Figure metric_figure(const SinkRuns& runs, std::string id, const std::string& title, std::string caption,
+                     const char* metric, CategoryChart chart) {
   for (const std::string& attention : runs.attentions) {
     chart.categories.push_back(runs.category(attention, metric));
   }

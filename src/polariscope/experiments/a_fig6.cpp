@@ -52,7 +52,7 @@ Claim falls_claim(std::string id, std::string statement, const Spread& few, cons
   return claim;
 }
 
-Figure attentions_figure(const FlipRuns& runs, const char* metric, std::string id, std::string title,
+Figure attentions_figure(const FlipRuns& runs, const char* metric, std::string id, const std::string& title,
                          CategoryChart chart, std::string caption) {
   for (const std::string& attention : runs.all.attentions()) {
     const auto all = runs.all.where(runs.headline(attention, 1, 1));

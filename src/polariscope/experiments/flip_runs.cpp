@@ -63,8 +63,8 @@ SeriesChart FlipRuns::sizes_chart(const json& settings, const char* metric, Axis
   return chart;
 }
 
-Figure FlipRuns::sizes_figure(std::string id, std::string title, const json& settings, const char* metric, Axis y,
-                              std::string caption) const {
+Figure FlipRuns::sizes_figure(std::string id, const std::string& title, const json& settings, const char* metric,
+                              Axis y, std::string caption) const {
   const SeriesChart chart = sizes_chart(settings, metric, std::move(y));
   return {.id = std::move(id),
           .title = title,

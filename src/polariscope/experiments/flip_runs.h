@@ -25,8 +25,8 @@ struct FlipRuns {
 
   // A metric of the trained models of `settings` against the number of heads, one line a number of layers.
   SeriesChart sizes_chart(const nlohmann::json& settings, const char* metric, Axis y) const;
-  Figure sizes_figure(std::string id, std::string title, const nlohmann::json& settings, const char* metric, Axis y,
-                      std::string caption) const;
+  Figure sizes_figure(std::string id, const std::string& title, const nlohmann::json& settings, const char* metric,
+                      Axis y, std::string caption) const;
 
   std::string method() const;
   std::string differences(const Context& context) const;
