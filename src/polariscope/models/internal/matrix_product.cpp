@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/core/ivalue.h>  // before <ATen/ops/…>, whose order of includes clang refuses in C++20
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/from_blob.h>
 #include <dnnl.h>
