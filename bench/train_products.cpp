@@ -9,7 +9,6 @@
 #include <ATen/ops/randn.h>
 
 #include <algorithm>
-#include <ranges>
 
 namespace polariscope::bench {
 namespace {
@@ -43,7 +42,8 @@ void TrainProducts::by_our_library() const {
                Operand<float>{row(p.weight, 0), inputs, true}, 0.0F, row(p.y, first));
     }
   }
-  for (const Product& p : std::ranges::reverse_view(products_)) {
+  for (std::size_t i = products_.size(); i-- > 0;) {
+    const Product& p = products_[i];
     const std::int64_t rows = p.x.size(0), inputs = p.x.size(1), outputs = p.y.size(1);
     for (std::int64_t first = 0; first < rows; first += kChunk) {
       const std::int64_t count = std::min(kChunk, rows - first);
@@ -61,7 +61,8 @@ void TrainProducts::by_aten() const {
     at::Tensor y = p.y;
     at::mm_out(y, p.x, p.weight.t());
   }
-  for (const Product& p : std::ranges::reverse_view(products_)) {
+  for (std::size_t i = products_.size(); i-- > 0;) {
+    const Product& p = products_[i];
     at::Tensor dx = p.dx, d_weight = p.d_weight;
     at::mm_out(dx, p.y, p.weight);
     at::mm_out(d_weight, p.y.t(), p.x);

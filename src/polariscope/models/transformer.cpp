@@ -100,7 +100,7 @@ std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
 
 }  // namespace
 
-Transformer::Transformer(TransformerOptions options, at::ScalarType type, std::uint64_t seed)
+Transformer::Transformer(const TransformerOptions& options, at::ScalarType type, std::uint64_t seed)
     : options_(checked(options)),
       attend_(attend_options(options_)),
       scored_(has_scores(find_attention_form(options_.attention))),

@@ -28,7 +28,7 @@ struct TransformerOptions {
 class Transformer {
  public:
   // Throws Error for numbers that do not fit together. type: float32 or float64.
-  Transformer(TransformerOptions options, at::ScalarType type, std::uint64_t seed);
+  Transformer(const TransformerOptions& options, at::ScalarType type, std::uint64_t seed);
 
   struct Result {
     at::Tensor logits;                         // [batch, length, outputs]

@@ -31,9 +31,9 @@ std::vector<double> by_heads(const at::Tensor& given, const OfMap& of_map) {
 }  // namespace
 
 const std::vector<std::string>& monitored_statistics() {
-  static const std::vector<std::string> names{"entropy",   "sum_of_squares", "maximum",
-                                              "first_key", "logit_variance", "row_sum"};
-  return names;
+  static const std::vector<std::string> kNames{"entropy",   "sum_of_squares", "maximum",
+                                               "first_key", "logit_variance", "row_sum"};
+  return kNames;
 }
 
 LayerRecord layer_record(const TensorStatistics& s) {
