@@ -37,18 +37,18 @@ TrainProducts::TrainProducts(const TransformerOptions& o, std::int64_t rows) {
 void TrainProducts::by_our_library() const {
   for (const Product& p : products_) {
     const std::int64_t rows = p.x.size(0), inputs = p.x.size(1), outputs = p.y.size(1);
+    const Factor<float> factor(inputs, outputs, {row(p.weight, 0), inputs, true});
     for (std::int64_t first = 0; first < rows; first += kChunk) {
-      multiply(std::min(kChunk, rows - first), outputs, inputs, Operand<float>{row(p.x, first), inputs},
-               Operand<float>{row(p.weight, 0), inputs, true}, 0.0F, row(p.y, first));
+      factor.multiply(std::min(kChunk, rows - first), row(p.x, first), nullptr, nullptr, row(p.y, first));
     }
   }
   for (std::size_t i = products_.size(); i-- > 0;) {
     const Product& p = products_[i];
     const std::int64_t rows = p.x.size(0), inputs = p.x.size(1), outputs = p.y.size(1);
+    const Factor<float> factor(outputs, inputs, {row(p.weight, 0), inputs});
     for (std::int64_t first = 0; first < rows; first += kChunk) {
       const std::int64_t count = std::min(kChunk, rows - first);
-      multiply(count, inputs, outputs, Operand<float>{row(p.y, first), outputs},
-               Operand<float>{row(p.weight, 0), inputs}, 0.0F, row(p.dx, first));
+      factor.multiply(count, row(p.y, first), nullptr, nullptr, row(p.dx, first));
       multiply(outputs, inputs, count, Operand<float>{row(p.y, first), outputs, true},
                Operand<float>{row(p.x, first), inputs}, first == 0 ? 0.0F : 1.0F, row(p.d_weight, 0));
     }

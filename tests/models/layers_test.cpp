@@ -1,17 +1,18 @@
 // The layers against ATen's own operators, values and gradients.
-#include "polariscope/models/layers.h"
-
 #include "polariscope/base/random.h"
+#include "polariscope/models/residual_layers.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -119,39 +120,84 @@ class EveryLayer : public ::testing::TestWithParam<Sizes> {
     return at::layer_norm(t[0], {inputs_}, t[1], t[2], 1e-5);
   }
 
-  void check(const Layer& ours, const Layer& theirs, const Tensors& inputs) const {
-    expect_same(ours, theirs, inputs, rows_);
+  // sums: of how many numbers the longest sum is.
+  void check(const Layer& ours, const Layer& theirs, const Tensors& inputs, std::int64_t sums = 0) const {
+    expect_same(ours, theirs, inputs, std::max(rows_, sums));
     expect_slopes(ours, inputs);
   }
 };
 
 TEST_P(EveryLayer, LinearIsATens) {
-  check([](const Tensors& t) { return linear(t[0], t[1], t[2]); },
-        [](const Tensors& t) { return at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_});
+  check(
+      [](const Tensors& t) {
+        return linear(t[0], {t[1], t[2]});
+      },
+      [](const Tensors& t) { return at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_});
 }
 
 TEST_P(EveryLayer, AddLinearIsATensSum) {
-  check([](const Tensors& t) { return add_linear(t[3], t[0], t[1], t[2]); },
-        [](const Tensors& t) { return t[3] + at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_, residual_});
+  check(
+      [](const Tensors& t) {
+        return add_linear(t[3], t[0], {t[1], t[2]});
+      },
+      [](const Tensors& t) { return t[3] + at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_, residual_});
 }
 
 TEST_P(EveryLayer, LinearGeluIsATens) {
-  check([](const Tensors& t) { return linear_gelu(t[0], t[1], t[2]); },
-        [](const Tensors& t) { return at::gelu(at::linear(t[0], t[1], t[2])); }, {x_, weight_, bias_});
-}
-
-TEST_P(EveryLayer, LayerNormIsATens) {
-  check([](const Tensors& t) { return layer_norm(t[0], t[1], t[2]); }, [&](const Tensors& t) { return norm_of(t); },
-        {x_, weight_[0], normal({inputs_}, 5)});
-}
-
-TEST_P(EveryLayer, LayerNormOfABranchAddsWhatBothUsesAreDue) {
   check(
       [](const Tensors& t) {
-        const Branch both = layer_norm_branch(t[0], t[1], t[2]);
-        return both.x * both.x + both.normed;
+        return linear_gelu(t[0], {t[1], t[2]});
       },
-      [&](const Tensors& t) { return t[0] * t[0] + norm_of(t); }, {x_, weight_[0], normal({inputs_}, 5)});
+      [](const Tensors& t) { return at::gelu(at::linear(t[0], t[1], t[2])); }, {x_, weight_, bias_});
+}
+
+TEST_P(EveryLayer, NormLinearIsATensWithAndWithoutANorm) {
+  check(
+      [](const Tensors& t) {
+        return norm_linear(t[0], {t[1], t[2]}, {t[3], t[4]}).y;
+      },
+      [&](const Tensors& t) { return at::linear(norm_of(t), t[3], t[4]); },
+      {x_, weight_[0], normal({inputs_}, 5), weight_, bias_});
+  check(
+      [](const Tensors& t) {
+        return norm_linear(t[0], {}, {t[1], t[2]}).y;
+      },
+      [](const Tensors& t) { return at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_});
+}
+
+TEST_P(EveryLayer, NormLinearOfABranchAddsWhatBothUsesAreDue) {
+  const auto both_of = [](const Branch& both) { return (both.x * both.x).sum() + (both.y * both.y).sum(); };
+  const auto expected = [](const at::Tensor& x, const at::Tensor& y) { return (x * x).sum() + (y * y).sum(); };
+  check(
+      [&](const Tensors& t) {
+        return both_of(norm_linear(t[0], {t[1], t[2]}, {t[3], t[4]}));
+      },
+      [&](const Tensors& t) { return expected(t[0], at::linear(norm_of(t), t[3], t[4])); },
+      {x_, weight_[0], normal({inputs_}, 5), weight_, bias_}, rows_ * outputs_);
+  check(
+      [&](const Tensors& t) {
+        return both_of(norm_linear(t[0], {}, {t[1], t[2]}));
+      },
+      [&](const Tensors& t) { return expected(t[0], at::linear(t[0], t[1], t[2])); }, {x_, weight_, bias_},
+      rows_ * outputs_);
+}
+
+TEST_P(EveryLayer, AddMlpIsATensWithAndWithoutANorm) {
+  const at::Tensor back = normal({inputs_, outputs_}, 7), back_bias = normal({inputs_}, 8);
+  const auto mlp = [](const at::Tensor& x, const Tensors& t, std::size_t first) {
+    return at::linear(at::gelu(at::linear(x, t[first], t[first + 1])), t[first + 2], t[first + 3]);
+  };
+  check(
+      [](const Tensors& t) {
+        return add_mlp(t[0], {t[1], t[2]}, {t[3], t[4]}, {t[5], t[6]});
+      },
+      [&](const Tensors& t) { return t[0] + mlp(norm_of(t), t, 3); },
+      {x_, weight_[0], normal({inputs_}, 5), weight_, bias_, back, back_bias});
+  check(
+      [](const Tensors& t) {
+        return add_mlp(t[0], {}, {t[1], t[2]}, {t[3], t[4]});
+      },
+      [&](const Tensors& t) { return t[0] + mlp(t[0], t, 1); }, {x_, weight_, bias_, back, back_bias});
 }
 
 TEST_P(EveryLayer, CrossEntropyIsATens) {
@@ -180,8 +226,8 @@ INSTANTIATE_TEST_SUITE_P(Odd, EveryLayer,
 TEST(Linear, TakesLeadingDimensionsAndRowsThatAreApart) {
   const at::Tensor x = normal({3, 5, 7}, 1).transpose(0, 1), weight = normal({4, 7}, 2), bias = normal({4}, 3);
   const at::Tensor residual = normal({5, 3, 4}, 4);
-  expect_close(linear(x, weight, bias), at::linear(x, weight, bias), 1e-12, "linear");
-  expect_close(add_linear(residual, x, weight, bias), residual + at::linear(x, weight, bias), 1e-12, "add_linear");
+  expect_close(linear(x, {weight, bias}), at::linear(x, weight, bias), 1e-12, "linear");
+  expect_close(add_linear(residual, x, {weight, bias}), residual + at::linear(x, weight, bias), 1e-12, "add_linear");
 }
 
 TEST(SplitHeads, IsAViewWhosePartsAreDueBackWhereTheyCameFrom) {
@@ -232,18 +278,19 @@ TEST(CrossEntropy, OfANaNIsNaNUnlessItsRowHasNoWeight) {
   }
 }
 
-TEST(LayerNorm, OfAConstantRowIsItsBias) {
+TEST(NormLinear, OfAConstantRowIsThatOfTheNormsBias) {
   const at::Tensor weight = normal({17}, 1).to(at::kFloat), bias = normal({17}, 2).to(at::kFloat);
+  const at::Tensor same = at::eye(17, at::kFloat), zeros = at::zeros({17}, at::kFloat);
   for (const double level : {0.0, 1.0, -3e4}) {
     const at::Tensor x = at::empty({2, 17}, at::kFloat).fill_(level);
-    EXPECT_TRUE(layer_norm(x, weight, bias)[1].allclose(bias, 0.0, 1e-6)) << level;
+    EXPECT_TRUE(norm_linear(x, {weight, bias}, {same, zeros}).y[1].allclose(bias, 0.0, 1e-6)) << level;
   }
 }
 
-TEST(LayerNorm, OfABranchMayGoUnused) {
+TEST(NormLinear, OfABranchMayGoUnused) {
   const at::Tensor x = normal({3, 5}, 1).set_requires_grad(true);
   const at::Tensor weight = normal({5}, 2).set_requires_grad(true), bias = normal({5}, 3);
-  const Branch both = layer_norm_branch(x, weight, bias);
+  const Branch both = norm_linear(x, {weight, bias}, {normal({4, 5}, 4), normal({4}, 5)});
   const Tensors gradients = torch::autograd::grad({(both.x * 2.0).sum()}, {x, weight}, {}, false, false, true);
   EXPECT_TRUE(gradients[0].eq(2.0).all().item<bool>());
   EXPECT_FALSE(gradients[1].defined());
@@ -272,8 +319,10 @@ TEST(Layers, PassNaNOn) {
   x[1][2] = std::numeric_limits<double>::quiet_NaN();
   for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
     const auto t = [&](const at::Tensor& of) { return of.to(type); };
-    for (const at::Tensor& y : {linear(t(x), t(weight), t(bias)), linear_gelu(t(x), t(weight), t(bias)),
-                                layer_norm(t(x), t(ones), t(ones))}) {
+    const LinearParameters into{t(weight), t(bias)}, back{t(weight.t().contiguous()), t(ones)};
+    const NormParameters norm{t(ones), t(ones)};
+    for (const at::Tensor& y : {linear(t(x), into), linear_gelu(t(x), into), norm_linear(t(x), norm, into).y,
+                                add_mlp(t(x), norm, into, back)}) {
       const at::Tensor rows = at::isnan(y).all(1);
       EXPECT_FALSE(rows[0].item<bool>() || rows[2].item<bool>());
       EXPECT_TRUE(rows[1].item<bool>());

@@ -10,27 +10,21 @@
 
 namespace polariscope {
 
-// x Wᵀ + b. x: [..., inputs]; weight: [outputs, inputs]; bias: [outputs].
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+struct LinearParameters {
+  at::Tensor weight, bias;  // [outputs, inputs], [outputs]
+};
+
+// x Wᵀ + b. x: [..., inputs].
+at::Tensor linear(const at::Tensor& x, const LinearParameters& parameters);
 
 // residual + x Wᵀ + b. residual: [..., outputs].
-at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const at::Tensor& weight,
-                      const at::Tensor& bias);
+at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const LinearParameters& parameters);
 
 // A projection, [batch, length, parts * heads * width], as `parts` views [batch, heads, length, width].
 std::vector<at::Tensor> split_heads(const at::Tensor& projected, std::int64_t parts, std::int64_t heads);
 
 // gelu(x Wᵀ + b) with the exact GELU, x Φ(x).
-at::Tensor linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-
-// (x - mean)/√(variance + 1e-5)·weight + bias over the last dimension. weight, bias: [width].
-at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-
-// The same beside x itself, for a residual branch: what x is due by both is added in that one pass.
-struct Branch {
-  at::Tensor x, normed;
-};
-Branch layer_norm_branch(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor linear_gelu(const at::Tensor& x, const LinearParameters& parameters);
 
 // Σ_r weights_r·(-log softmax(logits_r)[targets_r]), natural logarithm. logits: [..., outputs]; targets: int64 [...],
 // each in [0, outputs); weights: [...], of the type of the logits, without gradient. Scalar.

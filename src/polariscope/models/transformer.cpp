@@ -107,17 +107,13 @@ Transformer::Transformer(const TransformerOptions& options, at::ScalarType type,
       mapped_(maps_queries(find_attention_form(options_.attention))),
       parameters_(specs_of(options_), type, seed) {}
 
-at::Tensor Transformer::linear(const at::Tensor& x, const std::string& name) const {
-  return polariscope::linear(x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
+LinearParameters Transformer::linear_of(const std::string& name) const {
+  return {parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias")};
 }
 
-at::Tensor Transformer::add_linear(const at::Tensor& residual, const at::Tensor& x, const std::string& name) const {
-  return polariscope::add_linear(residual, x, parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias"));
-}
-
-Branch Transformer::branch(const at::Tensor& x, const std::string& norm) const {
-  if (!options_.layer_norm) return {x, x};
-  return layer_norm_branch(x, parameters_.tensor(norm + ".weight"), parameters_.tensor(norm + ".bias"));
+NormParameters Transformer::norm_of(const std::string& name) const {
+  if (!options_.layer_norm) return {};
+  return {parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias")};
 }
 
 Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::vector<std::string>& statistics,
@@ -136,17 +132,15 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
             options_.positions);
   for (std::int64_t i = 0; i < options_.layers; ++i) {
     const std::string layer = fmt::format("layers.{}.", i);
-    const Branch attending = branch(x, layer + "norm1");
-    const at::Tensor projected = linear(attending.normed, layer + (scored_ ? "q_proj" : "v_proj"));
-    const std::vector<at::Tensor> parts = split_heads(projected, scored_ ? 3 : 1, heads);
+    const Branch attending =
+        norm_linear(x, norm_of(layer + "norm1"), linear_of(layer + (scored_ ? "q_proj" : "v_proj")));
+    const std::vector<at::Tensor> parts = split_heads(attending.y, scored_ ? 3 : 1, heads);
     const at::Tensor& value = parts.back();
     at::Tensor query = scored_ ? parts[0] : value.detach();
     at::Tensor key = scored_ ? parts[1] : value.detach();
     if (mapped_) {
       const auto map = [&](const at::Tensor& from) {
-        return linear(linear_gelu(from.contiguous(), parameters_.tensor(layer + "attn_mlp.0.weight"),
-                                  parameters_.tensor(layer + "attn_mlp.0.bias")),
-                      layer + "attn_mlp.2");
+        return linear(linear_gelu(from.contiguous(), linear_of(layer + "attn_mlp.0")), linear_of(layer + "attn_mlp.2"));
       };
       query = map(query);
       key = map(key);
@@ -155,14 +149,12 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
     result.statistics.push_back(attention.statistics);
     if (with_weights) result.weights.push_back(attention_weights(query, key, attend_));
     const at::Tensor mixed = attention.output.transpose(1, 2).reshape({batch, length, width});
-    x = add_linear(attending.x, mixed, layer + "o_proj");
-    if (!options_.mlp) continue;
-    const Branch thinking = branch(x, layer + "norm2");
-    const at::Tensor hidden = linear_gelu(thinking.normed, parameters_.tensor(layer + "mlp.0.weight"),
-                                          parameters_.tensor(layer + "mlp.0.bias"));
-    x = add_linear(thinking.x, hidden, layer + "mlp.2");
+    x = add_linear(attending.x, mixed, linear_of(layer + "o_proj"));
+    if (options_.mlp) {
+      x = add_mlp(x, norm_of(layer + "norm2"), linear_of(layer + "mlp.0"), linear_of(layer + "mlp.2"));
+    }
   }
-  result.logits = linear(branch(x, "final_norm").normed, "output_proj");
+  result.logits = norm_linear(x, norm_of("final_norm"), linear_of("output_proj")).y;
   return result;
 }
 

@@ -6,8 +6,8 @@
 
 #include "polariscope/attention/torch/attend.h"
 #include "polariscope/models/embedding.h"
-#include "polariscope/models/layers.h"
 #include "polariscope/models/parameters.h"
+#include "polariscope/models/residual_layers.h"
 
 #include <cstdint>
 #include <string>
@@ -45,9 +45,8 @@ class Transformer {
   const Parameters& parameters() const { return parameters_; }
 
  private:
-  Branch branch(const at::Tensor& x, const std::string& norm) const;
-  at::Tensor linear(const at::Tensor& x, const std::string& name) const;
-  at::Tensor add_linear(const at::Tensor& residual, const at::Tensor& x, const std::string& name) const;
+  LinearParameters linear_of(const std::string& name) const;
+  NormParameters norm_of(const std::string& name) const;
 
   TransformerOptions options_;
   AttendOptions attend_;

@@ -144,8 +144,6 @@ class Entmax {
   HWY_INLINE void rise(Column<T> scores) {
     const D d;
     // Each step doubles the digits once near, and sparsemax is exact after finitely many. The first steps round
-    // at the size of -1, so that the root may be passed by as much: two more steps mend that.
-    // Each step doubles the digits once near, and sparsemax is exact after finitely many. The first steps round
     // at the size of -1, so that the root may be passed by as much: two more steps mend that. Lanes stop one by
     // one: a row must not depend on its neighbours.
     constexpr int kMostSteps = 100;

@@ -52,15 +52,9 @@ void times_slopes_float(std::int64_t rows, std::int64_t width, const float* g, c
                         float* sums) {
   times_slope_rows(rows, width, g, slopes, product, sums);
 }
-void add_bias_float(std::int64_t rows, std::int64_t width, const float* x, const float* bias, float* y) {
-  add_bias_rows(rows, width, x, bias, y);
-}
 void times_slopes_double(std::int64_t rows, std::int64_t width, const double* g, const double* slopes, double* product,
                          double* sums) {
   times_slope_rows(rows, width, g, slopes, product, sums);
-}
-void add_bias_double(std::int64_t rows, std::int64_t width, const double* x, const double* bias, double* y) {
-  add_bias_rows(rows, width, x, bias, y);
 }
 double cross_entropy_float(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,
                            const float* weights, float* dz) {
@@ -87,9 +81,7 @@ HWY_EXPORT(layer_norm_gradient_double);
 HWY_EXPORT(column_sums_float);
 HWY_EXPORT(column_sums_double);
 HWY_EXPORT(times_slopes_float);
-HWY_EXPORT(add_bias_float);
 HWY_EXPORT(times_slopes_double);
-HWY_EXPORT(add_bias_double);
 HWY_EXPORT(cross_entropy_float);
 HWY_EXPORT(cross_entropy_double);
 
@@ -148,20 +140,10 @@ void times_slopes(std::int64_t rows, std::int64_t width, const float* g, const f
   HWY_DYNAMIC_DISPATCH(times_slopes_float)(rows, width, g, slopes, product, sums);
 }
 template <>
-void add_bias(std::int64_t rows, std::int64_t width, const float* x, const float* bias, float* y) {
-  obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(add_bias_float)(rows, width, x, bias, y);
-}
-template <>
 void times_slopes(std::int64_t rows, std::int64_t width, const double* g, const double* slopes, double* product,
                   double* sums) {
   obey_forced_target();
   HWY_DYNAMIC_DISPATCH(times_slopes_double)(rows, width, g, slopes, product, sums);
-}
-template <>
-void add_bias(std::int64_t rows, std::int64_t width, const double* x, const double* bias, double* y) {
-  obey_forced_target();
-  HWY_DYNAMIC_DISPATCH(add_bias_double)(rows, width, x, bias, y);
 }
 template <>
 double cross_entropy(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,

@@ -10,10 +10,6 @@ namespace polariscope {
 template <class T>
 void gelu(std::int64_t rows, std::int64_t width, const T* bias, T* x, T* value);
 
-// y = x + bias by rows; with x null, y = bias.
-template <class T>
-void add_bias(std::int64_t rows, std::int64_t width, const T* x, const T* bias, T* y);
-
 // y = (x - mean)/√(variance + epsilon)·weight + bias by rows; means and inverses (of the root): [rows].
 template <class T>
 void layer_norm(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* bias, T epsilon, T* y,

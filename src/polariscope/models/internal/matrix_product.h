@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 namespace polariscope {
 
@@ -19,5 +20,24 @@ void multiply(std::int64_t rows, std::int64_t columns, std::int64_t inner, Opera
               float beta, float* c);
 void multiply(std::int64_t rows, std::int64_t columns, std::int64_t inner, Operand<double> a, Operand<double> b,
               double beta, double* c);
+
+// A matrix that many chunks of rows are multiplied with: laid out once as products read it fastest.
+template <class T>
+class Factor {
+ public:
+  // matrix: [inner, columns] after transposing; read here and not again.
+  Factor(std::int64_t inner, std::int64_t columns, Operand<T> matrix);
+  ~Factor();
+  Factor(const Factor&) = delete;
+  Factor& operator=(const Factor&) = delete;
+
+  // C = A B + bias + besides. a: [rows, inner]; bias: [columns]; besides and c: [rows, columns]; bias and besides may
+  // be null.
+  void multiply(std::int64_t rows, const T* a, const T* bias, const T* besides, T* c) const;
+
+ private:
+  struct Layout;
+  std::unique_ptr<Layout> layout_;
+};
 
 }  // namespace polariscope

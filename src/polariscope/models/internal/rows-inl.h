@@ -96,20 +96,6 @@ HWY_INLINE void add_column_sums(std::int64_t rows, std::int64_t width, T* sums, 
   }
 }
 
-// y = x + bias, row by row; without x, y = bias.
-template <class T>
-void add_bias_rows(std::int64_t rows, std::int64_t width, const T* x, const T* bias, T* y) {
-  for (std::int64_t r = 0; r < rows; ++r, y += width) {
-    if (x == nullptr) {
-      std::copy_n(bias, width, y);
-      continue;
-    }
-    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
-      hn::StoreU(hn::Add(hn::LoadU(d, x + r * width + i), hn::LoadU(d, bias + i)), d, y + i);
-    });
-  }
-}
-
 // y = (x - mean)/√(variance + ε)·weight + bias; keeps mean and 1/√(variance + ε), [rows] each.
 template <class T>
 void layer_norm_rows(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* bias, T epsilon, T* y,
@@ -131,28 +117,51 @@ void layer_norm_rows(std::int64_t rows, std::int64_t width, const T* x, const T*
 }
 
 // With x̂ = (x - mean)·inverse and h = g·weight: dx = inverse (h - mean(h) - x̂ mean(h x̂)); adds Σ g x̂ and Σ g over the
-// rows to d_weight and d_bias. dx has what stands in `besides` added, if it is not null.
+// rows to d_weight and d_bias. dx has what stands in `besides` added, if it is not null. kRows rows together, so that
+// the sums are read and written once for all of them.
+template <int kRows, class T>
+HWY_INLINE void layer_norm_gradient_of(std::int64_t width, const T* x, const T* weight, const T* means,
+                                       const T* inverses, const T* g, const T* besides, T* dx, T* d_weight, T* d_bias) {
+  const auto unit = [&](auto d, int r, auto i) HWY_ATTR {
+    return hn::Mul(hn::Sub(hn::LoadU(d, x + r * width + i), hn::Set(d, means[r])), hn::Set(d, inverses[r]));
+  };
+  T mean[kRows], along[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    const auto due = [&](auto d, auto i)
+                         HWY_ATTR { return hn::Mul(hn::LoadU(d, g + r * width + i), hn::LoadU(d, weight + i)); };
+    two_sums_over(width, mean[r], along[r], due,
+                  [&](auto d, auto i) HWY_ATTR { return hn::Mul(due(d, i), unit(d, r, i)); });
+    mean[r] /= width;
+    along[r] /= width;
+  }
+  for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
+    auto of_weight = hn::LoadU(d, d_weight + i), of_bias = hn::LoadU(d, d_bias + i);
+    const auto scale = hn::LoadU(d, weight + i);
+    for (int r = 0; r < kRows; ++r) {
+      const auto u = unit(d, r, i), of_row = hn::LoadU(d, g + r * width + i);
+      // Not fused: of a row of equal numbers they cancel exactly, before 1/√ε scales them up.
+      const auto due = hn::Mul(of_row, scale);
+      const auto rest = hn::NegMulAdd(u, hn::Set(d, along[r]), hn::Sub(due, hn::Set(d, mean[r])));
+      const auto start = besides == nullptr ? hn::Zero(d) : hn::LoadU(d, besides + r * width + i);
+      hn::StoreU(hn::MulAdd(hn::Set(d, inverses[r]), rest, start), d, dx + r * width + i);
+      of_weight = hn::MulAdd(of_row, u, of_weight);
+      of_bias = hn::Add(of_row, of_bias);
+    }
+    hn::StoreU(of_weight, d, d_weight + i);
+    hn::StoreU(of_bias, d, d_bias + i);
+  });
+}
+
 template <class T>
 void layer_norm_gradient_rows(std::int64_t rows, std::int64_t width, const T* x, const T* weight, const T* means,
                               const T* inverses, const T* g, const T* besides, T* dx, T* d_weight, T* d_bias) {
-  for (std::int64_t r = 0; r < rows; ++r, x += width, g += width, dx += width) {
-    const auto unit = [&](auto d, auto i) HWY_ATTR {
-      return hn::Mul(hn::Sub(hn::LoadU(d, x + i), hn::Set(d, means[r])), hn::Set(d, inverses[r]));
-    };
-    const auto due = [&](auto d, auto i) HWY_ATTR { return hn::Mul(hn::LoadU(d, g + i), hn::LoadU(d, weight + i)); };
-    T mean, along;
-    two_sums_over(width, mean, along, due, [&](auto d, auto i) HWY_ATTR { return hn::Mul(due(d, i), unit(d, i)); });
-    mean /= width;
-    along /= width;
-    for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
-      const auto u = unit(d, i), of_row = hn::LoadU(d, g + i);
-      const auto rest = hn::NegMulAdd(u, hn::Set(d, along), hn::Sub(due(d, i), hn::Set(d, mean)));
-      const auto start = besides == nullptr ? hn::Zero(d) : hn::LoadU(d, besides + r * width + i);
-      hn::StoreU(hn::MulAdd(hn::Set(d, inverses[r]), rest, start), d, dx + i);
-      hn::StoreU(hn::MulAdd(of_row, u, hn::LoadU(d, d_weight + i)), d, d_weight + i);
-      hn::StoreU(hn::Add(of_row, hn::LoadU(d, d_bias + i)), d, d_bias + i);
-    });
-  }
+  const auto from = [&]<int kRows>(std::int64_t r) HWY_ATTR {
+    layer_norm_gradient_of<kRows>(width, x + r * width, weight, means + r, inverses + r, g + r * width,
+                                  besides == nullptr ? nullptr : besides + r * width, dx + r * width, d_weight, d_bias);
+  };
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) from.template operator()<4>(r);
+  for (; r < rows; ++r) from.template operator()<1>(r);
 }
 
 // Adds the sums of columns of g to `sums`.
