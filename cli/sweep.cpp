@@ -6,6 +6,7 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
+#include "polariscope/experiments/sweep_report.h"
 #include "polariscope/sweep/export.h"
 #include "polariscope/sweep/mpi.h"
 #include "polariscope/sweep/retry.h"
@@ -135,6 +136,20 @@ Command add_export(CLI::App& app) {
   };
 }
 
+Command add_report(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("report", "Write report.html from the runs that are done so far");
+  auto folder = std::make_shared<std::string>();
+  add_folder(*command, *folder);
+  command->footer(
+      "The figures and claims of the papers that read such runs; while the sweep goes on, too.\n"
+      "Examples:\n"
+      "  polariscope sweep report sweep");
+  return [=] {
+    fmt::print("report: {}\n", write_sweep_report(*folder).string());
+    return 0;
+  };
+}
+
 }  // namespace
 
 Command add_sweep(CLI::App& app) {
@@ -142,12 +157,14 @@ Command add_sweep(CLI::App& app) {
   command->require_subcommand(0, 1);
   const std::map<std::string, Command> commands{{"run", add_run(*command)},
                                                 {"status", add_status(*command)},
+                                                {"report", add_report(*command)},
                                                 {"retry", add_retry(*command)},
                                                 {"export", add_export(*command)}};
   command->footer(
       "Examples:\n"
       "  polariscope sweep run induction-quick --out quick\n"
       "  polariscope sweep status quick\n"
+      "  polariscope sweep report quick\n"
       "  polariscope sweep export quick > quick.csv");
   return [=] {
     const auto chosen = command->get_subcommands();

@@ -26,6 +26,7 @@ TEST(SweepCommand, RefusesMistakesInOneSentence) {
       {{"sweep", "run", "induction", "x", "--out", "x"}, {"\"x\" is one argument too many"}},
       {{"sweep", "status"}, {"status needs to know what"}},
       {{"sweep", "status", "nowhere"}, {"nowhere: holds no sweep"}},
+      {{"sweep", "report", "nowhere"}, {"nowhere: holds no sweep"}},
       {{"sweep", "retry", "nowhere"}, {"nowhere: holds no sweep"}},
       {{"sweep", "export", "nowhere"}, {"nowhere: holds no sweep"}},
       {{"sweep", "export", "nowhere", "--csv"}, {"unknown option \"--csv\""}},
@@ -70,6 +71,9 @@ TEST(SweepCommand, RunsRecordsRetriesAndExports) {
   EXPECT_TRUE(csv.starts_with("run,state,task,heads,layers,seed,")) << csv;
   EXPECT_EQ(run({"sweep", "export", "sweep", "--out", "sweep.csv"}).code, 0);
   EXPECT_EQ(bytes_of(folder.path() / "sweep.csv"), csv);
+  const Outcome report = run({"sweep", "report", "sweep"});
+  EXPECT_EQ(report.code, 2);
+  EXPECT_NE(report.err.find("none of its 2 runs is done yet"), std::string::npos) << report.err;
   EXPECT_EQ(run({"sweep", "retry", "sweep"}).out,
             "2 failed runs put back: the command that began the sweep goes on with them\n");
   EXPECT_NE(run({"sweep", "status", "sweep"}).out.find("waiting      2\n"), std::string::npos);

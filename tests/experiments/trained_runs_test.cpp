@@ -3,6 +3,7 @@
 
 #include "made_up_runs.h"
 #include "polariscope/experiments/reproduce.h"
+#include "polariscope/experiments/sweep_report.h"
 #include "polariscope/experiments/training_sweep.h"
 
 #include <cmath>
@@ -26,6 +27,23 @@ TEST(TrainedRuns, AreFoundByTheirSettings) {
   const auto configuration = configuration_of(runs);
   EXPECT_NE(std::ranges::find(configuration, std::pair<std::string, std::string>("heads", "1, 2")),
             configuration.end());
+}
+
+TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
+  const MadeUpRuns made(
+      "task = \"induction\"\nattention = [\"softmax\", \"elu1\"]\npositions = \"add\"\nshift_query_token = "
+      "true\nauxiliary_loss = 0.2\nheads = [1, 2]\nseed = [0, 1, 2]\n",
+      [](const json& settings) {
+        if (settings.at("seed") == 2) return MadeUp{};
+        return MadeUp{{{"accuracy", 0.99}, {"sink_fraction", 1.0}, {"sink_score", 0.97}}};
+      });
+  const std::filesystem::path report = write_sweep_report(made.context().out / made.context().sweep);
+  EXPECT_EQ(report, made.context().out / made.context().sweep / "report.html");
+  const std::string page = read_file(report);
+  for (const char* part : {"8 of 12 trainings", "A.fig4", "polariscope sweep report", "runs/0000"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+  EXPECT_EQ(page.find("Smaller and shorter"), std::string::npos) << "a grid of one's own is no cut of the paper's";
 }
 
 TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {

@@ -6,13 +6,12 @@
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/run_folder.h"
 #include "polariscope/base/version.h"
-#include "polariscope/experiments/definitions.h"
+#include "polariscope/experiments/report_parts.h"
 #include "polariscope/experiments/training_sweep.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -23,10 +22,6 @@ namespace polariscope {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 // Changes with any change of the program: a result is only as good as the code that made it.
 std::string program_fingerprint() {
   std::ifstream self("/proc/self/exe", std::ios::binary);
@@ -55,14 +50,6 @@ std::optional<Section> stored_section(const fs::path& path, const std::string& p
   } catch (const Error&) {
     return std::nullopt;  // likewise
   }
-}
-
-std::string now_utc() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                     utc.tm_min);
 }
 
 // The experiments of one call, and what came of them.
@@ -124,22 +111,17 @@ class Reproducer {
     const Experiment& experiment = *item.experiment;
     // Trainings that are done can be read after Ctrl-C too.
     if (interrupted() && sweep.empty()) return;
-    const auto began = Clock::now();
     try {
-      Section section = experiment.run({.preset = options_.preset,
-                                        .seed = options_.seed,
-                                        .threads = threads,
-                                        .out = options_.out,
-                                        .sweep = sweep,
-                                        .progress = [&](std::uint64_t total, std::string unit) {
-                                          return board_.start(std::string(experiment.id), total, std::move(unit));
-                                        }});
-      section.id = experiment.id;
-      section.title = experiment.title;
-      section.source = experiment.source;
-      section.question = experiment.question;
+      Section section =
+          named_section(experiment, {.preset = options_.preset,
+                                     .seed = options_.seed,
+                                     .threads = threads,
+                                     .out = options_.out,
+                                     .sweep = sweep,
+                                     .progress = [&](std::uint64_t total, std::string unit) {
+                                       return board_.start(std::string(experiment.id), total, std::move(unit));
+                                     }});
       section.command = command_for(options_, {std::string(experiment.id)});
-      section.wall_seconds = seconds_since(began);
       // Of a sweep that was cut short the section is a partial one: shown, not kept.
       if (!interrupted()) {
         make_folder(options_.out / experiment.id);
@@ -184,13 +166,9 @@ class Reproducer {
   Reproduction finish() {
     result_.interrupted = interrupted();
     Page& page = result_.page;
-    page.title = "Polariscope: attention that polarises";
+    dress(page, "Polariscope: attention that polarises");
     page.preset = preset_name(options_.preset);
     page.command = command_for(options_, options_.ids);
-    page.date = now_utc();
-    page.machine = machine();
-    page.version = fmt::format("{} ({})", version(), commit());
-    page.definitions = definitions();
     for (Item& item : items_) {
       const bool is_skipped =
           std::ranges::any_of(page.skipped, [&](const auto& pair) { return pair.first == item.experiment->id; });

@@ -1,0 +1,66 @@
+#include "polariscope/experiments/sweep_report.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+#include "polariscope/experiments/report_parts.h"
+#include "polariscope/experiments/training_sweep.h"
+#include "polariscope/sweep/rows.h"
+#include "polariscope/sweep/shipped_grids.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <optional>
+
+namespace polariscope {
+namespace {
+
+// The preset whose grid the sweep executes, if it is one that ships.
+std::optional<Preset> preset_of(const std::filesystem::path& folder, const std::string& task) {
+  const std::string config = read_file(folder / "config.toml");
+  for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
+    if (config.ends_with(find_grid(grid_of(task, preset), train_settings()).text())) return preset;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
+  const std::vector<SweepRow> rows = read_rows(folder);
+  const auto done = std::ranges::count(rows, "done", &SweepRow::state);
+  if (done == 0) {
+    throw Error("{}: none of its {} runs is done yet: `polariscope sweep status` tells how they fare", folder.string(),
+                rows.size());
+  }
+  const auto task = nlohmann::json::parse(rows.front().settings).value("task", std::string("induction"));
+  std::vector<const Experiment*> readers;
+  for (const Experiment& experiment : catalogue()) {
+    if (experiment.trainings == task) readers.push_back(&experiment);
+  }
+  if (readers.empty()) throw Error("{}: no experiment reads trainings of the task {}", folder.string(), task);
+  const std::optional<Preset> preset = preset_of(folder, task);
+
+  Page page;
+  dress(page, fmt::format("Polariscope: {} of {} trainings of a sweep", done, rows.size()));
+  page.preset = preset ? preset_name(*preset) : "the sweep's own";
+  page.command = fmt::format("polariscope sweep report {}", folder.string());
+  for (const Experiment* experiment : readers) {
+    try {
+      // Without a preset there is nothing to compare its sizes with.
+      Section section = named_section(
+          *experiment, {.preset = preset.value_or(Preset::kPaper), .out = folder, .sweep = ".", .progress = {}});
+      section.command = page.command;
+      page.wall_seconds += section.wall_seconds;
+      page.sections.push_back(std::move(section));
+    } catch (const Error& error) {
+      page.skipped.emplace_back(experiment->id, error.what());
+    }
+  }
+  const std::filesystem::path report = folder / "report.html";
+  write_file(report, render(page));
+  return report;
+}
+
+}  // namespace polariscope
