@@ -2,6 +2,7 @@
 
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/validate.h"
+#include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 
 namespace polariscope {
@@ -15,11 +16,17 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
   const int lanes = attention_lanes<T>();
   if (is_tiny(input, lanes)) {
     const std::int64_t heads = shape.batch * shape.heads;
-    parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) { attend_tiny(input, output, i * lanes); });
+    parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) {
+      const FlushDenormals flush;
+      attend_tiny(input, output, i * lanes);
+    });
     return;
   }
   const QueryBlocks blocks(shape, input.causal, lanes);
-  parallel_for(blocks.size(), threads, [&](std::int64_t i) { attend_block(input, output, blocks[i]); });
+  parallel_for(blocks.size(), threads, [&](std::int64_t i) {
+    const FlushDenormals flush;
+    attend_block(input, output, blocks[i]);
+  });
 }
 
 template void attend(const AttentionInput<float>&, const AttentionOutput<float>&, int);

@@ -2,6 +2,7 @@
 #include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/validate.h"
+#include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 
 #include <algorithm>
@@ -113,6 +114,7 @@ void backward_of_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& 
   const std::int64_t heads = input.shape.batch * input.shape.heads;
   std::vector<double> d_sink(heads);
   parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) {
+    const FlushDenormals flush;
     attend_tiny_backward(input, forward, d_output, d_statistics, gradient, i * lanes, d_sink.data() + i * lanes);
   });
   if (gradient.sink == nullptr) return;
@@ -145,7 +147,10 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
     return backward_of_tiny(input, forward, d_output, d_statistics, gradient, used);
   }
   Backward<T> backward(input, forward, d_output, d_statistics, gradient, used);
-  parallel_for(backward.items(), used, [&](std::int64_t item) { backward.run(item); });
+  parallel_for(backward.items(), used, [&](std::int64_t item) {
+    const FlushDenormals flush;
+    backward.run(item);
+  });
   if (backward.chunked()) {
     parallel_for(backward.pairs(), used, [&](std::int64_t pair) { backward.finish(pair); });
   }

@@ -1,6 +1,7 @@
 #include "polariscope/attention/attend.h"
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/validate.h"
+#include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 
 #include <algorithm>
@@ -23,6 +24,7 @@ void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inv
   const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTileKeys;
   const std::int64_t tiles = (shape.keys + step - 1) / step;
   parallel_for(shape.batch * shape.heads * tiles, threads, [&](std::int64_t item) {
+    const FlushDenormals flush;
     const std::int64_t pair = item / tiles;
     const std::int64_t key = item % tiles * step;
     const int keys = static_cast<int>(std::min(step, shape.keys - key));
