@@ -54,6 +54,7 @@ async function open(reader) {
     requests.push(url);
     return route.abort();
   });
+  context.setDefaultTimeout(120000);  // a busy machine takes long over a big report
   const page = await context.newPage();
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
