@@ -7,9 +7,11 @@
 #include "polariscope/base/progress.h"
 #include "polariscope/base/run_folder.h"
 #include "polariscope/train/process.h"
+#include "polariscope/train/regression_run.h"
 #include "polariscope/train/run.h"
 #include "polariscope/train/trainer.h"
 #include "settings.h"
+#include "train_regression.h"
 
 #include <fmt/format.h>
 
@@ -25,8 +27,8 @@ struct Settings {
   TrainingOptions o;
   double vocabulary = 0, sequence_length = 0, training_sequences = 0, evaluation_sequences = 1000;
   double layers = 2, heads = 4, width = 128, epochs = 10, batch = 256, seed = 0;
-  double threads = 0, checkpoint_every = 60;
-  std::string out, config;
+  double steps = 0, threads = 0, checkpoint_every = 60;
+  std::string layer_form, qk_norm, out, config;
   bool quiet = false;
 };
 
@@ -52,9 +54,12 @@ void declare(CLI::App& c, Settings& s) {
         ->check(CLI::Validator(true_or_false, ""));
   };
   c.add_option("file", s.config, "TOML file with any of the options below; the command line wins")->type_name("FILE");
-  text("--task", s.o.task, "induction (next token after a repeat) or token-groups (classify by CLS)");
+  text("--task", s.o.task,
+       "induction (next token after a repeat), token-groups (classify by CLS) or in-context-regression (attention "
+       "alone)");
   number("--vocabulary", s.vocabulary, "Tokens of the task; 0: induction 50, token-groups 81");
-  number("--sequence-length", s.sequence_length, "0: induction 13 with its answer, token-groups 10 without CLS");
+  number("--sequence-length", s.sequence_length,
+         "0: induction 13 with its answer, token-groups 10 without CLS; in-context-regression 20");
   truth("--shift-query-token", s.o.shift_query_token, "Induction: the repeat is written with a token of its own");
   real("--auxiliary-loss", s.o.auxiliary_loss, "Induction: weight of the loss at earlier positions");
   number("--training-sequences", s.training_sequences, "0: induction 100000, token-groups 10000");
@@ -62,17 +67,23 @@ void declare(CLI::App& c, Settings& s) {
   text("--attention", s.o.attention, "As `polariscope list attentions` names them");
   c.add_option("--positions", s.o.positions, "concat, add or no (default: induction concat, token-groups no)")
       ->type_name("NAME");
-  number("--layers", s.layers, "Blocks of the transformer");
+  number("--layers", s.layers, "Blocks of the transformer; in-context-regression 5");
   number("--heads", s.heads, "Heads of a layer; they share the width");
   number("--width", s.width, "Of the residual stream");
   truth("--mlp", s.o.mlp, "Whether blocks have an MLP");
   truth("--layer-norm", s.o.layer_norm, "Whether there is LayerNorm");
-  text("--optimiser", s.o.optimiser, "adamw or sgd");
-  real("--learning-rate", s.o.learning_rate, "Of every step: there is no schedule");
+  c.add_option("--layer-form", s.layer_form,
+               "In-context regression: residual (X + PV/N, the default), covariate (scores of x alone) or plain (PV)")
+      ->type_name("NAME");
+  c.add_option("--qk-norm", s.qk_norm, "In-context regression: on queries and keys; no (the default), layer, rms or l2")
+      ->type_name("NAME");
+  text("--optimiser", s.o.optimiser, "adamw or sgd; in-context-regression sgd");
+  real("--learning-rate", s.o.learning_rate, "Of every step: there is no schedule; in-context-regression 0.7");
   real("--weight-decay", s.o.weight_decay, "AdamW's, on all parameters");
-  real("--momentum", s.o.momentum, "SGD's");
+  real("--momentum", s.o.momentum, "SGD's; in-context-regression 0.8");
   number("--epochs", s.epochs, "Passes over the training sequences");
-  number("--batch", s.batch, "Sequences of a step");
+  c.add_option("--steps", s.steps, "In-context regression: each on a fresh batch (default: 10000)")->type_name("N");
+  number("--batch", s.batch, "Sequences of a step; in-context-regression 4000");
   number("--seed", s.seed, "Of parameters, data and their order");
   number("--threads", s.threads, "0: one per processor. Another number may round differently");
   real("--checkpoint-every", s.checkpoint_every, "Seconds between checkpoints");
@@ -86,6 +97,7 @@ void declare(CLI::App& c, Settings& s) {
       "Examples:\n"
       "  polariscope train --task induction --attention softmax --out run\n"
       "  polariscope train --task token-groups --layers 1 --heads 1 --mlp false --layer-norm false --out influence\n"
+      "  polariscope train --task in-context-regression --batch 1000 --steps 2300 --out regression\n"
       "  polariscope train run/config.toml --seed 1 --out run-1\n"
       "  tensorboard --logdir run");
 }
@@ -137,20 +149,34 @@ Command add_train(CLI::App& app) {
     if (!s.config.empty()) apply_config(*command, s.config);
     require_values(*command);
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
-    const TrainingOptions options = options_of(s);
-    const Trainer checked(options);  // before a folder is made for it
-    if (own_config) {
-      remove_left_behind(folder);
-    } else {
-      open_run_folder(folder, config_text(*command, kNotOfTheRun));
-    }
-    catch_interrupts();
     const auto threads = static_cast<int>(whole_number("--threads", s.threads, 0, 4096));
-    use_threads(threads > 0 ? threads : processor_count());
+    // Once the options are known to make sense: a folder is made for it.
+    const auto open = [&] {
+      if (own_config) {
+        remove_left_behind(folder);
+      } else {
+        open_run_folder(folder, config_text(*command, kNotOfTheRun));
+      }
+      catch_interrupts();
+    };
     ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
-    const auto steps = static_cast<std::uint64_t>(options.epochs * steps_per_epoch(options));
-    run_training(options, {.checkpoint_seconds = s.checkpoint_every}, folder,
-                 board.start(fmt::format("{} {}", options.task, options.attention), steps, "steps"));
+    const RunOptions run{.checkpoint_seconds = s.checkpoint_every};
+    if (s.o.task == kRegressionTask) {
+      const RegressionOptions options = regression_options(*command);
+      open();
+      run_regression(options, run, threads, folder,
+                     board.start(fmt::format("{} {}", s.o.task, options.attention),
+                                 static_cast<std::uint64_t>(options.steps), "steps"));
+    } else {
+      refuse_regression_options(*command, s.o.task);
+      const TrainingOptions options = options_of(s);
+      const Trainer checked(options);
+      open();
+      use_threads(threads > 0 ? threads : processor_count());
+      const auto steps = static_cast<std::uint64_t>(options.epochs * steps_per_epoch(options));
+      run_training(options, run, folder,
+                   board.start(fmt::format("{} {}", options.task, options.attention), steps, "steps"));
+    }
     if (!s.quiet) fmt::print("{}", in_words(folder));
     return 0;
   };

@@ -2,6 +2,7 @@
 
 #include "examples.h"
 #include "polariscope/base/error.h"
+#include "support/simd_targets.h"
 
 #include <cmath>
 
@@ -36,6 +37,31 @@ TEST(InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
     }
     EXPECT_EQ(tokens[79], 0.0F);
   }
+}
+
+// w, then x of one token after another, as the example's own stream draws them.
+TEST(InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet) {
+  // Around 2^32 the streams' upper word changes within a vector.
+  for_each_simd_target([] {
+    for (const std::int64_t first : {std::int64_t{0}, (std::int64_t{1} << 32) - 5}) {
+      const Examples<float> drawn = draw(InContextRegression({}, 0x1234567890ABCDEF, Split::kEvaluation), first, 333);
+      for (std::int64_t i = 0; i < 333; ++i) {
+        RandomStream random = example_stream(0x1234567890ABCDEF, Split::kEvaluation, first + i);
+        double w[3];
+        random.fill_normal(w, 1.0);
+        for (int token = 0; token < 20; ++token) {
+          double y = 0.0;
+          for (int c = 0; c < 3; ++c) {
+            const double x = random.normal();
+            y += w[c] * x;
+            // A few units of single precision's last place, at numbers up to 6.
+            ASSERT_NEAR(drawn.tokens[i * 80 + token * 4 + c], x, 2e-6) << i << " " << token << " " << c;
+          }
+          EXPECT_NEAR(token == 19 ? drawn.targets[i] : drawn.tokens[i * 80 + token * 4 + 3], y, 2e-5);
+        }
+      }
+    }
+  });
 }
 
 TEST(InContextRegression, HasTheMomentsOfItsDefinition) {

@@ -44,7 +44,7 @@ struct Writer {
 
 std::span<const Setting> train_settings() {
   static const std::vector<Setting> kSettings{
-      {"task", ValueKind::kText, {"induction", "token-groups"}},
+      {"task", ValueKind::kText, {"induction", "token-groups", "in-context-regression"}},
       {"vocabulary", ValueKind::kWhole},
       {"shift_query_token", ValueKind::kBoolean},
       {"attention", ValueKind::kText, attention_names()},
@@ -55,7 +55,11 @@ std::span<const Setting> train_settings() {
       {"mlp", ValueKind::kBoolean},
       {"layer_norm", ValueKind::kBoolean},
       {"auxiliary_loss", ValueKind::kNumber},
+      {"layer_form", ValueKind::kText, {"residual", "covariate", "plain"}},
+      {"qk_norm", ValueKind::kText, {"no", "layer", "rms", "l2"}},
       {"learning_rate", ValueKind::kNumber},
+      {"momentum", ValueKind::kNumber},
+      {"steps", ValueKind::kWhole},
       {"epochs", ValueKind::kWhole},
       {"batch", ValueKind::kWhole},
       {"training_sequences", ValueKind::kWhole},

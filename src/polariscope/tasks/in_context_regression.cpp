@@ -1,8 +1,7 @@
 #include "polariscope/tasks/in_context_regression.h"
 
 #include "polariscope/tasks/internal/fill_sizes.h"
-
-#include <vector>
+#include "polariscope/tasks/internal/regression_kernels.h"
 
 namespace polariscope {
 
@@ -22,22 +21,7 @@ void InContextRegression::fill(std::int64_t first, std::int64_t count, std::span
                                std::span<float> targets) const {
   const std::int64_t size = std::int64_t{options_.tokens} * width();
   require_fill_sizes("in-context regression", first, count, tokens.size(), size, targets.size(), 1);
-  std::vector<double> w(static_cast<std::size_t>(options_.features));
-  for (std::int64_t i = 0; i < count; ++i) {
-    RandomStream random = example_stream(seed_, split_, first + i);
-    random.fill_normal(w, 1.0);
-    float* to = tokens.data() + i * size;
-    for (int token = 0; token < options_.tokens; ++token) {
-      double y = 0.0;
-      for (const double weight : w) {
-        *to = static_cast<float>(random.normal());
-        y += weight * *to++;
-      }
-      const bool query = token + 1 == options_.tokens;
-      *to++ = query ? 0.0F : static_cast<float>(y);
-      if (query) targets[static_cast<std::size_t>(i)] = static_cast<float>(y);
-    }
-  }
+  draw_regression(options_, seed_, example_stream_number(split_, first), count, tokens.data(), targets.data());
 }
 
 }  // namespace polariscope

@@ -3,16 +3,12 @@
 
 #include "polariscope/base/progress.h"
 #include "polariscope/train/evaluation.h"
+#include "polariscope/train/run_options.h"
 #include "polariscope/train/training_options.h"
 
 #include <filesystem>
 
 namespace polariscope {
-
-struct RunOptions {
-  double checkpoint_seconds = 60.0;  // between checkpoints
-  bool checkpoints = true;
-};
 
 // Trains, or goes on where checkpoint/last.safetensors in `folder` stands, and leaves there metrics.jsonl,
 // events.out.tfevents.polariscope, the checkpoint of the last step, attention.npy (mean weights, one field a head),

@@ -24,9 +24,10 @@ void require_positive(std::string_view what, std::int64_t found) {
 
 TrainingOptions completed(TrainingOptions options) {
   TrainingOptions& o = options;
-  constexpr std::array<std::string_view, 2> kTasks{"induction", "token-groups"};
+  constexpr std::array<std::string_view, 3> kTasks{"induction", "token-groups", "in-context-regression"};
   constexpr std::array<std::string_view, 2> kOptimisers{"adamw", "sgd"};
   require_known("task", o.task, kTasks);
+  if (o.task == kTasks.back()) throw Error("{} is no task of a transformer: its model is of attention alone", o.task);
   require_known("optimiser", o.optimiser, kOptimisers);
   const bool induction = o.task == "induction";
   if (o.vocabulary == 0) o.vocabulary = induction ? 50 : 81;

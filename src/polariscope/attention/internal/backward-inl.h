@@ -14,7 +14,7 @@
 #define POLARISCOPE_ATTENTION_BACKWARD_INL_H_
 #endif
 
-#include "polariscope/attention/internal/finish-inl.h"
+#include "polariscope/attention/finish-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
 

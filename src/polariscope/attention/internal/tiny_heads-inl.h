@@ -8,9 +8,9 @@
 #define POLARISCOPE_ATTENTION_TINY_HEADS_INL_H_
 #endif
 
-#include "polariscope/attention/internal/finish-inl.h"
+#include "polariscope/attention/finish-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
-#include "polariscope/attention/internal/transpose-inl.h"
+#include "polariscope/attention/transpose-inl.h"
 
 #include <algorithm>
 

@@ -9,7 +9,7 @@
 #endif
 
 #include "polariscope/attention/internal/backward-inl.h"
-#include "polariscope/attention/internal/rules-inl.h"
+#include "polariscope/attention/rules-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {

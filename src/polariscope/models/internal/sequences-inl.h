@@ -1,0 +1,295 @@
+// A vector of sequences through all layers and back, a sequence a lane.
+
+#if defined(POLARISCOPE_MODELS_SEQUENCES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef POLARISCOPE_MODELS_SEQUENCES_INL_H_
+#undef POLARISCOPE_MODELS_SEQUENCES_INL_H_
+#else
+#define POLARISCOPE_MODELS_SEQUENCES_INL_H_
+#endif
+
+#include "polariscope/attention/transpose-inl.h"
+#include "polariscope/models/internal/form_rows-inl.h"
+#include "polariscope/models/internal/qk_norm-inl.h"
+#include "polariscope/models/internal/softmax_rows-inl.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+HWY_BEFORE_NAMESPACE();
+namespace polariscope {
+namespace HWY_NAMESPACE {
+
+// to_i = from_i M.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void project(D d, const T* from, const T* matrix, int tokens, T* to) {
+  using V = hn::Vec<D>;
+  V m[kTokenWidth][kTokenWidth];
+  for (int r = 0; r < kTokenWidth; ++r) {
+    for (int c = 0; c < kTokenWidth; ++c) m[r][c] = hn::Set(d, matrix[r * kTokenWidth + c]);
+  }
+  for (int i = 0; i < tokens; ++i) {
+    const Token<V> x = load_token(d, from, i);
+    Token<V> y;
+    for (int c = 0; c < kTokenWidth; ++c) {
+      y.at[c] = hn::Mul(x.at[0], m[0][c]);
+      for (int r = 1; r < kTokenWidth; ++r) y.at[c] = hn::MulAdd(x.at[r], m[r][c], y.at[c]);
+    }
+    store_token(d, y, to, i);
+  }
+}
+
+// d_matrix += Σ_i from_iᵀ due_i; both from token `first` on.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void add_outer(D d, const T* from, const T* due, int first, int tokens, T* d_matrix) {
+  using V = hn::Vec<D>;
+  const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
+  V sum[kTokenWidth][kTokenWidth];
+  for (int s = 0; s < kTokenWidth * kTokenWidth; ++s) {
+    sum[s / kTokenWidth][s % kTokenWidth] = hn::Load(d, d_matrix + s * lanes);
+  }
+  for (int i = first; i < tokens; ++i) {
+    const Token<V> x = load_token(d, from, i), g = load_token(d, due, i);
+    for (int r = 0; r < kTokenWidth; ++r) {
+      for (int c = 0; c < kTokenWidth; ++c) sum[r][c] = hn::MulAdd(x.at[r], g.at[c], sum[r][c]);
+    }
+  }
+  for (int s = 0; s < kTokenWidth * kTokenWidth; ++s) {
+    hn::Store(sum[s / kTokenWidth][s % kTokenWidth], d, d_matrix + s * lanes);
+  }
+}
+
+// to_i += due_i Mᵀ, from token `first` on.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void add_projected_back(D d, const T* due, const T* matrix, int first, int tokens, T* to) {
+  using V = hn::Vec<D>;
+  V m[kTokenWidth][kTokenWidth];
+  for (int r = 0; r < kTokenWidth; ++r) {
+    for (int c = 0; c < kTokenWidth; ++c) m[r][c] = hn::Set(d, matrix[r * kTokenWidth + c]);
+  }
+  for (int i = first; i < tokens; ++i) {
+    const Token<V> g = load_token(d, due, i);
+    Token<V> x = load_token(d, to, i);
+    for (int r = 0; r < kTokenWidth; ++r) {
+      for (int c = 0; c < kTokenWidth; ++c) x.at[r] = hn::MulAdd(g.at[c], m[r][c], x.at[r]);
+    }
+    store_token(d, x, to, i);
+  }
+}
+
+template <class T>
+class Sequences {
+ public:
+  using D = hn::ScalableTag<T>;
+  using V = hn::Vec<D>;
+  static constexpr int kMostLanes = hn::MaxLanes(D());
+
+  // Numbers of room that they need.
+  static std::ptrdiff_t room(const LayerPlan& plan) {
+    const std::ptrdiff_t tokens = plan.tokens, token = tokens * kTokenWidth, map = tokens * tokens;
+    const std::ptrdiff_t layer = 7 * token + 5 * tokens + 2 * map;
+    const std::ptrdiff_t sums = int{kLayerSlots} + int{kStatisticSlots};
+    return kMostLanes * (plan.layers * (layer + sums) + 6 * token + 2 * tokens);
+  }
+
+  Sequences(const LayerPlan& plan, const LayerNumbers<T>* numbers, T* room)
+      : plan_(plan),
+        numbers_(numbers),
+        lanes_(static_cast<int>(hn::Lanes(D()))),
+        softmax_(plan.form.rule == RowRule::kElementwise && plan.form.weight == WeightFunction::kExp &&
+                 plan.form.normaliser == Normaliser::kSum && plan.form.transform == Transform::kNone &&
+                 plan.form.feature == FeatureMap::kNone),
+        scale_(plan.layer_form == LayerForm::kPlain ? T(1) : T(1) / static_cast<T>(plan.tokens)),
+        layers_(static_cast<std::size_t>(plan.layers)),
+        statistics_(static_cast<std::size_t>(plan.layers)) {
+    const auto take = [&](std::ptrdiff_t vectors) {
+      T* taken = room;
+      room += vectors * lanes_;
+      return taken;
+    };
+    const std::ptrdiff_t tokens = plan.tokens, token = tokens * kTokenWidth, map = tokens * tokens;
+    for (LayerArrays<T>& a : layers_) {
+      for (T** array : {&a.input, &a.normed_query, &a.normed_key, &a.query, &a.key, &a.value, &a.output}) {
+        *array = take(token);
+      }
+      for (T** array : {&a.query_scale, &a.key_scale, &a.inverse, &a.shift, &a.row_sum}) *array = take(tokens);
+      a.weights = take(map);
+      a.scores = take(map);
+    }
+    gradients_ = take(std::ptrdiff_t{plan.layers} * kLayerSlots);
+    sums_ = take(kStatisticSlots);
+    entropies_ = take(tokens);
+    result_ = take(token);
+    d_state_ = take(token);
+    d_output_ = take(token);
+    d_query_ = take(token);
+    d_key_ = take(token);
+    d_value_ = take(token);
+    pulled_ = take(tokens);
+    std::fill_n(gradients_, std::ptrdiff_t{plan.layers} * kLayerSlots * lanes_, T(0));
+  }
+
+  int lanes() const { return lanes_; }
+
+  // Adds `count` sequences, at most lanes(). batch: of the whole step.
+  void add(const T* tokens, const T* answers, int count, std::int64_t batch) {
+    count_ = count;
+    gather(tokens);
+    for (int layer = 0; layer < plan_.layers; ++layer) forward(layer);
+    add_loss(answers, batch);
+    for (int layer = plan_.layers - 1; layer >= 0; --layer) backward(layer);
+  }
+
+  void finish(ChunkSums& to) const {
+    to.loss = loss_;
+    to.statistics = statistics_;
+    to.gradients.resize(layers_.size());
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
+      for (int slot = 0; slot < kLayerSlots; ++slot) {
+        to.gradients[layer][slot] = lane_sum(gradients_ + (layer * kLayerSlots + slot) * lanes_, lanes_);
+      }
+    }
+  }
+
+ private:
+  static double lane_sum(const T* from, int count) {
+    double sum = 0.0;
+    for (int l = 0; l < count; ++l) sum += static_cast<double>(from[l]);
+    return sum;
+  }
+
+  // Lanes beyond the last sequence repeat it; nothing comes of them.
+  HWY_INLINE void gather(const T* tokens) {
+    const int size = plan_.tokens * kTokenWidth;
+    const T* rows[kMostLanes];
+    for (int l = 0; l < lanes_; ++l) rows[l] = tokens + static_cast<std::ptrdiff_t>(std::min(l, count_ - 1)) * size;
+    rows_to_lanes(D(), rows, size, layers_[0].input, lanes_, [](V x) HWY_ATTR { return x; });
+  }
+
+  // Of the last layer the answer alone is of use.
+  int first_output(int layer) const { return layer + 1 == plan_.layers ? plan_.tokens - 1 : 0; }
+  InputMap<D> query_map(int layer) const {
+    const LayerNumbers<T>& n = numbers_[layer];
+    return {plan_, n.data() + kQueryGainSlot, n.data() + kQueryBiasSlot, n[kGainSlot]};
+  }
+  InputMap<D> key_map(int layer) const {
+    const LayerNumbers<T>& n = numbers_[layer];
+    return {plan_, n.data() + kKeyGainSlot, n.data() + kKeyBiasSlot, T(1)};
+  }
+
+  HWY_INLINE void forward(int layer) {
+    const D d;
+    const LayerArrays<T>& a = layers_[layer];
+    const T* numbers = numbers_[layer].data();
+    const int tokens = plan_.tokens;
+    project(d, a.input, numbers + kQuerySlot, tokens, a.query);
+    project(d, a.input, numbers + kKeySlot, tokens, a.key);
+    project(d, a.input, numbers + kValueSlot, tokens, a.value);
+    if (query_map(layer).changes()) {
+      query_map(layer).forward(a.query, a.normed_query, a.query_scale);
+      key_map(layer).forward(a.key, a.normed_key, a.key_scale);
+    }
+    std::fill_n(sums_, kStatisticSlots * lanes_, T(0));
+    const MapSums<T> map{sums_, entropies_};
+    const int first = first_output(layer);
+    if (softmax_) {
+      softmax_map(d, a, tokens, first, map);
+    } else {
+      form_map(d, plan_, a, numbers[kSinkSlot], first, map);
+    }
+    add_statistics(layer);
+    T* next = layer + 1 == plan_.layers ? result_ : layers_[layer + 1].input;
+    const bool stays = plan_.layer_form != LayerForm::kPlain;
+    const V scale = hn::Set(d, scale_);
+    for (int v = first * kTokenWidth; v < tokens * kTokenWidth; ++v) {
+      const V of = hn::Load(d, a.output + v * lanes_);
+      hn::Store(stays ? hn::MulAdd(scale, of, hn::Load(d, a.input + v * lanes_)) : of, d, next + v * lanes_);
+    }
+  }
+
+  // The sums of a map go to double.
+  HWY_INLINE void add_statistics(int layer) {
+    const D d;
+    const int tokens = plan_.tokens;
+    V entropy = hn::Zero(d);
+    for (int i = 0; i < tokens; ++i) entropy = hn::Add(entropy, hn::Load(d, entropies_ + i * lanes_));
+    const V mean = hn::Mul(entropy, hn::Set(d, T(1) / static_cast<T>(tokens)));
+    V apart = hn::Zero(d);
+    for (int i = 0; i < tokens; ++i) {
+      const V one = hn::Sub(hn::Load(d, entropies_ + i * lanes_), mean);
+      apart = hn::MulAdd(one, one, apart);
+    }
+    T* norm = sums_ + kFrobeniusSum * lanes_;
+    hn::Store(hn::Sqrt(hn::Load(d, norm)), d, norm);
+    hn::Store(entropy, d, sums_ + kEntropySum * lanes_);
+    hn::Store(apart, d, sums_ + kEntropySquares * lanes_);
+    std::array<double, kStatisticSlots>& to = statistics_[layer];
+    for (int slot = 0; slot < kStatisticSlots; ++slot) to[slot] += lane_sum(sums_ + slot * lanes_, count_);
+    for (int l = 0; l < count_; ++l) {
+      const auto sum = static_cast<double>(sums_[kEntropySum * lanes_ + l]);
+      to[kEntropySquares] += sum * sum / tokens;
+    }
+  }
+
+  HWY_INLINE void add_loss(const T* answers, std::int64_t batch) {
+    std::fill_n(d_state_, plan_.tokens * kTokenWidth * lanes_, T(0));
+    const std::ptrdiff_t at = (plan_.tokens * kTokenWidth - 1) * lanes_;
+    for (int l = 0; l < count_; ++l) {
+      const T apart = result_[at + l] - answers[l];
+      loss_ += static_cast<double>(apart) * static_cast<double>(apart);
+      d_state_[at + l] = T(2) * apart / static_cast<T>(batch);
+    }
+  }
+
+  HWY_INLINE void backward(int layer) {
+    const D d;
+    const LayerArrays<T>& a = layers_[layer];
+    const T* numbers = numbers_[layer].data();
+    T* gradients = gradients_ + static_cast<std::ptrdiff_t>(layer) * kLayerSlots * lanes_;
+    const int tokens = plan_.tokens, first = first_output(layer);
+    const std::ptrdiff_t size = tokens * kTokenWidth * lanes_;
+    const V scale = hn::Set(d, scale_);
+    for (int v = 0; v < tokens * kTokenWidth; ++v) {
+      hn::Store(hn::Mul(scale, hn::Load(d, d_state_ + v * lanes_)), d, d_output_ + v * lanes_);
+    }
+    if (plan_.layer_form == LayerForm::kPlain) std::fill_n(d_state_, size, T(0));
+    std::fill_n(d_key_, size, T(0));
+    std::fill_n(d_value_, size, T(0));
+    const ScoreGradients<T> to{d_query_, d_key_, d_value_};
+    if (softmax_) {
+      softmax_map_backward(d, a, d_output_, tokens, first, to);
+    } else {
+      form_map_backward(d, plan_, a, numbers[kSinkSlot], d_output_, first, to, pulled_, gradients + kSinkSlot * lanes_);
+    }
+    if (query_map(layer).changes()) {
+      const auto slot = [&](int s) { return gradients + s * lanes_; };
+      query_map(layer).backward(a.query, a.normed_query, a.query_scale, first, d_query_, slot(kQueryGainSlot),
+                                slot(kQueryBiasSlot), slot(kGainSlot));
+      key_map(layer).backward(a.key, a.normed_key, a.key_scale, 0, d_key_, slot(kKeyGainSlot), slot(kKeyBiasSlot),
+                              nullptr);
+    }
+    add_outer(d, a.input, d_query_, first, tokens, gradients + kQuerySlot * lanes_);
+    add_outer(d, a.input, d_key_, 0, tokens, gradients + kKeySlot * lanes_);
+    add_outer(d, a.input, d_value_, 0, tokens, gradients + kValueSlot * lanes_);
+    if (layer == 0) return;
+    add_projected_back(d, d_query_, numbers + kQuerySlot, first, tokens, d_state_);
+    add_projected_back(d, d_key_, numbers + kKeySlot, 0, tokens, d_state_);
+    add_projected_back(d, d_value_, numbers + kValueSlot, 0, tokens, d_state_);
+  }
+
+  const LayerPlan& plan_;
+  const LayerNumbers<T>* numbers_;
+  int lanes_, count_ = 0;
+  bool softmax_;
+  T scale_;
+  std::vector<LayerArrays<T>> layers_;
+  std::vector<std::array<double, kStatisticSlots>> statistics_;
+  double loss_ = 0.0;
+  T *gradients_, *sums_, *entropies_, *result_, *d_state_, *d_output_, *d_query_, *d_key_, *d_value_, *pulled_;
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace polariscope
+HWY_AFTER_NAMESPACE();
+
+#endif  // POLARISCOPE_MODELS_SEQUENCES_INL_H_

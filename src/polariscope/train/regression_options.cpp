@@ -1,0 +1,40 @@
+#include "polariscope/train/regression_options.h"
+
+#include "polariscope/base/error.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace polariscope {
+namespace {
+
+void require_positive(const char* what, std::int64_t found) {
+  if (found < 1) throw Error("{} must be positive, found {}", what, found);
+}
+
+// The model says what is too much.
+int as_int(std::int64_t number) {
+  return static_cast<int>(std::clamp<std::int64_t>(number, 0, std::numeric_limits<int>::max()));
+}
+
+}  // namespace
+
+AttentionOnlyOptions model_of(const RegressionOptions& o) {
+  return {.attention = o.attention,
+          .layer_form = find_layer_form(o.layer_form),
+          .qk_norm = find_qk_norm(o.qk_norm),
+          .layers = as_int(o.layers),
+          .tokens = as_int(o.tokens)};
+}
+
+void validate(const RegressionOptions& o) {
+  const AttentionOnly<float> model(model_of(o));
+  require_positive("number of steps", o.steps);
+  require_positive("batch", o.batch);
+  constexpr std::int64_t kMostBatch = 10'000'000;
+  if (o.batch > kMostBatch) throw Error("batch must be at most {}, found {}", kMostBatch, o.batch);
+  if (!(o.learning_rate > 0.0)) throw Error("SGD's learning rate must be positive, found {}", o.learning_rate);
+  if (!(o.momentum >= 0.0 && o.momentum < 1.0)) throw Error("SGD's momentum must be in [0, 1), found {}", o.momentum);
+}
+
+}  // namespace polariscope

@@ -1,0 +1,28 @@
+// What a training of in-context regression is. Defaults are the Lipschitz paper's (protocol: docs/training.md).
+#pragma once
+
+#include "polariscope/models/attention_only.h"
+
+#include <cstdint>
+#include <string>
+
+namespace polariscope {
+
+struct RegressionOptions {
+  std::string attention = "softmax";
+  std::string layer_form = "residual";  // covariate or plain
+  std::string qk_norm = "no";           // layer, rms or l2
+  std::int64_t layers = 5;
+  std::int64_t tokens = 20;  // the query included
+  std::int64_t steps = 10'000, batch = 4000;
+  double learning_rate = 0.7, momentum = 0.8;
+  std::uint64_t seed = 0;
+};
+
+// Throws Error for names and numbers that make no sense.
+void validate(const RegressionOptions& options);
+
+// The model that they describe.
+AttentionOnlyOptions model_of(const RegressionOptions& options);
+
+}  // namespace polariscope

@@ -1,0 +1,136 @@
+#include "polariscope/train/regression_run.h"
+
+#include "polariscope/base/files.h"
+#include "polariscope/base/interrupt.h"
+#include "polariscope/train/event_file.h"
+#include "polariscope/train/metrics_log.h"
+#include "polariscope/train/regression_trainer.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace polariscope {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+constexpr std::array kLayerNumbers{std::pair{"entropy", &AttentionOnlyStatistics::entropy},
+                                   std::pair{"entropy_deviation", &AttentionOnlyStatistics::entropy_deviation},
+                                   std::pair{"frobenius_norm", &AttentionOnlyStatistics::frobenius_norm},
+                                   std::pair{"maximum", &AttentionOnlyStatistics::maximum},
+                                   std::pair{"first_key", &AttentionOnlyStatistics::first_key},
+                                   std::pair{"logit_variance", &AttentionOnlyStatistics::logit_variance},
+                                   std::pair{"skewness", &AttentionOnlyStatistics::skewness},
+                                   std::pair{"row_sum", &AttentionOnlyStatistics::row_sum},
+                                   std::pair{"dead_rows", &AttentionOnlyStatistics::dead_rows}};
+
+// Both logs of a run's steps.
+class Logs {
+ public:
+  Logs(const std::filesystem::path& folder, std::int64_t last_step, std::int64_t layers)
+      : metrics_(folder / "metrics.jsonl", last_step > 0 ? last_step : -1),
+        events_(folder / "events.out.tfevents.polariscope", last_step > 0 ? last_step : -1, wall_time()),
+        tags_{"training/loss", "training/gradient_norm", "training/update_norm"} {
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      for (const auto& [name, member] : kLayerNumbers)
+        tags_.push_back(fmt::format("{}/layer {} head 1", name, layer + 1));
+    }
+  }
+
+  void write(const RegressionRecord& record) {
+    const std::array<NamedNumber, 3> numbers{
+        {{"loss", record.loss}, {"gradient_norm", record.gradient_norm}, {"update_norm", record.update_norm}}};
+    std::array<std::vector<double>, kLayerNumbers.size()> values;
+    std::vector<NamedNumbers> lists;
+    for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
+      for (const AttentionOnlyStatistics& layer : record.layers) values[n].push_back(layer.*kLayerNumbers[n].second);
+      lists.push_back({kLayerNumbers[n].first, values[n], 1});
+    }
+    metrics_.write(record.step, numbers, lists);
+
+    std::vector<NamedNumber> points;
+    for (const NamedNumber& number : numbers) points.push_back({tags_[points.size()], number.value});
+    for (std::size_t layer = 0; layer < record.layers.size(); ++layer) {
+      for (const std::vector<double>& of : values) points.push_back({tags_[points.size()], of[layer]});
+    }
+    events_.write(record.step, wall_time(), points);
+  }
+  void flush() {
+    metrics_.flush();
+    events_.flush();
+  }
+
+ private:
+  MetricsLog metrics_;
+  EventFile events_;
+  std::vector<std::string> tags_;
+};
+
+// Flat, and without what is not finite: a sweep takes every name for a column.
+nlohmann::ordered_json result_json(const RegressionTrainer& trainer) {
+  const RegressionRecord& last = trainer.last_finite();
+  nlohmann::ordered_json result{
+      {"steps", trainer.step()}, {"diverged", trainer.diverged()}, {"last_finite_step", last.step}};
+  const auto put = [&](const std::string& name, double value) {
+    if (std::isfinite(value)) result[name] = value;
+  };
+  if (last.step == 0) return result;
+  put("loss", last.loss);
+  put("gradient_norm", last.gradient_norm);
+  put("update_norm", last.update_norm);
+  for (const auto& [name, member] : kLayerNumbers) {
+    for (std::size_t layer = 0; layer < last.layers.size(); ++layer) {
+      put(fmt::format("{}_layer{}", name, layer + 1), last.layers[layer].*member);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+void run_regression(const RegressionOptions& options, const RunOptions& run, int threads,
+                    const std::filesystem::path& folder, Progress progress) {
+  if (std::filesystem::exists(folder / "result.json")) return;
+  RegressionTrainer trainer(options, threads);
+  make_folder(folder / "checkpoint");
+  const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
+  if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
+  Logs logs(folder, trainer.step(), options.layers);
+  const auto keep = [&] {
+    logs.flush();  // before the checkpoint, which goes on from their last line
+    trainer.write_checkpoint(checkpoint);
+  };
+  auto kept = Clock::now();
+  while (trainer.step() < options.steps && !trainer.diverged()) {
+    const RegressionRecord record = trainer.advance();
+    logs.write(record);
+    if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
+    const bool due =
+        run.checkpoints && std::chrono::duration<double>(Clock::now() - kept).count() > run.checkpoint_seconds;
+    if (due || interrupted()) {
+      keep();
+      kept = Clock::now();
+      stop_if_interrupted();
+    }
+  }
+  keep();
+  if (trainer.diverged()) {
+    trainer.write_last_finite(folder / "checkpoint" / "before_divergence.safetensors");
+  }
+  write_file(folder / "result.json", result_json(trainer).dump(1) + "\n");
+  progress.finish(trainer.diverged() ? fmt::format("not finite after step {}", trainer.last_finite().step)
+                                     : fmt::format("loss {:.4g}", trainer.last_finite().loss));
+}
+
+}  // namespace polariscope

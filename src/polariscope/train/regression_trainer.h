@@ -1,0 +1,64 @@
+// A model of attention alone learning in-context regression: one step after another, each on a fresh batch.
+#pragma once
+
+#include "polariscope/tasks/in_context_regression.h"
+#include "polariscope/train/regression_options.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <vector>
+
+namespace polariscope {
+
+struct RegressionRecord {
+  std::int64_t step = 0;  // counted from 1
+  double loss = 0.0, gradient_norm = 0.0, update_norm = 0.0;
+  std::vector<AttentionOnlyStatistics> layers;
+};
+
+class RegressionTrainer {
+ public:
+  // At step 0. Throws Error for options that make no sense. threads: 0 for one a processor; the same bits for any.
+  explicit RegressionTrainer(const RegressionOptions& options, int threads = 1);
+
+  const RegressionOptions& options() const { return options_; }
+  std::int64_t step() const { return step_; }  // steps done
+  // Whether the last step's loss or gradient was not finite. Its parameters then were left as they were.
+  bool diverged() const { return diverged_; }
+  // Of the last step that was finite: its record, step 0 before the first.
+  const RegressionRecord& last_finite() const { return last_finite_; }
+
+  // The next step; step() < options().steps and not diverged() must hold.
+  RegressionRecord advance();
+
+  // The state after the last finite step and, since that step is taken again when it is read back, the one before it:
+  // a run goes on with the same bits and knows its last record. Written atomically. Throws Error for a file that cannot
+  // be written; read_checkpoint() also for one that is of another model or run.
+  void write_checkpoint(const std::filesystem::path& path);
+  void read_checkpoint(const std::filesystem::path& path);
+  // The parameters that the last finite step's loss is of, and the velocity it began with.
+  void write_last_finite(const std::filesystem::path& path);
+
+ private:
+  // Of all parameters, and b of SGD.
+  struct State {
+    std::vector<float> values, velocity;
+  };
+  struct Stored;
+  std::vector<Stored> stored(State& state, const char* prefix) const;
+  void write(const std::filesystem::path& path, std::int64_t step, const std::vector<Stored>& all) const;
+  void draw(std::int64_t first);
+
+  RegressionOptions options_;
+  AttentionOnly<float> model_;
+  InContextRegression task_;
+  int threads_;
+  State state_, before_;  // before_: of before the last finite step
+  std::vector<float> gradient_, tokens_, answers_;
+  std::int64_t step_ = 0;
+  bool diverged_ = false;
+  RegressionRecord last_finite_;
+};
+
+}  // namespace polariscope

@@ -1,0 +1,95 @@
+// polariscope train --task in-context-regression from the command line.
+#include "command.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace polariscope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+Words regression(const Words& more) {
+  Words words{"train", "--task", "in-context-regression", "--threads", "1", "--quiet"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+void expect_done(const Words& words) {
+  const Outcome outcome = polariscope_run(words);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+}
+
+TEST(TrainRegression, RefusesInOneSentenceAndLeavesNoFolder) {
+  const auto refused = [](const Words& more, const Words& expected) {
+    Words words = regression({"--out", "run"});
+    words.insert(words.end(), more.begin(), more.end());
+    expect_refused(words, expected);
+  };
+  refused({"--heads", "2"}, {"--heads has no meaning for in-context-regression", "--qk-norm"});
+  refused({"--evaluation-sequences", "10"}, {"--evaluation-sequences has no meaning"});
+  refused({"--optimiser", "adamw"}, {"optimiser sgd", "adamw"});
+  refused({"--layer-form", "residul"}, {"residul", "residual"});
+  refused({"--qk-norm", "batch"}, {"batch", "layer"});
+  refused({"--attention", "mlp"}, {"mlp", "choose another"});
+  refused({"--steps", "0"}, {"--steps is 0", "at least 1"});
+  refused({"--steps", "1.5"}, {"--steps is 1.5", "whole"});
+  refused({"--learning-rate", "-1"}, {"learning rate", "-1"});
+  expect_refused({"train", "--out", "run", "--steps", "5"}, {"--steps", "in-context-regression", "induction"});
+  expect_refused({"train", "--out", "run", "--task", "in-context-regresion"}, {"in-context-regression"});
+}
+
+TEST(TrainRegression, WritesItsOwnDefaultsAndReadsThemAgain) {
+  const TemporaryFolder folder;
+  const std::string run = (folder.path() / "run").string(), again = (folder.path() / "again").string();
+  expect_done(regression({"--out", run, "--steps", "20", "--batch", "100", "--qk-norm", "layer"}));
+  EXPECT_EQ(bytes_of(run + "/config.toml"),
+            "command = \"train\"\ntask = \"in-context-regression\"\nsequence-length = 20\nattention = \"softmax\"\n"
+            "layers = 5\nlayer-form = \"residual\"\nqk-norm = \"layer\"\noptimiser = \"sgd\"\nlearning-rate = 0.7\n"
+            "momentum = 0.8\nsteps = 20\nbatch = 100\nseed = 0\n");
+  expect_done({"train", run + "/config.toml", "--threads", "1", "--quiet", "--out", again});
+  for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors"}) {
+    EXPECT_TRUE(bytes_of(fs::path(run) / name) == bytes_of(fs::path(again) / name)) << name;
+  }
+  EXPECT_EQ(nlohmann::json::parse(bytes_of(run + "/result.json")).at("steps"), 20);
+}
+
+TEST(TrainRegression, ThatIsKilledAtAnyMomentEndsWithTheSameBits) {
+  const TemporaryFolder folder;
+  const fs::path whole = folder.path() / "whole", run = folder.path() / "run";
+  const auto words = [](const fs::path& to) {
+    return regression({"--attention", "elu1_kernel/sum", "--steps", "400", "--batch", "500", "--checkpoint-every",
+                       "0.05", "--out", to.string()});
+  };
+  expect_done(words(whole));
+  for (int i = 0; i < 4 && !fs::exists(run / "result.json"); ++i) {
+    Running process(polariscope_command(words(run)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(450 + 90 * i));  // the program takes 0.3 s to load
+    if (!process.ended()) process.send(SIGKILL);
+    process.wait();
+  }
+  expect_done(words(run));
+  for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors"}) {
+    EXPECT_TRUE(bytes_of(whole / name) == bytes_of(run / name)) << name;
+  }
+}
+
+TEST(TrainRegression, ThatDivergesIsAResult) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  expect_done(regression({"--out", run.string(), "--batch", "100", "--steps", "2000"}));
+  EXPECT_EQ(nlohmann::json::parse(bytes_of(run / "result.json")).at("diverged"), true);
+  EXPECT_TRUE(fs::exists(run / "checkpoint" / "before_divergence.safetensors"));
+}
+
+}  // namespace
+}  // namespace polariscope::testing

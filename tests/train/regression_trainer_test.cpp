@@ -1,0 +1,162 @@
+// Steps of in-context regression, their checkpoints and their end.
+#include "polariscope/train/regression_trainer.h"
+
+#include "polariscope/base/safetensors.h"
+#include "polariscope/train/regression_run.h"
+#include "support/complaint.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace polariscope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Softmax at the paper's rate and a small batch: its gradient explodes after some hundred steps.
+RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
+
+nlohmann::json run(const RegressionOptions& options, const fs::path& folder, double checkpoint_seconds = 60.0) {
+  run_regression(options, {.checkpoint_seconds = checkpoint_seconds}, 1, folder, Progress());
+  return nlohmann::json::parse(bytes_of(folder / "result.json"));
+}
+
+TEST(RegressionTrainer, LearnsAndRecordsEveryLayer) {
+  RegressionTrainer trainer({.attention = "elu1_kernel/sum", .steps = 300, .batch = 500, .learning_rate = 0.3});
+  EXPECT_EQ(trainer.last_finite().step, 0);
+  const RegressionRecord first = trainer.advance();
+  EXPECT_EQ(first.step, 1);
+  ASSERT_EQ(first.layers.size(), 5U);
+  EXPECT_GT(first.gradient_norm, 0.0);
+  // b = g at the first step.
+  EXPECT_NEAR(first.update_norm, 0.3 * first.gradient_norm, 1e-6 * first.gradient_norm);
+  while (trainer.step() < 300) trainer.advance();
+  EXPECT_FALSE(trainer.diverged());
+  EXPECT_LT(trainer.last_finite().loss, 0.9 * first.loss);
+}
+
+TEST(RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
+  const fs::path name = "checkpoint";
+  const TemporaryFolder one, three;
+  for (const auto& [folder, threads] : {std::pair{&one, 1}, std::pair{&three, 3}}) {
+    RegressionTrainer trainer({.attention = "sink", .qk_norm = "rms", .batch = 700}, threads);
+    for (int i = 0; i < 5; ++i) trainer.advance();
+    trainer.write_checkpoint(folder->path() / name);
+  }
+  EXPECT_TRUE(bytes_of(one.path() / name) == bytes_of(three.path() / name));
+}
+
+TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
+  const TemporaryFolder folder;
+  for (const std::int64_t stop : {0, 1, 5}) {
+    const RegressionOptions options{.qk_norm = "layer", .batch = 100};
+    RegressionTrainer whole(options), first(options), second(options);
+    while (whole.step() < 11) whole.advance();
+    while (first.step() < stop) first.advance();
+    first.write_checkpoint(folder.path() / "part");
+    second.read_checkpoint(folder.path() / "part");
+    EXPECT_EQ(second.step(), stop);
+    EXPECT_EQ(second.last_finite().loss, first.last_finite().loss);
+    while (second.step() < 11) second.advance();
+    whole.write_checkpoint(folder.path() / "whole");
+    second.write_checkpoint(folder.path() / "second");
+    EXPECT_TRUE(bytes_of(folder.path() / "whole") == bytes_of(folder.path() / "second")) << stop;
+  }
+}
+
+TEST(RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "checkpoint";
+  RegressionTrainer({.batch = 10}).write_checkpoint(path);
+  RegressionTrainer normed({.qk_norm = "layer", .batch = 10});
+  EXPECT_NE(complaint_of([&] { normed.read_checkpoint(path); }).find("before.layer1.query_norm.gain is missing"),
+            std::string::npos);
+}
+
+TEST(RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "checkpoint" / "before_divergence.safetensors";
+  const nlohmann::json result = run(exploding(), folder.path());
+  ASSERT_EQ(result.at("diverged"), true) << result;
+  const std::int64_t last = result.at("last_finite_step");
+  EXPECT_EQ(result.at("steps"), last + 1);
+  EXPECT_TRUE(std::isfinite(result.at("loss").get<double>()));
+  const Safetensors file(path);
+  EXPECT_EQ(file.metadata().at("step"), std::to_string(last));
+
+  // The loss of the kept parameters on the last finite step's batch is that step's.
+  const RegressionOptions o = exploding();
+  const AttentionOnly<float> model(model_of(o));
+  std::vector<float> values(static_cast<std::size_t>(model.parameter_count())), gradient(values.size());
+  for (const ParameterPlace& place : model.parameters()) {
+    const StoredTensor* found = file.find(place.name);
+    ASSERT_NE(found, nullptr) << place.name;
+    std::ranges::copy(to_floats(*found), values.begin() + place.first);
+  }
+  std::vector<float> tokens(static_cast<std::size_t>(o.batch * o.tokens * kTokenWidth)), answers(64);
+  const InContextRegression task({}, o.seed, Split::kTraining);
+  task.fill((last - 1) * o.batch, o.batch, tokens, answers);
+  EXPECT_EQ(model.step(values, tokens, answers, std::span(gradient)).loss, result.at("loss").get<double>());
+
+  // The log's last line is the step that was not finite.
+  std::ifstream log(folder.path() / "metrics.jsonl");
+  std::string line, before;
+  for (std::string next; std::getline(log, next); line = next) before = line;
+  EXPECT_EQ(nlohmann::json::parse(line).at("step"), last + 1);
+  EXPECT_TRUE(nlohmann::json::parse(line).at("update_norm").is_null());
+  EXPECT_EQ(nlohmann::json::parse(before).at("loss"), result.at("loss"));
+}
+
+TEST(RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
+  const TemporaryFolder once, twice;
+  run(exploding(), once.path());
+  run(exploding(), twice.path());
+  fs::remove(twice.path() / "result.json");  // killed before its result, after its last checkpoint
+  run(exploding(), twice.path());
+  for (const char* name :
+       {"metrics.jsonl", "result.json", "checkpoint/last.safetensors", "checkpoint/before_divergence.safetensors"}) {
+    EXPECT_TRUE(bytes_of(once.path() / name) == bytes_of(twice.path() / name)) << name;
+  }
+}
+
+TEST(RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
+  const TemporaryFolder folder;
+  run({.layer_form = "covariate", .layers = 2, .steps = 3, .batch = 20}, folder.path());
+  std::ifstream log(folder.path() / "metrics.jsonl");
+  std::string line;
+  std::getline(log, line);
+  const auto first = nlohmann::json::parse(line);
+  for (const char* name : {"entropy", "entropy_deviation", "frobenius_norm", "maximum", "first_key", "logit_variance",
+                           "skewness", "row_sum", "dead_rows"}) {
+    ASSERT_TRUE(first.contains(name)) << name;
+    ASSERT_EQ(first[name].size(), 2U) << name;
+    EXPECT_EQ(first[name][0].size(), 1U) << name;
+  }
+}
+
+TEST(RegressionOptions, RefusesWhatMakesNoSense) {
+  const auto refusal = [](const RegressionOptions& options) { return complaint_of([&] { validate(options); }); };
+  EXPECT_EQ(refusal({}), "");
+  EXPECT_EQ(refusal({.steps = 0}), "number of steps must be positive, found 0");
+  EXPECT_EQ(refusal({.batch = 0}), "batch must be positive, found 0");
+  EXPECT_EQ(refusal({.learning_rate = 0.0}), "SGD's learning rate must be positive, found 0");
+  EXPECT_EQ(refusal({.momentum = 1.0}), "SGD's momentum must be in [0, 1), found 1");
+  EXPECT_NE(refusal({.layer_form = "residuals"}).find("did you mean \"residual\"?"), std::string::npos);
+  EXPECT_NE(refusal({.attention = "sofmax"}).find("softmax"), std::string::npos);
+  EXPECT_EQ(refusal({.tokens = std::int64_t{1} << 40}), "attention-only model: 2147483647 tokens, expected 2 to 64");
+}
+
+}  // namespace
+}  // namespace polariscope::testing
