@@ -5,6 +5,7 @@
 #include "polariscope/experiments/measure.h"
 #include "polariscope/experiments/multiples.h"
 #include "polariscope/experiments/readings.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -139,29 +140,45 @@ Figure entropy_figure(const Runs& runs) {
                       "Mean attention entropy of four attentions against the standard deviation of the scores.", chart);
 }
 
+// How the weights of one row lie over decades, one line a scale.
+Multiple weights_panel(const Runs& runs, std::size_t kind) {
+  constexpr double kLowest = -12.0;  // decades; the smallest drawn
+  constexpr int kBins = 48;
+  SeriesChart chart{.x = {"weight p", Scale::kLog}, .y = {"keys"}, .series = {}, .references = {}};
+  const std::vector<std::string> colours = sequential_colours(kScales.size());
+  for (std::size_t s = 0; s < kScales.size(); ++s) {
+    Series line{
+        .name = fmt::format("σ = {:g}", kScales[s]), .x = {}, .y = {}, .low = {}, .high = {}, .colour = colours[s]};
+    std::array<double, kBins> counts{};
+    for (const double p : runs.paper[kind].front()[s].first_row) {
+      const double place = kBins * (1.0 - std::log10(p) / kLowest);
+      if (place >= 0.0) ++counts[static_cast<std::size_t>(std::min(place, kBins - 1.0))];
+    }
+    for (int bin = 0; bin < kBins; ++bin) {
+      line.x.push_back(std::pow(10.0, kLowest * (1.0 - (bin + 0.5) / kBins)));
+      line.y.push_back(counts[static_cast<std::size_t>(bin)]);
+    }
+    chart.series.push_back(std::move(line));
+  }
+  return {std::string(controlled_attentions()[kind].name), series_chart(chart), table_of(chart)};
+}
+
 Figure rows_figure(const Runs& runs) {
   std::vector<Multiple> panels;
-  for (std::size_t kind = 0; kind < controlled_attentions().size(); ++kind) {
-    for (const std::size_t s : {std::size_t{0}, kScales.size() - 1}) {
-      Histogram chart{.x = {"weight p", Scale::kLog},
-                      .values = runs.paper[kind].front()[s].first_row,
-                      .bins = 30,
-                      .marks = {{"uniform 1/N", 1.0 / static_cast<double>(runs.scores.keys)}}};
-      panels.push_back({fmt::format("{}, σ = {:g}", controlled_attentions()[kind].name, kScales[s]), histogram(chart),
-                        table_of(chart)});
-    }
-  }
+  for (std::size_t kind = 0; kind < controlled_attentions().size(); ++kind) panels.push_back(weights_panel(runs, kind));
   const auto largest = [&](std::size_t kind) {
     return significant(std::ranges::max(runs.paper[kind].front().back().first_row), 2);
   };
   return multiples_figure(
       {.id = "rows",
        .title = "The weights of one row",
-       .caption = fmt::format("Same query and keys. At σ = {:g} the largest weight is {} with softmax, {} with "
-                              "QK-LayerNorm, {} with the ReLU kernel, {} with ELU+1.",
-                              kScales.back(), largest(kSoftmax), largest(kQkLayerNorm), largest(kReluKernel),
-                              largest(kElu1Kernel)),
-       .alternative = "Histograms of the attention weights of one row at the smallest and the largest σ.",
+       .caption =
+           fmt::format("How many of the {} keys get which weight; uniform is {:g}. At σ = {:g} the largest "
+                       "weight is {} with softmax, {} with QK-LayerNorm, {} with the ReLU kernel, {} with ELU+1. "
+                       "Weights under 1e-12 are not drawn.",
+                       runs.scores.keys, 1.0 / static_cast<double>(runs.scores.keys), kScales.back(), largest(kSoftmax),
+                       largest(kQkLayerNorm), largest(kReluKernel), largest(kElu1Kernel)),
+       .alternative = "Histograms of the attention weights of one row of four attentions, one line a σ.",
        .columns = 2,
        .share_x = false},
       panels);
@@ -170,7 +187,7 @@ Figure rows_figure(const Runs& runs) {
 // H̃ against Var over a sweep, with the median exponent in the name.
 Multiple law_panel(const Runs& runs, const Sweep& sweep, std::string title) {
   SeriesChart chart{.x = {"variance of the scores Var", Scale::kLog},
-                    .y = {"normalised entropy H̃ = H/(log N − H)", Scale::kLog},
+                    .y = {"H̃ = H/(log N − H)", Scale::kLog},
                     .series = {},
                     .references = {}};
   for (std::size_t kind = 0; kind < controlled_attentions().size(); ++kind) {
@@ -209,7 +226,7 @@ Figure law_figure(const Runs& runs) {
                               exponents_in_words(runs, runs.paper), exponents_in_words(runs, runs.small_keys),
                               exponents_in_words(runs, runs.small_both)),
        .alternative = "Normalised entropy against the variance of the scores on logarithmic axes, three sweeps.",
-       .columns = 2,
+       .columns = 3,
        .share_x = false},
       panels);
 }
@@ -240,27 +257,53 @@ Figure width_figure(const Runs& runs) {
       "Entropy of the ReLU kernel against the width of query and key.", chart);
 }
 
+// A β of rounding alone is none.
+std::string in_beta(Spread beta) {
+  for (double* value : {&beta.median, &beta.low, &beta.high}) {
+    if (std::abs(*value) < 1e-12) *value = 0.0;
+  }
+  return fmt::format("β = {}", in_words(beta, "seeds"));
+}
+
+std::string_view article(std::size_t kind) { return kind == kReluKernel || kind == kElu1Kernel ? "the " : ""; }
+
 Claim flat_claim(const Runs& runs, std::size_t kind, const char* id, const char* source) {
   const Spread moved = movement(runs, kind);
-  return claim(
+  return claim_in_words(
       fmt::format("B.fig2/{}", id),
-      fmt::format("The entropy of {} hardly answers to σ.", controlled_attentions()[kind].name), source,
+      fmt::format("The entropy of {}{} hardly answers to σ.", article(kind), controlled_attentions()[kind].name),
+      source,
       fmt::format("largest less smallest mean entropy over σ = 1, 2, 4, 8 is under {} of log N, every seed", kFlat),
-      moved, "seeds", moved.high < kFlat, "entropy");
+      fmt::format("moves by {} of log N", in_words(moved, "seeds", 2)), moved,
+      moved.high < kFlat ? Verdict::kHolds : Verdict::kFails, "entropy");
 }
 
 Claim slope_claim(const Runs& runs, const Sweep& sweep, std::size_t kind, double theory, std::string id,
                   std::string_view what) {
   const Spread slope = exponents(runs, sweep, kind);
-  return claim(fmt::format("B.fig2/{}", id),
-               fmt::format("At small variance H̃ ∝ Var^β with β = {:g} for {}, when {}.", theory,
-                           controlled_attentions()[kind].name, what),
-               "Equation (8); small-variance expansion",
-               fmt::format("|β − ({:g})| ≤ {} over scales {:g} to {:g}, every seed", theory, kSlopeError,
-                           kSmallScales.front(), kSmallScales.back()),
-               slope, "seeds",
-               std::abs(slope.low - theory) <= kSlopeError && std::abs(slope.high - theory) <= kSlopeError,
-               "power-law");
+  const bool holds = std::max(std::abs(slope.low - theory), std::abs(slope.high - theory)) <= kSlopeError;
+  return claim_in_words(fmt::format("B.fig2/{}", id),
+                        fmt::format("At small variance H̃ ∝ Var^β with β = {:g} for {}{}, when {}.", theory,
+                                    article(kind), controlled_attentions()[kind].name, what),
+                        "Equation (8); small-variance expansion",
+                        fmt::format("|β − ({:g})| ≤ {} over scales {:g} to {:g}, every seed", theory, kSlopeError,
+                                    kSmallScales.front(), kSmallScales.back()),
+                        in_beta(slope), slope, holds ? Verdict::kHolds : Verdict::kFails, "power-law");
+}
+
+// On every seed |β| of softmax above that of ELU+1 above that of ReLU.
+Claim order_claim(const Runs& runs) {
+  const Spread softmax = exponents(runs, runs.paper, kSoftmax), elu1 = exponents(runs, runs.paper, kElu1Kernel),
+               relu = exponents(runs, runs.paper, kReluKernel);
+  const bool holds = softmax.high < elu1.low && elu1.high < relu.low;
+  return claim_in_words("B.fig2/order",
+                        "Entropy answers most to variance under softmax, less under ELU+1, least under ReLU.",
+                        "Equation (8); figure 2",
+                        "β over σ = 1 to 8: softmax < ELU+1 < ReLU, every seed of one below "
+                        "every seed of the next",
+                        fmt::format("β = {:.2f}, {:.2f}, {:.2f} (medians of {} seeds)", softmax.median, elu1.median,
+                                    relu.median + 0.0, softmax.runs),
+                        softmax, holds ? Verdict::kHolds : Verdict::kFails, "power-law");
 }
 
 std::vector<Claim> claims_of(const Runs& runs) {
@@ -277,24 +320,21 @@ std::vector<Claim> claims_of(const Runs& runs) {
     return std::ranges::max(seed, {}, [](const ControlledRows& r) { return r.entropy.value(); }).entropy.value();
   });
   const Spread at_one = over_seeds(runs.paper[kReluKernel], [](const auto& seed) { return entropy_at(seed, 0); });
-  const Spread steepest = exponents(runs, runs.paper, kSoftmax), relu_slope = exponents(runs, runs.paper, kReluKernel),
-               elu_slope = exponents(runs, runs.paper, kElu1Kernel);
-  const double kernels = std::max(
-      {std::abs(relu_slope.low), std::abs(relu_slope.high), std::abs(elu_slope.low), std::abs(elu_slope.high)});
   return {
-      claim("B.fig2/softmax", "Softmax loses entropy as the variance of its scores grows.", "Figure 2; section 4",
-            "the mean entropy falls from each σ to the next, every seed; measured: the fall from σ = 1 to 8 in nats",
-            fall, "seeds", falls.low > 0.0, "entropy"),
+      claim_in_words("B.fig2/softmax", "Softmax loses entropy as the variance of its scores grows.",
+                     "Figure 2; section 4",
+                     "the mean entropy falls from each σ to the next, every seed; measured: the fall from σ = 1 to 8",
+                     fmt::format("{} nats", in_words(fall, "seeds")), fall,
+                     falls.low > 0.0 ? Verdict::kHolds : Verdict::kFails, "entropy"),
       flat_claim(runs, kReluKernel, "relu", "Figure 2; section 4"),
       flat_claim(runs, kElu1Kernel, "elu1", "Figure 2; section 4"),
       flat_claim(runs, kQkLayerNorm, "qk-layernorm", "ours"),
-      claim("B.fig2/relu-below", "The ReLU kernel's entropy is that of its width, and below log N.", "Figure 2; ours",
-            fmt::format("mean entropy at width {} is under log N − 0.1 at every σ, every seed", kWidths[kShownWidth]),
-            at_one, "seeds", relu.high < runs.log_keys() - 0.1, "relu-width"),
-      claim("B.fig2/slopes", "Softmax's entropy answers to variance with a power law, that of the kernels hardly.",
-            "Equation (8); figure 2",
-            "β over σ = 1 to 8: |β| of softmax above 0.5 and more than five times that of either kernel, every seed",
-            steepest, "seeds", -steepest.high > 0.5 && -steepest.high > 5.0 * kernels, "power-law"),
+      claim_in_words(
+          "B.fig2/relu-below", "The ReLU kernel's entropy is that of its width, and below log N.", "Figure 2; ours",
+          fmt::format("mean entropy at width {} is under log N − 0.1 at every σ, every seed", kWidths[kShownWidth]),
+          fmt::format("{} nats, log N is {:.3f}", in_words(at_one, "seeds", 4), runs.log_keys()), at_one,
+          relu.high < runs.log_keys() - 0.1 ? Verdict::kHolds : Verdict::kFails, "relu-width"),
+      order_claim(runs),
       slope_claim(runs, runs.small_both, kSoftmax, -1.0, "small-softmax", "query and key grow together"),
       slope_claim(runs, runs.small_both, kElu1Kernel, -0.5, "small-elu1", "query and key grow together"),
       slope_claim(runs, runs.small_both, kReluKernel, 0.0, "small-relu", "query and key grow together"),
@@ -322,7 +362,7 @@ Section run(const Context& context) {
       "and "
       "width {} decides; {} of its {} rows had no weight at all and are left out. The exponent of ELU+1 at small "
       "variance depends on what grows: {} where query and key do, {} where the keys alone do.",
-      kScales.back(), in_words(last, "seeds"), runs.log_keys(), in_words(relu, "seeds"), runs.scores.width, dead,
+      kScales.back(), in_words(last, "seeds"), runs.log_keys(), in_words(relu, "seeds", 4), runs.scores.width, dead,
       runs.seeds * runs.scores.queries, significant(both.median, 3), significant(keys.median, 3));
   section.claims = claims_of(runs);
   section.figures = {entropy_figure(runs), rows_figure(runs), law_figure(runs), width_figure(runs)};

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace polariscope {
@@ -97,8 +98,8 @@ Figure scatter_figure(const std::array<Rows, kAlphas.size()>& samples, const std
                 .colour = palette_colour(0)};
     Series floor{.name = "floor e^(−H/2)", .x = {}, .y = {}, .low = {}, .high = {}, .colour = palette_colour(1)};
     const auto [low, high] = std::ranges::minmax(rows.x);
-    for (int i = 0; i <= 100; ++i) {
-      floor.x.push_back(std::lerp(low, high, i / 100.0));
+    for (int i = 0; i <= 40; ++i) {
+      floor.x.push_back(std::lerp(low, high, i / 40.0));
       floor.y.push_back(std::exp(-0.5 * floor.x.back()));
     }
     const SeriesChart chart{.x = {"entropy of the row H (nats)"},
