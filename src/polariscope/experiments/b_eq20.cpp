@@ -89,6 +89,9 @@ Section run(const Context& context) {
       .series = {line_of("equation (20), of the density of the scores", palette_colour(0), pairs, &Pair::differential),
                  line_of("attention entropy H, of the softmax row", colour_of("softmax"), pairs, &Pair::attention)},
       .references = {{fmt::format("log N = {:.2f}", log_keys), log_keys}}};
+  const bool falls = std::ranges::all_of(pairs, [](const Pair& pair) {
+    return std::ranges::all_of(changes(pair.attention), [](double change) { return change < 0.0; });
+  });
   const double below = std::exp(-0.5 * std::log(2.0 * std::numbers::pi * std::numbers::e));
 
   Section section;
@@ -98,12 +101,12 @@ Section run(const Context& context) {
       "½ log(2πe·Var) with the variance measured on the scores, and the entropy −Σ p log p of their softmax.",
       sizes.queries, sizes.keys, kScales.front(), kScales.back(), seeds);
   section.findings = fmt::format(
-      "From σ = {:g} to {:g} equation (20) changes by {} nats and the entropy of attention by {}. They move the same "
+      "From σ = {:g} to {:g} equation (20) changes by {} and the entropy of attention by {}. They move the same "
       "way "
       "in {} of the steps. Equation (20) is negative below σ = {:.3f}, as no entropy of attention can be: it measures "
       "the density of the scores before the softmax, not the row after it.",
-      kScales.front(), kScales.back(), in_words(up, "seeds"), in_words(down, "seeds"), significant(together.median, 2),
-      below);
+      kScales.front(), kScales.back(), in_words(up, "seeds", 3, "nats"), in_words(down, "seeds", 3, "nats"),
+      significant(together.median, 2), below);
   section.claims = {
       claim_in_words(
           "B.eq20/same-way", "The entropy of equation (20) stands for attention entropy: both fall as σ grows.",
@@ -111,16 +114,11 @@ Section run(const Context& context) {
           fmt::format("(20) {}{} nats, attention {}{} nats (medians of {} seeds)", up.median > 0 ? "+" : "",
                       significant(up.median, 3), down.median > 0 ? "+" : "", significant(down.median, 3), up.runs),
           together, together.low == 1.0 && up.high < 0.0 ? Verdict::kHolds : Verdict::kFails, "entropies"),
-      claim("B.eq20/attention", "Attention entropy falls as σ grows: the claim under which (20) stands.",
-            "Text at equation (20)",
-            "the mean entropy falls from each σ to the next, every seed; measured: its change from the first to the "
-            "last",
-            down, "seeds",
-            std::ranges::all_of(pairs,
-                                [](const Pair& pair) {
-                                  return std::ranges::all_of(changes(pair.attention), [](double x) { return x < 0.0; });
-                                }),
-            "entropies")};
+      claim_in_words("B.eq20/attention", "Attention entropy falls as σ grows: the claim under which (20) stands.",
+                     "Text at equation (20)",
+                     "the mean entropy falls from each σ to the next, every seed; measured: its change from the first "
+                     "to the last",
+                     in_words(down, "seeds", 3, "nats"), down, falls ? Verdict::kHolds : Verdict::kFails, "entropies")};
   section.figures = {chart_figure(
       "entropies", "Two entropies of the same scores",
       fmt::format("The wider the scores, the more (20) and the less the attention: {} nats against {} over the range.",

@@ -210,7 +210,8 @@ Multiple law_panel(const Runs& runs, const Sweep& sweep, std::string title) {
 std::string exponents_in_words(const Runs& runs, const Sweep& sweep) {
   std::vector<std::string> words;
   for (std::size_t kind = 0; kind < controlled_attentions().size(); ++kind) {
-    words.push_back(fmt::format("{} {:.3f}", controlled_attentions()[kind].name, exponents(runs, sweep, kind).median));
+    const double beta = std::round(100.0 * exponents(runs, sweep, kind).median) / 100.0;
+    words.push_back(fmt::format("{} {:g}", controlled_attentions()[kind].name, beta + 0.0));  // never -0
   }
   return fmt::format("{}", fmt::join(words, ", "));
 }
@@ -274,8 +275,8 @@ Claim flat_claim(const Runs& runs, std::size_t kind, const char* id, const char*
       fmt::format("The entropy of {}{} hardly answers to σ.", article(kind), controlled_attentions()[kind].name),
       source,
       fmt::format("largest less smallest mean entropy over σ = 1, 2, 4, 8 is under {} of log N, every seed", kFlat),
-      fmt::format("moves by {} of log N", in_words(moved, "seeds", 2)), moved,
-      moved.high < kFlat ? Verdict::kHolds : Verdict::kFails, "entropy");
+      "moves by " + in_words(moved, "seeds", 2, "log N"), moved, moved.high < kFlat ? Verdict::kHolds : Verdict::kFails,
+      "entropy");
 }
 
 Claim slope_claim(const Runs& runs, const Sweep& sweep, std::size_t kind, double theory, std::string id,
@@ -321,18 +322,17 @@ std::vector<Claim> claims_of(const Runs& runs) {
   });
   const Spread at_one = over_seeds(runs.paper[kReluKernel], [](const auto& seed) { return entropy_at(seed, 0); });
   return {
-      claim_in_words("B.fig2/softmax", "Softmax loses entropy as the variance of its scores grows.",
-                     "Figure 2; section 4",
-                     "the mean entropy falls from each σ to the next, every seed; measured: the fall from σ = 1 to 8",
-                     fmt::format("{} nats", in_words(fall, "seeds")), fall,
-                     falls.low > 0.0 ? Verdict::kHolds : Verdict::kFails, "entropy"),
+      claim_in_words(
+          "B.fig2/softmax", "Softmax loses entropy as the variance of its scores grows.", "Figure 2; section 4",
+          "the mean entropy falls from each σ to the next, every seed; measured: the fall from σ = 1 to 8",
+          in_words(fall, "seeds", 3, "nats"), fall, falls.low > 0.0 ? Verdict::kHolds : Verdict::kFails, "entropy"),
       flat_claim(runs, kReluKernel, "relu", "Figure 2; section 4"),
       flat_claim(runs, kElu1Kernel, "elu1", "Figure 2; section 4"),
       flat_claim(runs, kQkLayerNorm, "qk-layernorm", "ours"),
       claim_in_words(
           "B.fig2/relu-below", "The ReLU kernel's entropy is that of its width, and below log N.", "Figure 2; ours",
           fmt::format("mean entropy at width {} is under log N − 0.1 at every σ, every seed", kWidths[kShownWidth]),
-          fmt::format("{} nats, log N is {:.3f}", in_words(at_one, "seeds", 4), runs.log_keys()), at_one,
+          fmt::format("{}; log N is {:.3f}", in_words(at_one, "seeds", 4, "nats"), runs.log_keys()), at_one,
           relu.high < runs.log_keys() - 0.1 ? Verdict::kHolds : Verdict::kFails, "relu-width"),
       order_claim(runs),
       slope_claim(runs, runs.small_both, kSoftmax, -1.0, "small-softmax", "query and key grow together"),
@@ -358,12 +358,13 @@ Section run(const Context& context) {
       "theory of small variances, over scales {:g} to {:g} of the keys alone and of query and key together.",
       runs.scores.keys, runs.scores.width, runs.scores.queries, runs.seeds, kSmallScales.front(), kSmallScales.back());
   section.findings = fmt::format(
-      "At σ = {:g} softmax has {} nats left of log N = {:.2f}. The ReLU kernel has {} at every σ: its scale cancels, "
+      "At σ = {:g} softmax has {} left of log N = {:.2f}. The ReLU kernel has {} at every σ: its scale cancels, "
       "and "
       "width {} decides; {} of its {} rows had no weight at all and are left out. The exponent of ELU+1 at small "
       "variance depends on what grows: {} where query and key do, {} where the keys alone do.",
-      kScales.back(), in_words(last, "seeds"), runs.log_keys(), in_words(relu, "seeds", 4), runs.scores.width, dead,
-      runs.seeds * runs.scores.queries, significant(both.median, 3), significant(keys.median, 3));
+      kScales.back(), in_words(last, "seeds", 3, "nats"), runs.log_keys(), in_words(relu, "seeds", 4, "nats"),
+      runs.scores.width, dead, runs.seeds * runs.scores.queries, significant(both.median, 3),
+      significant(keys.median, 3));
   section.claims = claims_of(runs);
   section.figures = {entropy_figure(runs), rows_figure(runs), law_figure(runs), width_figure(runs)};
   section.configuration = {{"N", fmt::format("{}", runs.scores.keys)},
