@@ -14,6 +14,12 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"attention entropy",
        "H = −Σ p log p of p = σ(a)/Σσ(a), in nats. Undefined where a weight is negative: there "
        "it is taken of |σ|/Σ|σ| and called absolute entropy."},
+      {"variance and entropy",
+       "Var = Var_j[q·k_j] over a row's keys, population variance; H̃ = H/(log N − H) (Lipschitz paper (6), (7)). β of "
+       "H̃ ∝ Var^β is the least-squares slope of log H̃ on log Var."},
+      {"norms of (9)",
+       "‖X‖ = max_i ‖x_i‖₂ over tokens; ‖M‖_(2,∞) = (Σ_i max_j M_ij²)^½; ‖f‖_{a,b} = max ‖f(H)‖_b over ‖H‖_a = 1; "
+       "DZ(H) = HMXᵀ + XMHᵀ with M = W_Q W_Kᵀ."},
       {"winner", "the token with the largest weight; the first of equal ones."},
       {"effective rank",
        "exponential of the entropy of V's singular values divided by their sum "

@@ -37,4 +37,11 @@ Experiment a_fig6();
 Experiment a_fig9();
 Experiment a_fig_f3();
 
+// The Lipschitz paper, what needs no training: controlled variance, norms, the bound.
+Experiment b_fig2();
+Experiment b_fig9();
+Experiment b_prop5_2();
+Experiment b_bound9();
+Experiment b_eq20();
+
 }  // namespace polariscope

@@ -21,11 +21,12 @@ Spread spread_of(std::vector<double> values) {
   return {median, values.front(), values.back(), static_cast<long long>(values.size())};
 }
 
-std::string in_words(const Spread& spread, std::string_view of, int digits) {
+std::string in_words(const Spread& spread, std::string_view of, int digits, std::string_view unit) {
   if (spread.runs == 0) return fmt::format("no {}", of);
-  if (spread.runs == 1) return significant(spread.median, digits);
-  return fmt::format("{} ({} to {}, {} {})", significant(spread.median, digits), significant(spread.low, digits),
-                     significant(spread.high, digits), spread.runs, of);
+  const std::string median = significant(spread.median, digits) + (unit.empty() ? "" : " ") + std::string(unit);
+  if (spread.runs == 1) return median;
+  return fmt::format("{} ({} to {}, {} {})", median, significant(spread.low, digits), significant(spread.high, digits),
+                     spread.runs, of);
 }
 
 Claim claim(std::string id, std::string statement, std::string source, std::string criterion, const Spread& measured,

@@ -16,8 +16,9 @@ struct Spread {
 };
 Spread spread_of(std::vector<double> values);
 
-// "0.975 (0.962 to 0.981, 5 seeds)"; one run: "0.975". `of`: what a run is, in the plural.
-std::string in_words(const Spread& spread, std::string_view of, int digits = 3);
+// "0.975 (0.962 to 0.981, 5 seeds)", with a unit "0.975 nats (0.962 to …"; one run: "0.975". `of`: what a run is, in
+// the plural.
+std::string in_words(const Spread& spread, std::string_view of, int digits = 3, std::string_view unit = "");
 
 // A claim with its measured figure. Without a single run the verdict is inconclusive whatever `holds` says.
 Claim claim(std::string id, std::string statement, std::string source, std::string criterion, const Spread& measured,
