@@ -121,8 +121,9 @@ Section run(const Context& context) {
                      in_words(down, "seeds", 3, "nats"), down, falls ? Verdict::kHolds : Verdict::kFails, "entropies")};
   section.figures = {chart_figure(
       "entropies", "Two entropies of the same scores",
-      fmt::format("The wider the scores, the more (20) and the less the attention: {} nats against {} over the range.",
-                  significant(up.median, 3), significant(down.median, 3)),
+      fmt::format(
+          "From the smallest σ to the largest (20) changes by {} nats, the entropy of the same scores' softmax by {}.",
+          significant(up.median, 3), significant(down.median, 3)),
       "Differential entropy of the scores and entropy of their softmax against σ.", chart)};
   section.configuration = {{"N", fmt::format("{}", sizes.keys)},
                            {"width", fmt::format("{}", sizes.width)},
