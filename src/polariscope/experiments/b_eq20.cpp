@@ -102,11 +102,11 @@ Section run(const Context& context) {
       sizes.queries, sizes.keys, kScales.front(), kScales.back(), seeds);
   section.findings = fmt::format(
       "From σ = {:g} to {:g} equation (20) changes by {} and the entropy of attention by {}. They move the same "
-      "way "
-      "in {} of the steps. Equation (20) is negative below σ = {:.3f}, as no entropy of attention can be: it measures "
+      "way in {:.0f} % of the steps from one σ to the next. Equation (20) is negative below σ = {:.3f}, as no entropy "
+      "of attention can be: it measures "
       "the density of the scores before the softmax, not the row after it.",
       kScales.front(), kScales.back(), in_words(up, "seeds", 3, "nats"), in_words(down, "seeds", 3, "nats"),
-      significant(together.median, 2), below);
+      100.0 * together.median, below);
   section.claims = {
       claim_in_words(
           "B.eq20/same-way", "The entropy of equation (20) stands for attention entropy: both fall as σ grows.",
