@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   return run_program(argc, argv,
                      {add_commands,
                       "Examples:\n"
-                      "  polariscope reproduce             # the polarisation paper, to out/report.html\n"
+                      "  polariscope reproduce             # the papers' experiments, to out/report.html\n"
                       "  polariscope list experiments\n"
                       "  polariscope flow --method flow --until 1e299 --check\n"
                       "  polariscope train --task induction --attention softmax --out run"});

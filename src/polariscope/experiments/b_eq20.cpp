@@ -102,11 +102,11 @@ Section run(const Context& context) {
       sizes.queries, sizes.keys, kScales.front(), kScales.back(), seeds);
   section.findings = fmt::format(
       "From σ = {:g} to {:g} equation (20) changes by {} and the entropy of attention by {}. They move the same "
-      "way "
-      "in {} of the steps. Equation (20) is negative below σ = {:.3f}, as no entropy of attention can be: it measures "
+      "way in {:.0f} % of the steps from one σ to the next. Equation (20) is negative below σ = {:.3f}, as no entropy "
+      "of attention can be: it measures "
       "the density of the scores before the softmax, not the row after it.",
       kScales.front(), kScales.back(), in_words(up, "seeds", 3, "nats"), in_words(down, "seeds", 3, "nats"),
-      significant(together.median, 2), below);
+      100.0 * together.median, below);
   section.claims = {
       claim_in_words(
           "B.eq20/same-way", "The entropy of equation (20) stands for attention entropy: both fall as σ grows.",
@@ -121,8 +121,9 @@ Section run(const Context& context) {
                      in_words(down, "seeds", 3, "nats"), down, falls ? Verdict::kHolds : Verdict::kFails, "entropies")};
   section.figures = {chart_figure(
       "entropies", "Two entropies of the same scores",
-      fmt::format("The wider the scores, the more (20) and the less the attention: {} nats against {} over the range.",
-                  significant(up.median, 3), significant(down.median, 3)),
+      fmt::format(
+          "From the smallest σ to the largest (20) changes by {} nats, the entropy of the same scores' softmax by {}.",
+          significant(up.median, 3), significant(down.median, 3)),
       "Differential entropy of the scores and entropy of their softmax against σ.", chart)};
   section.configuration = {{"N", fmt::format("{}", sizes.keys)},
                            {"width", fmt::format("{}", sizes.width)},

@@ -11,7 +11,7 @@ namespace polariscope {
 // Columns over the steps; NaN where a step has no finite number of that name.
 struct RunLog {
   std::vector<double> step;
-  std::map<std::string, std::vector<double>> numbers;             // "loss", "gradient_norm": [steps]
+  std::map<std::string, std::vector<double>> numbers;              // "loss", "gradient_norm": [steps]
   std::map<std::string, std::vector<std::vector<double>>> layers;  // "entropy": [layers][steps], means over heads
 
   std::size_t steps() const { return step.size(); }

@@ -1,10 +1,11 @@
-#include "polariscope/experiments/run_log.h"
+#include "polariscope/train/run_log.h"
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <string_view>
 
