@@ -47,7 +47,8 @@ class InputMap {
                            T* d_bias, T* d_scale) const {
     const D d;
     const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
-    const auto add = [&](T* to, V value) HWY_ATTR { hn::Store(hn::Add(hn::Load(d, to), value), d, to); };
+    const V zero = hn::Zero(d);
+    Token<V> of_gain{zero, zero, zero, zero}, of_bias = of_gain;
     for (int i = first; i < plan_.tokens; ++i) {
       Token<V> due = load_token(d, gradients, i);
       const Token<V> feature = load_token(d, mapped, i);
@@ -55,14 +56,19 @@ class InputMap {
       if (plan_.qk_norm != QkNorm::kNo) {
         const Token<V> unit = load_token(d, normed, i);
         for (int c = 0; c < plan_.score_width; ++c) {
-          add(d_gain + c * lanes, hn::Mul(due.at[c], unit.at[c]));
-          add(d_bias + c * lanes, due.at[c]);
-          if (d_scale != nullptr) add(d_scale, hn::Mul(due.at[c], unit.at[c]));
+          of_gain.at[c] = hn::MulAdd(due.at[c], unit.at[c], of_gain.at[c]);
+          of_bias.at[c] = hn::Add(of_bias.at[c], due.at[c]);
           due.at[c] = hn::Mul(due.at[c], factor(c));
         }
         denormalise(unit, hn::Load(d, scales + i * lanes), due);
       }
       store_token(d, due, gradients, i);
+    }
+    const auto add = [&](T* to, V value) HWY_ATTR { hn::Store(hn::Add(hn::Load(d, to), value), d, to); };
+    for (int c = 0; c < plan_.score_width; ++c) {
+      add(d_gain + c * lanes, of_gain.at[c]);
+      add(d_bias + c * lanes, of_bias.at[c]);
+      if (d_scale != nullptr) add(d_scale, of_gain.at[c]);
     }
   }
 
