@@ -40,7 +40,7 @@ enum class RowKind { kSoftmax, kKernel };
 template <class V>
 struct RowSums {
   V sum, most, log, first;          // Σw; max z; Σ w(z - m) of softmax, Σ w log w of kernels; w_0
-  V squares, cubes, logit_squares;  // Σ(w - w̄)², Σ(w - w̄)³, Σz²
+  V squares, cubes, logit_squares;  // Σ(w - w̄)², Σ(w - w̄)³, Σz² of softmax
 };
 
 // log w of w >= 0, where an absolute error of 1e-7 is enough and 0 may have any finite one: w = 2^e (1 + f),
@@ -84,7 +84,7 @@ HWY_INLINE RowResults<V> normalised_results(D d, const RowSums<V>& of, V inverse
   return {// Rounding may take the entropy of a row with one weight just below zero.
           .entropy = hn::IfThenElse(hn::Or(empty, hn::Lt(entropy, zero)), zero, entropy),
           .squares = hn::Mul(hn::MulAdd(of.sum, mean, of.squares), hn::Mul(inverse, inverse)),
-          .logit_variance = kSoftmax ? hn::Mul(of.logit_squares, share) : variance,
+          .logit_variance = hn::Mul(of.logit_squares, share),  // of kernels the caller knows it
           .maximum = kSoftmax ? inverse : hn::Mul(of.most, inverse),
           .first_key = hn::Mul(of.first, inverse),
           .skewness = hn::IfThenElseZero(varies, skewness),

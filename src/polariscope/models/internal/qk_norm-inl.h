@@ -23,26 +23,33 @@ class InputMap {
   HWY_INLINE InputMap(const LayerPlan& plan, const T* gain, const T* bias, T scale)
       : plan_(plan), gain_(gain), bias_(bias), scale_(scale) {}
 
-  bool changes() const { return plan_.qk_norm != QkNorm::kNo || plan_.form.feature != FeatureMap::kNone; }
+  bool normalises() const { return plan_.qk_norm != QkNorm::kNo; }
+  bool maps() const { return plan_.form.feature != FeatureMap::kNone; }
 
-  // tokens: [tokens, 4] vectors, in place. normed, scales: what backward() reads.
-  HWY_INLINE void forward(T* tokens, T* normed, T* scales) const {
+  // tokens: [tokens, 4] vectors, in place; the norm comes before the feature map. normed, scales: what backward()
+  // reads.
+  HWY_INLINE void normalise(T* tokens, T* normed, T* scales) const {
     const D d;
     const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
     for (int i = 0; i < plan_.tokens; ++i) {
       Token<V> token = load_token(d, tokens, i);
-      if (plan_.qk_norm != QkNorm::kNo) {
-        hn::Store(normalise(token), d, scales + i * lanes);
-        store_token(d, token, normed, i);
-        affine(token);
-      }
+      hn::Store(to_unit(token), d, scales + i * lanes);
+      store_token(d, token, normed, i);
+      affine(token);
+      store_token(d, token, tokens, i);
+    }
+  }
+  HWY_INLINE void map(T* tokens) const {
+    const D d;
+    for (int i = 0; i < plan_.tokens; ++i) {
+      Token<V> token = load_token(d, tokens, i);
       for (int c = 0; c < plan_.score_width; ++c) token.at[c] = map_vector(d, plan_.form, token.at[c]);
       store_token(d, token, tokens, i);
     }
   }
 
-  // mapped: what forward() left; gradients from token `first` on become those before the map. Adds to d_gain and
-  // d_bias, [4] vectors, and d_scale, one or null.
+  // mapped: the tokens as both left them; gradients from token `first` on become those before the map. Adds to d_gain
+  // and d_bias, [4] vectors, and d_scale, one or null.
   HWY_INLINE void backward(const T* mapped, const T* normed, const T* scales, int first, T* gradients, T* d_gain,
                            T* d_bias, T* d_scale) const {
     const D d;
@@ -82,7 +89,7 @@ class InputMap {
     return sum;
   }
   // Returns what it multiplied by.
-  HWY_INLINE V normalise(Token<V>& token) const {
+  HWY_INLINE V to_unit(Token<V>& token) const {
     const D d;
     if (plan_.qk_norm == QkNorm::kLayer) {
       const V mean = over_width(total(token));

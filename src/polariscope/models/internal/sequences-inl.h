@@ -192,9 +192,15 @@ class Sequences {
     project(d, a.input, numbers + kQuerySlot, tokens, a.query);
     project(d, a.input, numbers + kKeySlot, tokens, a.key);
     project(d, a.input, numbers + kValueSlot, tokens, a.value);
-    if (query_map(layer).changes()) {
-      query_map(layer).forward(a.query, a.normed_query, a.query_scale);
-      key_map(layer).forward(a.key, a.normed_key, a.key_scale);
+    if (query_map(layer).normalises()) {
+      query_map(layer).normalise(a.query, a.normed_query, a.query_scale);
+      key_map(layer).normalise(a.key, a.normed_key, a.key_scale);
+    }
+    V logit_variance = hn::Zero(d);
+    if (query_map(layer).maps()) {
+      logit_variance = logit_variance_of(a);
+      query_map(layer).map(a.query);
+      key_map(layer).map(a.key);
     }
     std::fill_n(sums_, kStatisticSlots * lanes_, T(0));
     const MapSums<T> map{sums_, entropies_};
@@ -205,6 +211,7 @@ class Sequences {
     } else {
       form_map(d, plan_, a, numbers[kSinkSlot], first, map);
     }
+    if (query_map(layer).maps()) hn::Store(logit_variance, d, sums_ + kLogitVarianceSum * lanes_);
     if (plan_.form.feature == FeatureMap::kRelu) count_dead_queries(a.query);
     add_statistics(layer);
     T* next = layer + 1 == plan_.layers ? result_ : layers_[layer + 1].input;
@@ -214,6 +221,25 @@ class Sequences {
       const V of = hn::Load(d, a.output + v * lanes_);
       hn::Store(stays ? hn::MulAdd(scale, of, hn::Load(d, a.input + v * lanes_)) : of, d, next + v * lanes_);
     }
+  }
+
+  // Σ over rows of Var_j[q·k_j], before a kernel's feature map.
+  HWY_INLINE V logit_variance_of(const LayerArrays<T>& a) {
+    const D d;
+    T* centred = d_key_;  // which the backward pass alone uses
+    std::copy_n(a.key, plan_.tokens * kTokenWidth * lanes_, centred);
+    centre_tokens(d, plan_.tokens, centred);
+    V squares = hn::Zero(d);
+    for (int i = 0; i < plan_.tokens; ++i) {
+      const Token<V> query = load_token(d, a.query, i);
+      V of_row = hn::Zero(d);
+      for (int j = 0; j < plan_.tokens; ++j) {
+        const V z = dot(query, load_token(d, centred, j));
+        of_row = hn::MulAdd(z, z, of_row);
+      }
+      squares = hn::Add(squares, of_row);
+    }
+    return hn::Mul(squares, hn::Set(d, T(1) / static_cast<T>(plan_.tokens)));
   }
 
   // Rows of the ReLU kernel live by its offset; dead are those whose query has no feature above it.
@@ -285,7 +311,7 @@ class Sequences {
     } else {
       form_map_backward(d, plan_, a, numbers[kSinkSlot], d_output_, first, to, pulled_, gradients + kSinkSlot * lanes_);
     }
-    if (query_map(layer).changes()) {
+    if (query_map(layer).normalises() || query_map(layer).maps()) {
       const auto slot = [&](int s) { return gradients + s * lanes_; };
       query_map(layer).backward(a.query, a.normed_query, a.query_scale, first, d_query_, slot(kQueryGainSlot),
                                 slot(kQueryBiasSlot), slot(kGainSlot));
