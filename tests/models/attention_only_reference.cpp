@@ -232,7 +232,7 @@ class Model {
     const auto n = static_cast<double>(rows);
     for (std::size_t i = 0; i < rows; ++i) {
       is.entropy += entropy[i] / n;
-      is.logit_variance += variance[i] / n;
+      is.logit_variance += (form_.feature == FeatureMap::kNone ? variance[i] : raw_variance(layer, i)) / n;
       is.maximum += maximum[i] / n;
       is.first_key += first[i] / n;
       is.skewness += skewness[i] / n;
@@ -249,6 +249,18 @@ class Model {
     }
     result.layers.push_back(is);
     return layer;
+  }
+  // Of q·k over the keys of the row's sequence, before the feature map.
+  double raw_variance(const Layer& layer, std::size_t row) const {
+    const auto i = static_cast<std::int64_t>(row), first = i / o_.tokens * o_.tokens;
+    double sum = 0.0, squares = 0.0;
+    for (std::int64_t j = first; j < first + o_.tokens; ++j) {
+      double z = 0.0;
+      for (std::int64_t c = 0; c < layer.query.out.width; ++c) z += layer.query.out(i, c) * layer.key.out(j, c);
+      sum += z;
+      squares += z * z;
+    }
+    return squares / o_.tokens - std::pow(sum / o_.tokens, 2);
   }
   bool dead(const Layer& layer, std::int64_t row, double maximum) const {
     if (form_.feature != FeatureMap::kRelu) return maximum == 0.0;

@@ -146,7 +146,7 @@ TEST(AttentionOnly, SinglePrecisionIsNearTheReference) {
   for (const char* attention : {"softmax", "relu_kernel/sum", "elu1_kernel/sum", "sparsemax"}) {
     for (const QkNorm norm : {QkNorm::kNo, QkNorm::kLayer}) {
       const AttentionOnlyOptions o{.attention = attention, .qk_norm = norm};
-      const Drawn<float> drawn = draw<float>(o, 100, 0.2);
+      const Drawn<float> drawn = draw<float>(o, 35, 0.2);
       const auto wide = [](const std::vector<float>& of) { return std::vector<double>(of.begin(), of.end()); };
       // Five layers amplify the rounding of one, 6e-8.
       expect_equal(step(o, drawn),

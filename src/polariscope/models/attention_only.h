@@ -60,7 +60,7 @@ struct ParameterPlace {
 struct AttentionOnlyStatistics {
   double entropy = 0.0, entropy_deviation = 0.0;  // mean and standard deviation
   double frobenius_norm = 0.0;                    // mean of ‖P‖_F over the maps
-  double logit_variance = 0.0;                    // of the scores as attended, after norm and transform
+  double logit_variance = 0.0;                    // of QKᵀ after norm and transform, of kernels before φ
   double maximum = 0.0, first_key = 0.0, skewness = 0.0, row_sum = 0.0;  // means
   // Share of rows without any weight; of the ReLU kernel, of rows whose query has no feature above the offset.
   double dead_rows = 0.0;

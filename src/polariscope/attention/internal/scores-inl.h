@@ -13,8 +13,8 @@
 #include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/products-inl.h"
 #include "polariscope/attention/internal/tile-inl.h"
-#include "polariscope/attention/transpose-inl.h"
 #include "polariscope/attention/internal/visible_keys.h"
+#include "polariscope/attention/transpose-inl.h"
 
 #include <algorithm>
 #include <cmath>

@@ -9,7 +9,7 @@
 
 #include "polariscope/attention/finish-inl.h"
 #include "polariscope/attention/rules-inl.h"
-#include "polariscope/models/internal/softmax_rows-inl.h"
+#include "polariscope/models/internal/normalised_rows-inl.h"
 
 #include <cmath>
 
@@ -247,7 +247,7 @@ class ScoreTransform {
   double factor_, shift_ = 0.0;
 };
 
-// A map of any form. Rows before first_output need no PV. offset: φ of a ReLU feature that is dead.
+// A map of any form. Rows before first_output need no PV.
 template <class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void form_map(D d, const LayerPlan& plan, const LayerArrays<T>& a, T sink, int first_output,
                            const MapSums<T>& map) {
@@ -255,8 +255,6 @@ HWY_NOINLINE void form_map(D d, const LayerPlan& plan, const LayerArrays<T>& a, 
   const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
   const int tokens = plan.tokens;
   const ScoreTransform<D> transform(plan.form, tokens);
-  const bool kernel = plan.form.feature == FeatureMap::kRelu;
-  const V offset = hn::Set(d, static_cast<T>(plan.form.feature_offset));
   for (int i = 0; i < tokens; ++i) {
     const Token<V> query = load_token(d, a.query, i);
     T* z = a.scores + static_cast<std::ptrdiff_t>(i) * tokens * lanes;
@@ -268,11 +266,6 @@ HWY_NOINLINE void form_map(D d, const LayerPlan& plan, const LayerArrays<T>& a, 
                    .results = {}};
     for (int j = 0; j < tokens; ++j) hn::Store(transform.apply(dot(query, load_token(d, a.key, j))), d, z + j * lanes);
     weigh_row(plan.form, row);
-    if (kernel) {
-      V most = query.at[0];
-      for (int c = 1; c < plan.score_width; ++c) most = hn::Max(most, query.at[c]);
-      row.results.dead = hn::IfThenElseZero(hn::Le(most, offset), hn::Set(d, 1));
-    }
     add_row(d, row.results, i, map);
     hn::Store(row.shift, d, a.shift + i * lanes);
     hn::Store(row.inverse, d, a.inverse + i * lanes);
@@ -285,7 +278,7 @@ HWY_NOINLINE void form_map(D d, const LayerPlan& plan, const LayerArrays<T>& a, 
   }
 }
 
-// As softmax_map_backward(); pulled: [tokens], d_sink: one vector, added to.
+// As normalised_map_backward(); pulled: [tokens], d_sink: one vector, added to.
 template <class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void form_map_backward(D d, const LayerPlan& plan, const LayerArrays<T>& a, T sink, const T* d_output,
                                     int first, const ScoreGradients<T>& to, T* pulled, T* d_sink) {

@@ -24,7 +24,7 @@ struct LayerArrays {
   T *query_scale, *key_scale;    // [tokens], what the norms multiplied by
   T *query, *key, *value;        // as the scores take them: after norm and feature map
   T* weights;                    // [tokens, tokens]; p, but softmax's are e^{z - m}
-  T* scores;                     // [tokens, tokens], z; softmax needs none
+  T* scores;                     // [tokens, tokens], z; softmax and kernels need none
   T *inverse, *shift, *row_sum;  // [tokens]: 1/n, m, Σw
   T* output;                     // PV
 };

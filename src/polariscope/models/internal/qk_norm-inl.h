@@ -23,31 +23,39 @@ class InputMap {
   HWY_INLINE InputMap(const LayerPlan& plan, const T* gain, const T* bias, T scale)
       : plan_(plan), gain_(gain), bias_(bias), scale_(scale) {}
 
-  bool changes() const { return plan_.qk_norm != QkNorm::kNo || plan_.form.feature != FeatureMap::kNone; }
+  bool normalises() const { return plan_.qk_norm != QkNorm::kNo; }
+  bool maps() const { return plan_.form.feature != FeatureMap::kNone; }
 
-  // tokens: [tokens, 4] vectors, in place. normed, scales: what backward() reads.
-  HWY_INLINE void forward(T* tokens, T* normed, T* scales) const {
+  // tokens: [tokens, 4] vectors, in place; the norm comes before the feature map. normed, scales: what backward()
+  // reads.
+  HWY_INLINE void normalise(T* tokens, T* normed, T* scales) const {
     const D d;
     const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
     for (int i = 0; i < plan_.tokens; ++i) {
       Token<V> token = load_token(d, tokens, i);
-      if (plan_.qk_norm != QkNorm::kNo) {
-        hn::Store(normalise(token), d, scales + i * lanes);
-        store_token(d, token, normed, i);
-        affine(token);
-      }
+      hn::Store(to_unit(token), d, scales + i * lanes);
+      store_token(d, token, normed, i);
+      affine(token);
+      store_token(d, token, tokens, i);
+    }
+  }
+  HWY_INLINE void map(T* tokens) const {
+    const D d;
+    for (int i = 0; i < plan_.tokens; ++i) {
+      Token<V> token = load_token(d, tokens, i);
       for (int c = 0; c < plan_.score_width; ++c) token.at[c] = map_vector(d, plan_.form, token.at[c]);
       store_token(d, token, tokens, i);
     }
   }
 
-  // mapped: what forward() left; gradients from token `first` on become those before the map. Adds to d_gain and
-  // d_bias, [4] vectors, and d_scale, one or null.
+  // mapped: the tokens as both left them; gradients from token `first` on become those before the map. Adds to d_gain
+  // and d_bias, [4] vectors, and d_scale, one or null.
   HWY_INLINE void backward(const T* mapped, const T* normed, const T* scales, int first, T* gradients, T* d_gain,
                            T* d_bias, T* d_scale) const {
     const D d;
     const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
-    const auto add = [&](T* to, V value) HWY_ATTR { hn::Store(hn::Add(hn::Load(d, to), value), d, to); };
+    const V zero = hn::Zero(d);
+    Token<V> of_gain{zero, zero, zero, zero}, of_bias = of_gain;
     for (int i = first; i < plan_.tokens; ++i) {
       Token<V> due = load_token(d, gradients, i);
       const Token<V> feature = load_token(d, mapped, i);
@@ -55,14 +63,19 @@ class InputMap {
       if (plan_.qk_norm != QkNorm::kNo) {
         const Token<V> unit = load_token(d, normed, i);
         for (int c = 0; c < plan_.score_width; ++c) {
-          add(d_gain + c * lanes, hn::Mul(due.at[c], unit.at[c]));
-          add(d_bias + c * lanes, due.at[c]);
-          if (d_scale != nullptr) add(d_scale, hn::Mul(due.at[c], unit.at[c]));
+          of_gain.at[c] = hn::MulAdd(due.at[c], unit.at[c], of_gain.at[c]);
+          of_bias.at[c] = hn::Add(of_bias.at[c], due.at[c]);
           due.at[c] = hn::Mul(due.at[c], factor(c));
         }
         denormalise(unit, hn::Load(d, scales + i * lanes), due);
       }
       store_token(d, due, gradients, i);
+    }
+    const auto add = [&](T* to, V value) HWY_ATTR { hn::Store(hn::Add(hn::Load(d, to), value), d, to); };
+    for (int c = 0; c < plan_.score_width; ++c) {
+      add(d_gain + c * lanes, of_gain.at[c]);
+      add(d_bias + c * lanes, of_bias.at[c]);
+      if (d_scale != nullptr) add(d_scale, of_gain.at[c]);
     }
   }
 
@@ -76,7 +89,7 @@ class InputMap {
     return sum;
   }
   // Returns what it multiplied by.
-  HWY_INLINE V normalise(Token<V>& token) const {
+  HWY_INLINE V to_unit(Token<V>& token) const {
     const D d;
     if (plan_.qk_norm == QkNorm::kLayer) {
       const V mean = over_width(total(token));

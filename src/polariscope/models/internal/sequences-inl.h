@@ -9,8 +9,8 @@
 
 #include "polariscope/attention/transpose-inl.h"
 #include "polariscope/models/internal/form_rows-inl.h"
+#include "polariscope/models/internal/normalised_rows-inl.h"
 #include "polariscope/models/internal/qk_norm-inl.h"
-#include "polariscope/models/internal/softmax_rows-inl.h"
 
 #include <algorithm>
 #include <array>
@@ -96,9 +96,7 @@ class Sequences {
       : plan_(plan),
         numbers_(numbers),
         lanes_(static_cast<int>(hn::Lanes(D()))),
-        softmax_(plan.form.rule == RowRule::kElementwise && plan.form.weight == WeightFunction::kExp &&
-                 plan.form.normaliser == Normaliser::kSum && plan.form.transform == Transform::kNone &&
-                 plan.form.feature == FeatureMap::kNone),
+        normalised_(is_normalised(plan.form)),
         scale_(plan.layer_form == LayerForm::kPlain ? T(1) : T(1) / static_cast<T>(plan.tokens)),
         layers_(static_cast<std::size_t>(plan.layers)),
         statistics_(static_cast<std::size_t>(plan.layers)) {
@@ -158,6 +156,15 @@ class Sequences {
     return sum;
   }
 
+  // Whether rows are softmax's or a kernel's, which have a way of their own.
+  static bool is_normalised(const AttentionForm& form) {
+    const bool plain = form.rule == RowRule::kElementwise && form.normaliser == Normaliser::kSum &&
+                       form.transform == Transform::kNone && form.sum_offset == 0.0;
+    return plain && (form.feature == FeatureMap::kNone ? form.weight == WeightFunction::kExp
+                                                       : form.weight == WeightFunction::kIdentity);
+  }
+  bool kernel() const { return plan_.form.feature != FeatureMap::kNone; }
+
   // Lanes beyond the last sequence repeat it; nothing comes of them.
   HWY_INLINE void gather(const T* tokens) {
     const int size = plan_.tokens * kTokenWidth;
@@ -185,18 +192,27 @@ class Sequences {
     project(d, a.input, numbers + kQuerySlot, tokens, a.query);
     project(d, a.input, numbers + kKeySlot, tokens, a.key);
     project(d, a.input, numbers + kValueSlot, tokens, a.value);
-    if (query_map(layer).changes()) {
-      query_map(layer).forward(a.query, a.normed_query, a.query_scale);
-      key_map(layer).forward(a.key, a.normed_key, a.key_scale);
+    if (query_map(layer).normalises()) {
+      query_map(layer).normalise(a.query, a.normed_query, a.query_scale);
+      key_map(layer).normalise(a.key, a.normed_key, a.key_scale);
+    }
+    V logit_variance = hn::Zero(d);
+    if (query_map(layer).maps()) {
+      logit_variance = logit_variance_of(a);
+      query_map(layer).map(a.query);
+      key_map(layer).map(a.key);
     }
     std::fill_n(sums_, kStatisticSlots * lanes_, T(0));
     const MapSums<T> map{sums_, entropies_};
     const int first = first_output(layer);
-    if (softmax_) {
-      softmax_map(d, a, tokens, first, map);
+    if (normalised_) {
+      kernel() ? normalised_map<RowKind::kKernel>(d, a, tokens, first, map)
+               : normalised_map<RowKind::kSoftmax>(d, a, tokens, first, map);
     } else {
       form_map(d, plan_, a, numbers[kSinkSlot], first, map);
     }
+    if (query_map(layer).maps()) hn::Store(logit_variance, d, sums_ + kLogitVarianceSum * lanes_);
+    if (plan_.form.feature == FeatureMap::kRelu) count_dead_queries(a.query);
     add_statistics(layer);
     T* next = layer + 1 == plan_.layers ? result_ : layers_[layer + 1].input;
     const bool stays = plan_.layer_form != LayerForm::kPlain;
@@ -205,6 +221,39 @@ class Sequences {
       const V of = hn::Load(d, a.output + v * lanes_);
       hn::Store(stays ? hn::MulAdd(scale, of, hn::Load(d, a.input + v * lanes_)) : of, d, next + v * lanes_);
     }
+  }
+
+  // Σ over rows of Var_j[q·k_j], before a kernel's feature map.
+  HWY_INLINE V logit_variance_of(const LayerArrays<T>& a) {
+    const D d;
+    T* centred = d_key_;  // which the backward pass alone uses
+    std::copy_n(a.key, plan_.tokens * kTokenWidth * lanes_, centred);
+    centre_tokens(d, plan_.tokens, centred);
+    V squares = hn::Zero(d);
+    for (int i = 0; i < plan_.tokens; ++i) {
+      const Token<V> query = load_token(d, a.query, i);
+      V of_row = hn::Zero(d);
+      for (int j = 0; j < plan_.tokens; ++j) {
+        const V z = dot(query, load_token(d, centred, j));
+        of_row = hn::MulAdd(z, z, of_row);
+      }
+      squares = hn::Add(squares, of_row);
+    }
+    return hn::Mul(squares, hn::Set(d, T(1) / static_cast<T>(plan_.tokens)));
+  }
+
+  // Rows of the ReLU kernel live by its offset; dead are those whose query has no feature above it.
+  HWY_INLINE void count_dead_queries(const T* queries) {
+    const D d;
+    const V offset = hn::Set(d, static_cast<T>(plan_.form.feature_offset));
+    V dead = hn::Zero(d);
+    for (int i = 0; i < plan_.tokens; ++i) {
+      const Token<V> query = load_token(d, queries, i);
+      V most = query.at[0];
+      for (int c = 1; c < plan_.score_width; ++c) most = hn::Max(most, query.at[c]);
+      dead = hn::Add(dead, hn::IfThenElseZero(hn::Le(most, offset), hn::Set(d, 1)));
+    }
+    hn::Store(dead, d, sums_ + kDeadSum * lanes_);
   }
 
   // The sums of a map go to double.
@@ -256,12 +305,13 @@ class Sequences {
     std::fill_n(d_key_, size, T(0));
     std::fill_n(d_value_, size, T(0));
     const ScoreGradients<T> to{d_query_, d_key_, d_value_};
-    if (softmax_) {
-      softmax_map_backward(d, a, d_output_, tokens, first, to);
+    if (normalised_) {
+      kernel() ? normalised_map_backward<RowKind::kKernel>(d, a, d_output_, tokens, first, to)
+               : normalised_map_backward<RowKind::kSoftmax>(d, a, d_output_, tokens, first, to);
     } else {
       form_map_backward(d, plan_, a, numbers[kSinkSlot], d_output_, first, to, pulled_, gradients + kSinkSlot * lanes_);
     }
-    if (query_map(layer).changes()) {
+    if (query_map(layer).normalises() || query_map(layer).maps()) {
       const auto slot = [&](int s) { return gradients + s * lanes_; };
       query_map(layer).backward(a.query, a.normed_query, a.query_scale, first, d_query_, slot(kQueryGainSlot),
                                 slot(kQueryBiasSlot), slot(kGainSlot));
@@ -280,7 +330,7 @@ class Sequences {
   const LayerPlan& plan_;
   const LayerNumbers<T>* numbers_;
   int lanes_, count_ = 0;
-  bool softmax_;
+  bool normalised_;
   T scale_;
   std::vector<LayerArrays<T>> layers_;
   std::vector<std::array<double, kStatisticSlots>> statistics_;
