@@ -24,8 +24,8 @@ at::Tensor view_of(std::int64_t rows, std::int64_t columns, Operand<double> m) {
 
 // Primitives are made anew for each call: oneDNN keeps what it generated, and finds it in two microseconds.
 const dnnl::engine& processor() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
+  static const dnnl::engine kEngine(dnnl::engine::kind::cpu, 0);
+  return kEngine;
 }
 
 dnnl::stream& stream() {
