@@ -11,12 +11,11 @@
 namespace polariscope {
 namespace {
 
+constexpr double kMostLoss = 30.0, kMostGradient = 1000.0;  // drawn
 constexpr double kPeak = 100.0;  // of the median gradient norm: above it the gradient has exploded
 
 using RunsOfVariant = std::pair<AttentionVariant, std::vector<RegressionRun>>;
 
-std::vector<double> loss_of(const RegressionRun& run) { return run.log().number("loss"); }
-std::vector<double> gradient_of(const RegressionRun& run) { return run.log().number("gradient_norm"); }
 std::vector<double> entropy_of(const RegressionRun& run) { return run.mean_over_layers("entropy"); }
 
 // Below log N at the end, in the mean over layers.
@@ -123,16 +122,20 @@ Section run(const Context& context) {
       {.id = "training",
        .title = "Loss, entropy and gradients while four attentions learn",
        .caption = fmt::format(
-           "Thin: each run, up to its last finite step; thick: the median while half of the runs go on. {} of {} "
+           "Thin: each run, up to its last finite step; thick: the median while half of the runs go on. Losses above "
+           "{:g} and "
+           "gradients above {:g} are drawn there. {} of {} "
            "softmax "
            "runs end early, {} of {} with QK-LayerNorm, {} of {} with the ReLU kernel, {} of {} with ELU+1.",
-           count_of(softmax, diverges), softmax.size(), count_of(normed, diverges), normed.size(),
-           count_of(relu, diverges), relu.size(), count_of(elu, diverges), elu.size()),
+           kMostLoss, kMostGradient, count_of(softmax, diverges), softmax.size(), count_of(normed, diverges),
+           normed.size(), count_of(relu, diverges), relu.size(), count_of(elu, diverges), elu.size()),
        .alternative = "Training loss, mean entropy and gradient norm against step, one colour an attention.",
        .columns = 2},
-      std::vector<Multiple>{panel("loss", lines_of(variants, {"training loss", Scale::kLog}, loss_of)),
-                            panel("entropy", entropy),
-                            panel("gradient", lines_of(variants, {"gradient norm", Scale::kLog}, gradient_of))}));
+      std::vector<Multiple>{
+          panel("loss", lines_of(variants, {"training loss", Scale::kLog}, capped("loss", kMostLoss))),
+          panel("entropy", entropy),
+          panel("gradient",
+                lines_of(variants, {"gradient norm", Scale::kLog}, capped("gradient_norm", kMostGradient)))}));
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   return section;

@@ -57,10 +57,10 @@ Section run(const Context& context) {
         fmt::format("mean entropy of every layer above {:g} % of log N at every step", 100 * kKept), of, keeps_entropy,
         fmt::format("lowest H/log N {}", in_words(over_runs(of, &RegressionRun::lowest_entropy), "runs")), "entropy"));
   }
-  section.figures = {layer_maps(variants,
-                                {.name = "entropy", .title = "entropy H (nats)", .low = 0.0, .high = uniform_entropy()},
-                                "entropy", "Entropy of every layer over training",
-                                fmt::format("Layers that collapse in a run: {}.", fmt::join(words, "; ")))};
+  add_layer_maps(section, variants,
+                 {.name = "entropy", .title = "entropy H (nats)", .low = 0.0, .high = uniform_entropy()}, "entropy",
+                 "Entropy of every layer over training",
+                 fmt::format("Layers that collapse in a run: {}.", fmt::join(words, "; ")));
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   return section;

@@ -83,17 +83,18 @@ Section run(const Context& context) {
                                   "largest ‖P‖_F of a layer", "norm", variants, largest_norm),
                     above_kernels("B.fig11/skewness", "Rows of softmax become more skewed than rows of the kernels.",
                                   "largest mean skewness of a layer", "skewness", variants, largest_skewness)};
-  section.figures = {
-      layer_maps(variants, {.name = "frobenius_norm", .title = "‖P‖_F", .low = 1.0, .high = one_hot_norm()}, "norm",
-                 "‖P‖_F of every layer over training",
-                 fmt::format("Largest of a run, in any layer; √N is {:.2f}: {}.", one_hot_norm(), norms)),
-      layer_maps(variants, {.name = "logit_variance", .title = "log₁₀ of the logit variance", .logarithm = true},
-                 "variance", "Logit variance of every layer over training",
-                 fmt::format("Largest growth of a layer over its first step: {}.", growths)),
-      layer_maps(variants, {.name = "skewness", .title = "skewness of rows"}, "skewness",
+  add_layer_maps(section, variants, {.name = "frobenius_norm", .title = "‖P‖_F", .low = 1.0, .high = one_hot_norm()},
+                 "norm", "‖P‖_F of every layer over training",
+                 fmt::format("Largest of a run, in any layer; √N is {:.2f}: {}.", one_hot_norm(), norms));
+  add_layer_maps(
+      section, variants,
+      {.name = "logit_variance", .title = "log₁₀ of the logit variance", .logarithm = true, .high = 6.0}, "variance",
+      "Logit variance of every layer over training",
+      fmt::format("Variances above 10⁶ have its colour. Largest growth of a layer over its first step: {}.", growths));
+  add_layer_maps(section, variants, {.name = "skewness", .title = "skewness of rows"}, "skewness",
                  "Skewness of rows in every layer over training",
                  fmt::format("A one-hot row of {} has {:.2f}. Largest mean of a layer: {}.", kRegressionTokens,
-                             (kRegressionTokens - 2) / std::sqrt(kRegressionTokens - 1.0), skewness))};
+                             (kRegressionTokens - 2) / std::sqrt(kRegressionTokens - 1.0), skewness));
   for (const auto& [variant, of] : variants) {
     if (!of.empty()) section.runs.emplace_back(fmt::format("{}, drawn", variant.name()), of.front().trained().link);
   }

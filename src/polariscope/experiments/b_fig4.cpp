@@ -25,6 +25,11 @@ struct Law {
   PowerLaw all;
 };
 
+// The range of metrics/variance_entropy.h.
+bool is_fitted(double variance, double entropy) {
+  return variance >= 1e-2 && variance <= 1e4 && entropy > 1e-6 && entropy < uniform_entropy() - 1e-6;
+}
+
 Law law_of(const RegressionRuns& runs, const AttentionVariant& variant) {
   Law law{.variant = variant, .runs = runs.read(variant), .of_runs = {}, .of_layers = {}, .all = {}};
   std::vector<double> every_variance, every_entropy;
@@ -77,6 +82,7 @@ Multiple panel_of(const Law& law) {
       const std::vector<double>& variance = run.log().layer("logit_variance", layer);
       const std::vector<double>& entropy = run.log().layer("entropy", layer);
       for (std::size_t n = 0; n < variance.size(); ++n) {
+        if (!is_fitted(variance[n], entropy[n])) continue;
         points.x.push_back(variance[n]);
         points.y.push_back(normalised_entropy(entropy[n], uniform_entropy()));
       }
@@ -152,7 +158,9 @@ Section run(const Context& context) {
       multiples_figure(
           {.id = "law",
            .title = "Entropy against the variance of logits, along training",
-           .caption = fmt::format("One mark a layer at a step, thinned. A line here is a power law. {}.", fits),
+           .caption = fmt::format(
+               "One mark a layer at a step, of those that are fitted, thinned. A straight line is a power law. {}.",
+               fits),
            .alternative = "Normalised entropy against logit variance, one panel an attention.",
            .columns = 2,
            .share_x = false},

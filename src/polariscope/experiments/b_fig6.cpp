@@ -16,7 +16,8 @@ namespace polariscope {
 namespace {
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
-constexpr double kGrowth = 10.0;  // of the first step's logit variance: above it the logits have spread
+constexpr double kMostGradient = 1e4;  // drawn
+constexpr double kGrowth = 10.0;       // of the first step's logit variance: above it the logits have spread
 
 struct OfBatch {
   int batch;
@@ -103,24 +104,24 @@ std::string first_layers(const std::vector<RegressionRun>& runs) {
   return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ", "));
 }
 
-// Whether the medians of the batches, from the smallest, only rise. A batch needs kFewestSeeds numbers.
+// The median over all runs of a batch is known when more than half of them diverge: the others last longer.
 Claim batch_claim(const std::vector<OfBatch>& batches) {
   std::vector<std::string> words;
   std::vector<double> medians;
   bool rises = true;
   for (const OfBatch& of : batches) {
-    const Spread step = over_runs(of.runs, last_step_if_diverged);
-    words.push_back(fmt::format("batch {}: {}", of.batch, in_words(step, "runs")));
-    if (step.runs < kFewestSeeds) continue;
+    const long long diverged = count_of(of.runs, diverges);
+    const Spread step = over_runs(of.runs, &RegressionRun::last_step);
+    words.push_back(fmt::format("batch {}: {}, {} of them diverged", of.batch, in_words(step, "runs"), diverged));
+    if (step.runs < kFewestSeeds || 2 * diverged <= step.runs) continue;
     rises &= medians.empty() || step.median > medians.back();
     medians.push_back(step.median);
   }
   return claim_in_words(
       "B.fig6/batch", "The larger the batch, the later softmax diverges.", "Ours",
-      fmt::format(
-          "median last finite step rises from each batch to the next larger one; batches with {} diverged runs, "
-          "inconclusive under two of them",
-          kFewestSeeds),
+      fmt::format("median last finite step rises from each batch to the next larger one, over batches "
+                  "with {} runs at least of which more than half diverge; inconclusive under two",
+                  kFewestSeeds),
       fmt::format("{}", fmt::join(words, "; ")), spread_of(medians),
       medians.size() < 2 ? Verdict::kInconclusive
       : rises            ? Verdict::kHolds
@@ -181,16 +182,18 @@ Section run(const Context& context) {
       multiples_figure(
           {.id = "together",
            .title = "Entropy, logit variance and gradient norm of softmax",
-           .caption = fmt::format("Entropy and logit variance of the layer that collapses first. Thin: a run up to its "
-                                  "last finite step; thick: the median of a batch while half of its runs go on. {}.",
-                                  fmt::join(words, ". ")),
+           .caption =
+               fmt::format("Entropy and logit variance of the layer that collapses first. Thin: a run up to its "
+                           "last finite step; thick: the median of a batch while half of its runs go on. Gradients "
+                           "above {:g} are drawn there. {}.",
+                           kMostGradient, fmt::join(words, ". ")),
            .alternative = "Entropy, logit variance and gradient norm against step, one colour a batch size.",
            .columns = 1},
           std::vector<Multiple>{
               std::move(entropy),
               together_panel(batches, "logit variance", {"logit variance", Scale::kLog}, of_leading("logit_variance")),
               together_panel(batches, "gradient norm", {"gradient norm", Scale::kLog},
-                             [](const RegressionRun& run) { return run.log().number("gradient_norm"); })}),
+                             capped("gradient_norm", kMostGradient))}),
       category_figure(batches, "lead", "From the first collapse to divergence",
                       fmt::format("How long a run goes on after a layer has collapsed: {}.", in_words(leads, "runs")),
                       {"steps from collapse to divergence"}, lead),

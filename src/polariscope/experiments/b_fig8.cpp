@@ -68,6 +68,21 @@ Multiple lines_panel(const Form& form, const std::vector<Cell>& cells, Axis y, s
   return {.title = form.words, .spec = series_chart(chart), .table = table_of(chart)};
 }
 
+Multiple lowest_panel(const Form& form, const std::vector<Cell>& cells) {
+  CategoryChart chart{.x = {"lowest H/log N of a layer"},
+                      .categories = {},
+                      .low = 0.0,
+                      .high = 1.0,
+                      .references = {{"collapsed", kCollapsed}}};
+  for (const Cell& cell : cells) {
+    if (cell.form != &form) continue;
+    Category row{.name = cell.variant.name(), .values = {}, .colour = cell.variant.colour()};
+    for (const RegressionRun& run : cell.runs) row.values.push_back(run.lowest_entropy());
+    chart.categories.push_back(std::move(row));
+  }
+  return {.title = form.words, .spec = category_chart(chart), .table = table_of(chart)};
+}
+
 // How many of the runs collapse and diverge, as a row of words a layer form.
 std::string tally(const Form& form, const std::vector<Cell>& cells) {
   std::vector<std::string> words;
@@ -101,19 +116,11 @@ Section run(const Context& context) {
     losses.push_back(lines_panel(form, cells, {"training loss", Scale::kLog}, {},
                                  [](const RegressionRun& run) { return run.log().number("loss"); }));
   }
-  CategoryChart lowest{.x = {"lowest H/log N of a layer at any step"},
-                       .categories = {},
-                       .low = 0.0,
-                       .high = 1.0,
-                       .references = {{"collapsed", kCollapsed}, {"kept", kKept}}};
   for (const Cell& cell : cells) {
     for (Claim& claim : claims_of(cell)) section.claims.push_back(std::move(claim));
-    std::vector<double> values;
-    for (const RegressionRun& one : cell.runs) values.push_back(one.lowest_entropy());
-    lowest.categories.push_back({.name = fmt::format("{}: {}", cell.form->name, cell.variant.name()),
-                                 .values = std::move(values),
-                                 .colour = cell.variant.colour()});
   }
+  std::vector<Multiple> lowest;
+  for (const Form& form : kForms) lowest.push_back(lowest_panel(form, cells));
   const std::string counts = fmt::format("Runs that collapse and that diverge. {}.", fmt::join(tallies, ". "));
   section.findings = counts;
   const std::string lines = " Thin: each run; thick: the median while half of the runs go on.";
@@ -124,12 +131,13 @@ Section run(const Context& context) {
                         .alternative = "Mean entropy against step, one panel a layer form, one colour an attention.",
                         .columns = 2},
                        entropies),
-      {.id = "lowest",
-       .title = "How low entropy comes",
-       .caption = "One dot a run: its lowest mean entropy of any layer at any step.",
-       .alternative = "Lowest relative entropy, one row a layer form and attention, one dot a run.",
-       .spec = category_chart(lowest),
-       .table = table_of(lowest)},
+      multiples_figure({.id = "lowest",
+                        .title = "How low entropy comes",
+                        .caption = "One dot a run: its lowest mean entropy of any layer at any step.",
+                        .alternative = "Lowest relative entropy, one panel a layer form, one row an attention.",
+                        .columns = 2,
+                        .share_x = false},
+                       lowest),
       multiples_figure({.id = "losses",
                         .title = "Loss in three layers",
                         .caption = "A line that ends early is a run that diverged." + lines,

@@ -21,9 +21,7 @@ struct Fate {
   std::vector<double> lowest_entropy, final_loss, lowest_loss, last_step;
 
   bool keeps() const { return runs >= kFewestSeeds && collapsed == 0 && diverged == 0; }
-  std::string row() const {
-    return fmt::format("{} · {} of {} collapse, {} diverge", variant.name(), collapsed, runs, diverged);
-  }
+  std::string row() const { return fmt::format("{} · {}, {} of {}", variant.name(), collapsed, diverged, runs); }
 };
 
 Fate fate_of(const RegressionRuns& runs, const AttentionVariant& variant) {
@@ -47,14 +45,15 @@ Claim prevents_claim(const Fate& fate) {
   const Spread lowest = spread_of(fate.lowest_entropy), loss = spread_of(fate.final_loss);
   return claim_in_words(
       fmt::format("B.mitigations/{}", fate.variant.name()),
-      fmt::format("{} prevents the collapse of entropy.", fate.variant.name()),
+      fmt::format("{} prevents collapse and divergence.", fate.variant.name()),
       fate.variant.attention == "relu_kernel/sum" || fate.variant.attention == "elu1_kernel/sum" ? "Section 5.2"
                                                                                                  : "Ours",
-      fmt::format("in no run does a layer's mean entropy fall below {:g} % of log N; inconclusive under {} runs",
+      fmt::format("in no run does a layer's mean entropy fall below {:g} % of log N, and none diverges; inconclusive "
+                  "under {} runs",
                   100 * kCollapsed, kFewestSeeds),
       fmt::format("{} of {} runs collapse, {} diverge; lowest H/log N {}; final loss {}", fate.collapsed, fate.runs,
                   fate.diverged, in_words(lowest, "runs"), in_words(loss, "runs")),
-      lowest, judged(fate.runs, fate.collapsed == 0), "entropy");
+      lowest, judged(fate.runs, fate.keeps()), "entropy");
 }
 
 Figure rows_figure(const std::vector<Fate>& fates, std::string id, std::string title, std::string caption, Axis x,
@@ -67,7 +66,7 @@ Figure rows_figure(const std::vector<Fate>& fates, std::string id, std::string t
   }
   return {.id = std::move(id),
           .title = title,
-          .caption = std::move(caption),
+          .caption = std::move(caption) + " Beside each name: how many of its runs collapse, and diverge.",
           .alternative = title + ", one row an attention, one dot a run.",
           .spec = category_chart(chart),
           .table = table_of(chart)};

@@ -52,6 +52,7 @@ Experiment b_fig6();
 Experiment b_fig8();
 Experiment b_fig10();
 Experiment b_fig11();
+Experiment b_bound9_trained();
 Experiment b_mitigations();
 
 }  // namespace polariscope

@@ -34,8 +34,9 @@ HeatMap map_of(const RegressionRun& run, const LayerStatistic& statistic) {
 
 }  // namespace
 
-Figure layer_maps(const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
-                  const LayerStatistic& statistic, std::string id, std::string title, std::string caption) {
+void add_layer_maps(Section& section,
+                    const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
+                    const LayerStatistic& statistic, std::string id, std::string title, std::string caption) {
   std::vector<std::pair<std::string, HeatMap>> maps;
   LayerStatistic scaled = statistic;
   for (const auto& [variant, runs] : variants) {
@@ -59,14 +60,15 @@ Figure layer_maps(const std::vector<std::pair<AttentionVariant, std::vector<Regr
     map.high = scaled.high;
     panels.push_back({.title = name, .spec = heat_map(map), .table = table_of(map)});
   }
-  return multiples_figure(
-      {.id = std::move(id),
-       .title = title,
-       .caption = std::move(caption) + " The first seed of each attention; all panels on one scale.",
-       .alternative = title + ", layer against step, one panel an attention.",
-       .columns = 2,
-       .share_x = false},
-      panels);
+  if (panels.empty()) return;
+  section.figures.push_back(
+      multiples_figure({.id = std::move(id),
+                        .title = title,
+                        .caption = std::move(caption) + " The first seed of each attention; all panels on one scale.",
+                        .alternative = title + ", layer against step, one panel an attention.",
+                        .columns = 2,
+                        .share_x = false},
+                       panels));
 }
 
 std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> paper_runs(const RegressionRuns& runs) {

@@ -17,9 +17,11 @@ struct LayerStatistic {
   std::optional<double> low = {}, high = {};  // ends of the colour scale
 };
 
-// Of the first run of each variant, one panel a variant, on one scale of colours.
-Figure layer_maps(const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
-                  const LayerStatistic& statistic, std::string id, std::string title, std::string caption);
+// Of the first run of each variant, one panel a variant, on one scale of colours; appended to the section's figures if
+// there is a run.
+void add_layer_maps(Section& section,
+                    const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
+                    const LayerStatistic& statistic, std::string id, std::string title, std::string caption);
 
 // The paper's four in the main form, with their runs.
 std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> paper_runs(const RegressionRuns& runs);

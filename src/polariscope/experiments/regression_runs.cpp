@@ -17,8 +17,8 @@ namespace {
 using nlohmann::json;
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kNorms{
-    std::pair{"no", ""}, {"layer", ", QK-LayerNorm"}, {"rms", ", QK-RMSNorm"}, {"l2", ", QK-L2 norm"}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNorms{
+    std::pair{"layer", "QK-LayerNorm"}, {"rms", "QK-RMSNorm"}, {"l2", "QK-L2"}};
 
 double median_of(std::span<const double> values) {
   return spread_of(std::vector<double>(values.begin(), values.end())).median;
@@ -39,7 +39,8 @@ void cut(RunLog& log, double last_finite) {
 
 std::string AttentionVariant::name() const {
   const auto norm = std::ranges::find(kNorms, qk_norm, &std::pair<std::string_view, std::string_view>::first);
-  return fmt::format("{}{}", attention, norm == kNorms.end() ? "" : norm->second);
+  if (norm == kNorms.end()) return attention;
+  return attention == "softmax" ? std::string(norm->second) : fmt::format("{}, {}", attention, norm->second);
 }
 
 std::string AttentionVariant::colour() const {
@@ -173,22 +174,34 @@ std::string RegressionRuns::differences(const Context& context) const {
 }
 
 Windows windows_of(const std::vector<RegressionRun>& runs, const Reading& reading, int count) {
+  constexpr double kGrowth = 0.06;  // of the step, for the first windows
   double last = 0.0;
   for (const RegressionRun& run : runs) last = std::max(last, run.last_step());
-  const double width = std::max(1.0, std::ceil(last / count));
-  const auto windows = static_cast<std::size_t>(std::ceil(last / width));
+  const double widest = std::max(1.0, std::ceil(last / count));
   Windows result;
-  for (std::size_t w = 1; w <= windows; ++w) result.step.push_back(std::min(last, static_cast<double>(w) * width));
+  for (double end = 1.0; end < last; end += std::clamp(std::ceil(kGrowth * end), 1.0, widest)) {
+    result.step.push_back(end);
+  }
+  result.step.push_back(last);
   for (const RegressionRun& run : runs) {
-    std::vector<std::vector<double>> parts(windows);
+    std::vector<std::vector<double>> parts(result.step.size());
     const std::vector<double> values = reading(run);
     for (std::size_t n = 0; n < values.size(); ++n) {
-      parts[static_cast<std::size_t>((run.log().step[n] - 1.0) / width)].push_back(values[n]);
+      const auto window = std::ranges::lower_bound(result.step, run.log().step[n]) - result.step.begin();
+      parts[static_cast<std::size_t>(window)].push_back(values[n]);
     }
     std::vector<double>& medians = result.runs.emplace_back();
     for (const std::vector<double>& part : parts) medians.push_back(median_of(part));
   }
   return result;
+}
+
+Reading capped(const char* number, double most) {
+  return [=](const RegressionRun& run) {
+    std::vector<double> values = run.log().number(number);
+    for (double& value : values) value = std::min(value, most);
+    return values;
+  };
 }
 
 void add_lines(SeriesChart& chart, const std::string& name, const std::string& colour,

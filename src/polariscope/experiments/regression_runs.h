@@ -24,7 +24,7 @@ constexpr long long kFewestSeeds = 5;  // for a verdict
 struct AttentionVariant {
   std::string attention, qk_norm = "no";
 
-  std::string name() const;  // "softmax, QK-LayerNorm"
+  std::string name() const;  // "softmax", "QK-LayerNorm"
   std::string colour() const;
   bool operator==(const AttentionVariant&) const = default;
 };
@@ -89,7 +89,11 @@ double one_hot_norm();     // √N
 
 using Reading = std::function<std::vector<double>(const RegressionRun&)>;
 
-// Medians over about `count` windows of steps, the same for all runs; NaN where a run has ended.
+// One of the log's numbers, no larger than `most`: an explosion would leave a chart no room for anything else.
+Reading capped(const char* number, double most);
+
+// Medians over windows of steps, the same for all runs: single steps at first, then about `count` of one width. NaN
+// where a run has ended.
 struct Windows {
   std::vector<double> step;               // the last of each window
   std::vector<std::vector<double>> runs;  // [runs][windows]
