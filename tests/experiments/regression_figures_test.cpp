@@ -1,10 +1,12 @@
 // Verdicts on trainings of in-context regression whose logs are made up, so that what must come out is known.
 #include "made_up_runs.h"
 #include "polariscope/experiments/regression_runs.h"
+#include "polariscope/experiments/sweep_report.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
 namespace polariscope::testing {
 namespace {
@@ -111,6 +113,34 @@ TEST(RegressionRun, KnowsWhenItCollapsedAndWhereItEnded) {
   EXPECT_EQ(windows.runs[1].back(), 1.0);
 }
 
+TEST(RegressionFigures, HaveAFigureForEveryClaim) {
+  const MadeUpRuns runs(grid(5), as_the_paper_says);
+  for (const char* id : kIds) {
+    SCOPED_TRACE(id);
+    const Section section = runs.section_of(id);
+    EXPECT_FALSE(section.findings.empty());
+    EXPECT_NE(section.differences.find("where the paper takes"), std::string::npos) << section.differences;
+    std::set<std::string> figures, claims;
+    for (const Figure& figure : section.figures) {
+      figures.insert(figure.id);
+      EXPECT_GT(figure.table.rows(), 0U) << figure.id;
+    }
+    for (const Claim& claim : section.claims) {
+      EXPECT_TRUE(claims.insert(claim.id).second) << claim.id << " is there twice";
+      EXPECT_TRUE(claim.id.starts_with(std::string(id) + "/")) << claim.id;
+      EXPECT_TRUE(figures.contains(claim.evidence)) << claim.id << " has no figure " << claim.evidence;
+    }
+  }
+}
+
+TEST(SweepReport, FindsTheReadersOfInContextRegression) {
+  const MadeUpRuns runs(grid(1), as_the_paper_says);
+  const std::string page = read_file(write_sweep_report(runs.context().out / runs.context().sweep));
+  for (const char* part : {"8 of 8 trainings", "B.fig1", "B.mitigations"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+}
+
 TEST(RegressionFigures, HoldWhereRunsAreAsThePaperSays) {
   const MadeUpRuns runs(grid(5), as_the_paper_says);
   const Section one = runs.section_of("B.fig1");
@@ -197,6 +227,9 @@ TEST(RegressionFigures, GiveNoVerdictUnderFiveSeedsNorWithoutRuns) {
     return settings.at("seed") == 5 ? MadeUp{} : as_the_paper_says(settings);  // one of five fails
   });
   const MadeUpRuns none(grid(2), [](const json& /*settings*/) { return MadeUp{}; });
+  for (const Claim& claim : none.section_of("B.bound9-trained").claims) {
+    EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
+  }
   for (const char* id : kIds) {
     for (const Claim& claim : none.section_of(id).claims) EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
     const Section section = few.section_of(id);

@@ -143,9 +143,9 @@ Section run(const Context& context) {
   std::vector<Multiple> trajectories;
   CategoryChart by_layer{.x = {"exponent β of a layer along its run"},
                          .categories = {},
-                         .low = {},
-                         .high = {},
-                         .references = {{"softmax, small variance", -1.0}, {"indifferent", 0.0}}};
+                         .low = -1.2,
+                         .high = 0.2,
+                         .references = {{"β = −1", -1.0}, {"β = 0", 0.0}}};
   for (const Law& law : laws) {
     trajectories.push_back(panel_of(law));
     const std::size_t layers = law.runs.empty() ? 0 : law.runs.size() * static_cast<std::size_t>(law.runs[0].layers());
@@ -169,7 +169,7 @@ Section run(const Context& context) {
        .title = "The exponent of each layer",
        .caption =
            fmt::format("One dot a layer of a run with at least {} points inside the range; beside each name how many "
-                       "of all layers those are.",
+                       "of all layers those are. At small variances softmax has −1, ELU+1 −1/2, ReLU 0.",
                        kFewestPoints),
        .alternative = "Fitted exponents by attention, one dot a layer of a run.",
        .spec = category_chart(by_layer),

@@ -8,7 +8,7 @@
 namespace polariscope {
 namespace {
 
-constexpr int kColumns = 50;
+constexpr int kColumns = 30;
 
 HeatMap map_of(const RegressionRun& run, const LayerStatistic& statistic) {
   HeatMap map{.x = {"step"},
@@ -61,14 +61,16 @@ void add_layer_maps(Section& section,
     panels.push_back({.title = name, .spec = heat_map(map), .table = table_of(map)});
   }
   if (panels.empty()) return;
-  section.figures.push_back(
-      multiples_figure({.id = std::move(id),
-                        .title = title,
-                        .caption = std::move(caption) + " The first seed of each attention; all panels on one scale.",
-                        .alternative = title + ", layer against step, one panel an attention.",
-                        .columns = 2,
-                        .share_x = false},
-                       panels));
+  section.figures.push_back(multiples_figure(
+      {.id = std::move(id),
+       .title = title,
+       .caption = std::move(caption) +
+                  " The first seed of each attention; all panels on one scale. Columns are single steps at "
+                  "first, then windows that grow.",
+       .alternative = title + ", layer against step, one panel an attention.",
+       .columns = 2,
+       .share_x = false},
+      panels));
 }
 
 std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> paper_runs(const RegressionRuns& runs) {

@@ -21,7 +21,7 @@ struct Cost {
 };
 constexpr std::array kCosts{Cost{"induction", 420.0},   Cost{"induction-quick", 5.9},
                             Cost{"token-groups", 17.0}, Cost{"token-groups-quick", 1.2},
-                            Cost{"regression", 150.0},  Cost{"regression-quick", 1.2}};
+                            Cost{"regression", 95.0},   Cost{"regression-quick", 0.9}};
 
 constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
 
