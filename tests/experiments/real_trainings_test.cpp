@@ -59,5 +59,22 @@ TEST(RealTrainings, OfInductionGiveFiguresOneFourAndFTwo) {
   }
 }
 
+TEST(RealTrainings, OfInContextRegressionGiveTheLipschitzPapersFigures) {
+  if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
+  const auto sections = sections_of(
+      "task = \"in-context-regression\"\nlayers = 2\nsteps = 20\nbatch = 16\nlearning_rate = 0.1\nmomentum = 0.8\n"
+      "attention = [\"softmax\", \"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = [\"no\", \"layer\"]\n"
+      "layer_form = \"residual\"\nseed = { from = 0, to = 4 }\n"
+      "[[skip]]\nattention = [\"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = \"layer\"\n",
+      {"B.fig1", "B.fig3", "B.fig4", "B.fig6", "B.fig8", "B.fig10", "B.fig11", "B.mitigations", "B.bound9-trained"});
+  for (const Claim& claim : sections[0].claims) EXPECT_EQ(claim.runs, 5) << claim.id;
+  // Twenty small steps change little.
+  EXPECT_EQ(sections[0].claims.front().verdict, Verdict::kFails);
+  EXPECT_EQ(sections[5].figures.front().spec.at("concat").size(), 4U);
+  // Two layers of five runs on four sequences, and both right sides are theorems.
+  EXPECT_EQ(sections[8].claims[0].runs, 40);
+  for (const std::size_t side : {0U, 1U}) EXPECT_EQ(sections[8].claims[side].verdict, Verdict::kHolds);
+}
+
 }  // namespace
 }  // namespace polariscope::testing

@@ -140,6 +140,20 @@ TEST(LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapsed) {
   }
 }
 
+TEST(LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHoweverLarge) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    for (const double factor : {1e-12, 1e6, 1e12}) {
+      RandomLayer layer = random_layer(20, 4, 4, 1.0, seed);
+      const LipschitzBound before = lipschitz_bound(layer.view(), 2);
+      for (double& weight : layer.query) weight *= factor;
+      for (double& weight : layer.key) weight *= factor;
+      const LipschitzBound after = lipschitz_bound(layer.view(), 2);
+      EXPECT_NEAR(after.score_singular / (factor * factor * before.score_singular), 1.0, 1e-9) << seed << " " << factor;
+      EXPECT_NEAR(after.score_growth / (factor * factor * before.score_growth), 1.0, 1e-6) << seed << " " << factor;
+    }
+  }
+}
+
 TEST(LipschitzBound, OfOneTokenIsTheIdentity) {
   // P = (1) whatever the scores: A(X) = X.
   const Numbers x{3.0, 4.0}, weights{1.0, 0.0, 0.0, 1.0};

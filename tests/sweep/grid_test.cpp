@@ -131,7 +131,7 @@ TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
     EXPECT_LE(quick.runs().size(), 150U);
     const auto keys = [](const Grid& g) {
       std::set<std::string> found;
-      for (const Axis& axis : g.axes()) found.insert(axis.key);
+      for (const GridAxis& axis : g.axes()) found.insert(axis.key);
       return found;
     };
     EXPECT_EQ(keys(whole), keys(quick));

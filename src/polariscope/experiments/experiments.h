@@ -44,4 +44,15 @@ Experiment b_prop5_2();
 Experiment b_bound9();
 Experiment b_eq20();
 
+// Its trainings of in-context regression.
+Experiment b_fig1();
+Experiment b_fig3();
+Experiment b_fig4();
+Experiment b_fig6();
+Experiment b_fig8();
+Experiment b_fig10();
+Experiment b_fig11();
+Experiment b_bound9_trained();
+Experiment b_mitigations();
+
 }  // namespace polariscope

@@ -17,10 +17,10 @@ namespace polariscope {
 namespace {
 
 // The preset whose grid the sweep executes, if it is one that ships.
-std::optional<Preset> preset_of(const std::filesystem::path& folder, const std::string& task) {
+std::optional<Preset> preset_of(const std::filesystem::path& folder, const std::string& trainings) {
   const std::string config = read_file(folder / "config.toml");
   for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
-    if (config.ends_with(find_grid(grid_of(task, preset), train_settings()).text())) return preset;
+    if (config.ends_with(find_grid(grid_of(trainings, preset), train_settings()).text())) return preset;
   }
   return std::nullopt;
 }
@@ -35,12 +35,13 @@ std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
                 rows.size());
   }
   const auto task = nlohmann::json::parse(rows.front().settings).value("task", std::string("induction"));
+  const std::string trainings = trainings_of(task);
   std::vector<const Experiment*> readers;
   for (const Experiment& experiment : catalogue()) {
-    if (experiment.trainings == task) readers.push_back(&experiment);
+    if (experiment.trainings == trainings) readers.push_back(&experiment);
   }
   if (readers.empty()) throw Error("{}: no experiment reads trainings of the task {}", folder.string(), task);
-  const std::optional<Preset> preset = preset_of(folder, task);
+  const std::optional<Preset> preset = preset_of(folder, trainings);
 
   Page page;
   dress(page, fmt::format("Polariscope: {} of {} trainings of a sweep", done, rows.size()));

@@ -19,8 +19,9 @@ struct Cost {
   std::string_view grid;
   double seconds;
 };
-constexpr std::array kCosts{Cost{"induction", 420.0}, Cost{"induction-quick", 5.9}, Cost{"token-groups", 17.0},
-                            Cost{"token-groups-quick", 1.2}};
+constexpr std::array kCosts{Cost{"induction", 420.0},   Cost{"induction-quick", 5.9},
+                            Cost{"token-groups", 17.0}, Cost{"token-groups-quick", 1.2},
+                            Cost{"regression", 95.0},   Cost{"regression-quick", 0.9}};
 
 constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
 
@@ -35,8 +36,12 @@ std::string in_days(double seconds) {
 
 }  // namespace
 
-std::string grid_of(std::string_view task, Preset preset) {
-  return fmt::format("{}{}", task, preset == Preset::kPaper ? "" : "-quick");
+std::string grid_of(std::string_view trainings, Preset preset) {
+  return fmt::format("{}{}", trainings, preset == Preset::kPaper ? "" : "-quick");
+}
+
+std::string trainings_of(std::string_view task) {
+  return std::string(task == "in-context-regression" ? "regression" : task);
 }
 
 std::string announcement(const TrainingSweep& sweep) {

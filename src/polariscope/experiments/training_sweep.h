@@ -18,8 +18,11 @@ struct TrainingSweep {
   int jobs = 1;                   // trainings at once
 };
 
-// "induction" and the preset: the name of a shipped grid.
-std::string grid_of(std::string_view task, Preset preset);
+// An experiment's `trainings`, as "induction", and the preset: the name of a shipped grid.
+std::string grid_of(std::string_view trainings, Preset preset);
+
+// The `trainings` of the experiments that read runs of a task.
+std::string trainings_of(std::string_view task);
 
 // "8640 trainings (induction), about 41 days on 2 processors": from what a training took on one core when this was
 // written, which is said with it.

@@ -15,18 +15,19 @@ namespace {
 constexpr double kMostPoints = 1e7;        // before skips: the time to walk through them
 constexpr std::size_t kMostRuns = 99'999;  // their folders have names of five digits
 
-bool leaves_out(const Skip& skip, const std::vector<Axis>& axes, const std::vector<Value>& values) {
-  return std::ranges::all_of(skip, [&](const Axis& skipped) {
-    const auto axis = std::ranges::find(axes, skipped.key, &Axis::key);
+bool leaves_out(const Skip& skip, const std::vector<GridAxis>& axes, const std::vector<Value>& values) {
+  return std::ranges::all_of(skip, [&](const GridAxis& skipped) {
+    const auto axis = std::ranges::find(axes, skipped.key, &GridAxis::key);
     const Value& value = values[static_cast<std::size_t>(axis - axes.begin())];
     return std::ranges::find(skipped.values, value) != skipped.values.end();
   });
 }
 
 // Counts through all combinations as an odometer does, the last axis fastest.
-std::vector<GridRun> runs_of(const std::vector<Axis>& axes, const std::vector<Skip>& skips, std::string_view where) {
+std::vector<GridRun> runs_of(const std::vector<GridAxis>& axes, const std::vector<Skip>& skips,
+                             std::string_view where) {
   double points = 1.0;
-  for (const Axis& axis : axes) points *= static_cast<double>(axis.values.size());
+  for (const GridAxis& axis : axes) points *= static_cast<double>(axis.values.size());
   if (points > kMostPoints)
     throw Error("{}: the grid has {:g} points, at most {:g} can be handled", where, points, kMostPoints);
   std::vector<GridRun> runs;
@@ -48,7 +49,7 @@ std::vector<GridRun> runs_of(const std::vector<Axis>& axes, const std::vector<Sk
   return runs;
 }
 
-std::string line_of(const Axis& axis) {
+std::string line_of(const GridAxis& axis) {
   std::vector<std::string> texts;
   for (const Value& value : axis.values) texts.push_back(toml_text(value));
   if (texts.size() == 1) return fmt::format("{} = {}\n", axis.key, texts.front());
@@ -73,8 +74,8 @@ Grid Grid::parse(std::string_view toml, std::string_view where, std::span<const 
 
 Grid Grid::with_seeds_from(std::int64_t first) const {
   Grid moved = *this;
-  const auto move = [first](std::vector<Axis>& axes) {
-    for (Axis& axis : axes) {
+  const auto move = [first](std::vector<GridAxis>& axes) {
+    for (GridAxis& axis : axes) {
       if (axis.key != "seed") continue;
       for (Value& value : axis.values) std::get<std::int64_t>(value) += first;
     }
@@ -87,10 +88,10 @@ Grid Grid::with_seeds_from(std::int64_t first) const {
 
 std::string Grid::text() const {
   std::string text;
-  for (const Axis& axis : axes_) text += line_of(axis);
+  for (const GridAxis& axis : axes_) text += line_of(axis);
   for (const Skip& skip : skips_) {
     text += "[[skip]]\n";
-    for (const Axis& axis : skip) text += line_of(axis);
+    for (const GridAxis& axis : skip) text += line_of(axis);
   }
   return text;
 }

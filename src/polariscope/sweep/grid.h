@@ -11,13 +11,13 @@
 namespace polariscope {
 
 // One key with its values, at least one; of a setting that every run shares, exactly one.
-struct Axis {
+struct GridAxis {
   std::string key;
   std::vector<Value> values;
 };
 
 // Leaves out the runs that have, for each of its keys, one of the values given here.
-using Skip = std::vector<Axis>;
+using Skip = std::vector<GridAxis>;
 
 // One point of the grid: its number, from 1, and one value for each axis.
 struct GridRun {
@@ -33,7 +33,7 @@ class Grid {
   static Grid read(const std::filesystem::path& path, std::span<const Setting> known);
   static Grid parse(std::string_view toml, std::string_view where, std::span<const Setting> known);
 
-  const std::vector<Axis>& axes() const { return axes_; }
+  const std::vector<GridAxis>& axes() const { return axes_; }
   const std::vector<GridRun>& runs() const { return runs_; }
 
   // The same grid with `first` added to every seed; axes() must have seeds.
@@ -46,7 +46,7 @@ class Grid {
   std::string json_of(const GridRun& run) const;
 
  private:
-  std::vector<Axis> axes_;
+  std::vector<GridAxis> axes_;
   std::vector<Skip> skips_;
   std::vector<GridRun> runs_;
 };

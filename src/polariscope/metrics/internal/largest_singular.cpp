@@ -48,9 +48,11 @@ LargestSingular largest_singular(Eigen::Index dimension,
       continue;
     }
 
+    // Eigen tells small from zero by an absolute size here, so its numbers must be near one.
+    const double largest = diagonal.head(k + 1).maxCoeff(), scale = largest > 0.0 ? largest : 1.0;
     Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> small;
-    small.computeFromTridiagonal(diagonal.head(k + 1), beside.head(k));
-    const double theta = std::max(small.eigenvalues()[k], 0.0);
+    small.computeFromTridiagonal(diagonal.head(k + 1) / scale, beside.head(k) / scale);
+    const double theta = scale * std::max(small.eigenvalues()[k], 0.0);
     const double residual = beside[k] * std::abs(small.eigenvectors()(k, k));
     if (residual > kTolerance * theta && !last) {
       basis.emplace_back(next / beside[k]);

@@ -73,13 +73,13 @@ class Reader {
   }
 
   // `also`: names that are no setting but have a meaning here.
-  Axis axis(const std::string& key, const toml::node& node, std::vector<std::string_view> also) const {
+  GridAxis axis(const std::string& key, const toml::node& node, std::vector<std::string_view> also) const {
     const auto setting = std::ranges::find(known_, key, &Setting::name);
     if (setting == known_.end()) {
       for (const Setting& s : known_) also.push_back(s.name);
       refuse(node, "{}", unknown_name("setting", key, also));
     }
-    Axis axis{key, {}};
+    GridAxis axis{key, {}};
     if (const toml::array* list = node.as_array()) {
       if (list->empty()) refuse(node, "{} is an empty list: give it a value", key);
       for (const toml::node& item : *list) add(axis, value(*setting, item), item);
@@ -91,7 +91,7 @@ class Reader {
     return axis;
   }
 
-  void add(Axis& axis, Value value, const toml::node& node) const {
+  void add(GridAxis& axis, Value value, const toml::node& node) const {
     if (std::ranges::find(axis.values, value) != axis.values.end()) {
       refuse(node, "{} lists {} twice", axis.key, toml_text(value));
     }
@@ -159,7 +159,7 @@ class Reader {
     return values;
   }
 
-  std::vector<Skip> skips(const toml::node& node, const std::vector<Axis>& axes) const {
+  std::vector<Skip> skips(const toml::node& node, const std::vector<GridAxis>& axes) const {
     const toml::array* list = node.as_array();
     if (list == nullptr || !list->is_array_of_tables()) refuse(node, "skip is {}, expected [[skip]]", found(node));
     std::vector<Skip> skips;
@@ -175,8 +175,8 @@ class Reader {
     return skips;
   }
 
-  void require_on_axis(const Axis& skipped, const std::vector<Axis>& axes, const toml::node& node) const {
-    const auto axis = std::ranges::find(axes, skipped.key, &Axis::key);
+  void require_on_axis(const GridAxis& skipped, const std::vector<GridAxis>& axes, const toml::node& node) const {
+    const auto axis = std::ranges::find(axes, skipped.key, &GridAxis::key);
     if (axis == axes.end()) refuse(node, "skip names {}, which the grid does not set", skipped.key);
     for (const Value& value : skipped.values) {
       if (std::ranges::find(axis->values, value) == axis->values.end()) {

@@ -9,7 +9,7 @@
 namespace polariscope::sweep {
 
 struct GridFile {
-  std::vector<Axis> axes;  // in the order of the file
+  std::vector<GridAxis> axes;  // in the order of the file
   std::vector<Skip> skips;
 };
 

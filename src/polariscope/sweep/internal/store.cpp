@@ -48,7 +48,7 @@ FileLock lock_for_writing(const std::filesystem::path& database) {
 Store::Store(const std::filesystem::path& folder, const Grid& grid, Shard shard)
     : lock_(lock_for_writing(database_path(folder, shard))),
       database_(database_path(folder, shard), Database::Mode::kWrite) {
-  for (const Axis& axis : grid.axes()) settings_.push_back(axis.key);
+  for (const GridAxis& axis : grid.axes()) settings_.push_back(axis.key);
   if (!has_rows(database_)) create(grid, shard);
   Statement metric = database_.prepare("SELECT name FROM metric ORDER BY place");
   while (metric.step()) metrics_.push_back(metric.text(0));
