@@ -44,4 +44,7 @@ Experiment b_prop5_2();
 Experiment b_bound9();
 Experiment b_eq20();
 
+// Trainings of in-context regression, watched.
+Experiment b_alarm();
+
 }  // namespace polariscope

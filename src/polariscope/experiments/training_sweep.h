@@ -18,7 +18,7 @@ struct TrainingSweep {
   int jobs = 1;                   // trainings at once
 };
 
-// "induction" and the preset: the name of a shipped grid.
+// "induction" and the preset: the name of a shipped grid. Where there is no smaller one, quick is the whole grid.
 std::string grid_of(std::string_view task, Preset preset);
 
 // "8640 trainings (induction), about 41 days on 2 processors": from what a training took on one core when this was
