@@ -28,7 +28,7 @@ struct Settings {
   double vocabulary = 0, sequence_length = 0, training_sequences = 0, evaluation_sequences = 1000;
   double layers = 2, heads = 4, width = 128, epochs = 10, batch = 256, seed = 0;
   double steps = 0, threads = 0, checkpoint_every = 60;
-  std::string layer_form, qk_norm, out, config;
+  std::string layer_form, qk_norm, on_alarm = "log", out, config;
   bool quiet = false;
 };
 
@@ -87,12 +87,14 @@ void declare(CLI::App& c, Settings& s) {
   number("--seed", s.seed, "Of parameters, data and their order");
   number("--threads", s.threads, "0: one per processor. Another number may round differently");
   real("--checkpoint-every", s.checkpoint_every, "Seconds between checkpoints");
+  text("--on-alarm", s.on_alarm, "When a head's attention collapses or runs away: log, checkpoint or stop");
   c.add_option("--out", s.out, "Folder of the run; a run that was stopped goes on")->type_name("FOLDER");
   c.add_flag("--quiet", s.quiet, "No progress, no summary");
   c.footer(
       "Leaves in the folder: metrics.jsonl and TensorBoard events (entropy, norm, sink mass, ... of every head at "
       "every\n"
-      "step), the last checkpoint, heads.json, attention.npy and result.json. After Ctrl-C or a kill the same command\n"
+      "step), alarms.jsonl, the last checkpoint, heads.json, attention.npy and result.json. After Ctrl-C or a kill the "
+      "same command\n"
       "goes on and ends with the same bits.\n"
       "Examples:\n"
       "  polariscope train --task induction --attention softmax --out run\n"
@@ -122,7 +124,7 @@ std::string in_words(const std::filesystem::path& folder) {
 }
 
 // Options of how a run is done and watched, which do not change what it is.
-const std::vector<std::string_view> kNotOfTheRun{"file", "out", "quiet", "threads", "checkpoint-every"};
+const std::vector<std::string_view> kNotOfTheRun{"file", "out", "quiet", "threads", "checkpoint-every", "on-alarm"};
 
 // Throws Error for an option on the command line that changes what the config.toml of the run's own folder says.
 void require_unchanged(const CLI::App& command, const std::filesystem::path& folder) {
@@ -160,7 +162,7 @@ Command add_train(CLI::App& app) {
       catch_interrupts();
     };
     ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
-    const RunOptions run{.checkpoint_seconds = s.checkpoint_every};
+    const RunOptions run{.checkpoint_seconds = s.checkpoint_every, .on_alarm = find_on_alarm(s.on_alarm)};
     if (s.o.task == kRegressionTask) {
       const RegressionOptions options = regression_options(*command);
       open();

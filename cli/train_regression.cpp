@@ -15,7 +15,8 @@ namespace {
 constexpr std::array<std::string_view, 3> kOfRegressionAlone{"layer-form", "qk-norm", "steps"};
 constexpr std::array<std::string_view, 9> kShared{
     "task", "attention", "layers", "sequence-length", "batch", "learning-rate", "momentum", "optimiser", "seed"};
-constexpr std::array<std::string_view, 6> kOfAnyRun{"help", "file", "out", "quiet", "threads", "checkpoint-every"};
+constexpr std::array<std::string_view, 7> kOfAnyRun{"help",    "file", "out", "quiet", "threads", "checkpoint-every",
+                                                    "on-alarm"};
 
 template <class Names>
 bool is_among(const Names& names, std::string_view name) {

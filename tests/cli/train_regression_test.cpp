@@ -44,6 +44,7 @@ TEST(TrainRegression, RefusesInOneSentenceAndLeavesNoFolder) {
   refused({"--steps", "0"}, {"--steps is 0", "at least 1"});
   refused({"--steps", "1.5"}, {"--steps is 1.5", "whole"});
   refused({"--learning-rate", "-1"}, {"learning rate", "-1"});
+  refused({"--on-alarm", "shout"}, {"--on-alarm", "shout", "log, checkpoint, stop"});
   expect_refused({"train", "--out", "run", "--steps", "5"}, {"--steps", "in-context-regression", "induction"});
   expect_refused({"train", "--out", "run", "--task", "in-context-regresion"}, {"in-context-regression"});
 }
@@ -81,6 +82,46 @@ TEST(TrainRegression, ThatIsKilledAtAnyMomentEndsWithTheSameBits) {
   for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors"}) {
     EXPECT_TRUE(bytes_of(whole / name) == bytes_of(run / name)) << name;
   }
+}
+
+TEST(TrainRegression, ThatIsKilledTellsTheSameAlarms) {
+  const TemporaryFolder folder;
+  const fs::path whole = folder.path() / "whole", run = folder.path() / "run";
+  const auto words = [](const fs::path& to) {
+    return regression({"--batch", "64", "--steps", "2000", "--checkpoint-every", "0.02", "--out", to.string()});
+  };
+  expect_done(words(whole));
+  EXPECT_FALSE(bytes_of(whole / "alarms.jsonl").empty());
+  for (int i = 0; i < 4 && !fs::exists(run / "result.json"); ++i) {
+    Running process(polariscope_command(words(run)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(350 + 60 * i));  // the program takes 0.3 s to load
+    if (!process.ended()) process.send(SIGKILL);
+    process.wait();
+  }
+  expect_done(words(run));
+  for (const char* name : {"alarms.jsonl", "metrics.jsonl", "result.json"}) {
+    EXPECT_TRUE(bytes_of(whole / name) == bytes_of(run / name)) << name;
+  }
+}
+
+TEST(TrainRegression, StopsAtAnAlarmAndSaysSo) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run", log = folder.path() / "log";
+  const Words heard{"train",      "--task",  "in-context-regression",
+                    "--threads",  "1",       "--batch",
+                    "64",         "--steps", "2000",
+                    "--on-alarm", "stop",    "--out",
+                    run.string()};
+  const Outcome outcome = polariscope_run(heard);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  EXPECT_EQ(result.at("stopped_by_alarm"), true);
+  EXPECT_EQ(result.at("diverged"), false);
+  EXPECT_NE(outcome.err.find("step " + result.at("first_alarm_step").dump() + ": "), std::string::npos) << outcome.err;
+  // How a run is done is not what it is.
+  expect_done(regression({"--batch", "64", "--steps", "2000", "--on-alarm", "checkpoint", "--out", log.string()}));
+  EXPECT_EQ(bytes_of(run / "config.toml"), bytes_of(log / "config.toml"));
+  EXPECT_TRUE(fs::exists(log / "checkpoint" / ("alarm-" + result.at("first_alarm_step").dump() + ".safetensors")));
 }
 
 TEST(TrainRegression, ThatDivergesIsAResult) {

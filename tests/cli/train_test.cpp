@@ -45,8 +45,8 @@ void expect_done(const Words& words) {
 
 // All that a run computes; only events.out.tfevents.polariscope holds wall times.
 void expect_same_run(const fs::path& one, const fs::path& other) {
-  for (const char* name :
-       {"config.toml", "metrics.jsonl", "result.json", "heads.json", "attention.npy", "checkpoint/last.safetensors"}) {
+  for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "heads.json", "attention.npy", "alarms.jsonl",
+                           "checkpoint/last.safetensors"}) {
     EXPECT_TRUE(bytes_of(one / name) == bytes_of(other / name)) << name;
   }
 }
@@ -70,6 +70,7 @@ TEST(Train, RefusesInOneSentenceAndLeavesNoFolder) {
   expect_refused(train({"--out", "run", "--attention", "sofmax"}), {"sofmax", "softmax"});
   expect_refused(train({"--out", "run", "--positions", "rotary"}), {"rotary", "concat, add, no"});
   expect_refused(train({"--out", "run", "--optimiser", "adam"}), {"adam", "adamw"});
+  expect_refused(train({"--out", "run", "--on-alarm", "shout"}), {"--on-alarm", "shout", "log, checkpoint, stop"});
   expect_refused(train({"--out", "run", "--mlp", "yes"}), {"--mlp", "yes", "true or false"});
   expect_refused(train({"--out", "run", "--heads=3"}), {"--heads", "more than once"});
   expect_refused({"train", "--out", "run", "--heads", "3"}, {"heads must divide the width 128, found 3"});
@@ -124,6 +125,40 @@ TEST(Train, TakesARunsConfigWithAnotherSeedToAnotherFolderOnly) {
   EXPECT_NE(bytes_of(run + "/result.json"), bytes_of(other + "/result.json"));
   expect_done({"train", run + "/config.toml", "--quiet", "--out", run});  // is done
   EXPECT_EQ(listing(run), before);
+}
+
+TEST(Train, DoesAtAnAlarmWhatItWasAskedTo) {
+  const TemporaryFolder folder;
+  const auto result_of = [&](const char* on_alarm) {
+    const fs::path run = folder.path() / on_alarm;
+    // Without LayerNorm this rate explodes within a dozen steps.
+    expect_done({"train", "--width=32", "--heads=2", "--mlp=false", "--layer-norm=false", "--optimiser=sgd",
+                 "--learning-rate=1", "--momentum=0.9", "--training-sequences=640", "--batch=32", "--epochs=1",
+                 "--evaluation-sequences=40", "--threads=1", "--quiet", "--on-alarm", on_alarm, "--out", run.string()});
+    return nlohmann::json::parse(bytes_of(run / "result.json"));
+  };
+  const nlohmann::json logged = result_of("log"), stopped = result_of("stop"), kept = result_of("checkpoint");
+  ASSERT_GT(logged.at("alarms"), 0) << logged;
+  const std::string step = logged.at("first_alarm_step").dump();
+  EXPECT_EQ(logged.at("steps"), 20);
+  EXPECT_EQ(logged.at("stopped_by_alarm"), false);
+  EXPECT_EQ(stopped.at("steps").dump(), step);
+  EXPECT_EQ(stopped.at("stopped_by_alarm"), true);
+  EXPECT_EQ(kept, logged);
+  EXPECT_TRUE(fs::exists(folder.path() / "checkpoint" / "checkpoint" / ("alarm-" + step + ".safetensors")));
+  EXPECT_TRUE(bytes_of(folder.path() / "log" / "alarms.jsonl").starts_with("{\"step\":" + step + ","));
+  EXPECT_EQ(bytes_of(folder.path() / "log" / "config.toml"), bytes_of(folder.path() / "stop" / "config.toml"));
+}
+
+TEST(Train, GivesNoAlarmToAnInductionModelThatLearns) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  expect_done({"train", "--heads=2", "--width=64", "--mlp=false", "--positions=add", "--batch=64",
+               "--training-sequences=25600", "--epochs=1", "--evaluation-sequences=40", "--threads=1", "--quiet",
+               "--on-alarm=stop", "--out", run.string()});
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  EXPECT_EQ(result.at("alarms"), 0);
+  EXPECT_EQ(result.at("steps"), 400);
 }
 
 TEST(Train, LeavesResultsThatProgramsRead) {

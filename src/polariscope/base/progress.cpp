@@ -175,6 +175,18 @@ void Progress::update(std::uint64_t done, std::string_view note) {
   }
 }
 
+void Progress::say(std::string_view line) {
+  if (!task_) return;
+  ProgressBoard::State& board = *task_->board;
+  const std::scoped_lock lock(board.mutex);
+  const std::string whole = fmt::format("{}: {}\n", task_->name, line);
+  if (board.live) {
+    board.draw(whole);
+  } else {
+    board.print(whole);
+  }
+}
+
 void Progress::finish(std::string_view note) {
   if (!task_) return;
   ProgressBoard::State& board = *task_->board;

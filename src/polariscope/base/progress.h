@@ -17,6 +17,7 @@ class Progress {
  public:
   Progress() = default;                                         // reports to nobody
   void update(std::uint64_t done, std::string_view note = {});  // done of total; note: the number that matters now
+  void say(std::string_view line);                              // a line of its own, above what is drawn
   void finish(std::string_view note = {});                      // last line of a long task: name, wall time, note
   bool active() const { return task_ != nullptr; }
 

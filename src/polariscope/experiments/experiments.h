@@ -54,5 +54,6 @@ Experiment b_fig10();
 Experiment b_fig11();
 Experiment b_bound9_trained();
 Experiment b_mitigations();
+Experiment b_alarm();
 
 }  // namespace polariscope

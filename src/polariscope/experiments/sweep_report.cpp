@@ -16,13 +16,22 @@
 namespace polariscope {
 namespace {
 
-// The preset whose grid the sweep executes, if it is one that ships.
-std::optional<Preset> preset_of(const std::filesystem::path& folder, const std::string& trainings) {
+// Which experiments read the sweep's runs, and the preset if its grid is one that ships.
+struct Trainings {
+  std::string name;
+  std::optional<Preset> preset;
+};
+
+Trainings trainings_in(const std::filesystem::path& folder, const std::string& task) {
   const std::string config = read_file(folder / "config.toml");
-  for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
-    if (config.ends_with(find_grid(grid_of(trainings, preset), train_settings()).text())) return preset;
+  for (const Experiment& experiment : catalogue()) {
+    if (experiment.trainings.empty()) continue;
+    for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
+      const Grid grid = find_grid(grid_of(experiment.trainings, preset), train_settings());
+      if (config.ends_with(grid.text())) return {std::string(experiment.trainings), preset};
+    }
   }
-  return std::nullopt;
+  return {trainings_of(task), std::nullopt};
 }
 
 }  // namespace
@@ -35,23 +44,23 @@ std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
                 rows.size());
   }
   const auto task = nlohmann::json::parse(rows.front().settings).value("task", std::string("induction"));
-  const std::string trainings = trainings_of(task);
+  const Trainings trainings = trainings_in(folder, task);
   std::vector<const Experiment*> readers;
   for (const Experiment& experiment : catalogue()) {
-    if (experiment.trainings == trainings) readers.push_back(&experiment);
+    if (experiment.trainings == trainings.name) readers.push_back(&experiment);
   }
   if (readers.empty()) throw Error("{}: no experiment reads trainings of the task {}", folder.string(), task);
-  const std::optional<Preset> preset = preset_of(folder, trainings);
 
   Page page;
   dress(page, fmt::format("Polariscope: {} of {} trainings of a sweep", done, rows.size()));
-  page.preset = preset ? preset_name(*preset) : "the sweep's own";
+  page.preset = trainings.preset ? preset_name(*trainings.preset) : "the sweep's own";
   page.command = fmt::format("polariscope sweep report {}", folder.string());
   for (const Experiment* experiment : readers) {
     try {
       // Without a preset there is nothing to compare its sizes with.
       Section section = named_section(
-          *experiment, {.preset = preset.value_or(Preset::kPaper), .out = folder, .sweep = ".", .progress = {}});
+          *experiment,
+          {.preset = trainings.preset.value_or(Preset::kPaper), .out = folder, .sweep = ".", .progress = {}});
       section.command = page.command;
       page.wall_seconds += section.wall_seconds;
       page.sections.push_back(std::move(section));

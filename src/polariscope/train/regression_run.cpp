@@ -77,11 +77,23 @@ class Logs {
   std::vector<std::string> tags_;
 };
 
+std::vector<HeadReading> readings_of(const RegressionRecord& record) {
+  std::vector<HeadReading> readings;
+  for (const AttentionOnlyStatistics& layer : record.layers) {
+    readings.push_back({layer.entropy, layer.frobenius_norm, layer.logit_variance});
+  }
+  return readings;
+}
+
 // Flat, and without what is not finite: a sweep takes every name for a column.
-nlohmann::ordered_json result_json(const RegressionTrainer& trainer) {
+nlohmann::ordered_json result_json(const RegressionTrainer& trainer, const Alarms& alarms, bool stopped_by_alarm) {
   const RegressionRecord& last = trainer.last_finite();
-  nlohmann::ordered_json result{
-      {"steps", trainer.step()}, {"diverged", trainer.diverged()}, {"last_finite_step", last.step}};
+  nlohmann::ordered_json result{{"steps", trainer.step()},
+                                {"diverged", trainer.diverged()},
+                                {"last_finite_step", last.step},
+                                {"alarms", alarms.count()},
+                                {"stopped_by_alarm", stopped_by_alarm}};
+  if (alarms.count() > 0) result["first_alarm_step"] = alarms.first_step();
   const auto put = [&](const std::string& name, double value) {
     if (std::isfinite(value)) result[name] = value;
   };
@@ -107,14 +119,22 @@ void run_regression(const RegressionOptions& options, const RunOptions& run, int
   const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
   if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
   Logs logs(folder, trainer.step(), options.layers);
+  const MapShape shape = map_shape(static_cast<int>(options.layers), 1, static_cast<int>(options.tokens), false);
+  Alarms alarms(folder, shape, trainer.step());
+  const auto stopped = [&] { return run.on_alarm == OnAlarm::kStop && alarms.count() > 0; };
   const auto keep = [&] {
+    alarms.flush();
     logs.flush();  // before the checkpoint, which goes on from their last line
     trainer.write_checkpoint(checkpoint);
   };
   auto kept = Clock::now();
-  while (trainer.step() < options.steps && !trainer.diverged()) {
+  while (trainer.step() < options.steps && !trainer.diverged() && !stopped()) {
     const RegressionRecord record = trainer.advance();
     logs.write(record);
+    const bool alarm = alarms.step(record.step, record.gradient_norm, readings_of(record), progress);
+    if (alarm && run.on_alarm == OnAlarm::kCheckpoint) {
+      trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));
+    }
     if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
     const bool due =
         run.checkpoints && std::chrono::duration<double>(Clock::now() - kept).count() > run.checkpoint_seconds;
@@ -128,8 +148,9 @@ void run_regression(const RegressionOptions& options, const RunOptions& run, int
   if (trainer.diverged()) {
     trainer.write_last_finite(folder / "checkpoint" / "before_divergence.safetensors");
   }
-  write_file(folder / "result.json", result_json(trainer).dump(1) + "\n");
+  write_file(folder / "result.json", result_json(trainer, alarms, stopped()).dump(1) + "\n");
   progress.finish(trainer.diverged() ? fmt::format("not finite after step {}", trainer.last_finite().step)
+                  : stopped()        ? fmt::format("stopped by the alarm of step {}", alarms.first_step())
                                      : fmt::format("loss {:.4g}", trainer.last_finite().loss));
 }
 

@@ -82,6 +82,23 @@ class Logs {
   EventFile events_;
 };
 
+MapShape shape_of(const Trainer& trainer) {
+  const std::array<std::int64_t, 1> first{0};
+  const auto tokens = static_cast<int>(trainer.task().batch(Split::kTraining, first).tokens.size(1));
+  const TransformerOptions& model = trainer.model().options();
+  return map_shape(static_cast<int>(model.layers), static_cast<int>(model.heads), tokens, model.causal);
+}
+
+std::vector<HeadReading> readings_of(const StepRecord& record) {
+  std::vector<HeadReading> readings;
+  for (const LayerRecord& layer : record.layers) {
+    for (std::size_t head = 0; head < layer.entropy.size(); ++head) {
+      readings.push_back({layer.entropy[head], layer.frobenius_norm[head], layer.logit_variance[head]});
+    }
+  }
+  return readings;
+}
+
 nlohmann::json finite_or_null(double number) {
   return std::isfinite(number) ? nlohmann::json(number) : nlohmann::json(nullptr);
 }
@@ -113,7 +130,8 @@ nlohmann::json heads_json(const Evaluation& evaluation) {
 }
 
 // The last layer's heads decide figure 4; the largest flip rate of any head figure 6.
-nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer) {
+nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer, const Alarms& alarms,
+                           bool stopped_by_alarm) {
   const std::int64_t last = trainer.options().layers - 1;
   double sinks = 0.0, ratio_sinks = 0.0, flips = 0.0;
   Mean score, entropy, relative, frobenius, sparsity, row_sum, importance;
@@ -138,7 +156,9 @@ nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer)
   const auto heads = static_cast<double>(trainer.options().heads);
   nlohmann::json result{{"steps", trainer.step()},        {"training_loss", trainer.loss()},
                         {"loss", evaluation.loss},        {"accuracy", evaluation.accuracy},
-                        {"sink_fraction", sinks / heads}, {"sink_fraction_public_code", ratio_sinks / heads}};
+                        {"sink_fraction", sinks / heads}, {"sink_fraction_public_code", ratio_sinks / heads},
+                        {"alarms", alarms.count()},       {"stopped_by_alarm", stopped_by_alarm}};
+  if (alarms.count() > 0) result["first_alarm_step"] = alarms.first_step();
   const auto put = [&](const char* name, const Mean& mean) {
     if (mean.count() > 0) result[name] = mean.value();
   };
@@ -180,15 +200,22 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
                 trainer.steps());
     if (trainer.step() == 0) cls->write(0, trainer.model());
   }
+  Alarms alarms(folder, shape_of(trainer), trainer.step());
+  const auto stopped = [&] { return run.on_alarm == OnAlarm::kStop && alarms.count() > 0; };
   const auto keep = [&] {
     if (cls) cls->flush();
+    alarms.flush();
     logs.flush();  // before the checkpoint, which goes on from their last line
     trainer.write_checkpoint(checkpoint);
   };
   auto kept = Clock::now();
-  while (trainer.step() < trainer.steps()) {
+  while (trainer.step() < trainer.steps() && !stopped()) {
     const StepRecord record = trainer.advance();
     logs.write(record);
+    const bool alarm = alarms.step(record.step, record.norms.gradient, readings_of(record), progress);
+    if (alarm && run.on_alarm == OnAlarm::kCheckpoint) {
+      trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));
+    }
     if (cls && cls->wants(record.step)) cls->write(record.step, trainer.model());
     if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
     const bool due =
@@ -204,8 +231,9 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   write_file(folder / "attention.npy", maps_npy(evaluation));
   if (groups) write_file(folder / "flip_example.json", flip_example(trainer.model(), trainer.task(), evaluation));
   write_file(folder / "heads.json", heads_json(evaluation).dump(1) + "\n");
-  write_file(folder / "result.json", result_json(evaluation, trainer).dump(1) + "\n");
-  progress.finish(fmt::format("accuracy {:.4g}", evaluation.accuracy));
+  write_file(folder / "result.json", result_json(evaluation, trainer, alarms, stopped()).dump(1) + "\n");
+  progress.finish(stopped() ? fmt::format("stopped by the alarm of step {}", alarms.first_step())
+                            : fmt::format("accuracy {:.4g}", evaluation.accuracy));
 }
 
 }  // namespace polariscope
