@@ -18,8 +18,8 @@ struct TrainingSweep {
   int jobs = 1;                   // trainings at once
 };
 
-// An experiment's `trainings`, as "induction", and the preset: the name of a shipped grid. Where there is no smaller one,
-// quick is the whole grid.
+// An experiment's `trainings`, as "induction", and the preset: the name of a shipped grid. Where there is no smaller
+// one, quick is the whole grid.
 std::string grid_of(std::string_view trainings, Preset preset);
 
 // The `trainings` of the experiments that read runs of a task.

@@ -23,7 +23,8 @@ double number_of(const json& value) {
 WatchedStep watched_step(const json& line) {
   WatchedStep step{.step = line.at("step").get<std::int64_t>(),
                    .loss = number_of(line.at("loss")),
-                   .gradient_norm = number_of(line.at("gradient_norm"))};
+                   .gradient_norm = number_of(line.at("gradient_norm")),
+                   .readings = {}};
   const json &entropy = line.at("entropy"), &norm = line.at("frobenius_norm"), &variance = line.at("logit_variance");
   for (std::size_t layer = 0; layer < entropy.size(); ++layer) {
     for (std::size_t head = 0; head < entropy.at(layer).size(); ++head) {
