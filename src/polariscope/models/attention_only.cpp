@@ -1,8 +1,8 @@
 #include "polariscope/models/attention_only.h"
 
+#include "polariscope/base/denormals.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
-#include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/random.h"
 #include "polariscope/models/internal/attention_only_kernels.h"
