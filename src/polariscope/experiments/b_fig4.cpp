@@ -141,7 +141,7 @@ Section run(const Context& context) {
       theory_claim(laws[0], -1.0), theory_claim(laws[2], 0.0), theory_claim(laws[3], -0.5)};
 
   std::vector<Multiple> trajectories;
-  CategoryChart by_layer{.x = {"exponent β of a layer along its run"},
+  CategoryChart by_layer{.x = {"exponent β of a layer"},
                          .categories = {},
                          .low = -1.2,
                          .high = 0.2,

@@ -73,8 +73,8 @@ Category category(const OfBatch& of, std::size_t index, double (*figure)(const R
   return {.name = name_of(of, spread_of(values).runs), .values = values, .colour = palette_colour(index)};
 }
 
-Figure category_figure(const std::vector<OfBatch>& batches, std::string id, std::string title, std::string caption,
-                       Axis x, double (*figure)(const RegressionRun&)) {
+Figure category_figure(const std::vector<OfBatch>& batches, std::string id, const std::string& title,
+                       std::string caption, Axis x, double (*figure)(const RegressionRun&)) {
   CategoryChart chart{.x = std::move(x), .categories = {}, .low = {}, .high = {}, .references = {}};
   for (std::size_t i = 0; i < batches.size(); ++i) chart.categories.push_back(category(batches[i], i, figure));
   return {.id = std::move(id),

@@ -56,9 +56,9 @@ Claim prevents_claim(const Fate& fate) {
       lowest, judged(fate.runs, fate.keeps()), "entropy");
 }
 
-Figure rows_figure(const std::vector<Fate>& fates, std::string id, std::string title, std::string caption, Axis x,
-                   const std::vector<double> Fate::*values, std::optional<double> low, std::optional<double> high,
-                   std::vector<ReferenceLine> references) {
+Figure rows_figure(const std::vector<Fate>& fates, std::string id, const std::string& title, std::string caption,
+                   Axis x, const std::vector<double> Fate::*values, std::optional<double> low,
+                   std::optional<double> high, std::vector<ReferenceLine> references) {
   CategoryChart chart{
       .x = std::move(x), .categories = {}, .low = low, .high = high, .references = std::move(references)};
   for (const Fate& fate : fates) {

@@ -36,7 +36,7 @@ HeatMap map_of(const RegressionRun& run, const LayerStatistic& statistic) {
 
 void add_layer_maps(Section& section,
                     const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
-                    const LayerStatistic& statistic, std::string id, std::string title, std::string caption) {
+                    const LayerStatistic& statistic, std::string id, const std::string& title, std::string caption) {
   std::vector<std::pair<std::string, HeatMap>> maps;
   LayerStatistic scaled = statistic;
   for (const auto& [variant, runs] : variants) {

@@ -21,7 +21,7 @@ struct LayerStatistic {
 // there is a run.
 void add_layer_maps(Section& section,
                     const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
-                    const LayerStatistic& statistic, std::string id, std::string title, std::string caption);
+                    const LayerStatistic& statistic, std::string id, const std::string& title, std::string caption);
 
 // The paper's four in the main form, with their runs.
 std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> paper_runs(const RegressionRuns& runs);
