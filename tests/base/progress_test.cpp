@@ -50,6 +50,28 @@ TEST(Progress, IsSparseWhenPiped) {
   EXPECT_TRUE(lines[1].ends_with(", loss 0.01")) << lines[1];
 }
 
+TEST(Progress, SaysALineAtOnceUnlessQuiet) {
+  for (const auto mode : {ProgressBoard::Mode::kAuto, ProgressBoard::Mode::kQuiet}) {
+    CapturedStderr piped(CapturedStderr::To::kFile);
+    ProgressBoard board(mode);
+    Progress task = board.start("run", 10, "steps");
+    task.say("step 3: collapse");
+    Progress().say("to nobody");
+    EXPECT_EQ(piped.text(), mode == ProgressBoard::Mode::kQuiet ? "" : "run: step 3: collapse\n");
+  }
+}
+
+TEST_F(ProgressOnATerminal, SaysALineAboveTheBars) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  ProgressBoard board;
+  Progress task = board.start("run", 10, "steps");
+  task.say("step 3: collapse");
+  const auto lines = lines_of(screen_after(terminal.text()));
+  ASSERT_GE(lines.size(), 2U);
+  EXPECT_EQ(lines[0], "run: step 3: collapse");
+  EXPECT_TRUE(lines[1].starts_with("run ")) << lines[1];
+}
+
 TEST(Progress, SaysNothingOfAShortTaskWhenPiped) {
   CapturedStderr piped(CapturedStderr::To::kFile);
   {

@@ -136,8 +136,12 @@ Panel panel_of(const AlarmRun& run, const std::string& title, Axis y,
   const std::size_t lines = of(run.steps.front()).size();
   double low = INFINITY, high = -INFINITY;
   for (std::size_t line = 0; line < lines; ++line) {
-    Series series{
-        .name = lines == 1 ? title : fmt::format("layer {}", line + 1), .x = {}, .y = {}, .low = {}, .high = {}};
+    Series series{.name = lines == 1 ? title : fmt::format("layer {}", line + 1),
+                  .x = {},
+                  .y = {},
+                  .low = {},
+                  .high = {},
+                  .colour = ""};
     for (const WatchedStep& step : run.steps) {
       const double value = of(step)[line];
       series.x.push_back(static_cast<double>(step.step));
@@ -151,7 +155,8 @@ Panel panel_of(const AlarmRun& run, const std::string& title, Axis y,
   }
   if (run.alarm) {
     const auto at = static_cast<double>(run.alarm->step);
-    chart.series.push_back({.name = "alarm", .x = {at, at}, .y = {low, high}, .low = {}, .high = {}, .dashed = true});
+    chart.series.push_back(
+        {.name = "alarm", .x = {at, at}, .y = {low, high}, .low = {}, .high = {}, .colour = "", .dashed = true});
   }
   return {title, series_chart(chart)};
 }
@@ -239,9 +244,10 @@ Figure threshold_figure(const Runs& runs) {
   }
   SeriesChart chart{
       .x = {"logit variance that a collapse needs", Scale::kLog}, .y = {"share"}, .series = {}, .references = {}};
-  chart.series.push_back({.name = "recall", .x = x, .y = recall, .low = {}, .high = {}});
-  chart.series.push_back({.name = "recall before the loss", .x = x, .y = before_loss, .low = {}, .high = {}});
-  chart.series.push_back({.name = "precision", .x = x, .y = precision, .low = {}, .high = {}});
+  chart.series.push_back({.name = "recall", .x = x, .y = recall, .low = {}, .high = {}, .colour = ""});
+  chart.series.push_back(
+      {.name = "recall before the loss", .x = x, .y = before_loss, .low = {}, .high = {}, .colour = ""});
+  chart.series.push_back({.name = "precision", .x = x, .y = precision, .low = {}, .high = {}, .colour = ""});
   return chart_figure("threshold", "What the threshold on the variance decides",
                       fmt::format("Recall: announced of the explosions. Precision: explosions of the trainings with an "
                                   "alarm. The detector's threshold is {}, set on other trainings; all others are kept.",
