@@ -58,7 +58,9 @@ std::vector<AlarmRun> alarm_runs(const TrainedRuns& runs) {
   for (const TrainedRun& run : runs.done()) {
     const std::filesystem::path log = run.folder / "metrics.jsonl";
     if (!std::filesystem::exists(log)) continue;
-    AlarmRun one{.run = run, .steps = read_watched_steps(log)};
+    AlarmRun one;
+    one.run = run;
+    one.steps = read_watched_steps(log);
     if (one.steps.empty()) continue;
     one.shape = map_shape(static_cast<int>(one.steps.front().readings.size()), 1, kTokens, false);
     one.exploded = run.metrics.value("diverged", false);
