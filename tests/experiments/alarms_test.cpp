@@ -80,7 +80,7 @@ TEST(AlarmExperiment, WithoutAnExplosionIsInconclusive) {
 
 TEST(ShownStep, IsTheFirstLossAboveTwiceTheMedianOrNotFinite) {
   std::vector<WatchedStep> steps;
-  for (int step = 1; step <= 20; ++step) steps.push_back({.step = step, .loss = step == 2 ? 9.0 : 1.0});
+  for (int step = 1; step <= 20; ++step) steps.push_back({.step = step, .loss = step == 2 ? 9.0 : 1.0, .readings = {}});
   EXPECT_EQ(shown_step(steps), 0) << "the first five are not judged";
   steps[14].loss = 2.1;
   EXPECT_EQ(shown_step(steps), 15);
