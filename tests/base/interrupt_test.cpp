@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <ucontext.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 namespace polariscope {
 namespace {
@@ -43,6 +46,33 @@ TEST(Interrupt, StopIfInterruptedThrowsOnlyAfterASignal) {
     std::_Exit(1);
   };
   EXPECT_EXIT(stop(), ::testing::ExitedWithCode(0), "");
+}
+
+// Bytes of stack that a raise(SIGINT) writes to.
+std::ptrdiff_t stack_of_a_signal() {
+  std::vector<char> stack(1 << 17, 'x');
+  ucontext_t here, there;
+  getcontext(&there);
+  there.uc_stack.ss_sp = stack.data();
+  there.uc_stack.ss_size = stack.size();
+  there.uc_link = &here;
+  makecontext(
+      &there, +[] { raise(SIGINT); }, 0);
+  swapcontext(&here, &there);
+  return stack.end() - std::ranges::find_if(stack, [](char byte) { return byte != 'x'; });
+}
+
+// What a library keeps below its stack pointer stays whole: a frame holds the processor's registers, 936 bytes and
+// more.
+TEST(Interrupt, WritesNothingOnTheStackOfWhatItInterrupts) {
+  const auto compare = [] {
+    signal(SIGINT, SIG_IGN);
+    const std::ptrdiff_t ignored = stack_of_a_signal();
+    catch_interrupts();
+    const std::ptrdiff_t caught = stack_of_a_signal();
+    std::_Exit(interrupted() && caught < ignored + 500 ? 0 : 1);
+  };
+  EXPECT_EXIT(compare(), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -5,7 +5,8 @@
 
 namespace polariscope {
 
-// From now on the first SIGINT or SIGTERM only sets a flag; the second ends the process as usual.
+// From now on the first SIGINT or SIGTERM only sets a flag; the second ends the process as usual. For the main thread,
+// to which the system hands a process's signals.
 void catch_interrupts();
 bool interrupted();
 
