@@ -2,6 +2,7 @@
 #pragma once
 
 #include "polariscope/attention/attend.h"
+#include "polariscope/base/fingerprint.h"
 #include "polariscope/base/random.h"
 
 #include <gtest/gtest.h>
@@ -183,12 +184,8 @@ void add_lengths(Problem<T>& problem, RandomStream& random) {
   }
 }
 
-// A stream of a form's own, whichever others there are (FNV-1a of its name).
-inline std::uint64_t stream_of(const AttentionForm& form) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : form.name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
+// A stream of a form's own, whichever others there are.
+inline std::uint64_t stream_of(const AttentionForm& form) { return fingerprint(form.name); }
 
 // A form's name as GoogleTest wants it.
 inline std::string form_name(const ::testing::TestParamInfo<AttentionForm>& info) {

@@ -253,6 +253,20 @@ TEST(CategoryChart, DrawsEveryRunTheMedianAndTheRange) {
   EXPECT_EQ(table_of(chart).rows(), 4U);
 }
 
+TEST(CategoryChart, OnASymmetricLogarithmIsLinearBelowTheSmallestNumberOnly) {
+  CategoryChart chart;
+  chart.x = {"steps before the loss", Scale::kSymlog};
+  chart.categories = {{.name = "whole numbers", .values = {-80, 0, 1, 200}, .colour = ""}};
+  const auto constant = [&] {
+    return layer_of(category_chart(chart), "circle").at("encoding").at("x").at("scale").at("constant");
+  };
+  EXPECT_EQ(constant(), 1.0);
+  chart.categories[0].values.push_back(1e-30);
+  EXPECT_EQ(constant(), 1e-4) << "six decades";
+  chart.categories[0].values = {0.0};
+  EXPECT_GT(constant(), 0.0);
+}
+
 TEST(CategoryChart, HasOneBarACategoryAndNamesThatDiffer) {
   CategoryChart bars{.x = {"probability"},
                      .categories = {{"a", {0.25}}, {"b", {0.75}}},

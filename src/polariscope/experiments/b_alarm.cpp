@@ -46,23 +46,13 @@ std::vector<double> leads(const Runs& runs, bool of_loss, std::optional<AlarmKin
   return steps;
 }
 
-std::string by_form(const Runs& runs) {
+std::string false_alarms_of(const Runs& runs) {
   std::vector<std::string> words;
   for (const std::string& form : forms_of(runs)) {
-    const Runs of = of_form(runs, form);
-    const AlarmCounts counts = counts_of(of);
-    std::string text = form + ": ";
-    if (counts.exploded > 0) {
-      text += fmt::format("{} of {} explosions announced, {} before the loss, lead {} steps", counts.announced,
-                          counts.exploded, counts.before_loss, in_words(spread_of(leads(of, false)), "runs"));
-    }
-    if (counts.others > 0) {
-      text += fmt::format("{}{} of {} others with an alarm", counts.exploded > 0 ? "; " : "", counts.false_alarms,
-                          counts.others);
-    }
-    words.push_back(std::move(text));
+    const AlarmCounts counts = counts_of(of_form(runs, form));
+    if (counts.false_alarms > 0) words.push_back(fmt::format("{} {} of {}", form, counts.false_alarms, counts.others));
   }
-  return fmt::format("{}", fmt::join(words, ". "));
+  return words.empty() ? "" : fmt::format(" ({})", fmt::join(words, "; "));
 }
 
 std::string by_kind(const Runs& runs) {
@@ -104,26 +94,31 @@ std::vector<Claim> claims_of(const Runs& runs) {
 }
 
 Figure lead_figure(const Runs& runs, bool of_loss) {
-  CategoryChart chart{.x = {of_loss ? "steps from the first alarm until the loss shows it"
-                                    : "steps from the first alarm to the first number that is not finite",
-                            of_loss ? Scale::kSymlog : Scale::kLog},
-                      .categories = {},
-                      .low = {},
-                      .high = {},
-                      .references = {}};
+  CategoryChart chart{
+      .x = {of_loss ? "steps before the loss" : "steps before the end", of_loss ? Scale::kSymlog : Scale::kLog},
+      .categories = {},
+      .low = {},
+      .high = {},
+      .references = {}};
   if (of_loss) chart.references = {{"at once", 0.0}};
   for (const std::string& form : forms_of(runs)) {
     const Runs of = of_form(runs, form);
     const AlarmCounts counts = counts_of(of);
     if (counts.exploded == 0) continue;
+    const long long in_time = of_loss ? counts.before_loss : counts.announced;
     chart.categories.push_back(
-        {.name = fmt::format("{} · {} of {}", form, counts.announced, counts.exploded), .values = leads(of, of_loss)});
+        {.name = fmt::format("{} · {} of {}", form, in_time, counts.exploded), .values = leads(of, of_loss)});
   }
   const std::string title = of_loss ? "How long before the loss" : "How long before the end";
   return {.id = of_loss ? "loss-leads" : "leads",
           .title = title,
-          .caption = fmt::format("One dot an explosion that was announced; beside each layer form: how many were. {}",
-                                 of_loss ? "Left of 0 the loss showed it first." : by_kind(runs)),
+          .caption = of_loss
+                         ? "From the first alarm to the step where the loss shows it; one dot an explosion that was "
+                           "announced. Left of 0 the loss showed it first; beside each layer form: how many it did "
+                           "not, of its explosions."
+                         : fmt::format("From the first alarm to the first number that is not finite; one dot an "
+                                       "explosion that was announced. Beside each layer form: how many were. {}.",
+                                       by_kind(runs)),
           .alternative = title + " the first alarm came, one dot a training, by layer form.",
           .spec = category_chart(chart),
           .table = table_of(chart)};
@@ -269,10 +264,11 @@ Section run(const Context& context) {
   const auto under_way = std::ranges::count_if(
       runs, [](const AlarmRun& run) { return !run.exploded && run.alarm && run.shown > run.alarm->step; });
   section.findings = fmt::format(
-      "{} of {} explosions announced, {} of them before the loss shows it; {} of {} other trainings with an alarm, in "
-      "{} of which the loss doubles later on. By kind of the first alarm: {}. {}.",
-      all.announced, all.exploded, all.before_loss, all.false_alarms, all.others, under_way, by_kind(runs),
-      by_form(runs));
+      "{} of {} explosions announced, {} of them before the loss shows it. {} of {} other trainings with an alarm{}, "
+      "in "
+      "{} of which the loss doubles later on. By kind of the first alarm: {}.",
+      all.announced, all.exploded, all.before_loss, all.false_alarms, all.others, false_alarms_of(runs), under_way,
+      by_kind(runs));
   section.claims = claims_of(runs);
   section.figures = {lead_figure(runs, false), lead_figure(runs, true)};
   if (const AlarmRun* found = typical_explosion(runs)) {

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/base/fingerprint.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/run_folder.h"
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -24,13 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 // Changes with any change of the program: a result is only as good as the code that made it.
 std::string program_fingerprint() {
-  std::ifstream self("/proc/self/exe", std::ios::binary);
-  if (!self) return version() + " " + commit();
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (std::istreambuf_iterator<char> byte(self), end; byte != end; ++byte) {
-    hash = (hash ^ static_cast<unsigned char>(*byte)) * 0x100000001b3;
-  }
-  return fmt::format("{:016x}", hash);
+  const fs::path self = "/proc/self/exe";
+  return fs::exists(self) ? fmt::format("{:016x}", fingerprint(read_file(self))) : version() + " " + commit();
 }
 
 std::string command_for(const ReproduceOptions& options, const std::vector<std::string>& ids) {

@@ -1,6 +1,7 @@
 #include "polariscope/models/parameters.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/fingerprint.h"
 #include "polariscope/base/random.h"
 
 #include <ATen/ops/ones.h>
@@ -8,7 +9,6 @@
 
 #include <functional>
 #include <numeric>
-#include <string_view>
 
 namespace polariscope {
 namespace {
@@ -17,18 +17,11 @@ std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-// FNV-1a.
-std::uint64_t stream_of(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
 template <class T>
 void draw(const ParameterSpec& spec, std::uint64_t seed, T* to) {
   const std::int64_t each = count_of(spec.shape) / static_cast<std::int64_t>(spec.names.size());
   for (const std::string& name : spec.names) {
-    RandomStream random(seed, stream_of(name));
+    RandomStream random(seed, fingerprint(name));
     for (std::int64_t i = 0; i < each; ++i) {
       switch (spec.start) {
         case Start::kNormal: *to++ = static_cast<T>(random.normal()); break;

@@ -133,6 +133,7 @@ void Range::add(double number) {
   const bool first = empty();
   low_ = first ? number : std::min(low_, number);
   high_ = first ? number : std::max(high_, number);
+  if (number != 0.0) smallest_ = std::min(smallest_, std::abs(number));
 }
 
 void Range::add(std::span<const double> numbers) {
@@ -154,8 +155,9 @@ nlohmann::json position(const std::string& field, const Axis& axis, const Range&
   if (axis.scale == Scale::kLog) scale["type"] = "log";
   channel["axis"] = axis_of(axis, ends);
   if (axis.scale == Scale::kSymlog) {
-    const double largest = std::max(std::abs(ends.low), std::abs(ends.high));
-    const double constant = std::max(1e-300, power_below(std::max(largest, 1e-290)) * 1e-6);
+    // Below its constant a symmetric logarithm is linear: no larger than the smallest number, six decades at most.
+    const double largest = std::max({std::abs(ends.low), std::abs(ends.high), 1e-290});
+    const double constant = power_below(std::clamp(range.smallest(), 1e-6 * largest, largest));
     scale["type"] = "symlog";
     scale["constant"] = constant;
     channel["axis"]["values"] = symlog_ticks(ends, constant);

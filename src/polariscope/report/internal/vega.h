@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -23,12 +24,14 @@ class Range {
   bool empty() const { return !(low_ <= high_); }
   double low() const { return low_; }
   double high() const { return high_; }
+  double smallest() const { return smallest_; }  // magnitude of what is not 0; infinity without any
   Scale scale() const { return scale_; }
 
  private:
   Scale scale_;
   double low_ = 1.0;
   double high_ = 0.0;
+  double smallest_ = std::numeric_limits<double>::infinity();
 };
 
 // Schema, size and nothing else.
