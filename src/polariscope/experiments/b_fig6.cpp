@@ -74,8 +74,9 @@ Category category(const OfBatch& of, std::size_t index, double (*figure)(const R
 }
 
 Figure category_figure(const std::vector<OfBatch>& batches, std::string id, const std::string& title,
-                       std::string caption, Axis x, double (*figure)(const RegressionRun&)) {
-  CategoryChart chart{.x = std::move(x), .categories = {}, .low = {}, .high = {}, .references = {}};
+                       std::string caption, Axis x, double (*figure)(const RegressionRun&),
+                       std::optional<double> low = {}, std::optional<double> high = {}) {
+  CategoryChart chart{.x = std::move(x), .categories = {}, .low = low, .high = high, .references = {}};
   for (std::size_t i = 0; i < batches.size(); ++i) chart.categories.push_back(category(batches[i], i, figure));
   return {.id = std::move(id),
           .title = title,
@@ -158,6 +159,7 @@ Section run(const Context& context) {
   section.findings = fmt::format("{}.", fmt::join(words, ". "));
 
   const Spread leads = over_runs(every, lead);
+  const int layers = every.empty() ? 1 : every.front().layers();
   const long long diverged = count_of(every, diverges);
   section.claims = {
       claim_in_words(
@@ -199,11 +201,14 @@ Section run(const Context& context) {
                       {"steps from collapse to divergence"}, lead),
       category_figure(batches, "divergence", "When a run diverges", "The last finite step of runs that diverge.",
                       {"last finite step"}, last_step_if_diverged),
-      category_figure(batches, "layer", "Which layer collapses first", "Layer 1 is next to the input.",
-                      {"layer that collapses first"}, [](const RegressionRun& one) {
-                        const auto collapse = one.first_collapse();
-                        return collapse ? collapse->layer + 1.0 : kNothing;
-                      })};
+      category_figure(
+          batches, "layer", "Which layer collapses first", "Layer 1 is next to the input.",
+          {"layer that collapses first"},
+          [](const RegressionRun& one) {
+            const auto collapse = one.first_collapse();
+            return collapse ? collapse->layer + 1.0 : kNothing;
+          },
+          0.5, layers + 0.5)};
   for (const RegressionRun& one : every) {
     section.runs.emplace_back(fmt::format("batch {}, seed {}", one.trained().settings.at("batch").dump(),
                                           one.trained().settings.at("seed").dump()),

@@ -81,14 +81,15 @@ Figure plane(const std::vector<Fate>& fates) {
                     .points = true};
   long long shown = 0, all = 0;
   for (const Fate& fate : fates) {
+    all += fate.runs;
+    if (fate.diverged == fate.runs) continue;
+    shown += fate.runs - fate.diverged;
     chart.series.push_back({.name = fate.variant.name(),
                             .x = fate.lowest_entropy,
                             .y = fate.final_loss,
                             .low = {},
                             .high = {},
                             .colour = fate.variant.colour()});
-    shown += fate.runs - fate.diverged;
-    all += fate.runs;
   }
   return chart_figure("plane", "Loss against the entropy that is kept",
                       fmt::format("One mark a run that did not diverge, {} of {}. Low and to the right: entropy kept "
