@@ -2,6 +2,7 @@
 // with the same bits.
 #include "command.h"
 #include "polariscope/base/random.h"
+#include "polariscope/sweep/setting.h"
 #include "support/small_disk.h"
 #include "support/temporary_folder.h"
 
@@ -61,6 +62,15 @@ TEST(Train, HelpsInWords) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   for (const char* word : {"--attention", "--out", "--mlp", "metrics.jsonl", "tensorboard"}) {
     EXPECT_NE(outcome.out.find(word), std::string::npos) << word;
+  }
+}
+
+TEST(Train, HasAnOptionForEverySettingOfAGrid) {
+  const std::string help = polariscope_run({"train", "--help"}).out;
+  for (const Setting& setting : train_settings()) {
+    std::string option = "--" + std::string(setting.name);
+    std::ranges::replace(option, '_', '-');
+    EXPECT_NE(help.find(option), std::string::npos) << option;
   }
 }
 

@@ -55,6 +55,7 @@ std::span<const Setting> train_settings() {
       {"mlp", ValueKind::kBoolean},
       {"layer_norm", ValueKind::kBoolean},
       {"auxiliary_loss", ValueKind::kNumber},
+      {"sequence_length", ValueKind::kWhole},
       {"layer_form", ValueKind::kText, {"residual", "covariate", "plain"}},
       {"qk_norm", ValueKind::kText, {"no", "layer", "rms", "l2"}},
       {"learning_rate", ValueKind::kNumber},
