@@ -16,7 +16,8 @@ using namespace report;
 using nlohmann::json;
 
 constexpr std::size_t kMarksPerLine = 6;
-constexpr std::size_t kShapes = 8;  // Vega has eight; a ninth line would repeat the first
+constexpr std::size_t kShapes = 8;   // Vega has eight; a ninth line would repeat the first
+constexpr int kAboveReference = 24;  // pixels from the plot to the legend: the topmost line has its name between
 
 void check_shapes(const SeriesChart& chart) {
   for (const Series& series : chart.series) {
@@ -134,6 +135,7 @@ json series_chart(const SeriesChart& chart) {
   json legend = nullptr;
   if (entries > 1) {
     legend = {{"title", nullptr}, {"orient", "top"}, {"direction", "horizontal"}, {"symbolOpacity", 1}};
+    if (!chart.references.empty()) legend["offset"] = kAboveReference;
     if (looks.names.size() > entries) {
       for (std::size_t i = 0; i < entries; ++i) legend["values"].push_back(looks.names[i]);
     }
