@@ -1,4 +1,5 @@
 // What a training of in-context regression does at an alarm.
+#include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
 #include "polariscope/train/alarms.h"
 #include "polariscope/train/regression_run.h"
@@ -11,7 +12,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 namespace polariscope::testing {
@@ -19,21 +19,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string bytes_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // Softmax at the paper's rate and a small batch: attention collapses, then the gradient explodes.
 RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
 nlohmann::json run(const RegressionOptions& options, const fs::path& folder, OnAlarm on_alarm) {
   run_regression(options, {.on_alarm = on_alarm}, 1, folder, Progress());
-  return nlohmann::json::parse(bytes_of(folder / "result.json"));
+  return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
 nlohmann::json first_alarm(const fs::path& folder) {
-  const std::string text = bytes_of(folder / "alarms.jsonl");
+  const std::string text = read_file(folder / "alarms.jsonl");
   return nlohmann::json::parse(text.substr(0, text.find('\n')));
 }
 
@@ -69,16 +64,16 @@ TEST(RegressionAlarms, StopTheTrainingIfAsked) {
   EXPECT_EQ(result.at("diverged"), false);
   EXPECT_EQ(result.at("steps"), result.at("first_alarm_step"));
   // Killed between its checkpoint and its result: it stops where it stood.
-  const std::string alarms = bytes_of(folder.path() / "alarms.jsonl");
+  const std::string alarms = read_file(folder.path() / "alarms.jsonl");
   fs::remove(folder.path() / "result.json");
   EXPECT_EQ(run(exploding(), folder.path(), OnAlarm::kStop), result);
-  EXPECT_EQ(bytes_of(folder.path() / "alarms.jsonl"), alarms);
+  EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), alarms);
 }
 
 TEST(RegressionAlarms, AreTheSameBytesWhereverTheTrainingWasCut) {
   const TemporaryFolder whole;
   const nlohmann::json result = run(exploding(), whole.path(), OnAlarm::kLog);
-  const std::string expected = bytes_of(whole.path() / "alarms.jsonl");
+  const std::string expected = read_file(whole.path() / "alarms.jsonl");
   const std::int64_t first = result.at("first_alarm_step"), last = result.at("last_finite_step");
   for (const std::int64_t cut : {first - 20, first, (first + last) / 2}) {
     const TemporaryFolder folder;
@@ -88,7 +83,7 @@ TEST(RegressionAlarms, AreTheSameBytesWhereverTheTrainingWasCut) {
     fs::remove(folder.path() / "result.json");
     std::ofstream(folder.path() / "alarms.jsonl", std::ios::app) << "{\"step\":1";  // half a line
     EXPECT_EQ(run(exploding(), folder.path(), OnAlarm::kLog), result) << cut;
-    EXPECT_TRUE(bytes_of(folder.path() / "alarms.jsonl") == expected) << cut;
+    EXPECT_TRUE(read_file(folder.path() / "alarms.jsonl") == expected) << cut;
   }
 }
 
@@ -99,7 +94,7 @@ TEST(RegressionAlarms, OfAHealthyTrainingAreNone) {
   EXPECT_EQ(result.at("alarms"), 0);
   EXPECT_FALSE(result.contains("first_alarm_step"));
   EXPECT_EQ(result.at("steps"), 300);
-  EXPECT_EQ(bytes_of(folder.path() / "alarms.jsonl"), "");
+  EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), "");
 }
 
 TEST(OnAlarm, RefusesAnUnknownNameWithTheKnownOnes) {

@@ -1,6 +1,7 @@
 // Steps of in-context regression, their checkpoints and their end.
 #include "polariscope/train/regression_trainer.h"
 
+#include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
 #include "polariscope/train/regression_run.h"
 #include "support/complaint.h"
@@ -12,7 +13,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 namespace polariscope::testing {
@@ -20,17 +20,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string bytes_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // Softmax at the paper's rate and a small batch: its gradient explodes after some hundred steps.
 RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
 nlohmann::json run(const RegressionOptions& options, const fs::path& folder, double checkpoint_seconds = 60.0) {
   run_regression(options, {.checkpoint_seconds = checkpoint_seconds}, 1, folder, Progress());
-  return nlohmann::json::parse(bytes_of(folder / "result.json"));
+  return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
 TEST(RegressionTrainer, LearnsAndRecordsEveryLayer) {
@@ -55,7 +50,7 @@ TEST(RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
     for (int i = 0; i < 5; ++i) trainer.advance();
     trainer.write_checkpoint(folder->path() / name);
   }
-  EXPECT_TRUE(bytes_of(one.path() / name) == bytes_of(three.path() / name));
+  EXPECT_TRUE(read_file(one.path() / name) == read_file(three.path() / name));
 }
 
 TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
@@ -72,7 +67,7 @@ TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
     while (second.step() < 11) second.advance();
     whole.write_checkpoint(folder.path() / "whole");
     second.write_checkpoint(folder.path() / "second");
-    EXPECT_TRUE(bytes_of(folder.path() / "whole") == bytes_of(folder.path() / "second")) << stop;
+    EXPECT_TRUE(read_file(folder.path() / "whole") == read_file(folder.path() / "second")) << stop;
   }
 }
 
@@ -127,7 +122,7 @@ TEST(RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
   run(exploding(), twice.path());
   for (const char* name :
        {"metrics.jsonl", "result.json", "checkpoint/last.safetensors", "checkpoint/before_divergence.safetensors"}) {
-    EXPECT_TRUE(bytes_of(once.path() / name) == bytes_of(twice.path() / name)) << name;
+    EXPECT_TRUE(read_file(once.path() / name) == read_file(twice.path() / name)) << name;
   }
 }
 

@@ -1,6 +1,7 @@
 // Steps and their checkpoints.
 #include "polariscope/train/trainer.h"
 
+#include "polariscope/base/files.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
 
@@ -10,7 +11,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 
 namespace polariscope {
@@ -20,11 +20,6 @@ namespace fs = std::filesystem;
 
 TrainingOptions tiny() {
   return {.training_sequences = 60, .layers = 1, .heads = 2, .width = 16, .epochs = 2, .batch = 8};
-}
-
-std::string bytes_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 TEST(Trainer, LowersTheLossAndRecordsEveryHead) {
@@ -62,7 +57,7 @@ TEST(Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
     EXPECT_EQ(second.loss(), first.loss());
     while (second.step() < 11) second.advance();
     second.write_checkpoint(folder.path() / "resumed");
-    EXPECT_EQ(bytes_of(folder.path() / "whole"), bytes_of(folder.path() / "resumed"));
+    EXPECT_EQ(read_file(folder.path() / "whole"), read_file(folder.path() / "resumed"));
   }
 }
 
@@ -72,7 +67,7 @@ TEST(Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
   Trainer trainer(tiny());
   trainer.advance();
   trainer.write_checkpoint(path);
-  const std::string good = bytes_of(path);
+  const std::string good = read_file(path);
   const auto complaint_about = [&](const std::string& bytes) {
     std::ofstream(path, std::ios::binary) << bytes;
     return testing::complaint_of([&] { trainer.read_checkpoint(path); });

@@ -2,9 +2,8 @@
 
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
-#include "polariscope/train/event_file.h"
-#include "polariscope/train/metrics_log.h"
 #include "polariscope/train/regression_trainer.h"
+#include "polariscope/train/step_logs.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -21,10 +20,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double wall_time() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 constexpr std::array kLayerNumbers{std::pair{"entropy", &AttentionOnlyStatistics::entropy},
                                    std::pair{"entropy_deviation", &AttentionOnlyStatistics::entropy_deviation},
                                    std::pair{"frobenius_norm", &AttentionOnlyStatistics::frobenius_norm},
@@ -35,47 +30,17 @@ constexpr std::array kLayerNumbers{std::pair{"entropy", &AttentionOnlyStatistics
                                    std::pair{"row_sum", &AttentionOnlyStatistics::row_sum},
                                    std::pair{"dead_rows", &AttentionOnlyStatistics::dead_rows}};
 
-// Both logs of a run's steps.
-class Logs {
- public:
-  Logs(const std::filesystem::path& folder, std::int64_t last_step, std::int64_t layers)
-      : metrics_(folder / "metrics.jsonl", last_step > 0 ? last_step : -1),
-        events_(folder / "events.out.tfevents.polariscope", last_step > 0 ? last_step : -1, wall_time()),
-        tags_{"training/loss", "training/gradient_norm", "training/update_norm"} {
-    for (std::int64_t layer = 0; layer < layers; ++layer) {
-      for (const auto& [name, member] : kLayerNumbers)
-        tags_.push_back(fmt::format("{}/layer {} head 1", name, layer + 1));
-    }
+void write(StepLogs& logs, const RegressionRecord& record) {
+  const std::array<NamedNumber, 3> numbers{
+      {{"loss", record.loss}, {"gradient_norm", record.gradient_norm}, {"update_norm", record.update_norm}}};
+  std::array<std::vector<double>, kLayerNumbers.size()> values;
+  std::vector<NamedNumbers> lists;
+  for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
+    for (const AttentionOnlyStatistics& layer : record.layers) values[n].push_back(layer.*kLayerNumbers[n].second);
+    lists.push_back({kLayerNumbers[n].first, values[n], 1});
   }
-
-  void write(const RegressionRecord& record) {
-    const std::array<NamedNumber, 3> numbers{
-        {{"loss", record.loss}, {"gradient_norm", record.gradient_norm}, {"update_norm", record.update_norm}}};
-    std::array<std::vector<double>, kLayerNumbers.size()> values;
-    std::vector<NamedNumbers> lists;
-    for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
-      for (const AttentionOnlyStatistics& layer : record.layers) values[n].push_back(layer.*kLayerNumbers[n].second);
-      lists.push_back({kLayerNumbers[n].first, values[n], 1});
-    }
-    metrics_.write(record.step, numbers, lists);
-
-    std::vector<NamedNumber> points;
-    for (const NamedNumber& number : numbers) points.push_back({tags_[points.size()], number.value});
-    for (std::size_t layer = 0; layer < record.layers.size(); ++layer) {
-      for (const std::vector<double>& of : values) points.push_back({tags_[points.size()], of[layer]});
-    }
-    events_.write(record.step, wall_time(), points);
-  }
-  void flush() {
-    metrics_.flush();
-    events_.flush();
-  }
-
- private:
-  MetricsLog metrics_;
-  EventFile events_;
-  std::vector<std::string> tags_;
-};
+  logs.write(record.step, numbers, lists);
+}
 
 std::vector<HeadReading> readings_of(const RegressionRecord& record) {
   std::vector<HeadReading> readings;
@@ -118,7 +83,7 @@ void run_regression(const RegressionOptions& options, const RunOptions& run, int
   make_folder(folder / "checkpoint");
   const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
   if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
-  Logs logs(folder, trainer.step(), options.layers);
+  StepLogs logs(folder, trainer.step());
   const MapShape shape = map_shape(static_cast<int>(options.layers), 1, static_cast<int>(options.tokens), false);
   Alarms alarms(folder, shape, trainer.step());
   const auto stopped = [&] { return run.on_alarm == OnAlarm::kStop && alarms.count() > 0; };
@@ -130,7 +95,7 @@ void run_regression(const RegressionOptions& options, const RunOptions& run, int
   auto kept = Clock::now();
   while (trainer.step() < options.steps && !trainer.diverged() && !stopped()) {
     const RegressionRecord record = trainer.advance();
-    logs.write(record);
+    write(logs, record);
     const bool alarm = alarms.step(record.step, record.gradient_norm, readings_of(record), progress);
     if (alarm && run.on_alarm == OnAlarm::kCheckpoint) {
       trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));

@@ -5,9 +5,8 @@
 #include "polariscope/base/npy.h"
 #include "polariscope/metrics/sink_score.h"
 #include "polariscope/train/cls_attention.h"
-#include "polariscope/train/event_file.h"
 #include "polariscope/train/flip_example.h"
-#include "polariscope/train/metrics_log.h"
+#include "polariscope/train/step_logs.h"
 #include "polariscope/train/trainer.h"
 
 #include <fmt/format.h>
@@ -22,10 +21,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double wall_time() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
                                    std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
                                    std::pair{"maximum", &LayerRecord::maximum},
@@ -33,54 +28,20 @@ constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
                                    std::pair{"logit_variance", &LayerRecord::logit_variance},
                                    std::pair{"row_sum", &LayerRecord::row_sum}};
 
-// Both logs of a run's steps.
-class Logs {
- public:
-  Logs(const std::filesystem::path& folder, std::int64_t last_step)
-      : metrics_(folder / "metrics.jsonl", last_step > 0 ? last_step : -1),
-        events_(folder / "events.out.tfevents.polariscope", last_step > 0 ? last_step : -1, wall_time()) {}
-
-  void write(const StepRecord& record) {
-    const std::array<NamedNumber, 3> numbers{
-        {{"loss", record.loss}, {"gradient_norm", record.norms.gradient}, {"update_norm", record.norms.update}}};
-    std::vector<NamedNumbers> lists;
-    std::array<std::vector<double>, kLayerNumbers.size()> values;
-    for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
-      for (const LayerRecord& layer : record.layers) {
-        const std::vector<double>& heads = layer.*kLayerNumbers[n].second;
-        values[n].insert(values[n].end(), heads.begin(), heads.end());
-      }
-      lists.push_back({kLayerNumbers[n].first, values[n], values[n].size() / record.layers.size()});
+void write(StepLogs& logs, const StepRecord& record) {
+  const std::array<NamedNumber, 3> numbers{
+      {{"loss", record.loss}, {"gradient_norm", record.norms.gradient}, {"update_norm", record.norms.update}}};
+  std::array<std::vector<double>, kLayerNumbers.size()> values;
+  std::vector<NamedNumbers> lists;
+  for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
+    for (const LayerRecord& layer : record.layers) {
+      const std::vector<double>& heads = layer.*kLayerNumbers[n].second;
+      values[n].insert(values[n].end(), heads.begin(), heads.end());
     }
-    metrics_.write(record.step, numbers, lists);
-    write_events(record);
+    lists.push_back({kLayerNumbers[n].first, values[n], values[n].size() / record.layers.size()});
   }
-  void flush() {
-    metrics_.flush();
-    events_.flush();
-  }
-
- private:
-  void write_events(const StepRecord& record) {
-    std::vector<std::string> tags{"training/loss", "training/gradient_norm", "training/update_norm"};
-    std::vector<double> numbers{record.loss, record.norms.gradient, record.norms.update};
-    for (std::size_t layer = 0; layer < record.layers.size(); ++layer) {
-      for (const auto& [name, member] : kLayerNumbers) {
-        const std::vector<double>& heads = record.layers[layer].*member;
-        for (std::size_t head = 0; head < heads.size(); ++head) {
-          tags.push_back(fmt::format("{}/layer {} head {}", name, layer + 1, head + 1));
-          numbers.push_back(heads[head]);
-        }
-      }
-    }
-    std::vector<NamedNumber> named;
-    for (std::size_t i = 0; i < tags.size(); ++i) named.push_back({tags[i], numbers[i]});
-    events_.write(record.step, wall_time(), named);
-  }
-
-  MetricsLog metrics_;
-  EventFile events_;
-};
+  logs.write(record.step, numbers, lists);
+}
 
 MapShape shape_of(const Trainer& trainer) {
   const std::array<std::int64_t, 1> first{0};
@@ -192,7 +153,7 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   make_folder(folder / "checkpoint");
   const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
   if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
-  Logs logs(folder, trainer.step());
+  StepLogs logs(folder, trainer.step());
   const bool groups = trainer.options().task == "token-groups";
   std::optional<ClsAttentionLog> cls;
   if (groups) {
@@ -211,7 +172,7 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
   auto kept = Clock::now();
   while (trainer.step() < trainer.steps() && !stopped()) {
     const StepRecord record = trainer.advance();
-    logs.write(record);
+    write(logs, record);
     const bool alarm = alarms.step(record.step, record.norms.gradient, readings_of(record), progress);
     if (alarm && run.on_alarm == OnAlarm::kCheckpoint) {
       trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));

@@ -14,6 +14,7 @@
 
 #include "polariscope/models/internal/layer_arrays-inl.h"
 #include "polariscope/reweighting/exp-inl.h"
+#include "polariscope/reweighting/log-inl.h"
 
 #include <hwy/contrib/math/math-inl.h>
 
@@ -43,28 +44,18 @@ struct RowSums {
   V squares, cubes, logit_squares;  // Σ(w - w̄)², Σ(w - w̄)³, Σz² of softmax
 };
 
-// log w of w >= 0, where an absolute error of 1e-7 is enough and 0 may have any finite one: w = 2^e (1 + f),
-// √½ <= 1 + f < √2 (polynomial: Cephes, logf). No division, which Highway's has.
+// log w of w >= 0, where an absolute error of 1e-7 is enough and 0 may have any finite one. No division, which
+// Highway's has.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V log_of_weight(D d, V w) {
   if constexpr (sizeof(hn::TFromD<D>) == 8) {
     return hn::Log(d, hn::Max(w, hn::Set(d, std::numeric_limits<double>::min())));
   } else {
-    const hn::RebindToSigned<D> di;
-    const auto bits = hn::BitCast(di, hn::Max(w, hn::Set(d, std::numeric_limits<float>::min())));
-    const auto power = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(di, 0x3F3504F3)));
-    const V f = hn::Sub(hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(power))), hn::Set(d, 1.0F));
-    V p = hn::MulAdd(f, hn::Set(d, 7.0376836292e-2F), hn::Set(d, -1.1514610310e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 1.1676998740e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, -1.2420140846e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 1.4249322787e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, -1.6668057665e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 2.0000714765e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, -2.4999993993e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 3.3333331174e-1F));
+    const auto [power, f] = power_and_fraction(d, hn::Max(w, hn::Set(d, std::numeric_limits<float>::min())));
+    V p = log_polynomial(d, f);
     p = hn::MulAdd(p, f, hn::Set(d, -0.5F));
     p = hn::MulAdd(hn::Mul(p, f), f, f);
-    return hn::MulAdd(hn::ConvertTo(d, power), hn::Set(d, 0.693147181F), p);
+    return hn::MulAdd(power, hn::Set(d, 0.693147181F), p);
   }
 }
 

@@ -7,6 +7,8 @@
 #define POLARISCOPE_TASKS_NORMAL_INL_H_
 #endif
 
+#include "polariscope/reweighting/log-inl.h"
+
 #include <hwy/highway.h>
 
 #include <cstdint>
@@ -92,28 +94,15 @@ class NormalStreams {
     return hn::MulAdd(number(hn::ShiftRight<16>(high)), hn::Set(d, 0x1p-16F), middle);
   }
 
-  // log u: of u = 2^e (1 + f), √½ <= 1 + f < √2, as e ln 2 + log(1 + f) (polynomial: Cephes, logf). From √½ on f is
-  // taken from 1 - u, which has all digits where u has lost them.
+  // log u; from √½ on f is taken from 1 - u, which has all digits where u has lost them.
   static HWY_INLINE V log_of_uniform(VU high, VU low) {
     const D d;
-    const DI di;
     // Zero itself is drawn with probability 2^-48 here and would be drawn again there.
     const V u = hn::Max(fraction(high, low), hn::Set(d, 0x1p-53F));
     const V rest = fraction(hn::Not(high), hn::Not(low));
-    const auto bits = hn::BitCast(di, u);
-    const auto power = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(di, 0x3F3504F3)));
-    const V mantissa = hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(power)));
-    const auto near_one = hn::Eq(hn::ConvertTo(d, power), hn::Zero(d));
-    const V f = hn::IfThenElse(near_one, hn::Neg(rest), hn::Sub(mantissa, hn::Set(d, 1.0F)));
-    const V e = hn::ConvertTo(d, power);
-    V p = hn::MulAdd(f, hn::Set(d, 7.0376836292e-2F), hn::Set(d, -1.1514610310e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 1.1676998740e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, -1.2420140846e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 1.4249322787e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, -1.6668057665e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 2.0000714765e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, -2.4999993993e-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 3.3333331174e-1F));
+    const auto [e, fraction_of_u] = power_and_fraction(d, u);
+    const V f = hn::IfThenElse(hn::Eq(e, hn::Zero(d)), hn::Neg(rest), fraction_of_u);
+    const V p = log_polynomial(d, f);
     const V square = hn::Mul(f, f);
     V tail = hn::Mul(hn::Mul(p, f), square);
     tail = hn::MulAdd(e, hn::Set(d, -2.12194440e-4F), tail);
