@@ -54,7 +54,8 @@ std::string facts(const Page& page) {
   fact("date", page.date);
   fact("machine", page.machine);
   fact("version", page.version);
-  fact("experiments took", duration(page.wall_seconds));
+  const bool trained = std::ranges::any_of(page.sections, [](const Section& section) { return !section.runs.empty(); });
+  fact(trained ? "experiments took, trainings apart" : "experiments took", duration(page.wall_seconds));
   return out;
 }
 
