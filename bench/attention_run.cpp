@@ -18,11 +18,12 @@ constexpr std::uint64_t kSeed = 31;
 constexpr double kShortest = 0.03;  // seconds of a measurement
 
 // The floating statistics, in the order of `floating_`.
-constexpr std::array kFloating{&RowStatistics<float>::entropy,       &RowStatistics<float>::sum_of_squares,
-                               &RowStatistics<float>::maximum,       &RowStatistics<float>::first_key,
-                               &RowStatistics<float>::row_sum,       &RowStatistics<float>::log_sum_exp,
-                               &RowStatistics<float>::logit_mean,    &RowStatistics<float>::logit_variance,
-                               &RowStatistics<float>::logit_maximum, &RowStatistics<float>::skewness};
+constexpr std::array kFloating{
+    &attention::RowStatistics<float>::entropy,       &attention::RowStatistics<float>::sum_of_squares,
+    &attention::RowStatistics<float>::maximum,       &attention::RowStatistics<float>::first_key,
+    &attention::RowStatistics<float>::row_sum,       &attention::RowStatistics<float>::log_sum_exp,
+    &attention::RowStatistics<float>::logit_mean,    &attention::RowStatistics<float>::logit_variance,
+    &attention::RowStatistics<float>::logit_maximum, &attention::RowStatistics<float>::skewness};
 
 struct Compared {
   std::string name;
@@ -60,12 +61,12 @@ AttentionRun::AttentionRun(const Sizes& sizes, bool backward) : sizes_(sizes), b
 }
 
 template <class T>
-HeadsView<T> AttentionRun::view(T* data) const {
+attention::HeadsView<T> AttentionRun::view(T* data) const {
   return {data, sizes_.heads * sizes_.tokens * sizes_.width, sizes_.tokens * sizes_.width, sizes_.width};
 }
 
-AttentionOutput<float> AttentionRun::results(bool statistics) {
-  AttentionOutput<float> results{.output = view(output_.data()), .statistics = {}};
+attention::AttentionOutput<float> AttentionRun::results(bool statistics) {
+  attention::AttentionOutput<float> results{.output = view(output_.data()), .statistics = {}};
   if (statistics) {
     for (std::size_t n = 0; n < kFloating.size(); ++n) results.statistics.*kFloating[n] = floating_[n].data();
     results.statistics.argmax = argmax_.data();
@@ -81,23 +82,23 @@ AttentionOutput<float> AttentionRun::results(bool statistics) {
 }
 
 void AttentionRun::run(bool statistics, int threads) {
-  const AttentionInput<float> input{.form = find_attention_form("softmax"),
-                                    .shape = {.batch = sizes_.batch,
-                                              .heads = sizes_.heads,
-                                              .key_heads = sizes_.heads,
-                                              .queries = sizes_.tokens,
-                                              .keys = sizes_.tokens,
-                                              .width = sizes_.width,
-                                              .value_width = sizes_.width},
-                                    .query = view<const float>(query_.data()),
-                                    .key = view<const float>(key_.data()),
-                                    .value = view<const float>(value_.data()),
-                                    .scale = 1.0 / std::sqrt(static_cast<double>(sizes_.width)),
-                                    .bias = {}};
-  const AttentionOutput<float> forward = results(statistics);
-  attend(input, forward, threads);
+  const attention::AttentionInput<float> input{.form = reweighting::find_attention_form("softmax"),
+                                               .shape = {.batch = sizes_.batch,
+                                                         .heads = sizes_.heads,
+                                                         .key_heads = sizes_.heads,
+                                                         .queries = sizes_.tokens,
+                                                         .keys = sizes_.tokens,
+                                                         .width = sizes_.width,
+                                                         .value_width = sizes_.width},
+                                               .query = view<const float>(query_.data()),
+                                               .key = view<const float>(key_.data()),
+                                               .value = view<const float>(value_.data()),
+                                               .scale = 1.0 / std::sqrt(static_cast<double>(sizes_.width)),
+                                               .bias = {}};
+  const attention::AttentionOutput<float> forward = results(statistics);
+  attention::attend(input, forward, threads);
   if (!backward_) return;
-  attend_backward(
+  attention::attend_backward(
       input, forward, view<const float>(d_output_.data()), {},
       {.query = view(d_query_.data()), .key = view(d_key_.data()), .value = view(d_value_.data()), .bias = {}},
       threads);

@@ -38,8 +38,8 @@ class AttentionRun {
  private:
   using Array = std::vector<float>;
   template <class T>
-  HeadsView<T> view(T* data) const;
-  AttentionOutput<float> results(bool statistics);
+  attention::HeadsView<T> view(T* data) const;
+  attention::AttentionOutput<float> results(bool statistics);
 
   Sizes sizes_;
   bool backward_;

@@ -41,20 +41,20 @@ constexpr std::array kKinds{
 template <class T>
 struct Statistic {
   const char* name;
-  T* RowStatistics<T>::*array;
+  T* attention::RowStatistics<T>::*array;
 };
 template <class T>
 constexpr std::array kStatistics{
-    Statistic<T>{"entropy", &RowStatistics<T>::entropy},
-    Statistic<T>{"sum_of_squares", &RowStatistics<T>::sum_of_squares},
-    Statistic<T>{"maximum", &RowStatistics<T>::maximum},
-    Statistic<T>{"first_key", &RowStatistics<T>::first_key},
-    Statistic<T>{"row_sum", &RowStatistics<T>::row_sum},
-    Statistic<T>{"log_sum_exp", &RowStatistics<T>::log_sum_exp},
-    Statistic<T>{"logit_mean", &RowStatistics<T>::logit_mean},
-    Statistic<T>{"logit_variance", &RowStatistics<T>::logit_variance},
-    Statistic<T>{"logit_maximum", &RowStatistics<T>::logit_maximum},
-    Statistic<T>{"skewness", &RowStatistics<T>::skewness},
+    Statistic<T>{"entropy", &attention::RowStatistics<T>::entropy},
+    Statistic<T>{"sum_of_squares", &attention::RowStatistics<T>::sum_of_squares},
+    Statistic<T>{"maximum", &attention::RowStatistics<T>::maximum},
+    Statistic<T>{"first_key", &attention::RowStatistics<T>::first_key},
+    Statistic<T>{"row_sum", &attention::RowStatistics<T>::row_sum},
+    Statistic<T>{"log_sum_exp", &attention::RowStatistics<T>::log_sum_exp},
+    Statistic<T>{"logit_mean", &attention::RowStatistics<T>::logit_mean},
+    Statistic<T>{"logit_variance", &attention::RowStatistics<T>::logit_variance},
+    Statistic<T>{"logit_maximum", &attention::RowStatistics<T>::logit_maximum},
+    Statistic<T>{"skewness", &attention::RowStatistics<T>::skewness},
 };
 constexpr std::size_t kQuantities = 1 + kStatistics<float>.size();  // the output comes first
 
@@ -88,18 +88,18 @@ using Results = std::array<std::vector<T>, kQuantities>;
 
 // Calls run(input, output) with the problem in numbers of type T.
 template <class T, class Run>
-Results<T> results_of(const Problem& problem, const AttentionForm& form, const Run& run) {
+Results<T> results_of(const Problem& problem, const reweighting::AttentionForm& form, const Run& run) {
   const std::vector<T> query(problem.query.begin(), problem.query.end());
   const std::vector<T> key(problem.key.begin(), problem.key.end());
   const std::vector<T> value(problem.value.begin(), problem.value.end());
   Results<T> results;
   results[0].resize(kRows * kRows);
-  AttentionOutput<T> output{.output = {results[0].data(), 0, 0, kRows}, .statistics = {}};
+  attention::AttentionOutput<T> output{.output = {results[0].data(), 0, 0, kRows}, .statistics = {}};
   for (std::size_t n = 1; n < kQuantities; ++n) {
     results[n].resize(kRows);
     output.statistics.*kStatistics<T>[n - 1].array = results[n].data();
   }
-  const AttentionInput<T> input{
+  const attention::AttentionInput<T> input{
       .form = form,
       .shape = {.queries = kRows, .keys = problem.keys, .width = problem.width, .value_width = kRows},
       .query = {query.data(), 0, 0, problem.width},
@@ -142,15 +142,18 @@ int bench_accuracy(int argc, char** argv) {
         "Examples:\n  ./dev bench accuracy\n  ./dev bench accuracy sigmoid/sum\n");
     return name == "--help" || name == "-h" ? 0 : 2;
   }
-  const AttentionForm& form = find_attention_form(name);
+  const reweighting::AttentionForm& form = reweighting::find_attention_form(name);
   std::array<std::array<std::array<double, 2>, kQuantities>, kKinds.size()> errors{};
   for (std::size_t k = 0; k < kKinds.size(); ++k) {
     for (const std::int64_t keys : kKeys) {
       for (const std::uint64_t seed : kSeeds) {
         const Problem problem(kKinds[k], keys, seed);
-        const auto right = results_of<double>(problem, form, [](const auto& i, const auto& o) { oracle_attend(i, o); });
-        const auto naive = results_of<float>(problem, form, [](const auto& i, const auto& o) { oracle_attend(i, o); });
-        const auto ours = results_of<float>(problem, form, [](const auto& i, const auto& o) { attend(i, o, 1); });
+        const auto right =
+            results_of<double>(problem, form, [](const auto& i, const auto& o) { attention::oracle_attend(i, o); });
+        const auto naive =
+            results_of<float>(problem, form, [](const auto& i, const auto& o) { attention::oracle_attend(i, o); });
+        const auto ours =
+            results_of<float>(problem, form, [](const auto& i, const auto& o) { attention::attend(i, o, 1); });
         for (std::size_t n = 0; n < kQuantities; ++n) {
           std::array<double, 2>& at = errors[k][n];
           at[0] = std::max(at[0], error_of(n, ours, right));

@@ -25,12 +25,12 @@ std::string_view bytes_of(const std::vector<float>& numbers) {
 }
 
 // The model at its start and the batches of its first steps, as the peer reads them.
-void write_inputs(const RegressionOptions& o, const std::filesystem::path& folder) {
-  const AttentionOnly<float> model(model_of(o));
+void write_inputs(const train::RegressionOptions& o, const std::filesystem::path& folder) {
+  const models::AttentionOnly<float> model(train::model_of(o));
   nlohmann::json names = nlohmann::json::array();
-  for (const ParameterPlace& place : model.parameters()) names.push_back({place.name, place.shape});
-  const InContextRegression task({.tokens = static_cast<int>(o.tokens)}, o.seed, Split::kTraining);
-  const auto size = static_cast<std::size_t>(o.tokens * kTokenWidth);
+  for (const models::ParameterPlace& place : model.parameters()) names.push_back({place.name, place.shape});
+  const tasks::InContextRegression task({.tokens = static_cast<int>(o.tokens)}, o.seed, tasks::Split::kTraining);
+  const auto size = static_cast<std::size_t>(o.tokens * models::kTokenWidth);
   std::string batches;
   for (std::int64_t i = 0; i < kCompared * o.batch; ++i) {
     std::vector<float> tokens(size), answer(1);
@@ -49,10 +49,11 @@ void write_inputs(const RegressionOptions& o, const std::filesystem::path& folde
 // bench/peers/regression.py; throws Error unless its first losses are ours.
 class RegressionPeer {
  public:
-  explicit RegressionPeer(const RegressionOptions& options) : process_("regression", {inputs(options)}, 1, true) {
+  explicit RegressionPeer(const train::RegressionOptions& options)
+      : process_("regression", {inputs(options)}, 1, true) {
     const nlohmann::json ready = process_.hear();
     torch_ = ready.at("torch").get<std::string>();
-    RegressionTrainer ours(options);
+    train::RegressionTrainer ours(options);
     for (const auto& theirs : ready.at("losses")) {
       const double loss = ours.advance().loss;
       if (!(std::abs(loss - theirs.get<double>()) <= 1e-4 * std::max(1.0, loss))) {
@@ -65,7 +66,7 @@ class RegressionPeer {
   const std::string& torch() const { return torch_; }
 
  private:
-  std::string inputs(const RegressionOptions& options) const {
+  std::string inputs(const train::RegressionOptions& options) const {
     write_inputs(options, folder_.path());
     return folder_.path().string();
   }
@@ -77,9 +78,10 @@ class RegressionPeer {
 // The rate is small so that nothing diverges while it is timed: softmax of its own accord would.
 std::vector<Row> run_case(const char* name, const char* attention, const char* norm, double target,
                           const Settings& settings) {
-  const RegressionOptions options{.attention = attention, .qk_norm = norm, .steps = 1'000'000, .learning_rate = 0.01};
+  const train::RegressionOptions options{
+      .attention = attention, .qk_norm = norm, .steps = 1'000'000, .learning_rate = 0.01};
   RegressionPeer peer(options);
-  RegressionTrainer trainer(options);
+  train::RegressionTrainer trainer(options);
   const auto ours = [&] {
     return processor_seconds_of([&] {
              for (int i = 0; i < kSteps; ++i) trainer.advance();

@@ -42,17 +42,17 @@ std::vector<Row> run_sequences(const char* name, const Task& task, std::int64_t 
 }
 
 std::vector<Row> run_induction(const Settings& settings) {
-  const Induction task({}, 1, Split::kTraining);
+  const tasks::Induction task({}, 1, tasks::Split::kTraining);
   return run_sequences("induction", task, task.input_length(), settings);
 }
 
 std::vector<Row> run_token_groups(const Settings& settings) {
-  return run_sequences("token-groups", TokenGroups({}, 1, Split::kTraining), 1, settings);
+  return run_sequences("token-groups", tasks::TokenGroups({}, 1, tasks::Split::kTraining), 1, settings);
 }
 
 std::vector<Row> run_regression(const Settings& settings) {
   constexpr std::int64_t kBatch = 4000;
-  const InContextRegression task({}, 1, Split::kTraining);
+  const tasks::InContextRegression task({}, 1, tasks::Split::kTraining);
   std::vector<float> tokens(kBatch * task.tokens() * task.width()), targets(kBatch);
   return {row_of("regression", settings, 0.0, [&] { task.fill(0, kBatch, tokens, targets); })};
 }

@@ -28,17 +28,17 @@ constexpr int kSteps = 10;    // of one measurement
 constexpr int kBatches = 16;  // that the peer goes round
 
 // Induction at the paper's size; the shifted query token doubles the vocabulary.
-TrainingOptions training() { return {.shift_query_token = true, .epochs = 1000}; }
+train::TrainingOptions training() { return {.shift_query_token = true, .epochs = 1000}; }
 
-double step_seconds(Trainer& trainer) {
+double step_seconds(train::Trainer& trainer) {
   return processor_seconds_of([&] {
            for (int i = 0; i < kSteps; ++i) trainer.advance();
          }) /
          kSteps;
 }
 
-std::vector<std::int64_t> first_examples(const TrainingOptions& o, int batch) {
-  const std::vector<std::int64_t> order = shuffled(o.training_sequences, o.seed, 0);
+std::vector<std::int64_t> first_examples(const train::TrainingOptions& o, int batch) {
+  const std::vector<std::int64_t> order = train::shuffled(o.training_sequences, o.seed, 0);
   return {order.begin() + batch * o.batch, order.begin() + (batch + 1) * o.batch};
 }
 
@@ -47,9 +47,9 @@ std::string_view bytes_of(const at::Tensor& tensor) {
 }
 
 // The model at its start and the batches of its first steps, as the peer reads them.
-void write_inputs(const Trainer& trainer, const std::filesystem::path& folder) {
-  const TrainingOptions& o = trainer.options();
-  const TransformerOptions& model = trainer.model().options();
+void write_inputs(const train::Trainer& trainer, const std::filesystem::path& folder) {
+  const train::TrainingOptions& o = trainer.options();
+  const models::TransformerOptions& model = trainer.model().options();
   std::string numbers, tokens;
   nlohmann::json names = nlohmann::json::array();
   for (const auto& [name, values] : trainer.model().parameters().named_values()) {
@@ -58,7 +58,7 @@ void write_inputs(const Trainer& trainer, const std::filesystem::path& folder) {
   }
   std::int64_t length = 0;
   for (int b = 0; b < kBatches; ++b) {
-    const Batch batch = trainer.task().batch(Split::kTraining, first_examples(o, b));
+    const train::Batch batch = trainer.task().batch(tasks::Split::kTraining, first_examples(o, b));
     length = batch.tokens.size(1);
     tokens += bytes_of(batch.tokens);
     tokens += bytes_of(batch.targets);
@@ -81,7 +81,7 @@ class TransformerPeer {
   TransformerPeer() : process_("transformer", {inputs()}, 1, true) {
     const nlohmann::json ready = process_.hear();
     torch_ = ready.at("torch").get<std::string>();
-    Trainer ours(training());
+    train::Trainer ours(training());
     for (const auto& theirs : ready.at("losses")) {
       const double loss = ours.advance().loss;
       if (!(std::abs(loss - theirs.get<double>()) <= 1e-4)) {
@@ -95,7 +95,7 @@ class TransformerPeer {
 
  private:
   std::string inputs() const {
-    write_inputs(Trainer(training()), folder_.path());
+    write_inputs(train::Trainer(training()), folder_.path());
     return folder_.path().string();
   }
   TemporaryFolder folder_;
@@ -126,7 +126,7 @@ Row row_of(const char* name, const std::vector<double>& ours, const std::vector<
 }
 
 std::vector<Row> run_products(const Settings& settings) {
-  Trainer trainer(training());
+  train::Trainer trainer(training());
   const std::int64_t rows = trainer.options().batch * (trainer.options().sequence_length - 1);
   const TrainProducts products(trainer.model().options(), rows);
   const auto time = [](const auto& work) {
@@ -154,7 +154,7 @@ std::vector<Row> run_products(const Settings& settings) {
 
 std::vector<Row> run_peer(const Settings& settings) {
   TransformerPeer peer;
-  Trainer trainer(training());
+  train::Trainer trainer(training());
   const Pairs pairs = interleave(
       settings.repeats, [&] { return step_seconds(trainer); }, [&] { return peer.seconds(); });
   Row row = row_of("pytorch", pairs.ours, pairs.peer, pairs.ratios(), kPeerTarget, false);
@@ -167,7 +167,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 // `bench_train steps START SECONDS`: prints what processor time a step takes from START on, a time of now(), for so
 // many seconds.
 int print_step_seconds(double start, double seconds) {
-  Trainer trainer(training());
+  train::Trainer trainer(training());
   step_seconds(trainer);
   std::this_thread::sleep_for(std::chrono::duration<double>(start - now()));
   std::vector<double> steps;
@@ -220,8 +220,8 @@ const std::vector<Case>& cases() {
 
 int main(int argc, char** argv) {
   using namespace polariscope::bench;
-  polariscope::keep_freed_memory();
-  polariscope::use_threads(1);
+  polariscope::train::keep_freed_memory();
+  polariscope::train::use_threads(1);
   if (argc == 4 && std::string_view(argv[1]) == "steps")
     return print_step_seconds(std::stod(argv[2]), std::stod(argv[3]));
   const Benchmark train{.name = "train",

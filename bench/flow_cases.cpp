@@ -24,25 +24,26 @@ constexpr int kDim = 8;
 constexpr double kStep = 0.1;
 constexpr std::uint64_t kSeed = 123;
 
-Start logistic_start(std::uint64_t trajectory = 0) {
-  const Reweighting& softmax = find_reweighting("softmax");
-  StartOptions options = usual_start(Model::kValueSoftmax, Loss::kLogistic, softmax);
+flow::Start logistic_start(std::uint64_t trajectory = 0) {
+  const reweighting::Reweighting& softmax = reweighting::find_reweighting("softmax");
+  flow::StartOptions options = flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, softmax);
   options.outputs = options.tokens = kDim;
-  return random_start(Model::kValueSoftmax, Loss::kLogistic, softmax, options, kSeed, trajectory);
+  return flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, softmax, options, kSeed, trajectory);
 }
 
-Start least_squares_start(double condition) {
-  const Reweighting& softmax = find_reweighting("softmax");
-  StartOptions options = usual_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax);
+flow::Start least_squares_start(double condition) {
+  const reweighting::Reweighting& softmax = reweighting::find_reweighting("softmax");
+  flow::StartOptions options = flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, softmax);
   options.outputs = options.tokens = 20;
   options.condition = condition;
-  return random_start(Model::kValueSoftmax, Loss::kLeastSquares, softmax, options, kSeed);
+  return flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, softmax, options, kSeed);
 }
 
 // The same numbers for the peer: a file of what a start holds.
-std::string write_arrays(const TemporaryFolder& folder, const Start& start) {
-  const Problem& problem = start.problem;
-  nlohmann::json arrays{{"V", values_as_rows(problem, start.state)}, {"a", start.state.scores}, {"beta", problem.beta}};
+std::string write_arrays(const TemporaryFolder& folder, const flow::Start& start) {
+  const flow::Problem& problem = start.problem;
+  nlohmann::json arrays{
+      {"V", flow::values_as_rows(problem, start.state)}, {"a", start.state.scores}, {"beta", problem.beta}};
   for (int r = 0; r < problem.samples(); ++r) {
     const auto row = problem.design.begin() + r * problem.outputs;
     arrays["X"].push_back(std::vector<double>(row, row + problem.outputs));
@@ -59,7 +60,7 @@ double largest_difference(const std::vector<double>& x, const std::vector<double
 }
 
 // Throws Error unless the peer computed what we did.
-void require_same_end(const std::string& what, const Trajectory& ours, const nlohmann::json& peer) {
+void require_same_end(const std::string& what, const flow::Trajectory& ours, const nlohmann::json& peer) {
   const double loss = std::abs(ours.loss.back() / peer.at("loss").get<double>() - 1.0);
   const double scores = largest_difference(ours.final_state.scores, peer.at("a").get<std::vector<double>>());
   if (!(loss <= 1e-9 && scores <= 1e-9)) {
@@ -68,16 +69,16 @@ void require_same_end(const std::string& what, const Trajectory& ours, const nlo
   }
 }
 
-Trajectory descend_to_end(const Start& start, double step, std::int64_t steps) {
-  DescentOptions options;
+flow::Trajectory descend_to_end(const flow::Start& start, double step, std::int64_t steps) {
+  flow::DescentOptions options;
   options.step = step;
   options.steps = steps;
   options.samples = {0, steps};
-  return descend(start.problem, start.state, options);
+  return flow::descend(start.problem, start.state, options);
 }
 
-FlowOptions flow_to(double until, double rtol) {
-  FlowOptions options;
+flow::FlowOptions flow_to(double until, double rtol) {
+  flow::FlowOptions options;
   options.until = until;
   options.times = {0.0, until};
   options.rtol = rtol;
@@ -99,7 +100,7 @@ Row ratio_row(std::string name, const Pairs& pairs, double target, const std::st
 std::vector<Row> run_trajectory(const Settings& settings) {
   constexpr std::int64_t kOurSteps = 2'000'000;
   constexpr std::int64_t kPeerSteps = 20'000;
-  const Start start = logistic_start();
+  const flow::Start start = logistic_start();
   const TemporaryFolder folder;
   const std::vector<std::string> arguments{write_arrays(folder, start), "--step", fmt::format("{}", kStep), "--steps",
                                            fmt::format("{}", kPeerSteps)};
@@ -121,7 +122,7 @@ double operations_per_step(int k) { return 47.0 * k + 40.0; }
 
 std::vector<Row> run_ensemble(const Settings& settings) {
   constexpr double kTarget = 5e7;
-  EnsembleOptions options;
+  flow::EnsembleOptions options;
   options.trajectories = 64;
   options.threads = 1;
   options.descent.step = kStep;
@@ -131,8 +132,8 @@ std::vector<Row> run_ensemble(const Settings& settings) {
   const auto draw = [](std::int64_t i) { return logistic_start(static_cast<std::uint64_t>(i)); };
   std::vector<double> peaks;
   const auto ours = [&] {
-    const double seconds =
-        processor_seconds_of([&] { descend_ensemble(draw, options, [](std::int64_t, const Trajectory&) {}); });
+    const double seconds = processor_seconds_of(
+        [&] { flow::descend_ensemble(draw, options, [](std::int64_t, const flow::Trajectory&) {}); });
     peaks.push_back(fma_peak<double>());
     return seconds / steps;
   };
@@ -164,17 +165,17 @@ std::vector<Row> run_ensemble(const Settings& settings) {
 
 std::vector<Row> run_horizon(const Settings& settings) {
   constexpr double kTarget = 5e-3;
-  const Start start = logistic_start();
-  const FlowOptions options = flow_to(1e299, 1e-9);
+  const flow::Start start = logistic_start();
+  const flow::FlowOptions options = flow_to(1e299, 1e-9);
   long long evaluations = 0;
-  const auto flow = [&] { evaluations = integrate(start.problem, start.state, options).evaluations; };
+  const auto flow = [&] { evaluations = flow::integrate(start.problem, start.state, options).evaluations; };
   flow();
   std::vector<double> seconds;
   for (int i = 0; i < 10 * settings.repeats; ++i) seconds.push_back(processor_seconds_of(flow));
   const Summary ours = summary(seconds);
 
-  const Trajectory reference = integrate(start.problem, start.state, flow_to(1e299, 1e-12));
-  const Trajectory reached = integrate(start.problem, start.state, options);
+  const flow::Trajectory reference = flow::integrate(start.problem, start.state, flow_to(1e299, 1e-12));
+  const flow::Trajectory reached = flow::integrate(start.problem, start.state, options);
   const double error = largest_difference(reached.final_state.scores, reference.final_state.scores);
   return {{.name = "horizon",
            .ours = seconds_text(ours),
@@ -190,13 +191,13 @@ std::vector<Row> run_horizon(const Settings& settings) {
 std::vector<Row> run_replaced(const Settings& settings) {
   constexpr double kUntil = 1e6;
   constexpr std::int64_t kSteps = 10'000'000;
-  const Start start = logistic_start();
-  const auto flow = [&](double rtol) { return integrate(start.problem, start.state, flow_to(kUntil, rtol)); };
-  const Trajectory reference = flow(1e-13), flowed = flow(1e-9), descended = descend_to_end(start, kStep, kSteps);
+  const flow::Start start = logistic_start();
+  const auto flow = [&](double rtol) { return flow::integrate(start.problem, start.state, flow_to(kUntil, rtol)); };
+  const flow::Trajectory reference = flow(1e-13), flowed = flow(1e-9), descended = descend_to_end(start, kStep, kSteps);
   const Pairs pairs = interleave(
       std::min(settings.repeats, 5), [&] { return processor_seconds_of([&] { flow(1e-9); }); },
       [&] { return processor_seconds_of([&] { descend_to_end(start, kStep, kSteps); }); });
-  const auto errors = [&](const Trajectory& trajectory) {
+  const auto errors = [&](const flow::Trajectory& trajectory) {
     return std::pair(largest_difference(trajectory.final_state.scores, reference.final_state.scores),
                      std::abs(trajectory.loss.back() / reference.loss.back() - 1.0));
   };
@@ -221,7 +222,7 @@ std::vector<Row> run_condition(const Settings& settings) {
   constexpr int kValues = 5;
   constexpr double kSmallStep = 1e-3;
   const TemporaryFolder folder;
-  std::vector<Start> starts;
+  std::vector<flow::Start> starts;
   for (int condition = 1; condition <= kValues; ++condition) starts.push_back(least_squares_start(condition));
   const std::vector<std::string> arguments{write_arrays(folder, starts.back()), "--step", fmt::format("{}", kSmallStep),
                                            "--steps", fmt::format("{}", kPeerSteps)};
@@ -231,7 +232,7 @@ std::vector<Row> run_condition(const Settings& settings) {
       std::min(settings.repeats, 5),
       [&] {
         return processor_seconds_of([&] {
-          for (const Start& start : starts) descend_to_end(start, kSmallStep, kSteps);
+          for (const flow::Start& start : starts) descend_to_end(start, kSmallStep, kSteps);
         });
       },
       [&] {

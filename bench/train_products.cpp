@@ -19,7 +19,7 @@ float* row(const at::Tensor& matrix, std::int64_t first) { return matrix.data_pt
 
 }  // namespace
 
-TrainProducts::TrainProducts(const TransformerOptions& o, std::int64_t rows) {
+TrainProducts::TrainProducts(const models::TransformerOptions& o, std::int64_t rows) {
   const auto add = [&](std::int64_t inputs, std::int64_t outputs) {
     products_.push_back({at::randn({rows, inputs}), at::randn({outputs, inputs}), at::empty({rows, outputs}),
                          at::empty({rows, inputs}), at::empty({outputs, inputs})});
@@ -37,7 +37,7 @@ TrainProducts::TrainProducts(const TransformerOptions& o, std::int64_t rows) {
 void TrainProducts::by_our_library() const {
   for (const Product& p : products_) {
     const std::int64_t rows = p.x.size(0), inputs = p.x.size(1), outputs = p.y.size(1);
-    const Factor<float> factor(inputs, outputs, {row(p.weight, 0), inputs, true});
+    const models::Factor<float> factor(inputs, outputs, {row(p.weight, 0), inputs, true});
     for (std::int64_t first = 0; first < rows; first += kChunk) {
       factor.multiply(std::min(kChunk, rows - first), row(p.x, first), nullptr, nullptr, row(p.y, first));
     }
@@ -45,12 +45,12 @@ void TrainProducts::by_our_library() const {
   for (std::size_t i = products_.size(); i-- > 0;) {
     const Product& p = products_[i];
     const std::int64_t rows = p.x.size(0), inputs = p.x.size(1), outputs = p.y.size(1);
-    const Factor<float> factor(outputs, inputs, {row(p.weight, 0), inputs});
+    const models::Factor<float> factor(outputs, inputs, {row(p.weight, 0), inputs});
     for (std::int64_t first = 0; first < rows; first += kChunk) {
       const std::int64_t count = std::min(kChunk, rows - first);
       factor.multiply(count, row(p.y, first), nullptr, nullptr, row(p.dx, first));
-      multiply(outputs, inputs, count, Operand<float>{row(p.y, first), outputs, true},
-               Operand<float>{row(p.x, first), inputs}, first == 0 ? 0.0F : 1.0F, row(p.d_weight, 0));
+      models::multiply(outputs, inputs, count, models::Operand<float>{row(p.y, first), outputs, true},
+                       models::Operand<float>{row(p.x, first), inputs}, first == 0 ? 0.0F : 1.0F, row(p.d_weight, 0));
     }
   }
 }

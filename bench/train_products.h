@@ -13,7 +13,7 @@ namespace polariscope::bench {
 class TrainProducts {
  public:
   // rows: tokens of a batch.
-  TrainProducts(const TransformerOptions& options, std::int64_t rows);
+  TrainProducts(const models::TransformerOptions& options, std::int64_t rows);
 
   void by_our_library() const;  // the call and the chunks of rows that our layers use
   void by_aten() const;         // whole products, ATen's call: OpenBLAS

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 struct BoundSettings {
@@ -69,7 +69,7 @@ Matrix transposed(const Matrix& m) {
   return turned;
 }
 
-void print(const SoftmaxLayer& layer, const LipschitzBound& bound) {
+void print(const metrics::SoftmaxLayer& layer, const metrics::LipschitzBound& bound) {
   const double uniform = std::log(static_cast<double>(layer.tokens));
   const auto row = [](std::string what, double value, std::string note) {
     return std::vector<std::string>{std::move(what), significant(value), std::move(note)};
@@ -96,7 +96,7 @@ void print(const SoftmaxLayer& layer, const LipschitzBound& bound) {
            row("longest token max‖x‖", bound.largest_token, "")}));
 }
 
-nlohmann::ordered_json as_json(const SoftmaxLayer& layer, const LipschitzBound& bound) {
+nlohmann::ordered_json as_json(const metrics::SoftmaxLayer& layer, const metrics::LipschitzBound& bound) {
   return {{"tokens", layer.tokens},
           {"width", layer.width},
           {"head_width", layer.head_width},
@@ -130,14 +130,14 @@ int run(const BoundSettings& settings) {
         "round",
         name, *place, weights->rows, weights->columns, x.columns, query.columns);
   }
-  const SoftmaxLayer layer{.tokens = x.rows,
-                           .width = x.columns,
-                           .head_width = query.columns,
-                           .x = x.values,
-                           .query = query.values,
-                           .key = key.values,
-                           .scale = settings.scale};
-  const LipschitzBound bound = lipschitz_bound(layer);
+  const metrics::SoftmaxLayer layer{.tokens = x.rows,
+                                    .width = x.columns,
+                                    .head_width = query.columns,
+                                    .x = x.values,
+                                    .query = query.values,
+                                    .key = key.values,
+                                    .scale = settings.scale};
+  const metrics::LipschitzBound bound = metrics::lipschitz_bound(layer);
   if (settings.json) {
     fmt::print("{}\n", as_json(layer, bound).dump());
   } else {
@@ -176,4 +176,4 @@ Command add_bound(CLI::App& app) {
   };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

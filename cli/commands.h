@@ -5,7 +5,7 @@
 
 #include <functional>
 
-namespace polariscope {
+namespace polariscope::cli {
 
 // Runs a parsed subcommand; returns the process's exit code.
 using Command = std::function<int()>;
@@ -17,4 +17,4 @@ Command add_reproduce(CLI::App& app);
 Command add_sweep(CLI::App& app);
 Command add_train(CLI::App& app);
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

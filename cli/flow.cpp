@@ -5,8 +5,8 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/progress.h"
-#include "polariscope/base/run_folder.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/runs/run_folder.h"
 #include "settings.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@
 #include <memory>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 void declare(CLI::App& c, FlowSettings& s) {
@@ -76,19 +76,19 @@ void declare(CLI::App& c, FlowSettings& s) {
 }
 
 // Arrays the run starts from, so that --init can start it again.
-nlohmann::json start_as_json(const Start& start) {
+nlohmann::json start_as_json(const flow::Start& start) {
   nlohmann::json object;
-  const Problem& p = start.problem;
-  State full = start.state;
-  if (p.model == Model::kReduced) {
+  const flow::Problem& p = start.problem;
+  flow::State full = start.state;
+  if (p.model == flow::Model::kReduced) {
     // Any V with Vᵀβ = u starts the reduced model: the one along β.
     const double square = std::inner_product(p.beta.begin(), p.beta.end(), p.beta.begin(), 0.0);
     for (double b : p.beta) {
       for (double u : full.projections) full.values.push_back(b * u / square);
     }
   }
-  object[p.model == Model::kTied ? "U" : "V"] = values_as_rows(p, full);
-  if (p.model == Model::kRows) {
+  object[p.model == flow::Model::kTied ? "U" : "V"] = flow::values_as_rows(p, full);
+  if (p.model == flow::Model::kRows) {
     for (int r = 0; r < p.rows; ++r) {
       const auto row = start.state.scores.begin() + r * p.tokens;
       object["a"].push_back(std::vector<double>(row, row + p.tokens));
@@ -96,8 +96,8 @@ nlohmann::json start_as_json(const Start& start) {
   } else {
     object["a"] = start.state.scores;
   }
-  if (p.loss == Loss::kKl) object["p_star"] = p.target;
-  if (p.loss != Loss::kKl) object["beta"] = p.beta;
+  if (p.loss == flow::Loss::kKl) object["p_star"] = p.target;
+  if (p.loss != flow::Loss::kKl) object["beta"] = p.beta;
   for (int n = 0; n < p.samples(); ++n) {
     const auto row = p.design.begin() + n * p.outputs;
     object["X"].push_back(std::vector<double>(row, row + p.outputs));
@@ -105,8 +105,8 @@ nlohmann::json start_as_json(const Start& start) {
   return object;
 }
 
-int run_single(FlowRun run, const Start& start, const FlowSettings& settings) {
-  Trajectory trajectory;
+int run_single(FlowRun run, const flow::Start& start, const FlowSettings& settings) {
+  flow::Trajectory trajectory;
   {
     ProgressBoard board(settings.quiet || settings.json ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
     // A flow's work is spread evenly over log t, not over t.
@@ -115,10 +115,10 @@ int run_single(FlowRun run, const Start& start, const FlowSettings& settings) {
                                  : board.start("descent", static_cast<std::uint64_t>(run.descent.steps), "steps");
     const double first = run.flow ? std::log(run.integration.times[1]) : 0.0;
     const double range = run.flow ? std::log(run.integration.until) - first : 1.0;
-    run.descent.progress = [&](std::int64_t done, const Trajectory& t) {
+    run.descent.progress = [&](std::int64_t done, const flow::Trajectory& t) {
       progress.update(static_cast<std::uint64_t>(done), fmt::format("loss {:.3g}", t.loss.back()));
     };
-    run.integration.progress = [&](double t, const Trajectory& so_far) {
+    run.integration.progress = [&](double t, const flow::Trajectory& so_far) {
       if (t > 0.0) {
         progress.update(static_cast<std::uint64_t>(kTicks * (std::log(t) - first) / range),
                         fmt::format("t = {:.3g}, loss {:.3g}", t, so_far.loss.back()));
@@ -129,7 +129,7 @@ int run_single(FlowRun run, const Start& start, const FlowSettings& settings) {
   }
   if (!settings.out.empty()) {
     write_file(std::filesystem::path(settings.out) / "init.json", start_as_json(start).dump(1) + "\n");
-    write_trajectory(trajectory, settings.out, {{"seed", run.seed}, {"method", settings.method}});
+    flow::write_trajectory(trajectory, settings.out, {{"seed", run.seed}, {"method", settings.method}});
   }
   if (settings.json) {
     fmt::print("{}\n", as_json(run, trajectory).dump());
@@ -185,19 +185,19 @@ Command add_flow(CLI::App& app) {
     settings->has_score_offset = given("--score-offset");
     catch_interrupts();
     const FlowRun run = plan_flow(*settings);
-    const Start first = start_of(run, 0);
-    validate(first.problem, first.state);
+    const flow::Start first = start_of(run, 0);
+    flow::validate(first.problem, first.state);
     if (!settings->out.empty()) {
       const bool by_time = settings->has_until && !run.flow;
       std::vector<std::string_view> left_out{"out", "json", "quiet", run.flow ? "step" : "rtol",
                                              run.flow ? "steps" : "solver"};
       if (by_time) left_out.push_back("steps");
       if (!settings->has_dim && !settings->init.empty()) left_out.push_back("dim");  // the file of --init says it
-      if (!settings->has_reweighting && run.model == Model::kLinear) left_out.push_back("reweighting");
-      open_run_folder(settings->out, config_text(*command, left_out));
+      if (!settings->has_reweighting && run.model == flow::Model::kLinear) left_out.push_back("reweighting");
+      runs::open_run_folder(settings->out, config_text(*command, left_out));
     }
     return run.trajectories == 1 ? run_single(run, first, *settings) : run_ensemble(run, *settings);
   };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::cli {
 
 // The options of the subcommand as they were typed.
 struct FlowSettings {
@@ -31,16 +31,16 @@ struct FlowSettings {
 
 // The same, looked up and checked.
 struct FlowRun {
-  Model model;
-  Loss loss;
-  const Reweighting* reweighting;
-  StartOptions start;
+  flow::Model model;
+  flow::Loss loss;
+  const reweighting::Reweighting* reweighting;
+  flow::StartOptions start;
   nlohmann::json arrays;  // of --init; null without it
   std::string arrays_from;
   std::uint64_t seed;
   bool flow;  // --method flow
-  DescentOptions descent;
-  FlowOptions integration;
+  flow::DescentOptions descent;
+  flow::FlowOptions integration;
   double tolerance;  // of the checks
   std::int64_t trajectories;
 };
@@ -49,10 +49,10 @@ struct FlowRun {
 FlowRun plan_flow(const FlowSettings& settings);
 
 // Start number `index` of the run: random, with the arrays of --init over it.
-Start start_of(const FlowRun& run, std::int64_t index);
+flow::Start start_of(const FlowRun& run, std::int64_t index);
 
 // Runs one start to its end.
-Trajectory run_one(const FlowRun& run, const Start& start);
+flow::Trajectory run_one(const FlowRun& run, const flow::Start& start);
 
 // Many starts at once, in a summary of their ends.
 struct EnsembleSummary {
@@ -68,11 +68,11 @@ struct EnsembleSummary {
 EnsembleSummary run_many(const FlowRun& run, const std::function<void(std::int64_t done)>& progress);
 
 // One JSON object for machines; numbers that are not finite are null.
-nlohmann::json as_json(const FlowRun& run, const Trajectory& trajectory);
+nlohmann::json as_json(const FlowRun& run, const flow::Trajectory& trajectory);
 nlohmann::json as_json(const FlowRun& run, const EnsembleSummary& summary);
 
 // The same for a person, at most 100 columns.
-std::string in_words(const FlowRun& run, const Trajectory& trajectory, bool with_checks, bool colour);
+std::string in_words(const FlowRun& run, const flow::Trajectory& trajectory, bool with_checks, bool colour);
 std::string in_words(const FlowRun& run, const EnsembleSummary& summary, bool with_checks, bool colour);
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

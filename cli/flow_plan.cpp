@@ -15,7 +15,7 @@
 #include <cmath>
 #include <mutex>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 int size_of(std::string_view option, double value, int least) {
@@ -40,8 +40,8 @@ bool wants_flow(const FlowSettings& settings) {
   return flow;
 }
 
-StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
-  StartOptions options = usual_start(run.model, run.loss, *run.reweighting);
+flow::StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
+  flow::StartOptions options = flow::usual_start(run.model, run.loss, *run.reweighting);
   options.outputs = size_of("--dim", settings.dim, 1);
   options.tokens = settings.has_tokens ? size_of("--tokens", settings.tokens, 1) : options.outputs;
   if (settings.has_rows) options.rows = size_of("--rows", settings.rows, 1);
@@ -51,13 +51,14 @@ StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
   if (!(settings.condition >= 1.0) || std::isinf(settings.condition)) {
     throw Error("--condition is {}: a condition number is finite and at least 1", settings.condition);
   }
-  if (settings.condition != 1.0 && run.loss != Loss::kLeastSquares) {
-    throw Error("--condition belongs to --loss least-squares: the {} loss has no design matrix", loss_name(run.loss));
+  if (settings.condition != 1.0 && run.loss != flow::Loss::kLeastSquares) {
+    throw Error("--condition belongs to --loss least-squares: the {} loss has no design matrix",
+                flow::loss_name(run.loss));
   }
   options.condition = settings.condition;
   if (run.arrays.is_null()) return options;
 
-  const StartOptions sized = sized_by(run.arrays, run.model, run.loss, options);
+  const flow::StartOptions sized = flow::sized_by(run.arrays, run.model, run.loss, options);
   if (settings.has_dim && sized.outputs != options.outputs) {
     throw Error("{} has d = {}, --dim says {}: leave one out", run.arrays_from, sized.outputs, options.outputs);
   }
@@ -68,7 +69,7 @@ StartOptions start_options(const FlowSettings& settings, const FlowRun& run) {
 }
 
 // Refuses what this machine cannot hold, rather than let the system end the process half way.
-void require_memory(const StartOptions& size, int samples) {
+void require_memory(const flow::StartOptions& size, int samples) {
   const double d = size.outputs, k = size.tokens, rows = size.rows;
   const double state = 3.0 * (d * k + rows * k);                               // with its gradient and a copy
   const double records = samples * (k * (2.0 * rows + 1.0) + std::min(d, k));  // a, σ, u, singular values
@@ -85,15 +86,15 @@ void require_memory(const StartOptions& size, int samples) {
 
 FlowRun plan_flow(const FlowSettings& settings) {
   FlowRun run{};
-  run.model = find_model(settings.model);
-  run.loss = find_loss(settings.loss);
-  run.reweighting =
-      &find_reweighting(run.model == Model::kLinear && !settings.has_reweighting ? "identity" : settings.reweighting);
+  run.model = flow::find_model(settings.model);
+  run.loss = flow::find_loss(settings.loss);
+  run.reweighting = &reweighting::find_reweighting(
+      run.model == flow::Model::kLinear && !settings.has_reweighting ? "identity" : settings.reweighting);
   run.flow = wants_flow(settings);
   run.seed = static_cast<std::uint64_t>(whole_number("--seed", settings.seed, 0));
   run.trajectories = whole_number("--trajectories", settings.trajectories, 1);
   if (!settings.init.empty()) {
-    run.arrays = read_arrays(settings.init);
+    run.arrays = flow::read_arrays(settings.init);
     run.arrays_from = "--init " + settings.init;
   }
   run.start = start_options(settings, run);
@@ -105,46 +106,47 @@ FlowRun plan_flow(const FlowSettings& settings) {
                        .times = {},
                        .rtol = settings.rtol,
                        .atol = 0.0,
-                       .solver = find_solver(settings.solver),
+                       .solver = flow::find_solver(settings.solver),
                        .events = run.trajectories == 1,
                        .singular_values = true,
                        .progress = {}};
-    validate(run.integration);
-    run.integration.times = log_times(run.integration.until, samples);
+    flow::validate(run.integration);
+    run.integration.times = flow::log_times(run.integration.until, samples);
     run.tolerance = 100.0 * settings.rtol;
   } else {
     run.descent.step = settings.step;
     run.descent.steps = whole_number("--steps", settings.steps, 0);
-    validate(run.descent);
+    flow::validate(run.descent);
     if (settings.has_until) {
       if (!(settings.until > 0.0)) throw Error("--until is {}: it must be positive", settings.until);
       run.descent.steps = whole_number("--until divided by --step", std::ceil(settings.until / settings.step), 1);
     }
-    run.descent.samples = log_samples(run.descent.steps, samples);
+    run.descent.samples = flow::log_samples(run.descent.steps, samples);
     run.descent.singular_values = true;
     run.tolerance = 1e-10;
   }
   return run;
 }
 
-Start start_of(const FlowRun& run, std::int64_t index) {
-  Start start =
-      random_start(run.model, run.loss, *run.reweighting, run.start, run.seed, static_cast<std::uint64_t>(index));
-  if (!run.arrays.is_null()) apply_arrays(start, run.arrays, run.arrays_from);
+flow::Start start_of(const FlowRun& run, std::int64_t index) {
+  flow::Start start =
+      flow::random_start(run.model, run.loss, *run.reweighting, run.start, run.seed, static_cast<std::uint64_t>(index));
+  if (!run.arrays.is_null()) flow::apply_arrays(start, run.arrays, run.arrays_from);
   return start;
 }
 
-Trajectory run_one(const FlowRun& run, const Start& start) {
-  return run.flow ? integrate(start.problem, start.state, run.integration)
-                  : descend(start.problem, start.state, run.descent);
+flow::Trajectory run_one(const FlowRun& run, const flow::Start& start) {
+  return run.flow ? flow::integrate(start.problem, start.state, run.integration)
+                  : flow::descend(start.problem, start.state, run.descent);
 }
 
 EnsembleSummary run_many(const FlowRun& run, const std::function<void(std::int64_t)>& progress) {
   EnsembleSummary summary;
-  for (const Check& check : checks()) summary.checks.push_back({.id = check.id, .statement = check.statement});
+  for (const flow::Check& check : flow::checks())
+    summary.checks.push_back({.id = check.id, .statement = check.statement});
   std::mutex mutex;  // guards summary
-  const auto visit = [&](std::int64_t, const Trajectory& t) {
-    const std::vector<CheckResult> results = run_checks(t, run.tolerance);
+  const auto visit = [&](std::int64_t, const flow::Trajectory& t) {
+    const std::vector<flow::CheckResult> results = flow::run_checks(t, run.tolerance);
     const std::lock_guard lock(mutex);
     ++summary.trajectories;
     for (std::size_t i = 0; i < results.size(); ++i) {
@@ -154,7 +156,7 @@ EnsembleSummary run_many(const FlowRun& run, const std::function<void(std::int64
       ++tally.applied;
       if (!results[i].holds()) ++tally.violations;
     }
-    if (t.ending == Ending::kDiverged) {
+    if (t.ending == flow::Ending::kDiverged) {
       ++summary.diverged;
       return;
     }
@@ -172,11 +174,11 @@ EnsembleSummary run_many(const FlowRun& run, const std::function<void(std::int64
       progress(++done);
     });
   } else {
-    descend_ensemble([&](std::int64_t i) { return start_of(run, i); },
-                     {.trajectories = run.trajectories, .threads = 0, .descent = run.descent, .progress = progress},
-                     visit);
+    flow::descend_ensemble(
+        [&](std::int64_t i) { return start_of(run, i); },
+        {.trajectories = run.trajectories, .threads = 0, .descent = run.descent, .progress = progress}, visit);
   }
   return summary;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

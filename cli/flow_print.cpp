@@ -10,7 +10,7 @@
 #include <limits>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 using Json = nlohmann::json;
@@ -24,26 +24,26 @@ Json numbers(const double* first, int count) {
 }
 
 // The last record: a list of k, or T lists of k where the model has many rows.
-Json last_rows(const Trajectory& t, const std::vector<double>& record) {
+Json last_rows(const flow::Trajectory& t, const std::vector<double>& record) {
   const int k = t.problem.tokens;
   const double* last = record.data() + record.size() - t.row_width();
-  if (t.problem.model != Model::kRows) return numbers(last, k);
+  if (t.problem.model != flow::Model::kRows) return numbers(last, k);
   Json rows = Json::array();
   for (int r = 0; r < t.problem.rows; ++r) rows.push_back(numbers(last + r * k, k));
   return rows;
 }
 
-Json last_per_row(const Trajectory& t, const std::vector<double>& record) {
+Json last_per_row(const flow::Trajectory& t, const std::vector<double>& record) {
   const double* last = record.data() + record.size() - t.problem.rows;
-  return t.problem.model == Model::kRows ? numbers(last, t.problem.rows) : number(*last);
+  return t.problem.model == flow::Model::kRows ? numbers(last, t.problem.rows) : number(*last);
 }
 
-Json winners(const Trajectory& t) {
+Json winners(const flow::Trajectory& t) {
   std::vector<int> list(t.winner.end() - t.problem.rows, t.winner.end());
-  return t.problem.model == Model::kRows ? Json(list) : Json(list.front());
+  return t.problem.model == flow::Model::kRows ? Json(list) : Json(list.front());
 }
 
-double entropy_of_target(const Problem& problem) {
+double entropy_of_target(const flow::Problem& problem) {
   double entropy = 0.0;
   for (double p : problem.target) entropy -= p > 0.0 ? p * std::log(p) : 0.0;
   return entropy;
@@ -51,12 +51,12 @@ double entropy_of_target(const Problem& problem) {
 
 std::string heading(const FlowRun& run) {
   const std::string size = fmt::format("d = {}, k = {}{}", run.start.outputs, run.start.tokens,
-                                       run.model == Model::kRows ? fmt::format(", {} rows", run.start.rows) : "");
+                                       run.model == flow::Model::kRows ? fmt::format(", {} rows", run.start.rows) : "");
   const std::string how = run.flow
                               ? fmt::format("gradient flow to t = {:g}", run.integration.until)
                               : fmt::format("gradient descent, {} steps of {:g}", run.descent.steps, run.descent.step);
-  return fmt::format("{} · {} · {} · {} · {}\n", model_name(run.model), loss_name(run.loss), run.reweighting->name,
-                     size, how);
+  return fmt::format("{} · {} · {} · {} · {}\n", flow::model_name(run.model), flow::loss_name(run.loss),
+                     run.reweighting->name, size, how);
 }
 
 std::string check_mark(bool holds, bool colour) {
@@ -72,7 +72,7 @@ std::string weight_cell(double weight, int digits) {
 }
 
 // One sparkline of σ a token, largest at the end first, against log time.
-std::string weight_lines(const Trajectory& t) {
+std::string weight_lines(const flow::Trajectory& t) {
   constexpr int kShown = 8;
   constexpr int kWidth = 50;
   const int k = t.problem.tokens;
@@ -84,7 +84,7 @@ std::string weight_lines(const Trajectory& t) {
 
   std::vector<std::vector<std::string>> rows{{"", "token", "σ against log t", "start", "end"}};
   for (int i = 0; i < std::min(k, kShown); ++i) {
-    const std::vector<double> weights = Trajectory::column(t.sigma, t.row_width(), order[i]);
+    const std::vector<double> weights = flow::Trajectory::column(t.sigma, t.row_width(), order[i]);
     rows.push_back({"", fmt::format("{}", order[i]), sparkline(weights, std::min(*low, 0.0), *high, kWidth),
                     weight_cell(weights.front(), 3), weight_cell(weights.back(), 3)});
   }
@@ -114,12 +114,12 @@ Json quantile_json(const std::vector<double>& values) {
 
 }  // namespace
 
-nlohmann::json as_json(const FlowRun& run, const Trajectory& t) {
-  Json object = {{"model", model_name(run.model)},
+nlohmann::json as_json(const FlowRun& run, const flow::Trajectory& t) {
+  Json object = {{"model", flow::model_name(run.model)},
                  {"reweighting", run.reweighting->name},
-                 {"loss_name", loss_name(run.loss)},
+                 {"loss_name", flow::loss_name(run.loss)},
                  {"method", run.flow ? "flow" : "gd"},
-                 {"ending", ending_name(t.ending)},
+                 {"ending", flow::ending_name(t.ending)},
                  {"loss", number(t.loss.back())},
                  {"a", last_rows(t, t.scores)},
                  {"u", numbers(t.u.data() + t.u.size() - t.problem.tokens, t.problem.tokens)},
@@ -129,22 +129,22 @@ nlohmann::json as_json(const FlowRun& run, const Trajectory& t) {
                  {"winner", winners(t)},
                  {"strength", number(t.strength.back())},
                  {"checks", Json::array()}};
-  if (run.loss == Loss::kKl) object["kl"] = number(t.loss.back() - entropy_of_target(t.problem));
+  if (run.loss == flow::Loss::kKl) object["kl"] = number(t.loss.back() - entropy_of_target(t.problem));
   if (!t.final_state.values.empty()) {
-    object[run.model == Model::kTied ? "U" : "V"] = values_as_rows(t.problem, t.final_state);
+    object[run.model == flow::Model::kTied ? "U" : "V"] = flow::values_as_rows(t.problem, t.final_state);
   }
   if (run.flow) {
     object["t"] = t.t.back();
     object["evaluations"] = t.evaluations;
     object["events"] = Json::array();
-    for (const Event& e : t.events) {
+    for (const flow::Event& e : t.events) {
       object["events"].push_back(
           {{"t", e.t}, {"row", e.row}, {"risen", e.risen}, {"fallen", e.fallen}, {"winner", e.winner}});
     }
   } else {
     object["steps"] = t.evaluations;
   }
-  for (const CheckResult& c : run_checks(t, run.tolerance)) {
+  for (const flow::CheckResult& c : flow::run_checks(t, run.tolerance)) {
     object["checks"].push_back({{"id", c.id},
                                 {"statement", c.statement},
                                 {"applies", c.applies},
@@ -156,9 +156,9 @@ nlohmann::json as_json(const FlowRun& run, const Trajectory& t) {
 }
 
 nlohmann::json as_json(const FlowRun& run, const EnsembleSummary& s) {
-  Json object = {{"model", model_name(run.model)},
+  Json object = {{"model", flow::model_name(run.model)},
                  {"reweighting", run.reweighting->name},
-                 {"loss_name", loss_name(run.loss)},
+                 {"loss_name", flow::loss_name(run.loss)},
                  {"method", run.flow ? "flow" : "gd"},
                  {"trajectories", s.trajectories},
                  {"diverged", s.diverged},
@@ -177,7 +177,7 @@ nlohmann::json as_json(const FlowRun& run, const EnsembleSummary& s) {
   return object;
 }
 
-std::string in_words(const FlowRun& run, const Trajectory& t, bool with_checks, bool colour) {
+std::string in_words(const FlowRun& run, const flow::Trajectory& t, bool with_checks, bool colour) {
   const int width = t.row_width();
   const auto largest = [&](std::size_t n) {
     return *std::max_element(t.sigma.begin() + n * width, t.sigma.begin() + (n + 1) * width);
@@ -185,10 +185,10 @@ std::string in_words(const FlowRun& run, const Trajectory& t, bool with_checks, 
   const std::size_t last = t.points() - 1;
   const bool is_signed = std::isnan(t.entropy[last * t.problem.rows]);
   std::string text = heading(run);
-  if (t.ending == Ending::kDiverged) {
+  if (t.ending == flow::Ending::kDiverged) {
     text += coloured(fmt::format("diverged: the numbers below are the last finite ones, at t = {:g}\n", t.t.back()),
                      Colour::kRed, colour);
-  } else if (t.ending == Ending::kConverged) {
+  } else if (t.ending == flow::Ending::kConverged) {
     text += "converged: the gradient vanished before the horizon\n";
   }
   text +=
@@ -201,13 +201,13 @@ std::string in_words(const FlowRun& run, const Trajectory& t, bool with_checks, 
                       t.effective_rank.empty() ? "" : significant(t.effective_rank.back())},
                      {"", "∫‖∇L‖ dt", "0", significant(t.strength.back())}});
   text += weight_lines(t);
-  for (const Event& e : t.events) {
+  for (const flow::Event& e : t.events) {
     if (e.winner)
       text += fmt::format("token {} takes the lead from token {} at t = {}\n", e.risen, e.fallen, significant(e.t));
   }
   if (!with_checks) return text;
   std::vector<std::vector<std::string>> rows{{"check", "", "margin", "statement"}};
-  for (const CheckResult& c : run_checks(t, run.tolerance)) {
+  for (const flow::CheckResult& c : flow::run_checks(t, run.tolerance)) {
     rows.push_back({std::string(c.id), c.applies ? check_mark(c.holds(), colour) : "–",
                     c.applies ? fmt::format("{:.3g}", c.margin) : "",
                     c.applies ? std::string(c.statement) : "does not apply: " + c.reason});
@@ -233,4 +233,4 @@ std::string in_words(const FlowRun& run, const EnsembleSummary& s, bool with_che
   return text + aligned_table(rows);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

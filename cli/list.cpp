@@ -3,7 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 #include "polariscope/base/terminal.h"
-#include "polariscope/experiments/experiment.h"
+#include "polariscope/experiments/shared/experiment.h"
 #include "polariscope/flow/checks.h"
 #include "polariscope/reweighting/attention_form.h"
 #include "polariscope/reweighting/reweighting.h"
@@ -17,21 +17,21 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
 Rows experiments_table() {
   Rows rows{{"id", "what it shows", "source"}};
-  for (const Experiment& e : catalogue())
+  for (const experiments::Experiment& e : experiments::catalogue())
     rows.push_back({std::string(e.id), std::string(e.title), std::string(e.source)});
   return rows;
 }
 
 Rows checks_table() {
   Rows rows{{"id", "applies to", "statement"}};
-  for (const Check& c : checks()) {
+  for (const flow::Check& c : flow::checks()) {
     rows.push_back({std::string(c.id), std::string(c.precondition), std::string(c.statement)});
   }
   return rows;
@@ -69,8 +69,8 @@ struct List {
 };
 constexpr std::array kLists{
     List{"experiments", experiments_table},
-    List{"reweightings", reweighting_table},
-    List{"attentions", attention_form_table},
+    List{"reweightings", reweighting::reweighting_table},
+    List{"attentions", reweighting::attention_form_table},
     List{"checks", checks_table},
 };
 
@@ -106,4 +106,4 @@ Command add_list(CLI::App& app) {
   };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -3,7 +3,7 @@
 #include "training_program.h"
 
 int main(int argc, char** argv) {
-  using namespace polariscope;
+  using namespace polariscope::cli;
   if (is_for_training_program(argc, argv)) return run_training_program(argv);
   const auto add_commands = [](CLI::App& app) {
     return std::map<std::string, Command>{{"bound", add_bound(app)}, {"flow", add_flow(app)},

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 constexpr int kUserError = 2;
@@ -151,4 +151,4 @@ int run_program(int argc, char** argv, const Program& program) {
   }
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

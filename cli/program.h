@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::cli {
 
 struct Program {
   std::function<std::map<std::string, Command>(CLI::App& app)> add_commands;
@@ -17,4 +17,4 @@ struct Program {
 // Exit codes: 0, 2 for a mistake of the user's, 130 for an interrupt, and what a command returns.
 int run_program(int argc, char** argv, const Program& program);
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -12,23 +12,24 @@
 #include <array>
 #include <memory>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
-std::string verdict_cell(Verdict verdict, bool colour) {
-  const Colour by_verdict = verdict == Verdict::kHolds   ? Colour::kGreen
-                            : verdict == Verdict::kFails ? Colour::kRed
-                                                         : Colour::kYellow;
-  return coloured(fmt::format("{} {}", verdict_mark(verdict), verdict_name(verdict)), by_verdict, colour);
+std::string verdict_cell(report::Verdict verdict, bool colour) {
+  const Colour by_verdict = verdict == report::Verdict::kHolds   ? Colour::kGreen
+                            : verdict == report::Verdict::kFails ? Colour::kRed
+                                                                 : Colour::kYellow;
+  return coloured(fmt::format("{} {}", report::verdict_mark(verdict), report::verdict_name(verdict)), by_verdict,
+                  colour);
 }
 
-void print_claims(const Page& page) {
+void print_claims(const report::Page& page) {
   const bool colour = wants_colour(stdout);
   std::array<int, 3> counts{};
-  for (const Section& section : page.sections) {
+  for (const report::Section& section : page.sections) {
     fmt::print("\n{}  {}\n", coloured(section.id, Colour::kBold, colour), section.title);
     std::vector<std::vector<std::string>> rows{{"verdict", "measured", "claim (source)"}};
-    for (const Claim& claim : section.claims) {
+    for (const report::Claim& claim : section.claims) {
       ++counts[static_cast<int>(claim.verdict)];
       rows.push_back(
           {verdict_cell(claim.verdict, colour), claim.measured, fmt::format("{} ({})", claim.statement, claim.source)});
@@ -73,18 +74,19 @@ Command add_reproduce(CLI::App& app) {
     constexpr double kMostJobs = 100'000;
     require_values(*command);
     catch_interrupts();
-    ReproduceOptions options{.ids = settings->ids,
-                             .preset = find_preset(settings->preset),
-                             .seed = static_cast<std::uint64_t>(whole_number("--seed", settings->seed, 0)),
-                             .jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs)),
-                             .out = settings->out,
-                             .training_program = training_program(),
-                             .announce = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
+    experiments::ReproduceOptions options{
+        .ids = settings->ids,
+        .preset = experiments::find_preset(settings->preset),
+        .seed = static_cast<std::uint64_t>(whole_number("--seed", settings->seed, 0)),
+        .jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs)),
+        .out = settings->out,
+        .training_program = training_program(),
+        .announce = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
     if (settings->quiet) options.announce = nullptr;
-    Reproduction result;
+    experiments::Reproduction result;
     {
       ProgressBoard board(settings->quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
-      result = reproduce(options, board);
+      result = experiments::reproduce(options, board);
     }
     print_claims(result.page);
     if (result.reused > 0)
@@ -101,4 +103,4 @@ Command add_reproduce(CLI::App& app) {
   };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 // Long names of the options that a file may set.
@@ -116,4 +116,4 @@ void require_values(const CLI::App& command) {
   }
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::cli {
 
 // Gives every option that was not on the command line its value from the TOML file at `path`, whose keys
 // are the options' long names without leading dashes, with - or _ within. Throws Error naming an unknown key, or a
@@ -26,4 +26,4 @@ long long whole_number(std::string_view option, double value, double least = -kL
 // models and the like are left to whoever knows them.
 void require_values(const CLI::App& command);
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

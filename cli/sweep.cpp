@@ -21,7 +21,7 @@
 #include <memory>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 Command add_run(CLI::App& app) {
@@ -34,7 +34,7 @@ Command add_run(CLI::App& app) {
   auto settings = std::make_shared<Settings>();
   command
       ->add_option("grid", settings->grid,
-                   fmt::format("TOML file, or one of {}", fmt::join(shipped_grid_names(), ", ")))
+                   fmt::format("TOML file, or one of {}", fmt::join(sweep::shipped_grid_names(), ", ")))
       ->type_name("GRID")
       ->required();
   command->add_option("--out", settings->out, "Folder of the sweep; what it holds already is not done again")
@@ -58,21 +58,21 @@ Command add_run(CLI::App& app) {
   return [=] {
     constexpr double kMostJobs = 10'000;
     require_values(*command);
-    const Grid grid = find_grid(settings->grid, train_settings());
-    const Shard shard = settings->shard.empty() ? Shard() : parse_shard(settings->shard);
+    const sweep::Grid grid = sweep::find_grid(settings->grid, sweep::train_settings());
+    const sweep::Shard shard = settings->shard.empty() ? sweep::Shard() : sweep::parse_shard(settings->shard);
     const auto jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs));
     if (!(settings->limit > 0)) throw Error("--limit is {}: it must be above 0", settings->limit);
     catch_interrupts();
     // The running program itself, even if its file is replaced meanwhile.
-    const RunCommand train{.program = {"/proc/self/exe", "train", "--threads", "1"}, .limit = settings->limit};
-    const int places = jobs > 0 ? jobs : is_under_mpirun() ? 1 : processor_count();
-    return over_ranks(train, places, [&](Workers& workers) {
-      SweepEnd end;
+    const sweep::RunCommand train{.program = {"/proc/self/exe", "train", "--threads", "1"}, .limit = settings->limit};
+    const int places = jobs > 0 ? jobs : sweep::is_under_mpirun() ? 1 : processor_count();
+    return sweep::over_ranks(train, places, [&](sweep::Workers& workers) {
+      sweep::SweepEnd end;
       {
         ProgressBoard board(settings->quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
-        end = run_sweep(grid, settings->out, shard, workers, board);
+        end = sweep::run_sweep(grid, settings->out, shard, workers, board);
       }
-      fmt::print("{}", in_words(read_status(settings->out), settings->out));
+      fmt::print("{}", sweep::in_words(sweep::read_status(settings->out), settings->out));
       if (end.interrupted) {
         fmt::print("interrupted: the same command goes on with {} runs left\n", end.tally.waiting);
         return 130;
@@ -94,7 +94,7 @@ Command add_status(CLI::App& app) {
       "Examples:\n"
       "  polariscope sweep status sweep");
   return [=] {
-    fmt::print("{}", in_words(read_status(*folder), *folder));
+    fmt::print("{}", sweep::in_words(sweep::read_status(*folder), *folder));
     return 0;
   };
 }
@@ -107,7 +107,7 @@ Command add_retry(CLI::App& app) {
       "Examples:\n"
       "  polariscope sweep retry sweep");
   return [=] {
-    const int put_back = retry_failed(*folder);
+    const int put_back = sweep::retry_failed(*folder);
     fmt::print("{} failed run{} put back: the command that began the sweep goes on with {}\n", put_back,
                put_back == 1 ? "" : "s", put_back == 1 ? "it" : "them");
     return 0;
@@ -126,7 +126,7 @@ Command add_export(CLI::App& app) {
       "  polariscope sweep export sweep --out sweep.csv");
   return [=] {
     require_values(*command);
-    const std::string csv = sweep_as_csv(*folder);
+    const std::string csv = sweep::sweep_as_csv(*folder);
     if (out->empty()) {
       fmt::print("{}", csv);
     } else {
@@ -145,7 +145,7 @@ Command add_report(CLI::App& app) {
       "Examples:\n"
       "  polariscope sweep report sweep");
   return [=] {
-    fmt::print("report: {}\n", write_sweep_report(*folder).string());
+    fmt::print("report: {}\n", experiments::write_sweep_report(*folder).string());
     return 0;
   };
 }
@@ -174,4 +174,4 @@ Command add_sweep(CLI::App& app) {
   };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

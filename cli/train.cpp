@@ -5,7 +5,7 @@
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/progress.h"
-#include "polariscope/base/run_folder.h"
+#include "polariscope/runs/run_folder.h"
 #include "polariscope/train/process.h"
 #include "polariscope/train/regression_run.h"
 #include "polariscope/train/run.h"
@@ -19,12 +19,12 @@
 #include <memory>
 #include <system_error>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 // The options as they were typed.
 struct Settings {
-  TrainingOptions o;
+  train::TrainingOptions o;
   double vocabulary = 0, sequence_length = 0, training_sequences = 0, evaluation_sequences = 1000;
   double layers = 2, heads = 4, width = 128, epochs = 10, batch = 256, seed = 0;
   double steps = 0, threads = 0, checkpoint_every = 60;
@@ -104,8 +104,8 @@ void declare(CLI::App& c, Settings& s) {
       "  tensorboard --logdir run");
 }
 
-TrainingOptions options_of(const Settings& s) {
-  TrainingOptions o = s.o;
+train::TrainingOptions options_of(const Settings& s) {
+  train::TrainingOptions o = s.o;
   o.vocabulary = whole_number("--vocabulary", s.vocabulary, 0);
   o.sequence_length = whole_number("--sequence-length", s.sequence_length, 0);
   o.training_sequences = whole_number("--training-sequences", s.training_sequences, 0);
@@ -116,7 +116,7 @@ TrainingOptions options_of(const Settings& s) {
   o.epochs = whole_number("--epochs", s.epochs, 1);
   o.batch = whole_number("--batch", s.batch, 1);
   o.seed = static_cast<std::uint64_t>(whole_number("--seed", s.seed, 0));
-  return completed(o);
+  return train::completed(o);
 }
 
 std::string in_words(const std::filesystem::path& folder) {
@@ -157,31 +157,31 @@ Command add_train(CLI::App& app) {
       if (own_config) {
         remove_left_behind(folder);
       } else {
-        open_run_folder(folder, config_text(*command, kNotOfTheRun));
+        runs::open_run_folder(folder, config_text(*command, kNotOfTheRun));
       }
       catch_interrupts();
     };
     ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
-    const RunOptions run{.checkpoint_seconds = s.checkpoint_every, .on_alarm = find_on_alarm(s.on_alarm)};
+    const runs::RunOptions run{.checkpoint_seconds = s.checkpoint_every, .on_alarm = runs::find_on_alarm(s.on_alarm)};
     if (s.o.task == kRegressionTask) {
-      const RegressionOptions options = regression_options(*command);
+      const train::RegressionOptions options = regression_options(*command);
       open();
-      run_regression(options, run, threads, folder,
-                     board.start(fmt::format("{} {}", s.o.task, options.attention),
-                                 static_cast<std::uint64_t>(options.steps), "steps"));
+      train::run_regression(options, run, threads, folder,
+                            board.start(fmt::format("{} {}", s.o.task, options.attention),
+                                        static_cast<std::uint64_t>(options.steps), "steps"));
     } else {
       refuse_regression_options(*command, s.o.task);
-      const TrainingOptions options = options_of(s);
-      const Trainer checked(options);
+      const train::TrainingOptions options = options_of(s);
+      const train::Trainer checked(options);
       open();
-      use_threads(threads > 0 ? threads : processor_count());
+      train::use_threads(threads > 0 ? threads : processor_count());
       const auto steps = static_cast<std::uint64_t>(options.epochs * steps_per_epoch(options));
-      run_training(options, run, folder,
-                   board.start(fmt::format("{} {}", options.task, options.attention), steps, "steps"));
+      train::run_training(options, run, folder,
+                          board.start(fmt::format("{} {}", options.task, options.attention), steps, "steps"));
     }
     if (!s.quiet) fmt::print("{}", in_words(folder));
     return 0;
   };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 
-namespace polariscope {
+namespace polariscope::cli {
 namespace {
 
 constexpr std::array<std::string_view, 3> kOfRegressionAlone{"layer-form", "qk-norm", "steps"};
@@ -48,7 +48,7 @@ class Given {
 
 }  // namespace
 
-RegressionOptions regression_options(CLI::App& command) {
+train::RegressionOptions regression_options(CLI::App& command) {
   for (CLI::Option* option : command.get_options()) {
     const std::string name = option->get_single_name();
     if (is_among(kOfRegressionAlone, name) || is_among(kShared, name) || is_among(kOfAnyRun, name)) continue;
@@ -61,7 +61,7 @@ RegressionOptions regression_options(CLI::App& command) {
   Given given(command);
   const std::string optimiser = given.text("--optimiser", "sgd");
   if (optimiser != "sgd") throw Error("{} trains with the optimiser sgd, found {}", kRegressionTask, optimiser);
-  RegressionOptions o;
+  train::RegressionOptions o;
   o.attention = given.text("--attention", o.attention);
   o.layer_form = given.text("--layer-form", o.layer_form);
   o.qk_norm = given.text("--qk-norm", o.qk_norm);
@@ -84,4 +84,4 @@ void refuse_regression_options(const CLI::App& command, const std::string& task)
   }
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace polariscope {
+namespace polariscope::cli {
 
 std::filesystem::path training_program() {
   std::error_code unknown;
@@ -34,4 +34,4 @@ Command add_train(CLI::App& app) {
   return [] { return 0; };
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

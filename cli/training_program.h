@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::cli {
 
 std::filesystem::path training_program();  // where it should stand
 
@@ -14,4 +14,4 @@ bool is_for_training_program(int argc, char** argv);
 // having said why.
 int run_training_program(char** argv);
 
-}  // namespace polariscope
+}  // namespace polariscope::cli

@@ -8,7 +8,7 @@
 
 int main() {
   using namespace polariscope;
-  const AttentionShape shape{
+  const attention::AttentionShape shape{
       .batch = 1, .heads = 2, .key_heads = 2, .queries = 128, .keys = 128, .width = 16, .value_width = 16};
   const std::int64_t rows = shape.batch * shape.heads * shape.queries;
   const std::int64_t numbers = rows * shape.width;
@@ -22,27 +22,28 @@ int main() {
 
   // [batch, heads, rows, width] without gaps; other layouts differ in their strides alone.
   const auto view = [&]<class T>(T* data) {
-    return HeadsView<T>{data, shape.heads * shape.queries * shape.width, shape.queries * shape.width, shape.width};
+    return attention::HeadsView<T>{data, shape.heads * shape.queries * shape.width, shape.queries * shape.width,
+                                   shape.width};
   };
   const auto constant = [&](const std::vector<float>& array) { return view(array.data()); };
-  AttentionInput<float> input{.form = find_attention_form("softmax"),
-                              .shape = shape,
-                              .query = constant(query),
-                              .key = constant(key),
-                              .value = constant(value),
-                              .scale = 1 / std::sqrt(16.0),
-                              .causal = true,
-                              .bias = {}};
+  attention::AttentionInput<float> input{.form = reweighting::find_attention_form("softmax"),
+                                         .shape = shape,
+                                         .query = constant(query),
+                                         .key = constant(key),
+                                         .value = constant(value),
+                                         .scale = 1 / std::sqrt(16.0),
+                                         .causal = true,
+                                         .bias = {}};
 
   // Statistics whose array is null are not computed. shift, inverse and mass are for the backward pass.
   std::vector<float> output(numbers), entropy(rows), maximum(rows), shift(rows), inverse(rows), mass(rows);
-  AttentionOutput<float> results{.output = view(output.data()), .statistics = {}};
+  attention::AttentionOutput<float> results{.output = view(output.data()), .statistics = {}};
   results.statistics.entropy = entropy.data();
   results.statistics.maximum = maximum.data();
   results.shift = shift.data();
   results.inverse = inverse.data();
   results.mass = mass.data();
-  attend(input, results);
+  attention::attend(input, results);
 
   for (std::int64_t head = 0; head < shape.heads; ++head) {
     double sum = 0, largest = 0;
@@ -57,7 +58,7 @@ int main() {
   // loss = sum of the output - 0.1 · sum of the entropies: attention is kept from collapsing.
   const std::vector<float> d_output(numbers, 1.0F), d_entropy(rows, -0.1F);
   std::vector<float> d_query(numbers), d_key(numbers), d_value(numbers);
-  attend_backward(
+  attention::attend_backward(
       input, results, constant(d_output), {.entropy = d_entropy.data()},
       {.query = view(d_query.data()), .key = view(d_key.data()), .value = view(d_value.data()), .bias = {}});
   double squares = 0;

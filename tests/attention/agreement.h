@@ -37,19 +37,21 @@ struct Everything {
 template <class T>
 Everything<T> oracle_everything(Problem<T>& problem, const Upstream<T>& upstream) {
   Everything<T> all(problem);
-  oracle_attend(problem.input(), all.forward.view());
-  oracle_attend_backward(problem.input(), problem.d_output.constant_view(), upstream.view(), all.backward.view());
-  oracle_attend_columns(problem.input(), all.columns.data());
+  attention::oracle_attend(problem.input(), all.forward.view());
+  attention::oracle_attend_backward(problem.input(), problem.d_output.constant_view(), upstream.view(),
+                                    all.backward.view());
+  attention::oracle_attend_columns(problem.input(), all.columns.data());
   return all;
 }
 
 template <class T>
 Everything<T> kernel_everything(Problem<T>& problem, const Upstream<T>& upstream, int threads) {
   Everything<T> all(problem);
-  attend(problem.input(), all.forward.view(), threads);
-  attend_columns(problem.input(), all.forward.shift.data(), all.forward.inverse.data(), all.columns.data(), threads);
-  attend_backward(problem.input(), all.forward.view(), problem.d_output.constant_view(), upstream.view(),
-                  all.backward.view(), threads);
+  attention::attend(problem.input(), all.forward.view(), threads);
+  attention::attend_columns(problem.input(), all.forward.shift.data(), all.forward.inverse.data(), all.columns.data(),
+                            threads);
+  attention::attend_backward(problem.input(), all.forward.view(), problem.d_output.constant_view(), upstream.view(),
+                             all.backward.view(), threads);
   return all;
 }
 
@@ -61,11 +63,11 @@ struct NamedArray {
 
 // Every floating array, without gaps. The gradient of the sink is meant only where the form has one.
 template <class T>
-std::vector<NamedArray<T>> arrays(Everything<T>& all, const AttentionForm& form) {
+std::vector<NamedArray<T>> arrays(Everything<T>& all, const reweighting::AttentionForm& form) {
   std::vector<NamedArray<T>> list{{"output", all.forward.output.packed()},  {"columns", all.columns},
                                   {"d_query", all.backward.query.packed()}, {"d_key", all.backward.key.packed()},
                                   {"d_value", all.backward.value.packed()}, {"d_bias", all.backward.bias.packed()}};
-  if (form.normaliser == Normaliser::kSumAndSink) list.push_back({"d_sink", all.backward.sink});
+  if (form.normaliser == reweighting::Normaliser::kSumAndSink) list.push_back({"d_sink", all.backward.sink});
   for (std::size_t n = 0; n < all.forward.floating.size(); ++n) {
     list.push_back({kStatistics<T>[n].name, all.forward.floating[n]});
   }
@@ -82,16 +84,17 @@ Real distance_between(Real a, Real b) {
 
 // The largest |f'(z_j)/n| of any row, which the gradient of p is multiplied by.
 template <class Real>
-Real steepest(const AttentionForm& form, const Forward<Real>& forward) {
+Real steepest(const reweighting::AttentionForm& form, const Forward<Real>& forward) {
   Real largest = 0;
   for (std::size_t row = 0; row < forward.inverse.size(); ++row) {
     const Real inverse = forward.inverse[row], maximum = forward.statistic("maximum")[row];
     Real slope = inverse;
-    if (form.rule == RowRule::kClippedSoftmax) {
+    if (form.rule == reweighting::RowRule::kClippedSoftmax) {
       slope *= static_cast<Real>(form.zeta - form.gamma);
-    } else if (form.rule == RowRule::kElementwise && form.weight == WeightFunction::kExp) {
+    } else if (form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kExp) {
       slope = maximum;
-    } else if (form.rule == RowRule::kElementwise && form.weight == WeightFunction::kSquare && inverse > 0) {
+    } else if (form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kSquare &&
+               inverse > 0) {
       slope *= 2 * std::sqrt(maximum / inverse);
     }
     if (std::isfinite(slope)) largest = std::max(largest, slope);
@@ -267,7 +270,7 @@ class Judge {
     }
   }
 
-  AttentionForm form_;
+  reweighting::AttentionForm form_;
   std::int64_t keys_;
   Everything<Real> reference_;
   std::vector<Real> p_;
@@ -279,7 +282,7 @@ class Judge {
 // How a failing problem is named.
 template <class T>
 std::string described(const Problem<T>& problem) {
-  const AttentionShape& s = problem.shape;
+  const attention::AttentionShape& s = problem.shape;
   return fmt::format(
       "{} {}: batch {}, heads {}/{}, queries {}, keys {}, width {}, value width {}, row stride {}{}{}{}{}{}",
       problem.form.name, sizeof(T) == 4 ? "float" : "double", s.batch, s.heads, s.key_heads, s.queries, s.keys, s.width,

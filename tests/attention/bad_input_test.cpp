@@ -5,17 +5,17 @@
 namespace polariscope::testing {
 namespace {
 
-constexpr AttentionShape kShape{
+constexpr attention::AttentionShape kShape{
     .batch = 2, .heads = 4, .key_heads = 2, .queries = 3, .keys = 5, .width = 4, .value_width = 6};
 
 // Good input and room for all results, to be spoiled.
 struct Call {
   Problem<float> problem;
   Everything<float> all;
-  AttentionInput<float> input;
-  AttentionOutput<float> output;
-  HeadsView<const float> d_output;
-  AttentionGradient<float> gradient;
+  attention::AttentionInput<float> input;
+  attention::AttentionOutput<float> output;
+  attention::HeadsView<const float> d_output;
+  attention::AttentionGradient<float> gradient;
 
   explicit Call(std::string_view form = "softmax")
       : problem(drawn(form)),
@@ -27,12 +27,14 @@ struct Call {
 
   static Problem<float> drawn(std::string_view form) {
     RandomStream random(111, 0);
-    return random_problem<float>(find_attention_form(form), kShape, random);
+    return random_problem<float>(reweighting::find_attention_form(form), kShape, random);
   }
 
-  void forward() { attend(input, output, 1); }
-  void columns() { attend_columns(input, output.shift, output.inverse, all.columns.data(), 1); }
-  void backward() { attend_backward(input, output, d_output, RowStatisticsGradient<float>{}, gradient, 1); }
+  void forward() { attention::attend(input, output, 1); }
+  void columns() { attention::attend_columns(input, output.shift, output.inverse, all.columns.data(), 1); }
+  void backward() {
+    attention::attend_backward(input, output, d_output, attention::RowStatisticsGradient<float>{}, gradient, 1);
+  }
 
   void expect_refusal() {
     EXPECT_THROW(forward(), Error);
@@ -49,9 +51,10 @@ TEST(BadInput, TheUnspoiledCallIsAccepted) {
 }
 
 TEST(BadInput, NegativeSizesAreRefused) {
-  for (std::int64_t AttentionShape::*size :
-       {&AttentionShape::batch, &AttentionShape::heads, &AttentionShape::key_heads, &AttentionShape::queries,
-        &AttentionShape::keys, &AttentionShape::width, &AttentionShape::value_width}) {
+  for (std::int64_t attention::AttentionShape::*size :
+       {&attention::AttentionShape::batch, &attention::AttentionShape::heads, &attention::AttentionShape::key_heads,
+        &attention::AttentionShape::queries, &attention::AttentionShape::keys, &attention::AttentionShape::width,
+        &attention::AttentionShape::value_width}) {
     Call call;
     call.input.shape.*size = -1;
     call.expect_refusal();
@@ -98,8 +101,8 @@ TEST(BadInput, ASinkForAFormThatHasNoneIsRefused) {
 }
 
 TEST(BadInput, MissingArraysAreRefused) {
-  for (HeadsView<const float> AttentionInput<float>::*array :
-       {&AttentionInput<float>::query, &AttentionInput<float>::key}) {
+  for (attention::HeadsView<const float> attention::AttentionInput<float>::*array :
+       {&attention::AttentionInput<float>::query, &attention::AttentionInput<float>::key}) {
     Call call;
     (call.input.*array).data = nullptr;
     call.expect_refusal();
@@ -117,7 +120,8 @@ TEST(BadInput, MissingArraysAreRefused) {
 }
 
 TEST(BadInput, ASecondPassWithoutWhatTheFirstOneLeftIsRefused) {
-  for (float* AttentionOutput<float>::*left : {&AttentionOutput<float>::shift, &AttentionOutput<float>::inverse}) {
+  for (float* attention::AttentionOutput<float>::*left :
+       {&attention::AttentionOutput<float>::shift, &attention::AttentionOutput<float>::inverse}) {
     Call call;
     call.output.*left = nullptr;
     EXPECT_THROW(call.columns(), Error);
@@ -138,8 +142,9 @@ TEST(BadInput, TheSentenceNamesWhatWasFound) {
 }
 
 TEST(EmptyInput, OfAnySizeIsNoError) {
-  for (std::int64_t AttentionShape::*size :
-       {&AttentionShape::batch, &AttentionShape::queries, &AttentionShape::keys, &AttentionShape::value_width}) {
+  for (std::int64_t attention::AttentionShape::*size :
+       {&attention::AttentionShape::batch, &attention::AttentionShape::queries, &attention::AttentionShape::keys,
+        &attention::AttentionShape::value_width}) {
     Call call;
     call.input.shape.*size = 0;
     EXPECT_NO_THROW(call.forward());

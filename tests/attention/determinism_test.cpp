@@ -7,10 +7,10 @@
 namespace polariscope::testing {
 namespace {
 
-constexpr AttentionShape kShape{
+constexpr attention::AttentionShape kShape{
     .batch = 2, .heads = 4, .key_heads = 2, .queries = 67, .keys = 131, .width = 17, .value_width = 20};
 
-Problem<float> problem_of(const AttentionForm& form) {
+Problem<float> problem_of(const reweighting::AttentionForm& form) {
   RandomStream random(101, stream_of(form));
   Problem<float> problem = random_problem<float>(form, kShape, random, Layout::kRowsFirst, 2);
   problem.causal = true;
@@ -27,7 +27,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-void expect_same_bits(Everything<float>& a, Everything<float>& b, const AttentionForm& form) {
+void expect_same_bits(Everything<float>& a, Everything<float>& b, const reweighting::AttentionForm& form) {
   const auto first = arrays(a, form);
   const auto second = arrays(b, form);
   for (std::size_t n = 0; n < first.size(); ++n) {
@@ -36,7 +36,7 @@ void expect_same_bits(Everything<float>& a, Everything<float>& b, const Attentio
   EXPECT_EQ(a.forward.argmax, b.forward.argmax);
 }
 
-class Determinism : public ::testing::TestWithParam<AttentionForm> {};
+class Determinism : public ::testing::TestWithParam<reweighting::AttentionForm> {};
 
 TEST_P(Determinism, TwoRunsOnTheSameNumberOfThreadsGiveTheSameBits) {
   Problem<float> problem = problem_of(GetParam());
@@ -68,13 +68,13 @@ TEST_P(Determinism, AStatisticAskedAloneHasTheBitsThatItHasAmongAll) {
   Problem<float> problem = problem_of(GetParam());
   for_each_simd_target([&] {
     Forward<float> all(problem);
-    attend(problem.input(), all.view(), 1);
+    attention::attend(problem.input(), all.view(), 1);
     const auto expect_alone = [&](std::string_view name, auto ask, auto found) {
       Forward<float> alone(problem);
-      AttentionOutput<float> to;
+      attention::AttentionOutput<float> to;
       to.output = alone.output.view();
       ask(alone, to);
-      attend(problem.input(), to, 1);
+      attention::attend(problem.input(), to, 1);
       EXPECT_TRUE(found(alone)) << name;
       EXPECT_TRUE(same_bits(alone.output.packed(), all.output.packed())) << "output beside " << name;
     };
@@ -106,19 +106,24 @@ TEST_P(Determinism, AGradientAskedAloneHasTheBitsThatItHasAmongAll) {
     Everything<float> all = kernel_everything(problem, upstream, 1);
     const auto alone = [&](auto member) {
       Backward<float> backward(problem);
-      AttentionGradient<float> to;
+      attention::AttentionGradient<float> to;
       to.*member = backward.view().*member;
-      attend_backward(problem.input(), all.forward.view(), problem.d_output.constant_view(), upstream.view(), to, 1);
+      attention::attend_backward(problem.input(), all.forward.view(), problem.d_output.constant_view(), upstream.view(),
+                                 to, 1);
       return backward;
     };
-    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::query).query.packed(), all.backward.query.packed()));
-    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::key).key.packed(), all.backward.key.packed()));
-    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::value).value.packed(), all.backward.value.packed()));
-    EXPECT_TRUE(same_bits(alone(&AttentionGradient<float>::bias).bias.packed(), all.backward.bias.packed()));
+    EXPECT_TRUE(
+        same_bits(alone(&attention::AttentionGradient<float>::query).query.packed(), all.backward.query.packed()));
+    EXPECT_TRUE(same_bits(alone(&attention::AttentionGradient<float>::key).key.packed(), all.backward.key.packed()));
+    EXPECT_TRUE(
+        same_bits(alone(&attention::AttentionGradient<float>::value).value.packed(), all.backward.value.packed()));
+    EXPECT_TRUE(same_bits(alone(&attention::AttentionGradient<float>::bias).bias.packed(), all.backward.bias.packed()));
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Family, Determinism, ::testing::ValuesIn(attention_forms().begin(), attention_forms().end()),
+INSTANTIATE_TEST_SUITE_P(Family, Determinism,
+                         ::testing::ValuesIn(reweighting::attention_forms().begin(),
+                                             reweighting::attention_forms().end()),
                          form_name);
 
 }  // namespace

@@ -6,13 +6,13 @@ namespace polariscope::testing {
 namespace {
 
 constexpr std::uint64_t kSeed = 91;
-constexpr AttentionShape kShape{
+constexpr attention::AttentionShape kShape{
     .batch = 1, .heads = 2, .key_heads = 1, .queries = 19, .keys = 70, .width = 5, .value_width = 6};
 
 template <class T>
 Forward<T> kernel_forward(Problem<T>& problem) {
   Forward<T> forward(problem);
-  attend(problem.input(), forward.view(), 1);
+  attention::attend(problem.input(), forward.view(), 1);
   return forward;
 }
 
@@ -20,7 +20,7 @@ template <class T>
 class Extremes : public ::testing::Test {
  protected:
   // Random numbers, the same for every form.
-  static Problem<T> problem(const AttentionForm& form, double sharpness = 1.0) {
+  static Problem<T> problem(const reweighting::AttentionForm& form, double sharpness = 1.0) {
     RandomStream random(kSeed, 0);
     return random_problem<T>(form, kShape, random, Layout::kRowsFirst, 1, sharpness);
   }
@@ -37,8 +37,8 @@ class Extremes : public ::testing::Test {
   }
 
   // body(form) for every form on every instruction set.
-  static void for_each_form_and_target(const std::function<void(const AttentionForm&)>& body) {
-    for (const AttentionForm& form : attention_forms()) {
+  static void for_each_form_and_target(const std::function<void(const reweighting::AttentionForm&)>& body) {
+    for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
       SCOPED_TRACE(form.name);
       for_each_simd_target([&] { body(form); });
     }
@@ -49,22 +49,23 @@ using Types = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(Extremes, Types);
 
 TYPED_TEST(Extremes, ScoresOfTenThousandAgreeWithTheReference) {
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     Problem<TypeParam> problem = this->problem(form, 1e4);
     this->expect_agreement(problem);
   }
 }
 
 TYPED_TEST(Extremes, TinyScoresAgreeWithTheReference) {
-  for (const AttentionForm& form : attention_forms()) {
-    if (form.normaliser == Normaliser::kSum && is_signed(form)) continue;  // Σ z is all rounding
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
+    if (form.normaliser == reweighting::Normaliser::kSum && reweighting::is_signed(form))
+      continue;  // Σ z is all rounding
     Problem<TypeParam> problem = this->problem(form, 1e-4);
     this->expect_agreement(problem);
   }
 }
 
 TYPED_TEST(Extremes, OneOutlierAgreesWithTheReference) {
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     for (const std::int64_t place : {0, 33, 69}) {
       Problem<TypeParam> problem = this->problem(form);
       for (std::int64_t d = 0; d < kShape.width; ++d) problem.key.row(0, 0, place)[d] *= 1000;
@@ -74,7 +75,7 @@ TYPED_TEST(Extremes, OneOutlierAgreesWithTheReference) {
 }
 
 TYPED_TEST(Extremes, EqualKeysTieAtTheFirstVisibleOne) {
-  this->for_each_form_and_target([&](const AttentionForm& form) {
+  this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {
     Problem<TypeParam> problem = this->problem(form);
     for (std::int64_t j = 1; j < kShape.keys; ++j) {
       std::copy_n(problem.key.row(0, 0, 0), kShape.width, problem.key.row(0, 0, j));
@@ -94,7 +95,7 @@ TYPED_TEST(Extremes, EqualKeysTieAtTheFirstVisibleOne) {
 
 TYPED_TEST(Extremes, AUniformSoftmaxHasTheEntropyOfItsKeys) {
   for (const double constant : {0.0, 1e4, -1e4}) {
-    Problem<TypeParam> problem = this->problem(find_attention_form("softmax"));
+    Problem<TypeParam> problem = this->problem(reweighting::find_attention_form("softmax"));
     problem.query.for_each([&](TypeParam& x) { x = static_cast<TypeParam>(constant); });
     problem.key.for_each([](TypeParam& x) { x = 1; });
     for_each_simd_target([&] {
@@ -111,7 +112,7 @@ TYPED_TEST(Extremes, AUniformSoftmaxHasTheEntropyOfItsKeys) {
 
 // All a problem's keys and values behind its length, and all that a row does not see, may be anything.
 TYPED_TEST(Extremes, WhatIsNotVisibleIsNeverFelt) {
-  this->for_each_form_and_target([&](const AttentionForm& form) {
+  this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {
     Problem<TypeParam> clean = this->problem(form);
     clean.key_lengths = {50};
     Problem<TypeParam> padded = clean;
@@ -160,10 +161,10 @@ void expect_lost(Problem<T>& clean, Problem<T>& broken,
 
 TYPED_TEST(Extremes, ANaNOrAnInfinityIsFlaggedInItsRowsAndNowhereElse) {
   const TypeParam infinity = std::numeric_limits<TypeParam>::infinity();
-  this->for_each_form_and_target([&](const AttentionForm& form) {
+  this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {
     for (const TypeParam bad : {std::numeric_limits<TypeParam>::quiet_NaN(), infinity, -infinity}) {
       SCOPED_TRACE(bad);
-      if (form.feature != FeatureMap::kNone && bad == -infinity) continue;  // whose φ is finite
+      if (form.feature != reweighting::FeatureMap::kNone && bad == -infinity) continue;  // whose φ is finite
       Problem<TypeParam> clean = this->problem(form);
       RandomStream random(kSeed, 3);
       add_bias(clean, random);
@@ -183,7 +184,7 @@ TYPED_TEST(Extremes, ANaNOrAnInfinityIsFlaggedInItsRowsAndNowhereElse) {
 }
 
 TYPED_TEST(Extremes, ABiasOfMinusInfinityHidesItsKey) {
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     Problem<TypeParam> problem = this->problem(form);
     RandomStream random(kSeed, 4);
     add_bias(problem, random);
@@ -200,7 +201,7 @@ TYPED_TEST(Extremes, ABiasOfMinusInfinityHidesItsKey) {
 }
 
 TYPED_TEST(Extremes, GradientsOfALostRowAreNaNAndReachNoOtherQuery) {
-  this->for_each_form_and_target([&](const AttentionForm& form) {
+  this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {
     Problem<TypeParam> problem = this->problem(form);
     problem.query.row(0, 1, 3)[2] = std::numeric_limits<TypeParam>::quiet_NaN();
     Everything<TypeParam> all = kernel_everything(problem, {}, 1);
@@ -214,7 +215,7 @@ TYPED_TEST(Extremes, GradientsOfALostRowAreNaNAndReachNoOtherQuery) {
 }
 
 TYPED_TEST(Extremes, RowsWithoutVisibleKeysAreZeroForwardAndBackward) {
-  this->for_each_form_and_target([&](const AttentionForm& form) {
+  this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {
     Problem<TypeParam> problem = this->problem(form);
     problem.key_lengths = {11};
     problem.causal = true;  // the first 8 of 19 queries stand before the first of 11 keys

@@ -74,13 +74,13 @@ void expect_gradients_are_slopes(Problem<double>& problem, const Upstream<double
   }
 }
 
-class GradientOfForm : public ::testing::TestWithParam<AttentionForm> {
+class GradientOfForm : public ::testing::TestWithParam<reweighting::AttentionForm> {
  protected:
   GradientOfForm() : random_(kSeed, stream_of(GetParam())) {}
 
   // Two query heads share a key head; scores of size 1.5, so that clips and supports are met.
   Problem<double> problem() {
-    const AttentionShape shape{
+    const attention::AttentionShape shape{
         .batch = 1, .heads = 2, .key_heads = 1, .queries = 3, .keys = 5, .width = 3, .value_width = 2};
     Problem<double> drawn = random_problem<double>(GetParam(), shape, random_, Layout::kRowsFirst, 1, 1.5);
     add_bias(drawn, random_);
@@ -123,15 +123,17 @@ TEST_P(GradientOfForm, OfAllTogetherUnderEveryMaskIsTheSlope) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Family, GradientOfForm,
-                         ::testing::ValuesIn(attention_forms().begin(), attention_forms().end()), form_name);
+                         ::testing::ValuesIn(reweighting::attention_forms().begin(),
+                                             reweighting::attention_forms().end()),
+                         form_name);
 
 TEST(OracleGradient, OfAnEntmaxBetweenTheExactOnesIsItsSlope) {
   RandomStream random(kSeed, 1);
   for (const double alpha : {1.2, 1.7, 2.5}) {
     SCOPED_TRACE(alpha);
-    AttentionForm form = find_attention_form("entmax");
+    reweighting::AttentionForm form = reweighting::find_attention_form("entmax");
     form.alpha = alpha;
-    const AttentionShape shape{.queries = 3, .keys = 4, .width = 2, .value_width = 2};
+    const attention::AttentionShape shape{.queries = 3, .keys = 4, .width = 2, .value_width = 2};
     Problem<double> problem = random_problem<double>(form, shape, random);
     expect_gradients_are_slopes(problem, random_upstream(problem, random));
   }
@@ -139,8 +141,8 @@ TEST(OracleGradient, OfAnEntmaxBetweenTheExactOnesIsItsSlope) {
 
 TEST(OracleGradient, OfARowWithANaNIsNaNAndStaysInTheRow) {
   RandomStream random(kSeed, 2);
-  const AttentionShape shape{.queries = 2, .keys = 3, .width = 2, .value_width = 2};
-  Problem<double> problem = random_problem<double>(find_attention_form("softmax"), shape, random);
+  const attention::AttentionShape shape{.queries = 2, .keys = 3, .width = 2, .value_width = 2};
+  Problem<double> problem = random_problem<double>(reweighting::find_attention_form("softmax"), shape, random);
   problem.query.row(0, 0, 0)[0] = std::numeric_limits<double>::quiet_NaN();
   Backward<double> gradient = oracle_backward(problem, {});
   EXPECT_TRUE(std::isnan(gradient.query.row(0, 0, 0)[1]));

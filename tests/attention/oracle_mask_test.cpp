@@ -10,8 +10,8 @@ namespace {
 // Uniform attention of `queries` over `keys`.
 Problem<double> problem_of(std::int64_t queries, std::int64_t keys) {
   RandomStream random(1, 0);
-  const AttentionShape shape{.queries = queries, .keys = keys, .width = 2, .value_width = 2};
-  return random_problem<double>(find_attention_form("uniform"), shape, random);
+  const attention::AttentionShape shape{.queries = queries, .keys = keys, .width = 2, .value_width = 2};
+  return random_problem<double>(reweighting::find_attention_form("uniform"), shape, random);
 }
 
 // A row of text a query, x for a key that it sees.
@@ -64,7 +64,7 @@ TEST(OracleMask, AShorterSequenceHasItsOwnEnd) {
 }
 
 TEST(OracleMask, ARowWithoutVisibleKeysIsZero) {
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     SCOPED_TRACE(form.name);
     Problem<double> problem = problem_of(1, 3);
     problem.form = form;
@@ -79,7 +79,7 @@ TEST(OracleMask, ARowWithoutVisibleKeysIsZero) {
     if (has_log_sum_exp(form)) {
       const double sink = form.name == "sink" ? 0.25 : 0.0;
       const double expected =
-          form.normaliser == Normaliser::kSumAndSink ? sink : -std::numeric_limits<double>::infinity();
+          form.normaliser == reweighting::Normaliser::kSumAndSink ? sink : -std::numeric_limits<double>::infinity();
       EXPECT_EQ(row.statistic("log_sum_exp")[0], expected);
     }
     EXPECT_EQ(row.argmax[0], -1);
@@ -106,7 +106,7 @@ TEST(OracleColumns, AreMeansOverTheQueriesThatSeeTheKey) {
   problem.causal = true;
   problem.key_lengths = {3};
   std::vector<double> means(4);
-  oracle_attend_columns(problem.input(), means.data());
+  attention::oracle_attend_columns(problem.input(), means.data());
   // The two queries see two and three keys.
   const std::vector<double> expected{(1.0 / 2 + 1.0 / 3) / 2, (1.0 / 2 + 1.0 / 3) / 2, 1.0 / 3, 0.0};
   for (int j = 0; j < 4; ++j) EXPECT_NEAR(means[j], expected[j], 1e-15) << j;
@@ -114,10 +114,10 @@ TEST(OracleColumns, AreMeansOverTheQueriesThatSeeTheKey) {
 
 TEST(OracleHeads, ThatShareAKeyHeadReadItAndSumItsGradients) {
   RandomStream random(2, 0);
-  const AttentionShape grouped{
+  const attention::AttentionShape grouped{
       .batch = 2, .heads = 6, .key_heads = 2, .queries = 3, .keys = 4, .width = 2, .value_width = 3};
   Problem<double> problem =
-      random_problem<double>(find_attention_form("softmax"), grouped, random, Layout::kRowsFirst, 1);
+      random_problem<double>(reweighting::find_attention_form("softmax"), grouped, random, Layout::kRowsFirst, 1);
   // The same with every head's own copy of its keys and values.
   Problem<double> copied = problem;
   copied.shape.key_heads = 6;
@@ -148,7 +148,7 @@ TEST(OracleHeads, ThatShareAKeyHeadReadItAndSumItsGradients) {
 
 TEST(OracleBias, AndSlopesAreAddedToTheScores) {
   Problem<double> problem = problem_of(2, 3);
-  problem.form = find_attention_form("identity");
+  problem.form = reweighting::find_attention_form("identity");
   problem.scale = 0.0;
   problem.bias = Tensor<double>(1, 1, 2, 3);
   double next = 1.0;
@@ -160,14 +160,14 @@ TEST(OracleBias, AndSlopesAreAddedToTheScores) {
 
 TEST(OracleBias, BroadcastsByStridesOfZero) {
   RandomStream random(3, 0);
-  const AttentionShape shape{
+  const attention::AttentionShape shape{
       .batch = 2, .heads = 2, .key_heads = 2, .queries = 2, .keys = 3, .width = 2, .value_width = 1};
-  Problem<double> problem = random_problem<double>(find_attention_form("softmax"), shape, random);
+  Problem<double> problem = random_problem<double>(reweighting::find_attention_form("softmax"), shape, random);
   std::vector<double> row{0.3, -0.2, 0.9};
-  AttentionInput<double> input = problem.input();
+  attention::AttentionInput<double> input = problem.input();
   input.bias = {row.data(), 0, 0, 0};
   std::vector<double> p(2 * 2 * 2 * 3);
-  oracle_weights(input, p.data());
+  attention::oracle_weights(input, p.data());
   add_bias(problem, random);
   for (int b = 0; b < 2; ++b) {
     for (int h = 0; h < 2; ++h) {

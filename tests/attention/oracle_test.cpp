@@ -12,9 +12,10 @@ constexpr double kRounding = 1e-14;
 const double kInfinity = std::numeric_limits<double>::infinity();
 
 // One query whose scores are `z` and whose values are 1, 2, 3, ...
-Problem<double> problem_of(const AttentionForm& form, const std::vector<double>& z) {
+Problem<double> problem_of(const reweighting::AttentionForm& form, const std::vector<double>& z) {
   RandomStream random(0, 0);
-  const AttentionShape shape{.queries = 1, .keys = static_cast<std::int64_t>(z.size()), .width = 1, .value_width = 1};
+  const attention::AttentionShape shape{
+      .queries = 1, .keys = static_cast<std::int64_t>(z.size()), .width = 1, .value_width = 1};
   Problem<double> problem = random_problem<double>(form, shape, random);
   problem.scale = 1.0;
   problem.query.row(0, 0, 0)[0] = 1.0;
@@ -25,17 +26,17 @@ Problem<double> problem_of(const AttentionForm& form, const std::vector<double>&
   return problem;
 }
 
-std::vector<double> weights(const AttentionForm& form, const std::vector<double>& z) {
+std::vector<double> weights(const reweighting::AttentionForm& form, const std::vector<double>& z) {
   Problem<double> problem = problem_of(form, z);
   return oracle_p(problem);
 }
 
 std::vector<double> weights(std::string_view form, const std::vector<double>& z) {
-  return weights(find_attention_form(form), z);
+  return weights(reweighting::find_attention_form(form), z);
 }
 
 Forward<double> forward(std::string_view form, const std::vector<double>& z) {
-  Problem<double> problem = problem_of(find_attention_form(form), z);
+  Problem<double> problem = problem_of(reweighting::find_attention_form(form), z);
   return oracle_forward(problem);
 }
 
@@ -116,8 +117,8 @@ TEST(OracleStatistics, OfARowWithoutAnyWeightAreZero) {
 
 TEST(OracleStatistics, OfARowWithANaNOrAnInfinityAreNaN) {
   for (const double bad : {std::nan(""), kInfinity, -kInfinity}) {
-    for (const AttentionForm& form : attention_forms()) {
-      if (form.feature != FeatureMap::kNone && bad == -kInfinity) continue;  // a key whose φ is finite
+    for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
+      if (form.feature != reweighting::FeatureMap::kNone && bad == -kInfinity) continue;  // a key whose φ is finite
       Forward<double> row = forward(form.name, {0.5, bad, 1.0});
       EXPECT_EQ(row.non_finite[0], 1) << form.name << " " << bad;
       EXPECT_EQ(row.argmax[0], -1) << form.name << " " << bad;
@@ -147,7 +148,7 @@ TEST(OracleForms, TheProjectionsGiveThePublishedExample) {
 
 TEST(OracleForms, AnEntmaxBetweenMeetsTheExactOnesAndSoftmaxAtItsEnds) {
   const std::vector<double> z{0.3, -0.8, 1.1, 0.9, -0.1};
-  AttentionForm form = find_attention_form("entmax");
+  reweighting::AttentionForm form = reweighting::find_attention_form("entmax");
   form.alpha = 1.5 + 1e-9;
   expect_near(weights(form, z), weights("entmax", z), 1e-8);
   form.alpha = 2.0 - 1e-9;
@@ -160,7 +161,7 @@ TEST(OracleForms, EveryEntmaxSumsToOne) {
   RandomStream random(5, 0);
   for (const double alpha : {1.1, 1.5, 1.9, 2.0, 3.0}) {
     for (const double size : {1e-3, 1.0, 1e3}) {
-      AttentionForm form = find_attention_form("entmax");
+      reweighting::AttentionForm form = reweighting::find_attention_form("entmax");
       form.alpha = alpha;
       std::vector<double> z(40);
       random.fill_normal(z, size);
@@ -185,7 +186,7 @@ TEST(OracleForms, SoftpickCountsNegativeScoresBelowOnly) {
 TEST(OracleForms, TransformsActOnTheScores) {
   expect_near(weights("sigmoid_log", {0.0, std::log(2.0)}), {1.0 / 3, 1.0 / 2});
   expect_near(weights("ssmax", {0.0, 1.0}), {1.0 / 3, 2.0 / 3});  // e^(log 2 · z)
-  AttentionForm form = find_attention_form("softcap");
+  reweighting::AttentionForm form = reweighting::find_attention_form("softcap");
   form.transform_factor = 2.0;
   const double weight = std::exp(2 * std::tanh(0.5));
   expect_near(weights(form, {0.0, 1.0}), {1 / (1 + weight), weight / (1 + weight)});
@@ -210,7 +211,7 @@ TEST(OracleForms, FeatureMapsActOnQueriesAndKeys) {
 // A sink is a key of value 0, and also a factor sigmoid(log Σ e^z - s) of the plain softmax.
 TEST(OracleSink, IsAnExtraKeyOfTheSoftmaxAndAGateOnIt) {
   constexpr double kSink = 0.7;
-  Problem<double> problem = problem_of(find_attention_form("sink"), kScores);
+  Problem<double> problem = problem_of(reweighting::find_attention_form("sink"), kScores);
   problem.sink = {kSink};
   const std::vector<double> p = oracle_p(problem);
   std::vector<double> longer = kScores;
@@ -229,7 +230,7 @@ TEST(OracleSink, IsAnExtraKeyOfTheSoftmaxAndAGateOnIt) {
 }
 
 TEST(OracleSink, ThatIsLargeTakesEverything) {
-  Problem<double> problem = problem_of(find_attention_form("sink"), kScores);
+  Problem<double> problem = problem_of(reweighting::find_attention_form("sink"), kScores);
   problem.sink = {1e4};
   expect_near(oracle_p(problem), {0.0, 0.0, 0.0});
   EXPECT_EQ(oracle_forward(problem).statistic("log_sum_exp")[0], 1e4);

@@ -14,43 +14,46 @@ namespace polariscope::testing {
 template <class T>
 struct StatisticName {
   std::string_view name;
-  T* RowStatistics<T>::*member;
+  T* attention::RowStatistics<T>::*member;
 };
 
 // The floating statistics.
 template <class T>
-inline constexpr std::array<StatisticName<T>, 10> kStatistics{{{"entropy", &RowStatistics<T>::entropy},
-                                                               {"sum_of_squares", &RowStatistics<T>::sum_of_squares},
-                                                               {"maximum", &RowStatistics<T>::maximum},
-                                                               {"first_key", &RowStatistics<T>::first_key},
-                                                               {"row_sum", &RowStatistics<T>::row_sum},
-                                                               {"log_sum_exp", &RowStatistics<T>::log_sum_exp},
-                                                               {"logit_mean", &RowStatistics<T>::logit_mean},
-                                                               {"logit_variance", &RowStatistics<T>::logit_variance},
-                                                               {"logit_maximum", &RowStatistics<T>::logit_maximum},
-                                                               {"skewness", &RowStatistics<T>::skewness}}};
+inline constexpr std::array<StatisticName<T>, 10> kStatistics{
+    {{"entropy", &attention::RowStatistics<T>::entropy},
+     {"sum_of_squares", &attention::RowStatistics<T>::sum_of_squares},
+     {"maximum", &attention::RowStatistics<T>::maximum},
+     {"first_key", &attention::RowStatistics<T>::first_key},
+     {"row_sum", &attention::RowStatistics<T>::row_sum},
+     {"log_sum_exp", &attention::RowStatistics<T>::log_sum_exp},
+     {"logit_mean", &attention::RowStatistics<T>::logit_mean},
+     {"logit_variance", &attention::RowStatistics<T>::logit_variance},
+     {"logit_maximum", &attention::RowStatistics<T>::logit_maximum},
+     {"skewness", &attention::RowStatistics<T>::skewness}}};
 
 template <class T>
 struct StatisticGradientName {
   std::string_view name;
-  T* RowStatistics<T>::*statistic;
-  const T* RowStatisticsGradient<T>::*gradient;
+  T* attention::RowStatistics<T>::*statistic;
+  const T* attention::RowStatisticsGradient<T>::*gradient;
 };
 
 // Those that a gradient can flow through.
 template <class T>
 inline constexpr std::array<StatisticGradientName<T>, 7> kDifferentiable{
-    {{"entropy", &RowStatistics<T>::entropy, &RowStatisticsGradient<T>::entropy},
-     {"sum_of_squares", &RowStatistics<T>::sum_of_squares, &RowStatisticsGradient<T>::sum_of_squares},
-     {"maximum", &RowStatistics<T>::maximum, &RowStatisticsGradient<T>::maximum},
-     {"first_key", &RowStatistics<T>::first_key, &RowStatisticsGradient<T>::first_key},
-     {"log_sum_exp", &RowStatistics<T>::log_sum_exp, &RowStatisticsGradient<T>::log_sum_exp},
-     {"logit_mean", &RowStatistics<T>::logit_mean, &RowStatisticsGradient<T>::logit_mean},
-     {"logit_variance", &RowStatistics<T>::logit_variance, &RowStatisticsGradient<T>::logit_variance}}};
+    {{"entropy", &attention::RowStatistics<T>::entropy, &attention::RowStatisticsGradient<T>::entropy},
+     {"sum_of_squares", &attention::RowStatistics<T>::sum_of_squares,
+      &attention::RowStatisticsGradient<T>::sum_of_squares},
+     {"maximum", &attention::RowStatistics<T>::maximum, &attention::RowStatisticsGradient<T>::maximum},
+     {"first_key", &attention::RowStatistics<T>::first_key, &attention::RowStatisticsGradient<T>::first_key},
+     {"log_sum_exp", &attention::RowStatistics<T>::log_sum_exp, &attention::RowStatisticsGradient<T>::log_sum_exp},
+     {"logit_mean", &attention::RowStatistics<T>::logit_mean, &attention::RowStatisticsGradient<T>::logit_mean},
+     {"logit_variance", &attention::RowStatistics<T>::logit_variance,
+      &attention::RowStatisticsGradient<T>::logit_variance}}};
 
 // Of exponential weights, which log_sum_exp is defined for.
-inline bool has_log_sum_exp(const AttentionForm& form) {
-  return form.rule == RowRule::kElementwise && form.weight == WeightFunction::kExp;
+inline bool has_log_sum_exp(const reweighting::AttentionForm& form) {
+  return form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kExp;
 }
 
 // What attend() writes.
@@ -77,8 +80,8 @@ struct Forward {
     }
   }
 
-  AttentionOutput<T> view() {
-    AttentionOutput<T> to;
+  attention::AttentionOutput<T> view() {
+    attention::AttentionOutput<T> to;
     to.output = output.view();
     for (std::size_t n = 0; n < floating.size(); ++n) {
       if (!floating[n].empty()) to.statistics.*kStatistics<T>[n].member = floating[n].data();
@@ -111,11 +114,11 @@ struct Backward {
         key(problem.shape.batch, problem.shape.key_heads, problem.shape.keys, problem.shape.width),
         value(problem.shape.batch, problem.shape.key_heads, problem.shape.keys, problem.shape.value_width),
         sink(problem.shape.heads, T(-7)) {
-    const AttentionShape& shape = problem.shape;
+    const attention::AttentionShape& shape = problem.shape;
     if (problem.bias_gradient) bias = Tensor<T>(shape.batch, shape.heads, shape.queries, shape.keys);
   }
 
-  AttentionGradient<T> view() { return {query.view(), key.view(), value.view(), bias.view(), sink.data()}; }
+  attention::AttentionGradient<T> view() { return {query.view(), key.view(), value.view(), bias.view(), sink.data()}; }
 };
 
 // Upstream gradients of the statistics, one array for each of kDifferentiable; an empty one is not given.
@@ -123,8 +126,8 @@ template <class T>
 struct Upstream {
   std::array<std::vector<T>, kDifferentiable<T>.size()> arrays;
 
-  RowStatisticsGradient<T> view() const {
-    RowStatisticsGradient<T> from;
+  attention::RowStatisticsGradient<T> view() const {
+    attention::RowStatisticsGradient<T> from;
     for (std::size_t n = 0; n < arrays.size(); ++n) {
       if (!arrays[n].empty()) from.*kDifferentiable<T>[n].gradient = arrays[n].data();
     }
@@ -153,21 +156,22 @@ Upstream<T> random_upstream(const Problem<T>& problem, RandomStream& random) {
 template <class T>
 Forward<T> oracle_forward(Problem<T>& problem) {
   Forward<T> forward(problem);
-  oracle_attend(problem.input(), forward.view());
+  attention::oracle_attend(problem.input(), forward.view());
   return forward;
 }
 
 template <class T>
 Backward<T> oracle_backward(Problem<T>& problem, const Upstream<T>& upstream) {
   Backward<T> backward(problem);
-  oracle_attend_backward(problem.input(), problem.d_output.constant_view(), upstream.view(), backward.view());
+  attention::oracle_attend_backward(problem.input(), problem.d_output.constant_view(), upstream.view(),
+                                    backward.view());
   return backward;
 }
 
 template <class T>
 std::vector<T> oracle_p(Problem<T>& problem) {
   std::vector<T> p(problem.rows() * problem.shape.keys);
-  oracle_weights(problem.input(), p.data());
+  attention::oracle_weights(problem.input(), p.data());
   return p;
 }
 

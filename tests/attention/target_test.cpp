@@ -15,7 +15,7 @@ namespace {
 [[noreturn]] void report_target(const std::string& forced) {
   setenv("POLARISCOPE_FORCE_TARGET", forced.c_str(), 1);
   try {
-    std::fputs(attention_target().c_str(), stderr);
+    std::fputs(attention::attention_target().c_str(), stderr);
   } catch (const Error& error) {
     std::fputs(error.what(), stderr);
     std::exit(2);

@@ -18,7 +18,7 @@
 namespace polariscope {
 
 // How GoogleTest prints a form.
-inline void PrintTo(const AttentionForm& form, std::ostream* out) { *out << form.name; }
+inline void PrintTo(const reweighting::AttentionForm& form, std::ostream* out) { *out << form.name; }
 
 }  // namespace polariscope
 
@@ -55,11 +55,11 @@ struct Tensor {
   T* row(std::int64_t b, std::int64_t h, std::int64_t i) {
     return numbers.data() + 1 + b * batch_stride + h * head_stride + i * row_stride;
   }
-  HeadsView<T> view() {
+  attention::HeadsView<T> view() {
     if (empty()) return {};
     return {row(0, 0, 0), batch_stride, head_stride, row_stride};
   }
-  HeadsView<const T> constant_view() {
+  attention::HeadsView<const T> constant_view() {
     if (empty()) return {};
     return {row(0, 0, 0), batch_stride, head_stride, row_stride};
   }
@@ -103,8 +103,8 @@ struct Tensor {
 // An input of attention that owns its numbers.
 template <class T>
 struct Problem {
-  AttentionForm form;
-  AttentionShape shape;
+  reweighting::AttentionForm form;
+  attention::AttentionShape shape;
   Tensor<T> query, key, value, bias, d_output;
   std::vector<T> slopes, sink;
   std::vector<std::int64_t> key_lengths;
@@ -113,7 +113,7 @@ struct Problem {
   std::int64_t window = 0;
   bool bias_gradient = true;  // whether it is asked for, also where no bias is given
 
-  AttentionInput<T> input() {
+  attention::AttentionInput<T> input() {
     const auto pointer = [](auto& array) { return array.empty() ? nullptr : array.data(); };
     return {form,   shape,  query.constant_view(), key.constant_view(), value.constant_view(), scale,
             causal, window, bias.constant_view(),  pointer(slopes),     pointer(sink),         pointer(key_lengths)};
@@ -140,8 +140,9 @@ struct Problem {
 
 // q, k, v and dO from N(0, 1), q times `sharpness`; scores are scaled as the form asks.
 template <class T>
-Problem<T> random_problem(const AttentionForm& form, const AttentionShape& shape, RandomStream& random,
-                          Layout layout = Layout::kHeadsFirst, std::int64_t gap = 0, double sharpness = 1.0) {
+Problem<T> random_problem(const reweighting::AttentionForm& form, const attention::AttentionShape& shape,
+                          RandomStream& random, Layout layout = Layout::kHeadsFirst, std::int64_t gap = 0,
+                          double sharpness = 1.0) {
   Problem<T> problem;
   problem.form = form;
   problem.shape = shape;
@@ -154,7 +155,7 @@ Problem<T> random_problem(const AttentionForm& form, const AttentionShape& shape
   problem.key.fill_normal(random, 1.0);
   problem.value.fill_normal(random, 1.0);
   problem.d_output.fill_normal(random, 1.0);
-  if (form.normaliser == Normaliser::kSumAndSink && form.name == "sink") {
+  if (form.normaliser == reweighting::Normaliser::kSumAndSink && form.name == "sink") {
     for (std::int64_t h = 0; h < shape.heads; ++h) problem.sink.push_back(static_cast<T>(random.normal()));
   }
   return problem;
@@ -162,7 +163,7 @@ Problem<T> random_problem(const AttentionForm& form, const AttentionShape& shape
 
 template <class T>
 void add_bias(Problem<T>& problem, RandomStream& random) {
-  const AttentionShape& shape = problem.shape;
+  const attention::AttentionShape& shape = problem.shape;
   problem.bias = Tensor<T>(shape.batch, shape.heads, shape.queries, shape.keys);
   problem.bias.fill_normal(random, 1.0);
 }
@@ -185,10 +186,10 @@ void add_lengths(Problem<T>& problem, RandomStream& random) {
 }
 
 // A stream of a form's own, whichever others there are.
-inline std::uint64_t stream_of(const AttentionForm& form) { return fingerprint(form.name); }
+inline std::uint64_t stream_of(const reweighting::AttentionForm& form) { return fingerprint(form.name); }
 
 // A form's name as GoogleTest wants it.
-inline std::string form_name(const ::testing::TestParamInfo<AttentionForm>& info) {
+inline std::string form_name(const ::testing::TestParamInfo<reweighting::AttentionForm>& info) {
   std::string name(info.param.name);
   std::replace(name.begin(), name.end(), '/', '_');
   return name;

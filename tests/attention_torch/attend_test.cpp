@@ -29,13 +29,14 @@ std::string sentence_of(const auto& call) {
   return "no error";
 }
 
-TEST(TensorAttention, IsTheRawArraysOperation) {
+TEST(attention::TensorAttention, IsTheRawArraysOperation) {
   const at::Tensor q = normal({2, 4, 5, 8}), k = normal({2, 2, 7, 8}), v = normal({2, 2, 7, 3});
-  const TensorAttention found = attend(q, k, v, {.reweighting = "sigmoid/sum", .causal = true, .window = 4});
+  const attention::TensorAttention found =
+      attention::attend(q, k, v, {.reweighting = "sigmoid/sum", .causal = true, .window = 4});
 
   std::vector<float> output(2 * 4 * 5 * 3), entropy(2 * 4 * 5);
-  AttentionInput<float> input;
-  input.form = find_attention_form("sigmoid/sum");
+  attention::AttentionInput<float> input;
+  input.form = reweighting::find_attention_form("sigmoid/sum");
   input.shape = {.batch = 2, .heads = 4, .key_heads = 2, .queries = 5, .keys = 7, .width = 8, .value_width = 3};
   input.query = {q.data_ptr<float>(), 4 * 5 * 8, 5 * 8, 8};
   input.key = {k.data_ptr<float>(), 2 * 7 * 8, 7 * 8, 8};
@@ -43,10 +44,10 @@ TEST(TensorAttention, IsTheRawArraysOperation) {
   input.scale = 1.0 / std::sqrt(8.0);
   input.causal = true;
   input.window = 4;
-  AttentionOutput<float> to;
+  attention::AttentionOutput<float> to;
   to.output = {output.data(), 4 * 5 * 3, 5 * 3, 3};
   to.statistics.entropy = entropy.data();
-  attend(input, to, 1);
+  attention::attend(input, to, 1);
 
   ASSERT_EQ(found.output.numel(), std::int64_t(output.size()));
   for (std::size_t i = 0; i < output.size(); ++i) EXPECT_EQ(found.output.data_ptr<float>()[i], output[i]);
@@ -55,27 +56,28 @@ TEST(TensorAttention, IsTheRawArraysOperation) {
   }
 }
 
-TEST(TensorAttention, HasEveryStatisticOfTheFormAndNoOther) {
+TEST(attention::TensorAttention, HasEveryStatisticOfTheFormAndNoOther) {
   const at::Tensor q = normal({1, 1, 3, 2});
-  const TensorStatistics softmax = attend(q, q, q).statistics;
+  const attention::TensorStatistics softmax = attention::attend(q, q, q).statistics;
   EXPECT_TRUE(softmax.log_sum_exp.defined());
   EXPECT_FALSE(softmax.column_means.defined());
   EXPECT_EQ(softmax.argmax.scalar_type(), at::kInt);
   EXPECT_EQ(softmax.non_finite.scalar_type(), at::kBool);
-  EXPECT_FALSE(attend(q, q, q, {.reweighting = "relu/sum"}).statistics.log_sum_exp.defined());
+  EXPECT_FALSE(attention::attend(q, q, q, {.reweighting = "relu/sum"}).statistics.log_sum_exp.defined());
 
-  const TensorStatistics two = attend(q, q, q, {}, {"column_means", "maximum"}).statistics;
+  const attention::TensorStatistics two = attention::attend(q, q, q, {}, {"column_means", "maximum"}).statistics;
   EXPECT_TRUE(two.maximum.defined());
   EXPECT_FALSE(two.entropy.defined());
   EXPECT_NEAR(two.column_means.sum().item<float>(), 1.0F, 1e-6F);
-  EXPECT_EQ(statistics_of("softmax").size(), 13U);
+  EXPECT_EQ(attention::statistics_of("softmax").size(), 13U);
 }
 
-TEST(TensorAttention, GradientsReachEveryInput) {
+TEST(attention::TensorAttention, GradientsReachEveryInput) {
   const at::Tensor q = normal({2, 4, 5, 8}).requires_grad_(), k = normal({2, 2, 7, 8}).requires_grad_();
   const at::Tensor v = normal({2, 2, 7, 3}).requires_grad_();
   const at::Tensor bias = normal({1, 4, 1, 7}).requires_grad_(), sink = normal({4}).requires_grad_();
-  const TensorAttention found = attend(q, k, v, {.reweighting = "sink", .bias = bias, .sink = sink});
+  const attention::TensorAttention found =
+      attention::attend(q, k, v, {.reweighting = "sink", .bias = bias, .sink = sink});
   torch::autograd::backward({found.output.square().sum() + found.statistics.entropy.sum()}, {});
   for (const at::Tensor& input : {q, k, v, bias, sink}) {
     ASSERT_TRUE(input.grad().defined());
@@ -84,48 +86,48 @@ TEST(TensorAttention, GradientsReachEveryInput) {
   }
 }
 
-TEST(TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
+TEST(attention::TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
   const at::Tensor q = normal({1, 2, 5, 4}), k = normal({1, 2, 5, 4}).requires_grad_();
-  const TensorAttention found = attend(q, k, q);
+  const attention::TensorAttention found = attention::attend(q, k, q);
   EXPECT_FALSE(found.statistics.skewness.requires_grad());
   torch::autograd::backward({found.statistics.maximum.sum()}, {});
   EXPECT_TRUE(k.grad().defined());
   EXPECT_FALSE(q.grad().defined());
   const at::NoGradGuard no_gradients;
-  EXPECT_FALSE(attend(q, k, q).output.requires_grad());
+  EXPECT_FALSE(attention::attend(q, k, q).output.requires_grad());
 }
 
-TEST(TensorAttention, IsTheSameOnAnyNumberOfThreads) {
+TEST(attention::TensorAttention, IsTheSameOnAnyNumberOfThreads) {
   const at::Tensor q = normal({2, 3, 70, 16});
   const int before = at::get_num_threads();
   at::set_num_threads(1);
-  const TensorAttention one = attend(q, q, q, {.causal = true});
+  const attention::TensorAttention one = attention::attend(q, q, q, {.causal = true});
   at::set_num_threads(3);
-  const TensorAttention three = attend(q, q, q, {.causal = true});
+  const attention::TensorAttention three = attention::attend(q, q, q, {.causal = true});
   at::set_num_threads(before);
   EXPECT_TRUE(at::equal(one.output, three.output));
   EXPECT_TRUE(at::equal(one.statistics.entropy, three.statistics.entropy));
 }
 
-TEST(TensorAttention, AMistakeIsAnErrorInOneSentence) {
+TEST(attention::TensorAttention, AMistakeIsAnErrorInOneSentence) {
   const at::Tensor q = normal({2, 4, 5, 8});
   EXPECT_EQ(sentence_of([&] {
-              attend(q, normal({2, 4, 5, 7}), q);
+              attention::attend(q, normal({2, 4, 5, 7}), q);
             }),
             "attend: key has shape [2, 4, 5, 7], query has [2, 4, 5, 8]: both must have the same width");
-  EXPECT_EQ(sentence_of([&] { attend(q, q.to(at::kDouble), q); }),
+  EXPECT_EQ(sentence_of([&] { attention::attend(q, q.to(at::kDouble), q); }),
             "attend: key has type Double, query has Float: they must be of one type");
   EXPECT_EQ(sentence_of([&] {
-              attend(q, q, q, {.parameters = {{"alpha", 2.0}}});
+              attention::attend(q, q, q, {.parameters = {{"alpha", 2.0}}});
             }),
             "attend: attention softmax has no parameter alpha");
   EXPECT_EQ(sentence_of([&] {
-              attend(q, q, q, {}, {"entropy", "entropy"});
+              attention::attend(q, q, q, {}, {"entropy", "entropy"});
             }),
             "attend: statistic entropy is there twice");
-  EXPECT_EQ(sentence_of([&] { attend(at::Tensor(), q, q); }), "attend: query is missing");
+  EXPECT_EQ(sentence_of([&] { attention::attend(at::Tensor(), q, q); }), "attend: query is missing");
   EXPECT_NE(sentence_of([&] {
-              attend(q, q, q, {.key_lengths = at::tensor({1L, 9L})});
+              attention::attend(q, q, q, {.key_lengths = at::tensor({1L, 9L})});
             }).find("key length 9"),
             std::string::npos);
 }

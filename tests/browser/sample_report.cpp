@@ -127,23 +127,29 @@ const std::vector<Weights>& all_weights() {
   return all;
 }
 
-Figure figure(std::string id, std::string title, std::string caption, std::string alternative, nlohmann::json spec,
-              Table table) {
+report::Figure figure(std::string id, std::string title, std::string caption, std::string alternative,
+                      nlohmann::json spec, report::Table table) {
   return {std::move(id),          std::move(title), std::move(caption),
           std::move(alternative), std::move(spec),  std::move(table)};
 }
 
-CoordinateChart sigma_chart(const Flow& flow) {
-  return {{"time t", Scale::kLog}, {"weight σ(a)", Scale::kLog}, flow.time, flow.sigma, flow.initial, flow.winner, {}};
+report::CoordinateChart sigma_chart(const Flow& flow) {
+  return {{"time t", report::Scale::kLog},
+          {"weight σ(a)", report::Scale::kLog},
+          flow.time,
+          flow.sigma,
+          flow.initial,
+          flow.winner,
+          {}};
 }
 
-CoordinateChart u_chart(const Flow& flow) {
-  return {{"time t", Scale::kLog}, {"alignment u = Vᵀβ"}, flow.time, flow.u, flow.initial, flow.winner, {}};
+report::CoordinateChart u_chart(const Flow& flow) {
+  return {{"time t", report::Scale::kLog}, {"alignment u = Vᵀβ"}, flow.time, flow.u, flow.initial, flow.winner, {}};
 }
 
-Section polarisation() {
+report::Section polarisation() {
   const Flow flow = simulate(all_weights()[0], 3, 0, 1e6);
-  Section section;
+  report::Section section;
   section.id = "A.fig2";
   section.title = "Softmax weights polarise under logistic loss";
   section.source = "Polarisation paper, figure 2";
@@ -154,25 +160,26 @@ Section polarisation() {
   section.findings =
       "The coordinate that starts largest wins: its weight is 0.97 at t = 10⁶, and every other weight "
       "falls in the same order in which it started. Alignment grows for the winner alone, like log t.";
-  CoordinateChart sigma = sigma_chart(flow);
+  report::CoordinateChart sigma = sigma_chart(flow);
   sigma.references = {{"uniform, 1/k", 1.0 / kCoordinates}};
   section.figures.push_back(
       figure("sigma", "Weights σ(a) against time",
              "One weight takes everything; the others fall in the order in which they started.",
              "Eight lines start together at one eighth. One rises to nearly one by t = 100, seven "
              "fall, and none cross.",
-             coordinate_chart(sigma), table_of(sigma)));
-  const std::vector<Panel> both = {{"Weights", coordinate_chart(sigma_chart(flow))},
-                                   {"Alignments", coordinate_chart(u_chart(flow))}};
+             report::coordinate_chart(sigma), report::table_of(sigma)));
+  const std::vector<report::Panel> both = {{"Weights", report::coordinate_chart(sigma_chart(flow))},
+                                           {"Alignments", report::coordinate_chart(u_chart(flow))}};
   section.figures.push_back(figure("both", "Weights and alignments, side by side",
                                    "The winner's alignment starts to grow when its weight leaves the others.",
                                    "Two panels with one time axis: weights on the left, alignments on the right.",
-                                   panels(both, 2, true), table_of(u_chart(flow))));
+                                   report::panels(both, 2, true), report::table_of(u_chart(flow))));
   section.claims = {
       {"A.fig2/one-hot", "One softmax weight comes within 5 % of one.", "Figure 2, left",
-       "max σ > 0.95 at the last point", "0.975 ± 0.003 (5 seeds)", 0.975, 0.972, 0.978, 5, Verdict::kHolds, "sigma"},
+       "max σ > 0.95 at the last point", "0.975 ± 0.003 (5 seeds)", 0.975, 0.972, 0.978, 5, report::Verdict::kHolds,
+       "sigma"},
       {"A.fig2/order", "The order of the weights never changes after the start.", "Figure 2, left",
-       "no two weights cross at any recorded time", "0 crossings", 0, 0, 0, 5, Verdict::kHolds, "both"}};
+       "no two weights cross at any recorded time", "0 crossings", 0, 0, 0, 5, report::Verdict::kHolds, "both"}};
   section.configuration = {{"loss", "logistic"}, {"d = k", "8"}, {"V₀", "0.1·N(0,1)"}, {"a₀", "0"}, {"until", "1e6"}};
   section.differences =
       "The paper descends by steps of 0.1; here the flow itself is integrated, so time is continuous.";
@@ -181,12 +188,13 @@ Section polarisation() {
   return section;
 }
 
-Section normalisations() {
-  SeriesChart entropy{{"time t", Scale::kLog}, {"entropy H(σ) (nats)"}, {}, {{"log k", std::log(8.0)}}, false};
-  SeriesChart finals{{"largest initial u"}, {"final largest weight"}, {}, {{"threshold 0.9", 0.9}}, true};
+report::Section normalisations() {
+  report::SeriesChart entropy{
+      {"time t", report::Scale::kLog}, {"entropy H(σ) (nats)"}, {}, {{"log k", std::log(8.0)}}, false};
+  report::SeriesChart finals{{"largest initial u"}, {"final largest weight"}, {}, {{"threshold 0.9", 0.9}}, true};
   for (const Weights& weights : all_weights()) {
-    Series median{weights.name, {}, {}, {}, {}, colour_of(weights.name), dashed(weights.name)};
-    Series dots{weights.name, {}, {}, {}, {}, colour_of(weights.name), false};
+    report::Series median{weights.name, {}, {}, {}, {}, report::colour_of(weights.name), report::dashed(weights.name)};
+    report::Series dots{weights.name, {}, {}, {}, {}, report::colour_of(weights.name), false};
     std::vector<Vector> runs;
     for (unsigned seed = 0; seed < 5; ++seed) {
       const Flow flow = simulate(weights, seed, 1, 1e4);
@@ -206,7 +214,7 @@ Section normalisations() {
     entropy.series.push_back(median);
     finals.series.push_back(dots);
   }
-  Section section;
+  report::Section section;
   section.id = "A.fig13";
   section.title = "Which normalisations polarise";
   section.source = "Polarisation paper, figure 13";
@@ -219,29 +227,31 @@ Section normalisations() {
   section.figures.push_back(figure("entropy", "Entropy against time",
                                    "Three of the six fall to zero; the dashed, unnormalised ones do not.",
                                    "Six lines start at log 8. Softmax, normalised ReLU and squares fall to zero.",
-                                   series_chart(entropy), table_of(entropy)));
-  section.figures.push_back(figure("finals", "Where each run ends",
-                                   "The winner's head start does not decide how far it gets.",
-                                   "Thirty points in two clusters.", series_chart(finals), table_of(finals)));
+                                   report::series_chart(entropy), report::table_of(entropy)));
+  section.figures.push_back(
+      figure("finals", "Where each run ends", "The winner's head start does not decide how far it gets.",
+             "Thirty points in two clusters.", report::series_chart(finals), report::table_of(finals)));
   section.claims = {
       {"A.fig13/relu-sum", "Normalised ReLU reaches one-hot under logistic loss.", "Figure 13, bottom",
-       "max σ > 0.95 in every run", "1.000 (5 seeds)", 1, 1, 1, 5, Verdict::kHolds, "entropy"},
+       "max σ > 0.95 in every run", "1.000 (5 seeds)", 1, 1, 1, 5, report::Verdict::kHolds, "entropy"},
       {"A.fig13/sigmoid", "Elementwise sigmoid does not polarise.", "Section 3.4, figure 13",
-       "max share < 0.5 in every run", "0.61 (0.14 … 0.97)", 0.61, 0.14, 0.97, 5, Verdict::kFails, "finals"},
+       "max share < 0.5 in every run", "0.61 (0.14 … 0.97)", 0.61, 0.14, 0.97, 5, report::Verdict::kFails, "finals"},
       {"A.fig13/l2", "Squares reach one-hot later than softmax does.", "Figure 13, bottom",
-       "t at H < 0.1 larger than softmax's in 5 of 5 seeds", "3 of 5 seeds", 0.6, 0, 1, 5, Verdict::kInconclusive,
-       "entropy"}};
+       "t at H < 0.1 larger than softmax's in 5 of 5 seeds", "3 of 5 seeds", 0.6, 0, 1, 5,
+       report::Verdict::kInconclusive, "entropy"}};
   section.configuration = {{"a₀", "1"}, {"seeds", "0, 1, 2, 3, 4"}, {"until", "1e4"}};
   section.command = "polariscope reproduce A.fig13 --preset quick";
   section.wall_seconds = 74;
   return section;
 }
 
-Section long_times() {
-  SeriesChart ratio{{"time t", Scale::kLog}, {"scaled ratio k/2 · log² t · σᵢ/σ₁"}, {}, {{"theory, 1", 1.0}}, false};
-  SeriesChart signed_axis{{"time t", Scale::kLog}, {"difference from the limit", Scale::kSymlog}, {}, {}, false};
+report::Section long_times() {
+  report::SeriesChart ratio{
+      {"time t", report::Scale::kLog}, {"scaled ratio k/2 · log² t · σᵢ/σ₁"}, {}, {{"theory, 1", 1.0}}, false};
+  report::SeriesChart signed_axis{
+      {"time t", report::Scale::kLog}, {"difference from the limit", report::Scale::kSymlog}, {}, {}, false};
   for (int i = 0; i < 6; ++i) {
-    Series run{"runs", {}, {}, {}, {}, colour_of("softmax"), false, true};
+    report::Series run{"runs", {}, {}, {}, {}, report::colour_of("softmax"), false, true};
     for (int e = 20; e <= 2990; ++e) {
       const double log_t = 0.1 * e * std::numbers::ln10;
       run.x.push_back(std::pow(10.0, 0.1 * e));
@@ -252,13 +262,13 @@ Section long_times() {
       run.name = "median";
       run.faint = false;
       ratio.series.push_back(run);
-      Series difference = run;
+      report::Series difference = run;
       difference.name = "difference";
       for (double& y : difference.y) y -= 1;
       signed_axis.series.push_back(difference);
     }
   }
-  Section section;
+  report::Section section;
   section.id = "A.lemB.1";
   section.title = "One-hot comes with the square of log t";
   section.source = "Polarisation paper, lemma B.1";
@@ -266,21 +276,22 @@ Section long_times() {
   section.method = "The flow was followed to t = 10²⁹⁹. Each loser's weight is scaled by the rate that theory gives.";
   section.findings = "The scaled ratio tends to 1: no loser vanishes faster than 1/log² t.";
   section.figures.push_back(figure("rate", "The scaled ratio to t = 10²⁹⁹", "Every run tends to the line at 1.",
-                                   "Six pale lines and their median approach one.", series_chart(ratio),
-                                   table_of(ratio)));
-  section.figures.push_back(
-      figure("difference", "What is left of the difference", "The difference shrinks on both sides of zero.",
-             "One line on a signed logarithmic axis.", series_chart(signed_axis), table_of(signed_axis)));
+                                   "Six pale lines and their median approach one.", report::series_chart(ratio),
+                                   report::table_of(ratio)));
+  section.figures.push_back(figure(
+      "difference", "What is left of the difference", "The difference shrinks on both sides of zero.",
+      "One line on a signed logarithmic axis.", report::series_chart(signed_axis), report::table_of(signed_axis)));
   section.claims = {{"A.lemB.1/rate", "σᵢ/σ₁ falls like 2/(k·log² t).", "Lemma B.1 (b), sharpened",
                      "slope of log σᵢ within 2 % of −2", "−1.994 ± 0.004 (6 runs)", -1.994, -1.998, -1.990, 6,
-                     Verdict::kHolds, "rate"}};
+                     report::Verdict::kHolds, "rate"}};
   section.command = "polariscope reproduce A.lemB.1";
   section.wall_seconds = 0.4;
   return section;
 }
 
-Section maps() {
-  HeatMap map{{"scale of V₀"}, {"scale of a₀"}, "final entropy H (nats)", {}, {}, {}, {}, {}, {{0, 11}, {1, 11}}, true};
+report::Section maps() {
+  report::HeatMap map{
+      {"scale of V₀"}, {"scale of a₀"}, "final entropy H (nats)", {}, {}, {}, {}, {}, {{0, 11}, {1, 11}}, true};
   for (int c = 0; c < 12; ++c) map.columns.push_back(std::pow(10.0, -3 + c / 3.0));
   for (int r = 0; r < 9; ++r) {
     map.rows.push_back(0.25 * r);
@@ -291,18 +302,18 @@ Section maps() {
   }
   std::mt19937 random(1);
   std::lognormal_distribution<double> margin(-9, 2);
-  Histogram margins;
-  margins.x = {"smallest margin of a trajectory", Scale::kLog};
+  report::Histogram margins;
+  margins.x = {"smallest margin of a trajectory", report::Scale::kLog};
   margins.marks = {{"tolerance", 1e-9}, {"median", std::exp(-9.0)}};
   for (int i = 0; i < 100000; ++i) margins.values.push_back(margin(random));
   margins.values.push_back(-1);
-  Histogram linear;
+  report::Histogram linear;
   linear.x = {"largest weight σ"};
   linear.bins = 30;
   linear.marks = {{"threshold 0.9", 0.9}};
   std::uniform_real_distribution<double> uniform(0, 1);
   for (int i = 0; i < 20000; ++i) linear.values.push_back(1 - std::pow(uniform(random), 3));
-  Section section;
+  report::Section section;
   section.id = "A.phase";
   section.title = "Where in parameter space weights collapse";
   section.source = "Ours, a map over scales";
@@ -313,75 +324,77 @@ Section maps() {
   section.findings = "Collapse covers the upper right; three cells ended before the horizon and are empty.";
   section.figures.push_back(
       figure("map", "Final entropy over both scales", "Large values collapse whatever the scores start from.",
-             "A map of twelve by nine cells, high entropy at the left.", heat_map(map), table_of(map)));
-  const std::vector<Panel> two = {{"All margins", histogram(margins)}, {"Largest weights", histogram(linear)}};
+             "A map of twelve by nine cells, high entropy at the left.", report::heat_map(map), report::table_of(map)));
+  const std::vector<report::Panel> two = {{"All margins", report::histogram(margins)},
+                                          {"Largest weights", report::histogram(linear)}};
   section.figures.push_back(figure("margins", "Margins of theorem 3.2", "No trajectory comes near the tolerance.",
-                                   "A bell over twelve decades, far right of the line at 1e-9.", histogram(margins),
-                                   table_of(margins)));
+                                   "A bell over twelve decades, far right of the line at 1e-9.",
+                                   report::histogram(margins), report::table_of(margins)));
   section.figures.push_back(figure("two", "Margins and weights", "The safe trajectories are the collapsed ones.",
-                                   "Two histograms side by side.", panels(two, 2), table_of(linear)));
-  CategoryChart dots{{"share of cells"}, {}, 0.0, 1.0, {{"one half", 0.5}}};
+                                   "Two histograms side by side.", report::panels(two, 2), report::table_of(linear)));
+  report::CategoryChart dots{{"share of cells"}, {}, 0.0, 1.0, {{"one half", 0.5}}};
   for (const char* name : {"softmax · 12 of 12", "sigmoid/sum · 11 of 12", "nothing · 0 of 12"}) {
     dots.categories.push_back({name, {}});
     for (int i = 0; i < 12 && name[0] != 'n'; ++i)
       dots.categories.back().values.push_back(std::round(4 * uniform(random)) / 4);
   }
-  const CategoryChart bars{{"probability"}, {{"label 0", {0.2}}, {"label 1", {0.8}}}, 0.0, 1.0, {}, true};
+  const report::CategoryChart bars{{"probability"}, {{"label 0", {0.2}}, {"label 1", {0.8}}}, 0.0, 1.0, {}, true};
   section.figures.push_back(figure("runs", "Every run of three functions", "Two spread out, one has no run.",
-                                   "Rows of dots.", category_chart(dots), table_of(dots)));
-  const std::vector<Panel> categories = {{"Runs", category_chart(dots)}, {"Labels", category_chart(bars)}};
+                                   "Rows of dots.", report::category_chart(dots), report::table_of(dots)));
+  const std::vector<report::Panel> categories = {{"Runs", report::category_chart(dots)},
+                                                 {"Labels", report::category_chart(bars)}};
   section.figures.push_back(figure("categories", "Runs and labels", "Dots beside bars.", "Two charts side by side.",
-                                   panels(categories, 2), table_of(dots)));
+                                   report::panels(categories, 2), report::table_of(dots)));
   section.runs = {{"softmax, seed 0", "runs/quick/runs/00001"}, {"sigmoid & others, seed 0", "runs/quick/runs/00002"}};
   section.claims = {{"A.phase/margin", "The order of a is kept on every trajectory.", "Theorem 3.2",
                      "margin ≥ −1e-9 on every trajectory", "smallest 2.1e-08 (100 001 trajectories)", 2.1e-8, 2.1e-8,
-                     4.0, 100001, Verdict::kHolds, "margins"}};
+                     4.0, 100001, report::Verdict::kHolds, "margins"}};
   section.configuration = {{"cells", "12 × 9"}, {"trajectories a cell", "100"}};
   section.command = "polariscope reproduce A.phase";
   section.wall_seconds = 4000;
   return section;
 }
 
-Section hostile() {
+report::Section hostile() {
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
   const std::string evil =
       "</script><script>window.hostile = 1</script><img src=x onerror=\"window.hostile = 1\">'&\"{{style}}";
-  Section section;
+  report::Section section;
   section.id = "X." + evil;
   section.title = "Text that must stay text: " + evil;
   section.source = evil;
   section.question = section.method = section.findings = section.differences = section.command = evil;
-  CoordinateChart chart{{evil, Scale::kLog},
-                        {evil, Scale::kLog},
-                        {0, 1, 10, 100, nan},
-                        {{0, 1, nan, 2, 3}, {-1, infinity, 2, 1e-30, 5}},
-                        {1, 2},
-                        0,
-                        {{evil, 1}}};
-  section.figures.push_back(figure(evil, evil, evil, evil, coordinate_chart(chart), table_of(chart)));
-  SeriesChart empty{{"x", Scale::kLog},
-                    {"y", Scale::kLog},
-                    {{evil, {nan}, {-1}, {}, {}, "", false}, {"b", {}, {}, {}, {}, "", true}},
-                    {},
-                    false};
-  Table table = table_of(empty);
+  report::CoordinateChart chart{{evil, report::Scale::kLog},
+                                {evil, report::Scale::kLog},
+                                {0, 1, 10, 100, nan},
+                                {{0, 1, nan, 2, 3}, {-1, infinity, 2, 1e-30, 5}},
+                                {1, 2},
+                                0,
+                                {{evil, 1}}};
+  section.figures.push_back(figure(evil, evil, evil, evil, report::coordinate_chart(chart), report::table_of(chart)));
+  report::SeriesChart empty{{"x", report::Scale::kLog},
+                            {"y", report::Scale::kLog},
+                            {{evil, {nan}, {-1}, {}, {}, "", false}, {"b", {}, {}, {}, {}, "", true}},
+                            {},
+                            false};
+  report::Table table = report::table_of(empty);
   table.columns.push_back({"a,\"b\"\n", std::vector<std::string>{"=1+1,\"\r\n"}});
   section.figures.push_back(figure("empty", "A chart without a drawable point", "An empty plot, and no error.",
-                                   "An empty plot.", series_chart(empty), table));
-  HeatMap constant{{"x"}, {"y"}, "v", {1}, {1}, {{2}}, {}, {}, {}};
-  section.figures.push_back(
-      figure("constant", "A map of one cell", "One cell.", "One cell.", heat_map(constant), table_of(constant)));
-  Table wide;
+                                   "An empty plot.", report::series_chart(empty), table));
+  report::HeatMap constant{{"x"}, {"y"}, "v", {1}, {1}, {{2}}, {}, {}, {}};
+  section.figures.push_back(figure("constant", "A map of one cell", "One cell.", "One cell.",
+                                   report::heat_map(constant), report::table_of(constant)));
+  report::Table wide;
   wide.columns = {{"row", Vector(100000)}, {"value", Vector(100000)}};
   auto& rows = std::get<Vector>(wide.columns[0].values);
   std::iota(rows.begin(), rows.end(), 0.0);
   for (std::size_t i = 0; i < rows.size(); ++i) std::get<Vector>(wide.columns[1].values)[i] = std::sqrt(rows[i]);
   std::get<Vector>(wide.columns[1].values)[7] = infinity;
-  SeriesChart line{
+  report::SeriesChart line{
       {"row"}, {"value"}, {{"√row", rows, std::get<Vector>(wide.columns[1].values), {}, {}, "", false}}, {}, false};
   section.figures.push_back(figure("long", "A hundred thousand rows", "The line is thinned, its table is not.",
-                                   "A square root.", series_chart(line), wide));
-  section.claims = {{evil, evil, evil, evil, evil, nan, nan, nan, 1, Verdict::kFails, evil}};
+                                   "A square root.", report::series_chart(line), wide));
+  section.claims = {{evil, evil, evil, evil, evil, nan, nan, nan, 1, report::Verdict::kFails, evil}};
   section.configuration = {{evil, evil}};
   return section;
 }
@@ -401,7 +414,7 @@ int main(int argc, char** argv) {
                stderr);
     return 2;
   }
-  Page page;
+  report::Page page;
   page.title = "Polariscope: the value–softmax laboratory";
   page.preset = "quick";
   page.command = "polariscope reproduce --preset quick --seed 0";
@@ -415,12 +428,12 @@ int main(int argc, char** argv) {
       {"entropy H", "−Σ p log p over the weights of a row, in nats; 0·log 0 = 0."},
       {"margin", "the smallest slack of an inequality along a trajectory; negative where it is violated."}};
   std::filesystem::create_directories(argv[2]);
-  for (const Section& section : page.sections) {
-    for (const Figure& drawn : section.figures) {
+  for (const report::Section& section : page.sections) {
+    for (const report::Figure& drawn : section.figures) {
       write(std::filesystem::path(argv[2]) / (section.id + "-" + drawn.id + ".csv"), drawn.table.csv());
     }
   }
   page.sections.push_back(hostile());
-  write(argv[1], render(page));
+  write(argv[1], report::render(page));
   return 0;
 }

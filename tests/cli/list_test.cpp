@@ -23,15 +23,15 @@ std::string list(const std::string& what, const std::string& option = "") {
 
 TEST(List, OfAttentionsHoldsEveryFormWithItsAliasAndFormula) {
   const Json rows = Json::parse(list("attentions", "--json"));
-  ASSERT_EQ(rows.size(), attention_forms().size());
+  ASSERT_EQ(rows.size(), reweighting::attention_forms().size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const AttentionForm& form = attention_forms()[i];
+    const reweighting::AttentionForm& form = reweighting::attention_forms()[i];
     EXPECT_EQ(rows[i].at("attention"), form.name);
     EXPECT_EQ(rows[i].at("also"), form.alias);
     EXPECT_EQ(rows[i].at("weights p"), form.formula);
   }
   const std::string table = list("attentions");
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     EXPECT_NE(table.find("\n" + std::string(form.name) + " "), std::string::npos) << form.name;
   }
 }

@@ -67,7 +67,7 @@ TEST(Train, HelpsInWords) {
 
 TEST(Train, HasAnOptionForEverySettingOfAGrid) {
   const std::string help = polariscope_run({"train", "--help"}).out;
-  for (const Setting& setting : train_settings()) {
+  for (const sweep::Setting& setting : sweep::train_settings()) {
     std::string option = "--" + std::string(setting.name);
     std::ranges::replace(option, '_', '-');
     EXPECT_NE(help.find(option), std::string::npos) << option;

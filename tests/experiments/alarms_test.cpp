@@ -1,7 +1,7 @@
 // Alarms over trainings that are made up, so that which were announced is known.
 #include "made_up_runs.h"
-#include "polariscope/experiments/alarm_runs.h"
-#include "polariscope/experiments/training_sweep.h"
+#include "polariscope/experiments/lipschitz/alarm_runs.h"
+#include "polariscope/experiments/shared/training_sweep.h"
 
 #include <cmath>
 
@@ -41,18 +41,19 @@ const std::string kGrid =
 
 TEST(AlarmExperiment, CountsWhatWasAnnouncedAndWhatWasLeftAlone) {
   const MadeUpRuns runs(kGrid, trained);
-  const AlarmCounts counts = counts_of(alarm_runs(TrainedRuns(runs.context())));
+  const experiments::AlarmCounts counts =
+      experiments::counts_of(experiments::alarm_runs(experiments::TrainedRuns(runs.context())));
   EXPECT_EQ(counts.exploded, 8);
   EXPECT_EQ(counts.announced, 4);
   EXPECT_EQ(counts.before_loss, 4);
   EXPECT_EQ(counts.others, 4);
   EXPECT_EQ(counts.false_alarms, 1);
   EXPECT_DOUBLE_EQ(counts.precision(), 0.8);
-  const Section section = runs.section_of("B.alarm");
-  EXPECT_EQ(claim_named(section, "B.alarm/announced").verdict, Verdict::kFails);
+  const report::Section section = runs.section_of("B.alarm");
+  EXPECT_EQ(claim_named(section, "B.alarm/announced").verdict, report::Verdict::kFails);
   EXPECT_EQ(claim_named(section, "B.alarm/announced").measured, "4 of 8 explosions");
-  EXPECT_EQ(claim_named(section, "B.alarm/collapse-early").verdict, Verdict::kHolds);
-  EXPECT_EQ(claim_named(section, "B.alarm/left-alone").verdict, Verdict::kFails);
+  EXPECT_EQ(claim_named(section, "B.alarm/collapse-early").verdict, report::Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "B.alarm/left-alone").verdict, report::Verdict::kFails);
   EXPECT_NE(section.findings.find("1 of 4 other trainings with an alarm (covariate 1 of 4)"), std::string::npos)
       << section.findings;
   ASSERT_EQ(section.figures.size(), 5U);
@@ -65,8 +66,8 @@ TEST(AlarmExperiment, HoldsWhereAllAreAnnouncedAndShowsTheHardestThatWasLeftAlon
       "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nlayer_form = [\"residual\", "
       "\"covariate\"]\nseed = { from = 1, to = 3 }\n",
       trained);
-  const Section section = runs.section_of("B.alarm");
-  for (const Claim& claim : section.claims) EXPECT_EQ(claim.verdict, Verdict::kHolds) << claim.id;
+  const report::Section section = runs.section_of("B.alarm");
+  for (const report::Claim& claim : section.claims) EXPECT_EQ(claim.verdict, report::Verdict::kHolds) << claim.id;
   EXPECT_EQ(section.figures[3].title, "The hardest to leave alone");
 }
 
@@ -74,25 +75,25 @@ TEST(AlarmExperiment, WithoutAnExplosionIsInconclusive) {
   const MadeUpRuns runs(
       "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nlayer_form = \"covariate\"\nseed = 1\n",
       trained);
-  const Section section = runs.section_of("B.alarm");
-  EXPECT_EQ(claim_named(section, "B.alarm/announced").verdict, Verdict::kInconclusive);
-  EXPECT_EQ(claim_named(section, "B.alarm/left-alone").verdict, Verdict::kHolds);
+  const report::Section section = runs.section_of("B.alarm");
+  EXPECT_EQ(claim_named(section, "B.alarm/announced").verdict, report::Verdict::kInconclusive);
+  EXPECT_EQ(claim_named(section, "B.alarm/left-alone").verdict, report::Verdict::kHolds);
 }
 
 TEST(ShownStep, IsTheFirstLossAboveTwiceTheMedianOrNotFinite) {
-  std::vector<WatchedStep> steps;
+  std::vector<runs::WatchedStep> steps;
   for (int step = 1; step <= 20; ++step) steps.push_back({.step = step, .loss = step == 2 ? 9.0 : 1.0, .readings = {}});
-  EXPECT_EQ(shown_step(steps), 0) << "the first five are not judged";
+  EXPECT_EQ(experiments::shown_step(steps), 0) << "the first five are not judged";
   steps[14].loss = 2.1;
-  EXPECT_EQ(shown_step(steps), 15);
+  EXPECT_EQ(experiments::shown_step(steps), 15);
   steps[9].loss = NAN;
-  EXPECT_EQ(shown_step(steps), 10);
+  EXPECT_EQ(experiments::shown_step(steps), 10);
 }
 
-TEST(TrainingSweep, QuickIsTheWholeGridWhereThereIsNoSmallerOne) {
-  EXPECT_EQ(grid_of("regression-alarm", Preset::kQuick), "regression-alarm");
-  EXPECT_EQ(grid_of("induction", Preset::kQuick), "induction-quick");
-  EXPECT_EQ(grid_of("induction", Preset::kPaper), "induction");
+TEST(experiments::TrainingSweep, QuickIsTheWholeGridWhereThereIsNoSmallerOne) {
+  EXPECT_EQ(experiments::grid_of("regression-alarm", experiments::Preset::kQuick), "regression-alarm");
+  EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kQuick), "induction-quick");
+  EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kPaper), "induction");
 }
 
 }  // namespace

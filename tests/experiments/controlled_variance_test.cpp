@@ -1,4 +1,4 @@
-#include "polariscope/experiments/controlled_variance.h"
+#include "polariscope/experiments/lipschitz/controlled_variance.h"
 
 #include "polariscope/metrics/entropy.h"
 
@@ -10,17 +10,18 @@
 namespace polariscope {
 namespace {
 
-ControlledRows rows_at(ControlledKind kind, double query_norm, double key_scale, std::uint64_t seed = 1) {
-  return controlled_rows(controlled_attentions()[kind],
-                         {.keys = 200, .width = 12, .queries = 50, .query_norm = query_norm, .key_scale = key_scale},
-                         seed);
+experiments::ControlledRows rows_at(experiments::ControlledKind kind, double query_norm, double key_scale,
+                                    std::uint64_t seed = 1) {
+  return experiments::controlled_rows(
+      experiments::controlled_attentions()[kind],
+      {.keys = 200, .width = 12, .queries = 50, .query_norm = query_norm, .key_scale = key_scale}, seed);
 }
 
 // β over scales small enough for the expansion of the entropy to its first term.
-double small_variance_exponent(ControlledKind kind, bool both, std::uint64_t seed) {
-  std::vector<ControlledRows> sweep;
+double small_variance_exponent(experiments::ControlledKind kind, bool both, std::uint64_t seed) {
+  std::vector<experiments::ControlledRows> sweep;
   for (const double scale : {0.01, 0.02, 0.04, 0.08}) sweep.push_back(rows_at(kind, both ? scale : 1.0, scale, seed));
-  return power_law_of(sweep, 200).exponent;
+  return experiments::power_law_of(sweep, 200).exponent;
 }
 
 // H ≈ log N - ½ Var[w]/E[w]²: the relative variance of the weights is Var z under softmax. Under ELU+1 it is that of
@@ -38,7 +39,7 @@ TEST(ControlledVariance, TheSmallVarianceExponentsAreThoseOfTheExpansion) {
 }
 
 TEST(ControlledVariance, SoftmaxLosesHalfTheVarianceOfItsScores) {
-  const ControlledRows rows = rows_at(kSoftmax, 1.0, 0.05);
+  const experiments::ControlledRows rows = rows_at(kSoftmax, 1.0, 0.05);
   EXPECT_NEAR(std::log(200.0) - rows.entropy.value(), 0.5 * rows.score_variance, 0.01 * rows.score_variance);
 }
 
@@ -54,14 +55,14 @@ TEST(ControlledVariance, TheReluKernelKnowsNoScaleAndLayerNormAllButNone) {
 }
 
 TEST(ControlledVariance, RowsSumToOneAndDeadOnesAreCountedApart) {
-  for (const ControlledKind kind : {kSoftmax, kQkLayerNorm, kReluKernel, kElu1Kernel}) {
-    const ControlledRows rows = rows_at(kind, 1.0, 2.0);
+  for (const experiments::ControlledKind kind : {kSoftmax, kQkLayerNorm, kReluKernel, kElu1Kernel}) {
+    const experiments::ControlledRows rows = rows_at(kind, 1.0, 2.0);
     EXPECT_EQ(rows.entropy.count() + rows.dead, 50);
     EXPECT_NEAR(std::accumulate(rows.first_row.begin(), rows.first_row.end(), 0.0), 1.0, 1e-12);
   }
   // Of width 1 every second query is negative and sees nothing through ReLU.
-  const ControlledRows narrow =
-      controlled_rows(controlled_attentions()[kReluKernel], {.keys = 20, .width = 1, .queries = 400}, 3);
+  const experiments::ControlledRows narrow = experiments::controlled_rows(
+      experiments::controlled_attentions()[kReluKernel], {.keys = 20, .width = 1, .queries = 400}, 3);
   EXPECT_NEAR(static_cast<double>(narrow.dead), 200.0, 5.0 * 10.0);  // five standard deviations
   EXPECT_GT(narrow.entropy.value(), 0.0);
 }

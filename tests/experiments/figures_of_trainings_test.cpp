@@ -39,16 +39,17 @@ MadeUp sinks(const json& settings) {
 
 TEST(FigureFour, JudgesEachAttentionByTheModelsThatLearned) {
   const MadeUpRuns runs(kInduction, sinks);
-  const Section section = runs.section_of("A.fig4");
-  EXPECT_EQ(claim_named(section, "A.fig4/softmax").verdict, Verdict::kHolds);
+  const report::Section section = runs.section_of("A.fig4");
+  EXPECT_EQ(claim_named(section, "A.fig4/softmax").verdict, report::Verdict::kHolds);
   EXPECT_EQ(claim_named(section, "A.fig4/softmax").runs, 3);  // one of four failed
-  EXPECT_EQ(claim_named(section, "A.fig4/elu1/sum").verdict, Verdict::kHolds);
-  EXPECT_EQ(claim_named(section, "A.fig4/sigmoid").verdict, Verdict::kFails);
+  EXPECT_EQ(claim_named(section, "A.fig4/elu1/sum").verdict, report::Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.fig4/sigmoid").verdict, report::Verdict::kFails);
   EXPECT_EQ(claim_named(section, "A.fig4/sigmoid").high, 0.5);
-  EXPECT_EQ(claim_named(section, "A.fig4/elu1").verdict, Verdict::kInconclusive);  // accuracy 0.95 is not above it
+  EXPECT_EQ(claim_named(section, "A.fig4/elu1").verdict,
+            report::Verdict::kInconclusive);  // accuracy 0.95 is not above it
   EXPECT_EQ(claim_named(section, "A.fig4/elu1").runs, 2);
-  EXPECT_EQ(claim_named(section, "A.fig4/identity").verdict, Verdict::kInconclusive);
-  EXPECT_EQ(claim_named(section, "A.fig4/order").verdict, Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.fig4/identity").verdict, report::Verdict::kInconclusive);
+  EXPECT_EQ(claim_named(section, "A.fig4/order").verdict, report::Verdict::kHolds);
   const std::string figure = section.figures.front().spec.dump();
   for (const char* name : {"softmax · 3 of 3", "elu1 · 2 of 4", "identity · 0 of 4"}) {
     EXPECT_NE(figure.find(name), std::string::npos) << name;
@@ -60,8 +61,8 @@ TEST(FigureFour, JudgesEachAttentionByTheModelsThatLearned) {
 
 TEST(FigureOne, DrawsAMapOfEachAttentionThatLearnedAndNamesTheOthers) {
   const MadeUpRuns runs(kInduction, sinks);
-  const Section section = runs.section_of("A.fig1");
-  EXPECT_EQ(claim_named(section, "A.fig1/softmax").verdict, Verdict::kHolds);
+  const report::Section section = runs.section_of("A.fig1");
+  EXPECT_EQ(claim_named(section, "A.fig1/softmax").verdict, report::Verdict::kHolds);
   EXPECT_EQ(section.figures.front().spec.at("concat").size(), 4U);
   EXPECT_NE(section.findings.find("No model passed the filter: identity"), std::string::npos) << section.findings;
 }
@@ -79,11 +80,11 @@ TEST(FigureFTwo, HasAPanelAndAClaimForEverySettingThatWasTrained) {
                        {"entropy", 1.0},
                        {"frobenius_norm", 2.0}}};
       });
-  const Section section = runs.section_of("A.figF2");
+  const report::Section section = runs.section_of("A.figF2");
   ASSERT_EQ(section.claims.size(), 6U);
   EXPECT_EQ(section.figures.front().spec.at("concat").size(), 6U);
-  EXPECT_EQ(claim_named(section, "A.figF2/positions add, shifted, aux 0.2").verdict, Verdict::kHolds);
-  EXPECT_EQ(claim_named(section, "A.figF2/positions no, shifted, aux 0").verdict, Verdict::kFails);
+  EXPECT_EQ(claim_named(section, "A.figF2/positions add, shifted, aux 0.2").verdict, report::Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.figF2/positions no, shifted, aux 0").verdict, report::Verdict::kFails);
 }
 
 const std::string kGroups =
@@ -102,24 +103,25 @@ Measure flips(double seed_spread) {
 
 TEST(FigureSix, HoldsWhereSoftmaxFlipsAndMoreHeadsAndLayersShareTheDecision) {
   const MadeUpRuns runs(kGroups, flips(0.001));
-  const Section section = runs.section_of("A.fig6");
+  const report::Section section = runs.section_of("A.fig6");
   for (const char* id : {"easily", "softmax-most", "heads", "layers"}) {
-    EXPECT_EQ(claim_named(section, fmt::format("A.fig6/{}", id)).verdict, Verdict::kHolds) << id;
+    EXPECT_EQ(claim_named(section, fmt::format("A.fig6/{}", id)).verdict, report::Verdict::kHolds) << id;
   }
-  EXPECT_EQ(claim_named(section, "A.fig6/vanishes").verdict, Verdict::kFails);  // 0.8/8 − 0.001·seed: seed 0 is at 1/10
+  EXPECT_EQ(claim_named(section, "A.fig6/vanishes").verdict,
+            report::Verdict::kFails);  // 0.8/8 − 0.001·seed: seed 0 is at 1/10
   EXPECT_NE(section.differences.find("41"), std::string::npos);
 }
 
 TEST(FigureSix, FailsWhereOneSeedIsNotFlipped) {
   const MadeUpRuns runs(kGroups, flips(0.3));
-  EXPECT_EQ(claim_named(runs.section_of("A.fig6"), "A.fig6/easily").verdict, Verdict::kFails);
+  EXPECT_EQ(claim_named(runs.section_of("A.fig6"), "A.fig6/easily").verdict, report::Verdict::kFails);
 }
 
 TEST(FigureFThree, ComparesTheSmallestWithTheLargestModelInEverySetting) {
   const MadeUpRuns runs(kGroups, flips(0.001));
-  const Section section = runs.section_of("A.figF3");
+  const report::Section section = runs.section_of("A.figF3");
   ASSERT_EQ(section.claims.size(), 2U);
-  for (const Claim& claim : section.claims) EXPECT_EQ(claim.verdict, Verdict::kHolds) << claim.id;
+  for (const report::Claim& claim : section.claims) EXPECT_EQ(claim.verdict, report::Verdict::kHolds) << claim.id;
 }
 
 // CLS's attention goes from even to `last` on one of ten tokens.
@@ -140,8 +142,8 @@ TEST(FigureFive, TellsWhetherCLSCameToLookAtOneToken) {
       return MadeUp{{{"accuracy", 1.0}},
                     {{"cls_attention.jsonl", history(settings.at("attention") == "softmax" ? last : 0.2)}}};
     });
-    const Section section = runs.section_of("A.fig5");
-    const Verdict expected = last > 0.2 ? Verdict::kHolds : Verdict::kFails;
+    const report::Section section = runs.section_of("A.fig5");
+    const report::Verdict expected = last > 0.2 ? report::Verdict::kHolds : report::Verdict::kFails;
     EXPECT_EQ(claim_named(section, "A.fig5/softmax-most").verdict, expected);
     EXPECT_EQ(claim_named(section, "A.fig5/rises").runs, 6);  // three seeds, two sequences
     EXPECT_EQ(section.figures.size(), 3U);

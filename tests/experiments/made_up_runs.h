@@ -2,7 +2,7 @@
 #pragma once
 
 #include "polariscope/base/files.h"
-#include "polariscope/experiments/experiment.h"
+#include "polariscope/experiments/shared/experiment.h"
 #include "polariscope/sweep/local_workers.h"
 #include "polariscope/sweep/sweep.h"
 #include "support/temporary_folder.h"
@@ -29,45 +29,45 @@ using Measure = std::function<MadeUp(const json& settings)>;
 class MadeUpRuns {
  public:
   MadeUpRuns(const std::string& grid, const Measure& measure) {
-    const Grid parsed = Grid::parse(grid, "grid.toml", train_settings());
+    const sweep::Grid parsed = sweep::Grid::parse(grid, "grid.toml", sweep::train_settings());
     Writers writers(parsed, measure);
     ProgressBoard board(ProgressBoard::Mode::kQuiet);
-    run_sweep(parsed, folder_.path() / "runs" / "made-up", {}, writers, board);
+    sweep::run_sweep(parsed, folder_.path() / "runs" / "made-up", {}, writers, board);
   }
 
-  Context context() const { return {.out = folder_.path(), .sweep = "runs/made-up", .progress = {}}; }
-  Section section_of(std::string_view id) const { return find_experiment(id).run(context()); }
+  experiments::Context context() const { return {.out = folder_.path(), .sweep = "runs/made-up", .progress = {}}; }
+  report::Section section_of(std::string_view id) const { return experiments::find_experiment(id).run(context()); }
 
  private:
-  class Writers : public Workers {
+  class Writers : public sweep::Workers {
    public:
-    Writers(const Grid& grid, const Measure& measure) : grid_(grid), measure_(measure) {}
+    Writers(const sweep::Grid& grid, const Measure& measure) : grid_(grid), measure_(measure) {}
     bool has_place() const override { return true; }
-    void start(Job job) override {
+    void start(sweep::Job job) override {
       make_folder(job.folder);
       write_file(job.folder / "config.toml", job.config);
       const json settings = json::parse(grid_.json_of(grid_.runs()[static_cast<std::size_t>(job.run) - 1]));
       const MadeUp made = measure_(settings);
       for (const auto& [name, text] : made.files) write_file(job.folder / name, text);
       if (!made.metrics.is_null()) write_file(job.folder / "result.json", made.metrics.dump());
-      RunEnd end = read_result(job.folder).value_or(RunEnd{.failure = "made up"});
+      sweep::RunEnd end = sweep::read_result(job.folder).value_or(sweep::RunEnd{.failure = "made up"});
       end.run = job.run;
       ends_.push_back(std::move(end));
     }
-    std::vector<RunEnd> ended() override { return std::exchange(ends_, {}); }
+    std::vector<sweep::RunEnd> ended() override { return std::exchange(ends_, {}); }
     void stop() override {}
 
    private:
-    const Grid& grid_;
+    const sweep::Grid& grid_;
     const Measure& measure_;
-    std::vector<RunEnd> ends_;
+    std::vector<sweep::RunEnd> ends_;
   };
 
   TemporaryFolder folder_;
 };
 
-inline const Claim& claim_named(const Section& section, const std::string& id) {
-  const auto found = std::ranges::find(section.claims, id, &Claim::id);
+inline const report::Claim& claim_named(const report::Section& section, const std::string& id) {
+  const auto found = std::ranges::find(section.claims, id, &report::Claim::id);
   if (found == section.claims.end()) throw std::runtime_error("no claim " + id);
   return *found;
 }

@@ -1,6 +1,6 @@
 // From a grid to figures with real trainings, tiny ones: nothing is learned, everything is written and read.
 #include "polariscope/base/progress.h"
-#include "polariscope/experiments/experiment.h"
+#include "polariscope/experiments/shared/experiment.h"
 #include "polariscope/sweep/local_workers.h"
 #include "polariscope/sweep/sweep.h"
 #include "support/temporary_folder.h"
@@ -17,16 +17,17 @@ constexpr const char* kProgram = nullptr;
 #endif
 
 // The experiments' sections of a sweep over `grid`.
-std::vector<Section> sections_of(const std::string& grid, const std::vector<std::string>& ids) {
+std::vector<report::Section> sections_of(const std::string& grid, const std::vector<std::string>& ids) {
   const TemporaryFolder folder;
   ProgressBoard board(ProgressBoard::Mode::kQuiet);
-  LocalWorkers workers({.program = {kProgram, "train", "--threads", "1"}}, 2);
-  const SweepEnd end =
-      run_sweep(Grid::parse(grid, "grid.toml", train_settings()), folder.path() / "runs" / "tiny", {}, workers, board);
+  sweep::LocalWorkers workers({.program = {kProgram, "train", "--threads", "1"}}, 2);
+  const sweep::SweepEnd end = sweep::run_sweep(sweep::Grid::parse(grid, "grid.toml", sweep::train_settings()),
+                                               folder.path() / "runs" / "tiny", {}, workers, board);
   EXPECT_EQ(end.tally.failed, 0);
-  std::vector<Section> sections;
+  std::vector<report::Section> sections;
   for (const std::string& id : ids) {
-    sections.push_back(find_experiment(id).run({.out = folder.path(), .sweep = "runs/tiny", .progress = {}}));
+    sections.push_back(
+        experiments::find_experiment(id).run({.out = folder.path(), .sweep = "runs/tiny", .progress = {}}));
     EXPECT_FALSE(sections.back().claims.empty()) << id;
     EXPECT_FALSE(sections.back().figures.empty()) << id;
   }
@@ -54,8 +55,9 @@ TEST(RealTrainings, OfInductionGiveFiguresOneFourAndFTwo) {
       "1\n"
       "batch = 32\nevaluation_sequences = 100\nseed = 0\n",
       {"A.fig1", "A.fig4", "A.figF2"});
-  for (const Section& section : sections) {
-    for (const Claim& claim : section.claims) EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
+  for (const report::Section& section : sections) {
+    for (const report::Claim& claim : section.claims)
+      EXPECT_EQ(claim.verdict, report::Verdict::kInconclusive) << claim.id;
   }
 }
 
@@ -67,13 +69,13 @@ TEST(RealTrainings, OfInContextRegressionGiveTheLipschitzPapersFigures) {
       "layer_form = \"residual\"\nseed = { from = 0, to = 4 }\n"
       "[[skip]]\nattention = [\"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = \"layer\"\n",
       {"B.fig1", "B.fig3", "B.fig4", "B.fig6", "B.fig8", "B.fig10", "B.fig11", "B.mitigations", "B.bound9-trained"});
-  for (const Claim& claim : sections[0].claims) EXPECT_EQ(claim.runs, 5) << claim.id;
+  for (const report::Claim& claim : sections[0].claims) EXPECT_EQ(claim.runs, 5) << claim.id;
   // Twenty small steps change little.
-  EXPECT_EQ(sections[0].claims.front().verdict, Verdict::kFails);
+  EXPECT_EQ(sections[0].claims.front().verdict, report::Verdict::kFails);
   EXPECT_EQ(sections[5].figures.front().spec.at("concat").size(), 4U);
   // Two layers of five runs on four sequences, and both right sides are theorems.
   EXPECT_EQ(sections[8].claims[0].runs, 40);
-  for (const std::size_t side : {0U, 1U}) EXPECT_EQ(sections[8].claims[side].verdict, Verdict::kHolds);
+  for (const std::size_t side : {0U, 1U}) EXPECT_EQ(sections[8].claims[side].verdict, report::Verdict::kHolds);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Verdicts on trainings of in-context regression whose logs are made up, so that what must come out is known.
 #include "made_up_runs.h"
-#include "polariscope/experiments/regression_runs.h"
+#include "polariscope/experiments/lipschitz/regression_runs.h"
 #include "polariscope/experiments/sweep_report.h"
 
 #include <fmt/format.h>
@@ -41,7 +41,7 @@ json row(int step, const Course& course) {
     const double H = share * uniform_entropy();
     entropy.push_back({H});
     variance.push_back({std::pow(share / (1.0 - share), 1.0 / course.exponent)});
-    norm.push_back({std::sqrt(kRegressionTokens * std::exp(-H))});
+    norm.push_back({std::sqrt(experiments::kRegressionTokens * std::exp(-H))});
     skewness.push_back({4.0 * (1.0 - share)});
   }
   const bool over = course.ends > 0 && step > course.ends;
@@ -81,19 +81,19 @@ MadeUp as_it_does_not(const json& settings) {
   return made_up({.collapses = true, .ends = 20, .loss = 2.0});
 }
 
-Verdict verdict(const Section& section, const std::string& id) {
+report::Verdict verdict(const report::Section& section, const std::string& id) {
   return claim_named(section,
                      fmt::format("{}/{}", section.claims.front().id.substr(0, section.claims.front().id.find('/')), id))
       .verdict;
 }
 
-TEST(RegressionRun, KnowsWhenItCollapsedAndWhereItEnded) {
+TEST(experiments::RegressionRun, KnowsWhenItCollapsedAndWhereItEnded) {
   const MadeUpRuns made(grid(1), as_the_paper_says);
-  const RegressionRuns runs(made.context());
+  const experiments::RegressionRuns runs(made.context());
   EXPECT_EQ(runs.batch, 20);  // as many runs as of 10
-  const std::vector<RegressionRun> softmax = runs.read({"softmax"});
+  const std::vector<experiments::RegressionRun> softmax = runs.read({"softmax"});
   ASSERT_EQ(softmax.size(), 1U);
-  const RegressionRun& run = softmax.front();
+  const experiments::RegressionRun& run = softmax.front();
   EXPECT_EQ(run.last_step(), 80.0);     // step 81 was not finite
   EXPECT_EQ(run.collapse_of(0), 30.0);  // e^-3 < 0.05
   EXPECT_EQ(run.collapse_of(1), 60.0);
@@ -101,12 +101,12 @@ TEST(RegressionRun, KnowsWhenItCollapsedAndWhereItEnded) {
   EXPECT_TRUE(std::isnan(run.final_loss()));
   EXPECT_EQ(run.lowest_loss(), 2.0);
   EXPECT_DOUBLE_EQ(run.gradient_peak(), 1e9);
-  const RegressionRun relu = runs.read({"relu_kernel/sum"}).front();
+  const experiments::RegressionRun relu = runs.read({"relu_kernel/sum"}).front();
   EXPECT_FALSE(relu.first_collapse());
   EXPECT_EQ(relu.last_step(), 100.0);
   EXPECT_EQ(relu.final_loss(), 1.0);
   EXPECT_NEAR(relu.lowest_entropy(), 0.79, 1e-12);
-  const Windows windows = windows_of({run, relu}, capped("loss", 30.0), 10);
+  const experiments::Windows windows = experiments::windows_of({run, relu}, experiments::capped("loss", 30.0), 10);
   EXPECT_EQ(windows.step.front(), 1.0);
   EXPECT_EQ(windows.step.back(), 100.0);
   EXPECT_TRUE(std::isnan(windows.runs[0].back()));
@@ -117,15 +117,15 @@ TEST(RegressionFigures, HaveAFigureForEveryClaim) {
   const MadeUpRuns runs(grid(5), as_the_paper_says);
   for (const char* id : kIds) {
     SCOPED_TRACE(id);
-    const Section section = runs.section_of(id);
+    const report::Section section = runs.section_of(id);
     EXPECT_FALSE(section.findings.empty());
     EXPECT_NE(section.differences.find("where the paper takes"), std::string::npos) << section.differences;
     std::set<std::string> figures, claims;
-    for (const Figure& figure : section.figures) {
+    for (const report::Figure& figure : section.figures) {
       figures.insert(figure.id);
       EXPECT_GT(figure.table.rows(), 0U) << figure.id;
     }
-    for (const Claim& claim : section.claims) {
+    for (const report::Claim& claim : section.claims) {
       EXPECT_TRUE(claims.insert(claim.id).second) << claim.id << " is there twice";
       EXPECT_TRUE(claim.id.starts_with(std::string(id) + "/")) << claim.id;
       EXPECT_TRUE(figures.contains(claim.evidence)) << claim.id << " has no figure " << claim.evidence;
@@ -135,7 +135,7 @@ TEST(RegressionFigures, HaveAFigureForEveryClaim) {
 
 TEST(SweepReport, FindsTheReadersOfInContextRegression) {
   const MadeUpRuns runs(grid(1), as_the_paper_says);
-  const std::string page = read_file(write_sweep_report(runs.context().out / runs.context().sweep));
+  const std::string page = read_file(experiments::write_sweep_report(runs.context().out / runs.context().sweep));
   for (const char* part : {"8 of 8 trainings", "B.fig1", "B.mitigations"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
@@ -143,58 +143,59 @@ TEST(SweepReport, FindsTheReadersOfInContextRegression) {
 
 TEST(RegressionFigures, HoldWhereRunsAreAsThePaperSays) {
   const MadeUpRuns runs(grid(5), as_the_paper_says);
-  const Section one = runs.section_of("B.fig1");
+  const report::Section one = runs.section_of("B.fig1");
   for (const char* id : {"softmax-collapses", "softmax-explodes", "relu-keeps", "relu-stable", "elu1-keeps",
                          "elu1-stable", "relu-below", "kernel-loss"}) {
-    EXPECT_EQ(verdict(one, id), Verdict::kHolds) << id;
+    EXPECT_EQ(verdict(one, id), report::Verdict::kHolds) << id;
   }
-  EXPECT_EQ(verdict(one, "layernorm-collapses"), Verdict::kFails);
-  EXPECT_EQ(verdict(one, "layernorm-explodes"), Verdict::kFails);
-  const Section three = runs.section_of("B.fig3");
+  EXPECT_EQ(verdict(one, "layernorm-collapses"), report::Verdict::kFails);
+  EXPECT_EQ(verdict(one, "layernorm-explodes"), report::Verdict::kFails);
+  const report::Section three = runs.section_of("B.fig3");
   for (const char* id : {"softmax-norm", "relu_kernel/sum", "elu1_kernel/sum"}) {
-    EXPECT_EQ(verdict(three, id), Verdict::kHolds) << id;
+    EXPECT_EQ(verdict(three, id), report::Verdict::kHolds) << id;
   }
-  const Section six = runs.section_of("B.fig6");
-  for (const char* id : {"lead", "variance", "gradient", "batch"}) EXPECT_EQ(verdict(six, id), Verdict::kHolds) << id;
+  const report::Section six = runs.section_of("B.fig6");
+  for (const char* id : {"lead", "variance", "gradient", "batch"})
+    EXPECT_EQ(verdict(six, id), report::Verdict::kHolds) << id;
   EXPECT_EQ(claim_named(six, "B.fig6/lead").low, 40.0);   // batch 10
   EXPECT_EQ(claim_named(six, "B.fig6/lead").high, 50.0);  // batch 20
   EXPECT_NE(six.findings.find("layer 1 in 5"), std::string::npos) << six.findings;
-  EXPECT_EQ(verdict(runs.section_of("B.fig10"), "every-layer"), Verdict::kHolds);
+  EXPECT_EQ(verdict(runs.section_of("B.fig10"), "every-layer"), report::Verdict::kHolds);
   for (const char* id : {"variance-kernels", "norm", "skewness"}) {
-    EXPECT_EQ(verdict(runs.section_of("B.fig11"), id), Verdict::kHolds) << id;
+    EXPECT_EQ(verdict(runs.section_of("B.fig11"), id), report::Verdict::kHolds) << id;
   }
-  const Section mitigations = runs.section_of("B.mitigations");
+  const report::Section mitigations = runs.section_of("B.mitigations");
   for (const char* id : {"QK-LayerNorm", "relu_kernel/sum", "elu1_kernel/sum", "order", "loss"}) {
-    EXPECT_EQ(verdict(mitigations, id), Verdict::kHolds) << id;
+    EXPECT_EQ(verdict(mitigations, id), report::Verdict::kHolds) << id;
   }
 }
 
 TEST(RegressionFigures, FailWhereRunsAreOtherwise) {
   const MadeUpRuns runs(grid(5), as_it_does_not);
-  const Section one = runs.section_of("B.fig1");
+  const report::Section one = runs.section_of("B.fig1");
   for (const char* id : {"softmax-collapses", "softmax-explodes", "relu-keeps", "relu-stable", "elu1-keeps",
                          "elu1-stable", "kernel-loss"}) {
-    EXPECT_NE(verdict(one, id), Verdict::kHolds) << id;
+    EXPECT_NE(verdict(one, id), report::Verdict::kHolds) << id;
   }
-  const Section ten = runs.section_of("B.fig10");
+  const report::Section ten = runs.section_of("B.fig10");
   for (const char* id : {"every-layer", "relu_kernel/sum", "elu1_kernel/sum"}) {
-    EXPECT_EQ(verdict(ten, id), Verdict::kFails) << id;
+    EXPECT_EQ(verdict(ten, id), report::Verdict::kFails) << id;
   }
-  EXPECT_EQ(verdict(runs.section_of("B.fig6"), "lead"), Verdict::kInconclusive);  // no softmax run diverges
-  const Section mitigations = runs.section_of("B.mitigations");
+  EXPECT_EQ(verdict(runs.section_of("B.fig6"), "lead"), report::Verdict::kInconclusive);  // no softmax run diverges
+  const report::Section mitigations = runs.section_of("B.mitigations");
   for (const char* id : {"QK-LayerNorm", "relu_kernel/sum", "order"}) {
-    EXPECT_EQ(verdict(mitigations, id), Verdict::kFails) << id;  // they diverge at step 20, before the collapse
+    EXPECT_EQ(verdict(mitigations, id), report::Verdict::kFails) << id;  // they diverge at step 20, before the collapse
   }
-  EXPECT_EQ(verdict(mitigations, "loss"), Verdict::kInconclusive);
+  EXPECT_EQ(verdict(mitigations, "loss"), report::Verdict::kInconclusive);
 }
 
 TEST(FigureSixOfRegression, FailsWhereTrainingDivergesBeforeEntropyIsGone) {
   const MadeUpRuns runs(grid(5), [](const json& settings) {
     return made_up({.collapses = is_softmax(settings), .ends = settings.at("seed") == 3 ? 20 : 80});
   });
-  const Section six = runs.section_of("B.fig6");
-  EXPECT_EQ(verdict(six, "lead"), Verdict::kFails);
-  EXPECT_EQ(verdict(six, "batch"), Verdict::kFails);  // both batches end after as many steps
+  const report::Section six = runs.section_of("B.fig6");
+  EXPECT_EQ(verdict(six, "lead"), report::Verdict::kFails);
+  EXPECT_EQ(verdict(six, "batch"), report::Verdict::kFails);  // both batches end after as many steps
 }
 
 TEST(FigureFourOfRegression, FitsTheExponentThatTheRunsWereMadeWith) {
@@ -202,24 +203,24 @@ TEST(FigureFourOfRegression, FitsTheExponentThatTheRunsWereMadeWith) {
     const auto attention = settings.at("attention").get<std::string>();
     return made_up({.collapses = attention == "softmax", .exponent = attention == "softmax" ? -1.0 : -0.5});
   });
-  const Section four = runs.section_of("B.fig4");
+  const report::Section four = runs.section_of("B.fig4");
   EXPECT_NEAR(claim_named(four, "B.fig4/softmax-theory").value, -1.0, 1e-9);
-  EXPECT_EQ(verdict(four, "softmax-theory"), Verdict::kHolds);
-  EXPECT_EQ(verdict(four, "elu1_kernel/sum-theory"), Verdict::kHolds);
-  EXPECT_EQ(verdict(four, "relu_kernel/sum-theory"), Verdict::kFails);
-  EXPECT_EQ(verdict(four, "kernels-flat"), Verdict::kHolds);
+  EXPECT_EQ(verdict(four, "softmax-theory"), report::Verdict::kHolds);
+  EXPECT_EQ(verdict(four, "elu1_kernel/sum-theory"), report::Verdict::kHolds);
+  EXPECT_EQ(verdict(four, "relu_kernel/sum-theory"), report::Verdict::kFails);
+  EXPECT_EQ(verdict(four, "kernels-flat"), report::Verdict::kHolds);
 }
 
 TEST(FigureEight, JudgesEachLayerFormByItself) {
   const MadeUpRuns runs(grid(5, "\"residual\", \"plain\""), [](const json& settings) {
     return settings.at("layer_form") == "plain" ? as_it_does_not(settings) : as_the_paper_says(settings);
   });
-  const Section eight = runs.section_of("B.fig8");
-  EXPECT_EQ(verdict(eight, "residual/softmax-collapses"), Verdict::kHolds);
-  EXPECT_EQ(verdict(eight, "residual/qk-layernorm-diverges"), Verdict::kFails);
-  EXPECT_EQ(verdict(eight, "plain/softmax-collapses"), Verdict::kFails);
-  EXPECT_EQ(verdict(eight, "plain/qk-layernorm-diverges"), Verdict::kHolds);
-  EXPECT_EQ(verdict(eight, "covariate/softmax-collapses"), Verdict::kInconclusive);  // was not trained
+  const report::Section eight = runs.section_of("B.fig8");
+  EXPECT_EQ(verdict(eight, "residual/softmax-collapses"), report::Verdict::kHolds);
+  EXPECT_EQ(verdict(eight, "residual/qk-layernorm-diverges"), report::Verdict::kFails);
+  EXPECT_EQ(verdict(eight, "plain/softmax-collapses"), report::Verdict::kFails);
+  EXPECT_EQ(verdict(eight, "plain/qk-layernorm-diverges"), report::Verdict::kHolds);
+  EXPECT_EQ(verdict(eight, "covariate/softmax-collapses"), report::Verdict::kInconclusive);  // was not trained
 }
 
 TEST(RegressionFigures, GiveNoVerdictUnderFiveSeedsNorWithoutRuns) {
@@ -227,18 +228,19 @@ TEST(RegressionFigures, GiveNoVerdictUnderFiveSeedsNorWithoutRuns) {
     return settings.at("seed") == 5 ? MadeUp{} : as_the_paper_says(settings);  // one of five fails
   });
   const MadeUpRuns none(grid(2), [](const json& /*settings*/) { return MadeUp{}; });
-  for (const Claim& claim : none.section_of("B.bound9-trained").claims) {
-    EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
+  for (const report::Claim& claim : none.section_of("B.bound9-trained").claims) {
+    EXPECT_EQ(claim.verdict, report::Verdict::kInconclusive) << claim.id;
   }
   for (const char* id : kIds) {
-    for (const Claim& claim : none.section_of(id).claims) EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
-    const Section section = few.section_of(id);
+    for (const report::Claim& claim : none.section_of(id).claims)
+      EXPECT_EQ(claim.verdict, report::Verdict::kInconclusive) << claim.id;
+    const report::Section section = few.section_of(id);
     EXPECT_NE(section.method.find("32 of 40 trainings are done"), std::string::npos) << section.method;
-    for (const Claim& claim : section.claims) {
+    for (const report::Claim& claim : section.claims) {
       // Softmax's runs of both batches together are eight.
-      const bool of_batches = claim.id.starts_with("B.fig6/") && claim.id != "B.fig6/batch";
-      if (!of_batches && claim.id != "B.mitigations/order") {
-        EXPECT_EQ(claim.verdict, Verdict::kInconclusive) << claim.id;
+      const bool of_batches = claim.id.starts_with("B.fig6/") && experiments::claim.id != "B.fig6/batch";
+      if (!of_batches && experiments::claim.id != "B.mitigations/order") {
+        EXPECT_EQ(claim.verdict, report::Verdict::kInconclusive) << claim.id;
       }
     }
   }

@@ -1,30 +1,30 @@
 // Sweeps as experiments read them, and experiments that cannot train.
-#include "polariscope/experiments/trained_runs.h"
+#include "polariscope/experiments/shared/trained_runs.h"
 
 #include "made_up_runs.h"
 #include "polariscope/experiments/reproduce.h"
+#include "polariscope/experiments/shared/training_sweep.h"
 #include "polariscope/experiments/sweep_report.h"
-#include "polariscope/experiments/training_sweep.h"
 
 #include <cmath>
 
 namespace polariscope::testing {
 namespace {
 
-TEST(TrainedRuns, AreFoundByTheirSettings) {
+TEST(experiments::TrainedRuns, AreFoundByTheirSettings) {
   const MadeUpRuns made("task = \"induction\"\nattention = [\"softmax\", \"elu1\"]\nheads = [1, 2]\nseed = [0, 1, 2]\n",
                         [](const json& settings) {
                           return MadeUp{{{"accuracy", settings.at("heads") == 1 ? 0.96 : 0.95}}};
                         });
-  const TrainedRuns runs(made.context());
+  const experiments::TrainedRuns runs(made.context());
   EXPECT_EQ(runs.done().size(), 12U);
   EXPECT_EQ(runs.attentions(), (std::vector<std::string>{"softmax", "elu1"}));
   EXPECT_EQ(runs.where({{"heads", 1}}).size(), 6U);
   EXPECT_EQ(runs.where({{"heads", 1}, {"attention", nullptr}}).size(), 6U);
   EXPECT_EQ(runs.where({{"heads", 3}}).size(), 0U);
-  EXPECT_EQ(learned(runs.done()).size(), 6U);
+  EXPECT_EQ(experiments::learned(runs.done()).size(), 6U);
   EXPECT_TRUE(std::isnan(runs.done().front().metric("flip_rate")));
-  const auto configuration = configuration_of(runs);
+  const auto configuration = experiments::configuration_of(runs);
   EXPECT_NE(std::ranges::find(configuration, std::pair<std::string, std::string>("heads", "1, 2")),
             configuration.end());
 }
@@ -37,7 +37,7 @@ TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
         if (settings.at("seed") == 2) return MadeUp{};
         return MadeUp{{{"accuracy", 0.99}, {"sink_fraction", 1.0}, {"sink_score", 0.97}}};
       });
-  const std::filesystem::path report = write_sweep_report(made.context().out / made.context().sweep);
+  const std::filesystem::path report = experiments::write_sweep_report(made.context().out / made.context().sweep);
   EXPECT_EQ(report, made.context().out / made.context().sweep / "report.html");
   const std::string page = read_file(report);
   for (const char* part : {"8 of 12 trainings", "A.fig4", "polariscope sweep report", "runs/0000"}) {
@@ -46,9 +46,9 @@ TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
   EXPECT_EQ(page.find("Smaller and shorter"), std::string::npos) << "a grid of one's own is no cut of the paper's";
 }
 
-TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
-  const TrainingSweep sweep{.grid = "induction", .folder = {}, .program = {}, .jobs = 2};
-  const std::string line = announcement(sweep);
+TEST(experiments::TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
+  const experiments::TrainingSweep sweep{.grid = "induction", .folder = {}, .program = {}, .jobs = 2};
+  const std::string line = experiments::announcement(sweep);
   for (const char* part : {"8640 trainings", "2 at once", "days", "measured"}) {
     EXPECT_NE(line.find(part), std::string::npos) << line;
   }
@@ -57,7 +57,7 @@ TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
 TEST(Reproduce, SkipsExperimentsThatTrainWhereNothingCanTrain) {
   const TemporaryFolder folder;
   ProgressBoard board(ProgressBoard::Mode::kQuiet);
-  const Reproduction result = reproduce(
+  const experiments::Reproduction result = experiments::reproduce(
       {.ids = {"A.fig4", "A.fig6"}, .out = folder.path() / "out", .training_program = "nowhere", .announce = {}},
       board);
   EXPECT_TRUE(result.errors.empty());

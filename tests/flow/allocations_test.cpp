@@ -36,40 +36,41 @@ TEST(Allocations, AreCounted) {
 
 TEST(Allocations, TheKernelsMakeNone) {
   for (const Combination& combination : combinations()) {
-    const Start start = random_start(combination.model, combination.loss, *combination.reweighting,
-                                     tame(9, 9, combination.model == Model::kRows ? 2 : 1), 1);
-    FieldArrays arrays(start.problem, Packing::kAlongTokens);
+    const flow::Start start = flow::random_start(combination.model, combination.loss, *combination.reweighting,
+                                                 tame(9, 9, combination.model == flow::Model::kRows ? 2 : 1), 1);
+    flow::FieldArrays arrays(start.problem, flow::Packing::kAlongTokens);
     arrays.set(0, start.problem, start.state, 0.0);
-    simd_lanes();
+    flow::simd_lanes();
     const long long before = allocations;
-    for (int i = 0; i < 100; ++i) evaluate_along_tokens(arrays.views(), 1.0);
-    descend_along_tokens(arrays.views(), 0.01, 100);
+    for (int i = 0; i < 100; ++i) flow::evaluate_along_tokens(arrays.views(), 1.0);
+    flow::descend_along_tokens(arrays.views(), 0.01, 100);
     EXPECT_EQ(allocations, before) << combination.name();
   }
 }
 
 // Two integrations that differ only in how often they evaluate the right-hand side and the root functions.
 TEST(Allocations, TheIntegratorsRightHandSideMakesNone) {
-  for (const Model model : {Model::kValueSoftmax, Model::kReduced, Model::kTied, Model::kRows}) {
-    for (const Solver solver : {Solver::kAdams, Solver::kBdf}) {
-      const Start start =
-          random_start(model, Loss::kLogistic, row("sigmoid/sum"), tame(6, 6, model == Model::kRows ? 2 : 1), 3);
+  for (const flow::Model model :
+       {flow::Model::kValueSoftmax, flow::Model::kReduced, flow::Model::kTied, flow::Model::kRows}) {
+    for (const flow::Solver solver : {flow::Solver::kAdams, flow::Solver::kBdf}) {
+      const flow::Start start = flow::random_start(model, flow::Loss::kLogistic, row("sigmoid/sum"),
+                                                   tame(6, 6, model == flow::Model::kRows ? 2 : 1), 3);
       struct Count {
         long long allocations, evaluations;
         std::size_t events;
       };
       const auto integrated = [&](double rtol) {
-        const FlowOptions options{
+        const flow::FlowOptions options{
             .until = 1.0, .times = {0.0, 0.001, 0.01, 1.0}, .rtol = rtol, .solver = solver, .progress = {}};
         const long long before = allocations;
-        const Trajectory t = integrate(start.problem, start.state, options);
+        const flow::Trajectory t = flow::integrate(start.problem, start.state, options);
         return Count{allocations - before, t.evaluations, t.events.size()};
       };
       const Count rough = integrated(1e-4);
       const Count fine = integrated(1e-12);
       ASSERT_EQ(rough.events, fine.events);
       EXPECT_GT(fine.evaluations, 2 * rough.evaluations);
-      EXPECT_EQ(fine.allocations, rough.allocations) << model_name(model);
+      EXPECT_EQ(fine.allocations, rough.allocations) << flow::model_name(model);
     }
   }
 }

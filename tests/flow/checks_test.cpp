@@ -16,30 +16,30 @@ constexpr int kTokens = 8;
 constexpr double kRtol = 1e-10;
 constexpr double kTolerance = 100.0 * kRtol;  // what the checks' header recommends for the flow
 
-Trajectory flow(const Start& start, double until) {
-  return integrate(start.problem, start.state,
-                   {.until = until, .times = {}, .rtol = kRtol, .singular_values = true, .progress = {}});
+flow::Trajectory flow(const flow::Start& start, double until) {
+  return flow::integrate(start.problem, start.state,
+                         {.until = until, .times = {}, .rtol = kRtol, .singular_values = true, .progress = {}});
 }
 
 // To t = 1e120, past what every asymptotic statement needs.
-const Trajectory& logistic() {
-  static const Trajectory t = flow(level_start(kTokens, kTokens, 161), 1e120);
+const flow::Trajectory& logistic() {
+  static const flow::Trajectory t = flow(level_start(kTokens, kTokens, 161), 1e120);
   return t;
 }
 
 // V₀ along β, softmax, a₀ = 0, to the minimum.
-const Trajectory& square() {
-  static const Trajectory t = flow(along_beta(kTokens, kTokens, 162, row("softmax")), 1e3);
+const flow::Trajectory& square() {
+  static const flow::Trajectory t = flow(along_beta(kTokens, kTokens, 162, row("softmax")), 1e3);
   return t;
 }
 
 // Two tokens: the only pair is one with the winner, so the printed statement about a's differences holds.
-const Trajectory& two_tokens() {
-  static const Trajectory t = flow(level_start(3, 2, 163), 1e6);
+const flow::Trajectory& two_tokens() {
+  static const flow::Trajectory t = flow(level_start(3, 2, 163), 1e6);
   return t;
 }
 
-const Trajectory& genuine(std::string_view id) {
+const flow::Trajectory& genuine(std::string_view id) {
   if (id == "A.thm3.2/a-differences") return two_tokens();
   if (id == "A.lem3.5/along-beta" || id.substr(0, 4) == "A.c1") return square();
   return logistic();
@@ -47,16 +47,18 @@ const Trajectory& genuine(std::string_view id) {
 
 std::vector<std::string_view> ids() {
   std::vector<std::string_view> all;
-  for (const Check& check : checks()) all.push_back(check.id);
+  for (const flow::Check& check : flow::checks()) all.push_back(check.id);
   return all;
 }
 
-CheckResult result_of(std::string_view id, const Trajectory& t) { return run_check(find_check(id), t, kTolerance); }
+flow::CheckResult result_of(std::string_view id, const flow::Trajectory& t) {
+  return flow::run_check(flow::find_check(id), t, kTolerance);
+}
 
 class EveryCheck : public ::testing::TestWithParam<std::string_view> {};
 
 TEST_P(EveryCheck, HoldsOnATrajectoryThatMeetsItsPrecondition) {
-  const CheckResult result = result_of(GetParam(), genuine(GetParam()));
+  const flow::CheckResult result = result_of(GetParam(), genuine(GetParam()));
   EXPECT_TRUE(result.applies) << result.reason;
   EXPECT_TRUE(result.holds()) << "margin " << result.margin;
   EXPECT_EQ(result.reason, "");
@@ -66,9 +68,9 @@ TEST_P(EveryCheck, HoldsOnATrajectoryThatMeetsItsPrecondition) {
 
 // --- preconditions ----------------------------------------------------------------------------------
 
-using Spoil = std::function<void(Trajectory&)>;
+using Spoil = std::function<void(flow::Trajectory&)>;
 
-void keep_until(Trajectory& t, double time) {
+void keep_until(flow::Trajectory& t, double time) {
   const auto kept = static_cast<std::size_t>(std::upper_bound(t.t.begin(), t.t.end(), time) - t.t.begin());
   const std::size_t all = t.points();
   for (Vector* record : {&t.t, &t.loss, &t.scores, &t.u, &t.sigma, &t.entropy, &t.abs_entropy, &t.winner,
@@ -78,19 +80,19 @@ void keep_until(Trajectory& t, double time) {
   }
 }
 
-const Spoil kOtherModel = [](Trajectory& t) { t.problem.model = Model::kRows; };
-const Spoil kTied = [](Trajectory& t) { t.problem.model = Model::kTied; };
-const Spoil kReduced = [](Trajectory& t) { t.problem.model = Model::kReduced; };
-const Spoil kOtherRow = [](Trajectory& t) { t.problem.reweighting = &row("sigmoid"); };
-const Spoil kOtherLoss = [](Trajectory& t) { t.problem.loss = Loss::kKl; };
-const Spoil kDiverged = [](Trajectory& t) { t.ending = Ending::kDiverged; };
-const Spoil kNotLevel = [](Trajectory& t) { t.scores[1] += 0.1; };
-const Spoil kTie = [](Trajectory& t) { t.u[0] = t.u[1]; };
-const Spoil kTooShort = [](Trajectory& t) { keep_until(t, t.t[1]); };
-const Spoil kNoSingularValues = [](Trajectory& t) { t.singular_values.clear(); };
-const Spoil kAcross = [](Trajectory& t) { t.orthogonal[0] = 1e-3; };
-const Spoil kNotFitted = [](Trajectory& t) { t.loss.back() = 1e-3 * t.loss.front(); };
-const Spoil kNearTie = [](Trajectory& t) {
+const Spoil kOtherModel = [](flow::Trajectory& t) { t.problem.model = flow::Model::kRows; };
+const Spoil kTied = [](flow::Trajectory& t) { t.problem.model = flow::Model::kTied; };
+const Spoil kReduced = [](flow::Trajectory& t) { t.problem.model = flow::Model::kReduced; };
+const Spoil kOtherRow = [](flow::Trajectory& t) { t.problem.reweighting = &row("sigmoid"); };
+const Spoil kOtherLoss = [](flow::Trajectory& t) { t.problem.loss = flow::Loss::kKl; };
+const Spoil kDiverged = [](flow::Trajectory& t) { t.ending = flow::Ending::kDiverged; };
+const Spoil kNotLevel = [](flow::Trajectory& t) { t.scores[1] += 0.1; };
+const Spoil kTie = [](flow::Trajectory& t) { t.u[0] = t.u[1]; };
+const Spoil kTooShort = [](flow::Trajectory& t) { keep_until(t, t.t[1]); };
+const Spoil kNoSingularValues = [](flow::Trajectory& t) { t.singular_values.clear(); };
+const Spoil kAcross = [](flow::Trajectory& t) { t.orthogonal[0] = 1e-3; };
+const Spoil kNotFitted = [](flow::Trajectory& t) { t.loss.back() = 1e-3 * t.loss.front(); };
+const Spoil kNearTie = [](flow::Trajectory& t) {
   // The second largest u₀ comes up to the largest.
   Vector u(t.u.begin(), t.u.begin() + t.problem.tokens);
   std::sort(u.rbegin(), u.rend());
@@ -99,7 +101,7 @@ const Spoil kNearTie = [](Trajectory& t) {
   }
 };
 Spoil before(double time) {
-  return [time](Trajectory& t) { keep_until(t, time); };
+  return [time](flow::Trajectory& t) { keep_until(t, time); };
 }
 
 // What breaks the precondition of each check, each in another way.
@@ -116,7 +118,7 @@ std::vector<Spoil> spoils(std::string_view id) {
   if (id == "A.lem3.5/along-beta") return {kOtherModel, kReduced, kOtherLoss, kDiverged, kAcross};
   if (id.substr(0, 4) == "A.c1") return {kOtherModel, kOtherLoss, kOtherRow, kDiverged, kNotFitted};
   if (id == "A.lemD.1/sum") return {kTied, kOtherRow, kDiverged};
-  if (id == "A.lemD.2/rate") return {kTied, [](Trajectory& t) { t.problem.rows = 2; }, kDiverged};
+  if (id == "A.lemD.2/rate") return {kTied, [](flow::Trajectory& t) { t.problem.rows = 2; }, kDiverged};
   return {kOtherModel,
           kOtherLoss,
           kDiverged,
@@ -124,16 +126,16 @@ std::vector<Spoil> spoils(std::string_view id) {
           kTie,
           kTooShort,
           kOtherRow,
-          [](Trajectory& t) { t.problem.reweighting = &row("relu/sum"); },
-          [](Trajectory& t) { t.problem.reweighting = &row("identity/sum"); }};
+          [](flow::Trajectory& t) { t.problem.reweighting = &row("relu/sum"); },
+          [](flow::Trajectory& t) { t.problem.reweighting = &row("identity/sum"); }};
 }
 
 TEST_P(EveryCheck, SaysWhyItDoesNotApply) {
   std::set<std::string> reasons;
   for (const Spoil& spoil : spoils(GetParam())) {
-    Trajectory t = genuine(GetParam());
+    flow::Trajectory t = genuine(GetParam());
     spoil(t);
-    const CheckResult result = result_of(GetParam(), t);
+    const flow::CheckResult result = result_of(GetParam(), t);
     EXPECT_FALSE(result.applies) << "spoil " << reasons.size();
     EXPECT_NE(result.reason, "");
     EXPECT_TRUE(std::isnan(result.margin));
@@ -146,30 +148,32 @@ TEST_P(EveryCheck, SaysWhyItDoesNotApply) {
 // --- planted violations -----------------------------------------------------------------------------
 
 // Tokens by falling u₀.
-std::vector<int> order(const Trajectory& t) {
+std::vector<int> order(const flow::Trajectory& t) {
   std::vector<int> tokens(t.problem.tokens);
   std::iota(tokens.begin(), tokens.end(), 0);
   std::sort(tokens.begin(), tokens.end(), [&](int i, int j) { return t.u[i] > t.u[j]; });
   return tokens;
 }
 
-double& entry(Trajectory& t, Vector& record, std::size_t n, int token) { return record[n * t.problem.tokens + token]; }
+double& entry(flow::Trajectory& t, Vector& record, std::size_t n, int token) {
+  return record[n * t.problem.tokens + token];
+}
 
-void swap_tokens(Trajectory& t, Vector& record, std::size_t n, int i, int j) {
+void swap_tokens(flow::Trajectory& t, Vector& record, std::size_t n, int i, int j) {
   std::swap(entry(t, record, n, i), entry(t, record, n, j));
 }
 
 // Two neighbours in order change places in one late record.
-Spoil swapped(Vector Trajectory::*record) {
-  return [record](Trajectory& t) {
+Spoil swapped(Vector flow::Trajectory::*record) {
+  return [record](flow::Trajectory& t) {
     const auto tokens = order(t);
     swap_tokens(t, t.*record, t.points() / 2, tokens[tokens.size() - 2], tokens.back());
   };
 }
 
 // The records run backwards from the second on, as under a flow of the reversed sign.
-Spoil reversed(Vector Trajectory::*record) {
-  return [record](Trajectory& t) {
+Spoil reversed(Vector flow::Trajectory::*record) {
+  return [record](flow::Trajectory& t) {
     const auto width = static_cast<std::ptrdiff_t>((t.*record).size() / t.points());
     Vector& r = t.*record;
     const Vector forward = r;
@@ -181,8 +185,8 @@ Spoil reversed(Vector Trajectory::*record) {
 }
 
 // Every record takes the values of the one at half of log t, as if it stopped there.
-Spoil frozen(Vector Trajectory::*record) {
-  return [record](Trajectory& t) {
+Spoil frozen(Vector flow::Trajectory::*record) {
+  return [record](flow::Trajectory& t) {
     Vector& r = t.*record;
     const std::size_t width = r.size() / t.points();
     const double half = 0.5 * std::log1p(t.t.back());
@@ -196,38 +200,38 @@ Spoil frozen(Vector Trajectory::*record) {
 
 const std::multimap<std::string_view, Spoil>& violations() {
   static const std::multimap<std::string_view, Spoil> all{
-      {"A.thm3.2/order", swapped(&Trajectory::scores)},
-      {"A.thm3.2/order", swapped(&Trajectory::u)},
-      {"A.thm3.2/u-differences", reversed(&Trajectory::u)},
-      {"A.thm3.2/u-differences", swapped(&Trajectory::u)},
-      {"A.thm3.2/a-differences", reversed(&Trajectory::scores)},
-      {"A.thm3.2/a-differences", swapped(&Trajectory::scores)},
-      {"A.thm3.2/winner-differences", reversed(&Trajectory::scores)},
+      {"A.thm3.2/order", swapped(&flow::Trajectory::scores)},
+      {"A.thm3.2/order", swapped(&flow::Trajectory::u)},
+      {"A.thm3.2/u-differences", reversed(&flow::Trajectory::u)},
+      {"A.thm3.2/u-differences", swapped(&flow::Trajectory::u)},
+      {"A.thm3.2/a-differences", reversed(&flow::Trajectory::scores)},
+      {"A.thm3.2/a-differences", swapped(&flow::Trajectory::scores)},
+      {"A.thm3.2/winner-differences", reversed(&flow::Trajectory::scores)},
       {"A.thm3.2/winner-differences",
-       [](Trajectory& t) { entry(t, t.scores, t.points() / 2, order(t).front()) -= 0.5; }},
-      {"A.thm3.2/lyapunov", swapped(&Trajectory::scores)},
-      {"A.thm3.2/lyapunov", swapped(&Trajectory::u)},
-      {"A.thm3.3/one-hot", frozen(&Trajectory::sigma)},
+       [](flow::Trajectory& t) { entry(t, t.scores, t.points() / 2, order(t).front()) -= 0.5; }},
+      {"A.thm3.2/lyapunov", swapped(&flow::Trajectory::scores)},
+      {"A.thm3.2/lyapunov", swapped(&flow::Trajectory::u)},
+      {"A.thm3.3/one-hot", frozen(&flow::Trajectory::sigma)},
       {"A.thm3.3/one-hot",
-       [](Trajectory& t) {
+       [](flow::Trajectory& t) {
          // One loser catches up at the end.
          const auto tokens = order(t);
          entry(t, t.sigma, t.points() - 1, tokens.back()) = entry(t, t.sigma, t.points() - 1, tokens.front());
        }},
-      {"A.thm3.3/strength", frozen(&Trajectory::strength)},
-      {"A.thm3.3/loss", frozen(&Trajectory::loss)},
-      {"A.thm3.3/loss", reversed(&Trajectory::loss)},
+      {"A.thm3.3/strength", frozen(&flow::Trajectory::strength)},
+      {"A.thm3.3/loss", frozen(&flow::Trajectory::loss)},
+      {"A.thm3.3/loss", reversed(&flow::Trajectory::loss)},
       {"A.lemB.1/bounded",
-       [](Trajectory& t) { swap_tokens(t, t.u, t.points() - 1, order(t).front(), order(t).back()); }},
-      {"A.lemB.1/rank-one", frozen(&Trajectory::singular_values)},
+       [](flow::Trajectory& t) { swap_tokens(t, t.u, t.points() - 1, order(t).front(), order(t).back()); }},
+      {"A.lemB.1/rank-one", frozen(&flow::Trajectory::singular_values)},
       {"A.lemB.1/rank-one",
-       [](Trajectory& t) {
+       [](flow::Trajectory& t) {
          const std::size_t width = t.singular_values.size() / t.points();
          t.singular_values[(t.points() - 1) * width + 1] = t.singular_values[(t.points() - 1) * width];
        }},
-      {"A.lemB.1/rate", frozen(&Trajectory::sigma)},
+      {"A.lemB.1/rate", frozen(&flow::Trajectory::sigma)},
       {"A.lemB.1/rate",
-       [](Trajectory& t) {
+       [](flow::Trajectory& t) {
          // A limit of 1/log t instead of 1/log² t.
          for (std::size_t n = 1; n < t.points(); ++n) {
            for (int i = 0; i < t.problem.tokens; ++i) {
@@ -235,23 +239,23 @@ const std::multimap<std::string_view, Spoil>& violations() {
            }
          }
        }},
-      {"A.lem3.5/along-beta", [](Trajectory& t) { t.orthogonal.back() = 1e-5; }},
+      {"A.lem3.5/along-beta", [](flow::Trajectory& t) { t.orthogonal.back() = 1e-5; }},
       {"A.c1/strength",
-       [](Trajectory& t) {
+       [](flow::Trajectory& t) {
          // ∫‖∇L‖dt that grows with t for ever.
          for (std::size_t n = 0; n < t.points(); ++n) t.strength[n] = t.t[n];
        }},
       {"A.c1/not-one-hot",
-       [](Trajectory& t) {
+       [](flow::Trajectory& t) {
          for (int i = 0; i < t.problem.tokens; ++i) entry(t, t.sigma, t.points() - 1, i) = i == 3 ? 1.0 : 0.0;
        }},
-      {"A.lemD.1/sum", [](Trajectory& t) { t.scores[t.scores.size() / 2] += 1e-4; }},
+      {"A.lemD.1/sum", [](flow::Trajectory& t) { t.scores[t.scores.size() / 2] += 1e-4; }},
       {"A.lemD.2/rate",
-       [](Trajectory& t) {
+       [](flow::Trajectory& t) {
          for (double& rate : t.loss_rate) rate = -rate;
        }},
-      {"A.lemD.2/rate", [](Trajectory& t) { t.gradient_output[t.points() / 2] *= 3.0; }},
-      {"A.lemD.4/order", swapped(&Trajectory::scores)},
+      {"A.lemD.2/rate", [](flow::Trajectory& t) { t.gradient_output[t.points() / 2] *= 3.0; }},
+      {"A.lemD.4/order", swapped(&flow::Trajectory::scores)},
   };
   return all;
 }
@@ -261,9 +265,9 @@ TEST_P(EveryCheck, FiresOnAPlantedViolation) {
   ASSERT_NE(first, last) << "a check without a planted violation has never been seen to fail";
   int number = 0;
   for (auto violation = first; violation != last; ++violation, ++number) {
-    Trajectory t = genuine(GetParam());
+    flow::Trajectory t = genuine(GetParam());
     violation->second(t);
-    const CheckResult result = result_of(GetParam(), t);
+    const flow::CheckResult result = result_of(GetParam(), t);
     EXPECT_TRUE(result.applies) << result.reason << ", violation " << number;
     EXPECT_FALSE(result.holds()) << "margin " << result.margin << ", violation " << number;
   }
@@ -282,18 +286,18 @@ INSTANTIATE_TEST_SUITE_P(Checks, EveryCheck, ::testing::ValuesIn(ids()), check_n
 
 // What the paper prints for every pair fails for pairs of losers; what it proves for the winner holds.
 TEST(Checks, FindThatTheDifferencesOfTwoLosersShrinkInTheEnd) {
-  const CheckResult printed = result_of("A.thm3.2/a-differences", logistic());
+  const flow::CheckResult printed = result_of("A.thm3.2/a-differences", logistic());
   EXPECT_TRUE(printed.applies);
   EXPECT_FALSE(printed.holds());
   EXPECT_TRUE(result_of("A.thm3.2/winner-differences", logistic()).holds());
 }
 
 TEST(Checks, RunTogetherAsTheyRunAlone) {
-  const auto together = run_checks(logistic(), kTolerance);
-  ASSERT_EQ(together.size(), checks().size());
+  const auto together = flow::run_checks(logistic(), kTolerance);
+  ASSERT_EQ(together.size(), flow::checks().size());
   for (std::size_t i = 0; i < together.size(); ++i) {
-    EXPECT_EQ(together[i].id, checks()[i].id);
-    const CheckResult alone = run_check(checks()[i], logistic(), kTolerance);
+    EXPECT_EQ(together[i].id, flow::checks()[i].id);
+    const flow::CheckResult alone = flow::run_check(flow::checks()[i], logistic(), kTolerance);
     EXPECT_EQ(together[i].applies, alone.applies);
     if (alone.applies) {
       EXPECT_EQ(together[i].margin, alone.margin);
@@ -303,12 +307,12 @@ TEST(Checks, RunTogetherAsTheyRunAlone) {
 
 TEST(Checks, HaveUniqueIdsAndAreFoundByThem) {
   std::set<std::string_view> seen;
-  for (const Check& check : checks()) {
+  for (const flow::Check& check : flow::checks()) {
     EXPECT_TRUE(seen.insert(check.id).second) << check.id;
-    EXPECT_EQ(&find_check(check.id), &check);
+    EXPECT_EQ(&flow::find_check(check.id), &check);
     EXPECT_FALSE(check.precondition.empty());
   }
-  EXPECT_NE(complaint_of([] { find_check("A.thm3.2/oder"); }).find("did you mean \"A.thm3.2/order\"?"),
+  EXPECT_NE(complaint_of([] { flow::find_check("A.thm3.2/oder"); }).find("did you mean \"A.thm3.2/order\"?"),
             std::string::npos);
 }
 
@@ -316,8 +320,8 @@ TEST(Checks, HaveUniqueIdsAndAreFoundByThem) {
 TEST(Checks, OfTheLimitHoldFromTheirShortestHorizonOn) {
   for (std::uint64_t seed = 200; seed < 220; ++seed) {
     for (const double until : {1.01e3, 1.01e4, 1.01e10, 1.01e100}) {
-      const Trajectory t = flow(level_start(kTokens, kTokens, seed), until);
-      for (const CheckResult& result : run_checks(t, kTolerance)) {
+      const flow::Trajectory t = flow(level_start(kTokens, kTokens, seed), until);
+      for (const flow::CheckResult& result : flow::run_checks(t, kTolerance)) {
         if (!result.applies || result.id == "A.thm3.2/a-differences") continue;
         EXPECT_TRUE(result.holds()) << result.id << " to " << until << ": margin " << result.margin << ", seed "
                                     << seed;
@@ -328,11 +332,11 @@ TEST(Checks, OfTheLimitHoldFromTheirShortestHorizonOn) {
 
 // Rows keep their sums each for itself: what one loses another must not make up for.
 TEST(Checks, TheSumOfScoresIsConservedRowByRow) {
-  StartOptions options;
+  flow::StartOptions options;
   options.rows = 3;
   options.score_scale = 0.3;
-  const Start start = random_start(Model::kRows, Loss::kLogistic, row("softmax"), options, 164);
-  Trajectory t = flow(start, 1e3);
+  const flow::Start start = flow::random_start(flow::Model::kRows, flow::Loss::kLogistic, row("softmax"), options, 164);
+  flow::Trajectory t = flow(start, 1e3);
   EXPECT_TRUE(result_of("A.lemD.1/sum", t).holds());
   const std::size_t record = 5;
   t.scores[record * t.row_width() + 0] += 1e-3;
@@ -340,11 +344,11 @@ TEST(Checks, TheSumOfScoresIsConservedRowByRow) {
   EXPECT_FALSE(result_of("A.lemD.1/sum", t).holds());
 }
 
-TEST(OneHotRate, TendsToItsLimitsAndNeedsTwoRecords) {
-  const OneHotRate rate = one_hot_rate(logistic(), 1e60);
+TEST(flow::OneHotRate, TendsToItsLimitsAndNeedsTwoRecords) {
+  const flow::OneHotRate rate = flow::one_hot_rate(logistic(), 1e60);
   EXPECT_NEAR(rate.slope, -2.0, 0.05);
   EXPECT_NEAR(rate.constant, 1.0, 0.1);
-  const OneHotRate none = one_hot_rate(logistic(), 1e200);
+  const flow::OneHotRate none = flow::one_hot_rate(logistic(), 1e200);
   EXPECT_TRUE(std::isnan(none.slope));
   EXPECT_TRUE(std::isnan(none.constant));
 }

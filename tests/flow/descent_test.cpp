@@ -11,46 +11,49 @@ namespace {
 
 TEST(Descent, IsTheRecursionOfItsDefinition) {
   for (const std::string_view name : {"softmax", "identity/sum", "sigmoid", "square/sum"}) {
-    for (const Loss loss : {Loss::kLogistic, Loss::kSquare, Loss::kKl}) {
-      const Start start = random_start(Model::kValueSoftmax, loss, row(name), tame(6, 5, 1), 91);
-      State expected = start.state;
+    for (const flow::Loss loss : {flow::Loss::kLogistic, flow::Loss::kSquare, flow::Loss::kKl}) {
+      const flow::Start start = flow::random_start(flow::Model::kValueSoftmax, loss, row(name), tame(6, 5, 1), 91);
+      flow::State expected = start.state;
       double strength = 0.0;
       for (int n = 0; n < 1000; ++n) {
-        const Point point = evaluate(start.problem, expected);
-        expected = moved(expected, -0.05, point.slope);
+        const flow::Point point = flow::evaluate(start.problem, expected);
+        expected = flow::moved(expected, -0.05, point.slope);
         strength += 0.05 * point.gradient_norm;
       }
-      const Trajectory found =
-          descend(start.problem, start.state, {.step = 0.05, .steps = 1000, .samples = {}, .progress = {}});
+      const flow::Trajectory found =
+          flow::descend(start.problem, start.state, {.step = 0.05, .steps = 1000, .samples = {}, .progress = {}});
       // A thousand steps, each of relative error 1e-15.
-      EXPECT_LE(relative_error(found.final_state, expected), 1e-11) << name << " " << loss_name(loss);
+      EXPECT_LE(relative_error(found.final_state, expected), 1e-11) << name << " " << flow::loss_name(loss);
       EXPECT_NEAR(found.strength.back(), strength, 1e-11 * strength);
       EXPECT_EQ(found.evaluations, 1000);
-      EXPECT_EQ(found.ending, Ending::kHorizon);
+      EXPECT_EQ(found.ending, flow::Ending::kHorizon);
     }
   }
 }
 
 TEST(Descent, RecordsAtTheStepsAskedFor) {
-  const Start start = level_start(8, 8, 92);
+  const flow::Start start = level_start(8, 8, 92);
   std::vector<std::int64_t> told;
-  const Trajectory t = descend(
-      start.problem, start.state,
-      {.step = 0.1, .steps = 10, .samples = {0, 3, 10}, .progress = [&](std::int64_t done, const Trajectory& so_far) {
-         told.push_back(done);
-         EXPECT_EQ(so_far.points(), told.size());
-       }});
+  const flow::Trajectory t = flow::descend(start.problem, start.state,
+                                           {.step = 0.1,
+                                            .steps = 10,
+                                            .samples = {0, 3, 10},
+                                            .progress = [&](std::int64_t done, const flow::Trajectory& so_far) {
+                                              told.push_back(done);
+                                              EXPECT_EQ(so_far.points(), told.size());
+                                            }});
   EXPECT_EQ(told, (std::vector<std::int64_t>{0, 3, 10}));
   ASSERT_EQ(t.points(), 3U);
   EXPECT_EQ(t.t[0], 0.0);
   EXPECT_DOUBLE_EQ(t.t[1], 0.3);
   EXPECT_DOUBLE_EQ(t.t[2], 1.0);
-  EXPECT_EQ(Trajectory::column(t.scores, 8, 2)[2], t.final_state.scores[2]);
+  EXPECT_EQ(flow::Trajectory::column(t.scores, 8, 2)[2], t.final_state.scores[2]);
 }
 
 TEST(Descent, WithoutStepsRecordsTheStart) {
-  const Start start = level_start(8, 8, 93);
-  const Trajectory t = descend(start.problem, start.state, {.step = 0.1, .steps = 0, .samples = {}, .progress = {}});
+  const flow::Start start = level_start(8, 8, 93);
+  const flow::Trajectory t =
+      flow::descend(start.problem, start.state, {.step = 0.1, .steps = 0, .samples = {}, .progress = {}});
   ASSERT_EQ(t.points(), 1U);
   EXPECT_EQ(t.scores, start.state.scores);
   EXPECT_EQ(t.final_state.values, start.state.values);
@@ -58,31 +61,33 @@ TEST(Descent, WithoutStepsRecordsTheStart) {
 
 // Where a record is taken, the kernel's registers are written out and read again: rounding may differ.
 TEST(Descent, DoesNotDependOnWhatIsRecorded) {
-  const Start start = level_start(8, 8, 94);
+  const flow::Start start = level_start(8, 8, 94);
   const auto run = [&](std::vector<std::int64_t> samples) {
-    return descend(start.problem, start.state,
-                   {.step = 0.1, .steps = 5000, .samples = std::move(samples), .progress = {}})
+    return flow::descend(start.problem, start.state,
+                         {.step = 0.1, .steps = 5000, .samples = std::move(samples), .progress = {}})
         .final_state;
   };
   EXPECT_LE(relative_error(run({5000}), run({0, 1, 2, 17, 400, 4999, 5000})), 1e-13);
 }
 
 TEST(Descent, EndsAsDivergedBeforeTheFirstRecordThatIsNotFinite) {
-  const Start start = random_start(Model::kLinear, Loss::kSquare, row("identity"), tame(4, 4, 1), 95);
-  const Trajectory t =
-      descend(start.problem, start.state, {.step = 50.0, .steps = 1000, .samples = {}, .progress = {}});
-  EXPECT_EQ(t.ending, Ending::kDiverged);
+  const flow::Start start =
+      flow::random_start(flow::Model::kLinear, flow::Loss::kSquare, row("identity"), tame(4, 4, 1), 95);
+  const flow::Trajectory t =
+      flow::descend(start.problem, start.state, {.step = 50.0, .steps = 1000, .samples = {}, .progress = {}});
+  EXPECT_EQ(t.ending, flow::Ending::kDiverged);
   EXPECT_GE(t.points(), 1U);
   EXPECT_LT(t.t.back(), 50.0 * 1000);
-  EXPECT_TRUE(all_finite(t.final_state));
+  EXPECT_TRUE(flow::all_finite(t.final_state));
   for (double a : t.scores) EXPECT_TRUE(std::isfinite(a));
 }
 
 TEST(Descent, RefusesStepsThatCannotBe) {
-  const Start start = level_start(3, 3, 96);
+  const flow::Start start = level_start(3, 3, 96);
   const auto complaint = [&](double step, std::int64_t steps) {
-    return complaint_of(
-        [&] { descend(start.problem, start.state, {.step = step, .steps = steps, .samples = {}, .progress = {}}); });
+    return complaint_of([&] {
+      flow::descend(start.problem, start.state, {.step = step, .steps = steps, .samples = {}, .progress = {}});
+    });
   };
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   EXPECT_EQ(complaint(0.0, 10), "the step is 0: gradient descent needs a positive, finite step");
@@ -94,10 +99,10 @@ TEST(Descent, RefusesStepsThatCannotBe) {
 }
 
 TEST(Descent, RefusesSamplesThatDoNotRise) {
-  const Start start = level_start(3, 3, 96);
+  const flow::Start start = level_start(3, 3, 96);
   const auto complaint = [&](std::vector<std::int64_t> samples) {
-    const DescentOptions options{.step = 0.1, .steps = 10, .samples = std::move(samples), .progress = {}};
-    return complaint_of([&] { descend(start.problem, start.state, options); });
+    const flow::DescentOptions options{.step = 0.1, .steps = 10, .samples = std::move(samples), .progress = {}};
+    return complaint_of([&] { flow::descend(start.problem, start.state, options); });
   };
   EXPECT_EQ(complaint({0, 7, 3}), "the steps to record hold 3 after 7: they must rise");
   EXPECT_EQ(complaint({0, 7, 7}), "the steps to record hold 7 after 7: they must rise");
@@ -108,7 +113,7 @@ TEST(Descent, RefusesSamplesThatDoNotRise) {
 TEST(LogSamples, RiseFromZeroToTheEndEvenlyInLogarithm) {
   for (const std::int64_t steps : {0L, 1L, 2L, 10L, 999L, 1'000'000L, 10'000'000'000L}) {
     for (const int count : {1, 2, 3, 60, 200}) {
-      const auto samples = log_samples(steps, count);
+      const auto samples = flow::log_samples(steps, count);
       EXPECT_EQ(samples.front(), 0);
       EXPECT_EQ(samples.back(), steps);
       EXPECT_LE(static_cast<int>(samples.size()), count + 1);

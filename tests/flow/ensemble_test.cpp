@@ -12,20 +12,20 @@
 namespace polariscope::testing {
 namespace {
 
-std::map<std::int64_t, Trajectory> run(const std::function<Start(std::int64_t)>& draw, std::int64_t trajectories,
-                                       int threads, DescentOptions descent) {
-  std::map<std::int64_t, Trajectory> all;
+std::map<std::int64_t, flow::Trajectory> run(const std::function<flow::Start(std::int64_t)>& draw,
+                                             std::int64_t trajectories, int threads, flow::DescentOptions descent) {
+  std::map<std::int64_t, flow::Trajectory> all;
   std::mutex mutex;
-  EnsembleOptions options{
+  flow::EnsembleOptions options{
       .trajectories = trajectories, .threads = threads, .descent = std::move(descent), .progress = {}};
-  descend_ensemble(draw, options, [&](std::int64_t i, const Trajectory& t) {
+  flow::descend_ensemble(draw, options, [&](std::int64_t i, const flow::Trajectory& t) {
     const std::lock_guard lock(mutex);
     EXPECT_TRUE(all.emplace(i, t).second) << "trajectory " << i << " was visited twice";
   });
   return all;
 }
 
-void expect_same_bits(const Trajectory& found, const Trajectory& expected, std::int64_t i) {
+void expect_same_bits(const flow::Trajectory& found, const flow::Trajectory& expected, std::int64_t i) {
   EXPECT_EQ(found.final_state.values, expected.final_state.values) << "trajectory " << i;
   EXPECT_EQ(found.final_state.scores, expected.final_state.scores) << "trajectory " << i;
   EXPECT_EQ(found.loss, expected.loss) << "trajectory " << i;
@@ -34,11 +34,11 @@ void expect_same_bits(const Trajectory& found, const Trajectory& expected, std::
   EXPECT_EQ(found.problem.beta, expected.problem.beta) << "trajectory " << i;
 }
 
-const DescentOptions kThreeHundred{.step = 0.1, .steps = 300, .samples = {}, .progress = {}};
+const flow::DescentOptions kThreeHundred{.step = 0.1, .steps = 300, .samples = {}, .progress = {}};
 
 TEST(Ensemble, GivesTheSameBitsForAnyNumberOfThreadsAndTrajectories) {
   const auto draw = [](std::int64_t i) {
-    return random_start(Model::kValueSoftmax, Loss::kLogistic, row("softmax"), {}, 101, i);
+    return flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, row("softmax"), {}, 101, i);
   };
   const auto alone = run(draw, 37, 1, kThreeHundred);
   ASSERT_EQ(alone.size(), 37U);
@@ -52,13 +52,13 @@ TEST(Ensemble, GivesTheSameBitsForAnyNumberOfThreadsAndTrajectories) {
 // Scores that jump by hundreds make a lane renew the maximum that it subtracts; its neighbours must not notice.
 // One record at the end: the kernel takes a fresh maximum wherever it begins.
 TEST(Ensemble, ATrajectoryDoesNotFeelItsNeighboursInTheVector) {
-  const DescentOptions unbroken{.step = 0.1, .steps = 300, .samples = {300}, .progress = {}};
-  for (const Loss loss : {Loss::kLogistic, Loss::kSquare}) {
+  const flow::DescentOptions unbroken{.step = 0.1, .steps = 300, .samples = {300}, .progress = {}};
+  for (const flow::Loss loss : {flow::Loss::kLogistic, flow::Loss::kSquare}) {
     const auto draw = [loss](std::int64_t i) {
-      StartOptions options;
+      flow::StartOptions options;
       options.value_scale = i % 3 == 0 ? 1e5 : 0.5;
       options.score_scale = 1.0;
-      return random_start(Model::kValueSoftmax, loss, row("softmax"), options, 102, i);
+      return flow::random_start(flow::Model::kValueSoftmax, loss, row("softmax"), options, 102, i);
     };
     const auto together = run(draw, 16, 1, unbroken);
     for (std::int64_t i = 0; i < 16; ++i) {
@@ -71,18 +71,19 @@ TEST(Ensemble, ATrajectoryDoesNotFeelItsNeighboursInTheVector) {
 TEST(Ensemble, AgreesWithTheSingleTrajectoryForEveryCombination) {
   for (const Combination& combination : combinations()) {
     // Of the tied model Σ(Ua) passes through 0, where z/Σz has its pole and rounding its say.
-    if (combination.model == Model::kTied && combination.reweighting->name == "identity/sum") continue;
-    const int rows = combination.model == Model::kRows ? 3 : 1;
+    if (combination.model == flow::Model::kTied && combination.reweighting->name == "identity/sum") continue;
+    const int rows = combination.model == flow::Model::kRows ? 3 : 1;
     const auto draw = [&](std::int64_t i) {
-      return random_start(combination.model, combination.loss, *combination.reweighting, tame(5, 5, rows), 103, i);
+      return flow::random_start(combination.model, combination.loss, *combination.reweighting, tame(5, 5, rows), 103,
+                                i);
     };
     int judged = 0;
-    const DescentOptions descent{.step = 0.005, .steps = 100, .samples = {}, .progress = {}};
+    const flow::DescentOptions descent{.step = 0.005, .steps = 100, .samples = {}, .progress = {}};
     for (const auto& [i, trajectory] : run(draw, 11, 2, descent)) {
-      const Start start = draw(i);
-      const Trajectory alone = descend(start.problem, start.state, descent);
+      const flow::Start start = draw(i);
+      const flow::Trajectory alone = flow::descend(start.problem, start.state, descent);
       // Near a pole of 1/Σz, or where descent is unstable, rounding grows at every step: judged only while tame.
-      if (alone.ending == Ending::kDiverged || alone.loss.back() > alone.loss.front()) continue;
+      if (alone.ending == flow::Ending::kDiverged || alone.loss.back() > alone.loss.front()) continue;
       ++judged;
       EXPECT_LE(relative_error(trajectory.final_state, alone.final_state), 1e-10)
           << combination.name() << ", seed 103, trajectory " << i;
@@ -95,14 +96,14 @@ TEST(Ensemble, VisitsEveryTrajectoryOnceInABlockThatIsNotFull) {
   for_each_simd_target([&] {
     const std::int64_t count = 2 * simd_lanes() + 1;
     const auto draw = [](std::int64_t i) {
-      return random_start(Model::kReduced, Loss::kLogistic, row("softmax"), {}, 104, i);
+      return flow::random_start(flow::Model::kReduced, flow::Loss::kLogistic, row("softmax"), {}, 104, i);
     };
     const auto all = run(draw, count, 2, kThreeHundred);
     ASSERT_EQ(static_cast<std::int64_t>(all.size()), count);
     EXPECT_EQ(all.rbegin()->first, count - 1);
     for (const auto& [i, trajectory] : all) {
-      const Start start = draw(i);
-      const Trajectory alone = descend(start.problem, start.state, kThreeHundred);
+      const flow::Start start = draw(i);
+      const flow::Trajectory alone = flow::descend(start.problem, start.state, kThreeHundred);
       EXPECT_LE(relative_error(trajectory.final_state, alone.final_state), 1e-12) << "trajectory " << i;
     }
   });
@@ -110,7 +111,8 @@ TEST(Ensemble, VisitsEveryTrajectoryOnceInABlockThatIsNotFull) {
 
 TEST(Ensemble, OneTrajectoryThatDivergesLeavesTheOthersAlone) {
   const auto draw = [](std::int64_t i) {
-    Start start = random_start(Model::kLinear, Loss::kSquare, row("identity"), tame(4, 4, 1), 105, i);
+    flow::Start start =
+        flow::random_start(flow::Model::kLinear, flow::Loss::kSquare, row("identity"), tame(4, 4, 1), 105, i);
     if (i == 3) {
       for (double& v : start.state.values) v *= 1e3;
     }
@@ -118,27 +120,28 @@ TEST(Ensemble, OneTrajectoryThatDivergesLeavesTheOthersAlone) {
   };
   const auto all = run(draw, 8, 1, kThreeHundred);
   for (const auto& [i, trajectory] : all) {
-    EXPECT_EQ(trajectory.ending, i == 3 ? Ending::kDiverged : Ending::kHorizon) << "trajectory " << i;
+    EXPECT_EQ(trajectory.ending, i == 3 ? flow::Ending::kDiverged : flow::Ending::kHorizon) << "trajectory " << i;
   }
 }
 
 TEST(Ensemble, PassesOnWhatItsFunctionsThrowAndRefusesAnEmptyOne) {
   const auto draw = [](std::int64_t i) {
-    return random_start(Model::kReduced, Loss::kLogistic, row("softmax"), {}, 106, i);
+    return flow::random_start(flow::Model::kReduced, flow::Loss::kLogistic, row("softmax"), {}, 106, i);
   };
-  const auto ignore = [](std::int64_t, const Trajectory&) {};
+  const auto ignore = [](std::int64_t, const flow::Trajectory&) {};
   const auto ask = [&](const auto& from, std::int64_t trajectories, double step) {
     return complaint_of([&] {
-      EnsembleOptions options{.trajectories = trajectories, .threads = 2, .descent = kThreeHundred, .progress = {}};
+      flow::EnsembleOptions options{
+          .trajectories = trajectories, .threads = 2, .descent = kThreeHundred, .progress = {}};
       options.descent.step = step;
-      descend_ensemble(from, options, ignore);
+      flow::descend_ensemble(from, options, ignore);
     });
   };
   EXPECT_EQ(ask(draw, 0, 0.1), "an ensemble of 0 trajectories: at least 1 is needed");
   EXPECT_NE(ask(draw, 5, -1.0), "");
   EXPECT_EQ(ask([](std::int64_t) -> Start { throw Error("no such start"); }, 5, 0.1), "no such start");
   const auto invalid = [&](std::int64_t i) {
-    Start start = draw(i);
+    flow::Start start = draw(i);
     start.state.scores[0] = NAN;
     return start;
   };
@@ -147,15 +150,17 @@ TEST(Ensemble, PassesOnWhatItsFunctionsThrowAndRefusesAnEmptyOne) {
 
 TEST(Ensemble, TellsHowManyAreDone) {
   std::atomic<std::int64_t> most = 0;
-  EnsembleOptions options{
+  flow::EnsembleOptions options{
       .trajectories = 20, .threads = 2, .descent = kThreeHundred, .progress = [&](std::int64_t done) {
         std::int64_t before = most;
         while (done > before && !most.compare_exchange_weak(before, done)) {
         }
       }};
-  descend_ensemble(
-      [](std::int64_t i) { return random_start(Model::kReduced, Loss::kLogistic, row("softmax"), {}, 107, i); },
-      options, [](std::int64_t, const Trajectory&) {});
+  flow::descend_ensemble(
+      [](std::int64_t i) {
+        return flow::random_start(flow::Model::kReduced, flow::Loss::kLogistic, row("softmax"), {}, 107, i);
+      },
+      options, [](std::int64_t, const flow::Trajectory&) {});
   EXPECT_EQ(most, 20);
 }
 

@@ -23,20 +23,21 @@ const json& golden() {
 }
 
 // The start that an entry's `init` describes. `names` gives our key for each of the file's.
-Start start_from(const json& init, Model model, Loss loss, std::string_view reweighting,
-                 const std::vector<std::pair<const char*, const char*>>& names) {
+flow::Start start_from(const json& init, flow::Model model, flow::Loss loss, std::string_view reweighting,
+                       const std::vector<std::pair<const char*, const char*>>& names) {
   json arrays = json::object();
   for (const auto& [ours, theirs] : names) arrays[ours] = init.at(theirs);
-  const StartOptions options = sized_by(arrays, model, loss, StartOptions{});
-  Start start = random_start(model, loss, row(reweighting), options, 0);
-  apply_arrays(start, arrays, "value_softmax.json");
+  const flow::StartOptions options = flow::sized_by(arrays, model, loss, flow::StartOptions{});
+  flow::Start start = flow::random_start(model, loss, row(reweighting), options, 0);
+  flow::apply_arrays(start, arrays, "value_softmax.json");
   return start;
 }
 
 // Descends through every step that the entry speaks of, and finds the records again by step number.
 class Descent {
  public:
-  Descent(const Start& start, double step, const json& trajectory, std::int64_t last, bool singular_values = false)
+  Descent(const flow::Start& start, double step, const json& trajectory, std::int64_t last,
+          bool singular_values = false)
       : step_(step), tokens_(start.problem.tokens) {
     std::set<std::int64_t> steps{0, last};
     for (const json& entry : trajectory) {
@@ -44,14 +45,14 @@ class Descent {
       steps.insert(entry["it"].get<std::int64_t>() + 1);
     }
     samples_.assign(steps.begin(), steps.end());
-    trajectory_ =
-        descend(start.problem, start.state,
-                {.step = step, .steps = last, .samples = samples_, .singular_values = singular_values, .progress = {}});
+    trajectory_ = flow::descend(
+        start.problem, start.state,
+        {.step = step, .steps = last, .samples = samples_, .singular_values = singular_values, .progress = {}});
     EXPECT_EQ(trajectory_.points(), samples_.size());
   }
 
-  const Trajectory& trajectory() const { return trajectory_; }
-  const State& final_state() const { return trajectory_.final_state; }
+  const flow::Trajectory& trajectory() const { return trajectory_; }
+  const flow::State& final_state() const { return trajectory_.final_state; }
 
   double number(const Vector& record, std::int64_t step) const { return record.at(index(step)); }
   Vector vector(const Vector& record, std::int64_t step) const {
@@ -69,7 +70,7 @@ class Descent {
   double step_;
   int tokens_;
   std::vector<std::int64_t> samples_;
-  Trajectory trajectory_;
+  flow::Trajectory trajectory_;
 };
 
 // `floor`: what rounding leaves of a number that tends to zero.
@@ -93,10 +94,10 @@ Vector flattened(const json& rows) {
 
 TEST(Golden, LogisticLossInEightDimensions) {
   const json& entry = golden()["logistic_dim8"];
-  const Start start = start_from(entry["init"], Model::kValueSoftmax, Loss::kLogistic, "softmax",
-                                 {{"V", "V"}, {"a", "a"}, {"beta", "beta"}});
+  const flow::Start start = start_from(entry["init"], flow::Model::kValueSoftmax, flow::Loss::kLogistic, "softmax",
+                                       {{"V", "V"}, {"a", "a"}, {"beta", "beta"}});
   const Descent run(start, entry["config"]["lr"], entry["traj"], entry["config"]["iters"]);
-  const Trajectory& t = run.trajectory();
+  const flow::Trajectory& t = run.trajectory();
   // "values AFTER the update of iteration index it (i.e. after it+1 GD steps)"
   for (const json& point : entry["traj"]) {
     const auto it = point["it"].get<std::int64_t>();
@@ -116,7 +117,7 @@ TEST(Golden, LogisticLossInEightDimensions) {
 struct Comparison {
   const char* group;
   const char* normalisation;
-  Loss loss;
+  flow::Loss loss;
 };
 
 void PrintTo(const Comparison& one, std::ostream* out) { *out << one.group << " " << one.normalisation; }
@@ -133,19 +134,19 @@ TEST_P(GoldenComparison, OfSixNormalisations) {
   json init = all["init"];
   init["beta"] = all["target_beta"];
   const json& entry = all[normalisation];
-  const Start start =
-      start_from(init, Model::kValueSoftmax, loss, normalisation, {{"V", "V"}, {"a", "a"}, {"beta", "beta"}});
+  const flow::Start start =
+      start_from(init, flow::Model::kValueSoftmax, loss, normalisation, {{"V", "V"}, {"a", "a"}, {"beta", "beta"}});
   const auto iters = all["config"]["iters"].get<std::int64_t>();
   const Descent run(start, all["config"]["lr"], entry["traj"], iters);
-  const Trajectory& t = run.trajectory();
+  const flow::Trajectory& t = run.trajectory();
   // Under logistic loss the scores of L1 end by jumping back and forth over 0: the file's own sensitivity
   // of a is 6e-5, that of α 3e-14.
-  const bool jumps = loss == Loss::kLogistic && std::string_view(normalisation) == "L1";
+  const bool jumps = loss == flow::Loss::kLogistic && std::string_view(normalisation) == "L1";
   // What the loss cannot be held to: residuals of the square loss round at 1e-15; the reference's logistic
   // loss is -log(sigmoid(z)), which rounds at 1e-16, and its 1e-10 beside Σa, which falls to 0.6 for Sum,
   // moves z by 2e-10 of itself.
   const auto floor = [&](double expected) {
-    if (loss == Loss::kSquare) return 1e-15 * std::sqrt(2.0 * expected) + 1e-29;
+    if (loss == flow::Loss::kSquare) return 1e-15 * std::sqrt(2.0 * expected) + 1e-29;
     const bool sum = std::string_view(normalisation) == "Sum";
     return 2.3e-16 + (sum ? kTolerance * expected * std::abs(std::log(expected)) : 0.0);
   };
@@ -165,16 +166,16 @@ TEST_P(GoldenComparison, OfSixNormalisations) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Figure13, GoldenComparison,
-                         ::testing::Values(Comparison{"compare_square", "L1", Loss::kSquare},
-                                           Comparison{"compare_square", "Sum", Loss::kSquare},
-                                           Comparison{"compare_square", "L2", Loss::kSquare},
-                                           Comparison{"compare_square", "Softmax", Loss::kSquare},
-                                           Comparison{"compare_square", "Relu", Loss::kSquare},
-                                           Comparison{"compare_square", "Sigmoid", Loss::kSquare},
-                                           Comparison{"compare_logistic", "L1", Loss::kLogistic},
-                                           Comparison{"compare_logistic", "Sum", Loss::kLogistic},
-                                           Comparison{"compare_logistic", "Softmax", Loss::kLogistic},
-                                           Comparison{"compare_logistic", "Sigmoid", Loss::kLogistic}),
+                         ::testing::Values(Comparison{"compare_square", "L1", flow::Loss::kSquare},
+                                           Comparison{"compare_square", "Sum", flow::Loss::kSquare},
+                                           Comparison{"compare_square", "L2", flow::Loss::kSquare},
+                                           Comparison{"compare_square", "Softmax", flow::Loss::kSquare},
+                                           Comparison{"compare_square", "Relu", flow::Loss::kSquare},
+                                           Comparison{"compare_square", "Sigmoid", flow::Loss::kSquare},
+                                           Comparison{"compare_logistic", "L1", flow::Loss::kLogistic},
+                                           Comparison{"compare_logistic", "Sum", flow::Loss::kLogistic},
+                                           Comparison{"compare_logistic", "Softmax", flow::Loss::kLogistic},
+                                           Comparison{"compare_logistic", "Sigmoid", flow::Loss::kLogistic}),
                          comparison_name);
 
 std::string entry_name(const ::testing::TestParamInfo<const char*>& info) { return info.param; }
@@ -187,14 +188,14 @@ TEST_P(GoldenTied, ModelGrowsOneColumn) {
   const auto iters = golden()["tied_U"]["config"]["iters"].get<std::int64_t>();
   json init = entry["init"];
   const auto d = static_cast<int>(init["a"].size());
-  Start start = random_start(Model::kTied, Loss::kLogistic, row("softmax"),
-                             {.outputs = d, .tokens = d, .value_scale = 0.0}, 0);  // U = I
+  flow::Start start = flow::random_start(flow::Model::kTied, flow::Loss::kLogistic, row("softmax"),
+                                         {.outputs = d, .tokens = d, .value_scale = 0.0}, 0);  // U = I
   init["beta"] = init["target_beta"];
   init.erase("target_beta");
-  apply_arrays(start, init, "value_softmax.json");
+  flow::apply_arrays(start, init, "value_softmax.json");
 
   const Descent run(start, step, entry["traj"], iters);
-  const Trajectory& t = run.trajectory();
+  const flow::Trajectory& t = run.trajectory();
   // "index it stores loss, alpha BEFORE and U, a AFTER the update; U_colm_norm uses argmax of that
   // (pre-update) alpha and the post-update U"
   for (const json& point : entry["traj"]) {
@@ -205,8 +206,8 @@ TEST_P(GoldenTied, ModelGrowsOneColumn) {
     expect_number(alpha[top], point["alpha_max"], "alpha_max", it);
     expect_number(run.number(t.entropy, it), point["entropy"], "entropy", it);
     EXPECT_EQ(run.number(t.winner, it), point["argmax"].get<double>()) << "it = " << it;
-    const State after =
-        descend(start.problem, start.state, {.step = step, .samples = {it + 1}, .progress = {}}).final_state;
+    const flow::State after =
+        flow::descend(start.problem, start.state, {.step = step, .samples = {it + 1}, .progress = {}}).final_state;
     double square = 0.0;
     for (int i = 0; i < d; ++i) square += std::pow(after.values[i * d + top], 2);
     expect_number(std::sqrt(square), point["U_colm_norm"], "norm of the winning column", it);
@@ -233,10 +234,10 @@ TEST_P(GoldenCondition, NumberOfTheDesign) {
   const json& entry = golden()["condition_numbers"][GetParam()];
   const json& config = golden()["condition_numbers"]["config"];
   const auto iters = config["iters"].get<std::int64_t>();
-  const Start start = start_from(entry["init"], Model::kValueSoftmax, Loss::kLeastSquares, "softmax",
-                                 {{"V", "W"}, {"a", "a"}, {"beta", "beta"}, {"X", "X"}});
+  const flow::Start start = start_from(entry["init"], flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, "softmax",
+                                       {{"V", "W"}, {"a", "a"}, {"beta", "beta"}, {"X", "X"}});
   const Descent run(start, config["lr"], entry["traj"], iters, true);
-  const Trajectory& t = run.trajectory();
+  const flow::Trajectory& t = run.trajectory();
   // V rounds at 1e-16 a step, which the descent forgets at a rate of 1e-3 a step: residuals are known to
   // 1e-12. The reference descends in V itself, we in the basis of X's singular vectors, with other roundings.
   const auto loss_floor = [](double loss) { return 2.0 * std::sqrt(loss) * 1e-12 + 1e-24; };
@@ -263,10 +264,10 @@ INSTANTIATE_TEST_SUITE_P(Figure3, GoldenCondition, ::testing::Values("kappa1", "
 TEST(Golden, CrossEntropyToATargetDistribution) {
   const json& entry = golden()["kl"];
   const auto iters = entry["config"]["iters_run"].get<std::int64_t>();
-  const Start start = start_from(entry["init"], Model::kValueSoftmax, Loss::kKl, "softmax",
-                                 {{"V", "V"}, {"a", "a"}, {"p_star", "p_star"}});
+  const flow::Start start = start_from(entry["init"], flow::Model::kValueSoftmax, flow::Loss::kKl, "softmax",
+                                       {{"V", "V"}, {"a", "a"}, {"p_star", "p_star"}});
   const Descent run(start, entry["config"]["lr"], entry["traj"], iters);
-  const Trajectory& t = run.trajectory();
+  const flow::Trajectory& t = run.trajectory();
   // A gradient that falls to 1e-8 of its start is a difference of probabilities near each other.
   const double floor = 1e-13;
   // "values AFTER the update of iteration it; grad norms BEFORE"
@@ -281,8 +282,8 @@ TEST(Golden, CrossEntropyToATargetDistribution) {
   expect_number(t.loss.back(), last["loss_CE"], "loss", iters);
   expect_vector(run.final_state().scores, last["a"], "a", iters);
   expect_vector(run.vector(t.sigma, iters), last["alpha"], "alpha", iters);
-  expect_vector(Vector(flattened(values_as_rows(start.problem, run.final_state()))), json(flattened(last["V"])), "V",
-                iters);
+  expect_vector(Vector(flattened(flow::values_as_rows(start.problem, run.final_state()))), json(flattened(last["V"])),
+                "V", iters);
 }
 
 }  // namespace

@@ -20,10 +20,11 @@ using nlohmann::json;
 TEST(RandomStart, IsTheSameWhoeverDrawsIt) {
   constexpr int kCount = 40;
   const auto draw = [](int threads, bool backwards) {
-    std::vector<Start> starts(kCount);
+    std::vector<flow::Start> starts(kCount);
     parallel_for(kCount, threads, [&](std::int64_t n) {
       const auto i = backwards ? kCount - 1 - n : n;
-      starts[i] = random_start(Model::kValueSoftmax, Loss::kLeastSquares, row("softmax"), tame(4, 3, 1), 141, i);
+      starts[i] = flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, row("softmax"),
+                                     tame(4, 3, 1), 141, i);
     });
     return starts;
   };
@@ -37,23 +38,25 @@ TEST(RandomStart, IsTheSameWhoeverDrawsIt) {
     }
   }
   EXPECT_NE(alone[0].state.values, alone[1].state.values);
-  EXPECT_NE(random_start(Model::kLinear, Loss::kSquare, row("identity"), {}, 1).state.values,
-            random_start(Model::kLinear, Loss::kSquare, row("identity"), {}, 2).state.values);
+  EXPECT_NE(flow::random_start(flow::Model::kLinear, flow::Loss::kSquare, row("identity"), {}, 1).state.values,
+            flow::random_start(flow::Model::kLinear, flow::Loss::kSquare, row("identity"), {}, 2).state.values);
 }
 
 TEST(RandomStart, DrawsWhatItsDescriptionSays) {
-  StartOptions options = tame(5, 4, 1);
-  const Start logistic = random_start(Model::kValueSoftmax, Loss::kLogistic, row("softmax"), options, 142);
+  flow::StartOptions options = tame(5, 4, 1);
+  const flow::Start logistic =
+      flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, row("softmax"), options, 142);
   EXPECT_NEAR(std::inner_product(logistic.problem.beta.begin(), logistic.problem.beta.end(),
                                  logistic.problem.beta.begin(), 0.0),
               1.0, 1e-15);
-  const Start kl = random_start(Model::kValueSoftmax, Loss::kKl, row("softmax"), options, 142);
+  const flow::Start kl = flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kKl, row("softmax"), options, 142);
   EXPECT_NEAR(std::accumulate(kl.problem.target.begin(), kl.problem.target.end(), 0.0), 1.0, 1e-15);
   EXPECT_TRUE(kl.problem.beta.empty());
 
   options.condition = 5.0;
   options.samples = 7;
-  const Start least = random_start(Model::kValueSoftmax, Loss::kLeastSquares, row("softmax"), options, 142);
+  const flow::Start least =
+      flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, row("softmax"), options, 142);
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Eigen::VectorXd singular =
       Eigen::JacobiSVD<Matrix>(Eigen::Map<const Matrix>(least.problem.design.data(), 7, 5)).singularValues();
@@ -61,39 +64,43 @@ TEST(RandomStart, DrawsWhatItsDescriptionSays) {
 
   options = tame(4, 4, 1);
   options.value_scale = 0.0;
-  const Start tied = random_start(Model::kTied, Loss::kLogistic, row("softmax"), options, 142);
+  const flow::Start tied = flow::random_start(flow::Model::kTied, flow::Loss::kLogistic, row("softmax"), options, 142);
   for (int i = 0; i < 16; ++i) EXPECT_EQ(tied.state.values[i], i % 5 == 0 ? 1.0 : 0.0);
-  const Start rows = random_start(Model::kRows, Loss::kLogistic, row("softmax"), tame(2, 3, 4), 142);
+  const flow::Start rows =
+      flow::random_start(flow::Model::kRows, flow::Loss::kLogistic, row("softmax"), tame(2, 3, 4), 142);
   EXPECT_EQ(rows.state.scores.size(), 12U);
-  const Start square = random_start(Model::kReduced, Loss::kSquare, row("softmax"), options, 142);
+  const flow::Start square =
+      flow::random_start(flow::Model::kReduced, flow::Loss::kSquare, row("softmax"), options, 142);
   EXPECT_EQ(square.state.projections, Vector(4, 0.0));
 }
 
 TEST(RandomStart, TheReducedStartIsThatOfTheSameDraw) {
-  const Start full = level_start(8, 8, 143);
-  const Start small = level_start(8, 8, 143, Model::kReduced);
+  const flow::Start full = level_start(8, 8, 143);
+  const flow::Start small = level_start(8, 8, 143, flow::Model::kReduced);
   EXPECT_EQ(small.problem.beta, full.problem.beta);
-  EXPECT_EQ(small.state.projections, projections(full.problem, full.state));
+  EXPECT_EQ(small.state.projections, flow::projections(full.problem, full.state));
 }
 
 TEST(RandomStart, TheUsualStartFitsEveryCombination) {
   for (const Combination& one : combinations()) {
-    const StartOptions options = usual_start(one.model, one.loss, *one.reweighting);
-    const Start start = random_start(one.model, one.loss, *one.reweighting, options, 144);
-    EXPECT_EQ(complaint_of([&] { validate(start.problem, start.state); }), "") << one.name();
+    const flow::StartOptions options = flow::usual_start(one.model, one.loss, *one.reweighting);
+    const flow::Start start = flow::random_start(one.model, one.loss, *one.reweighting, options, 144);
+    EXPECT_EQ(complaint_of([&] { flow::validate(start.problem, start.state); }), "") << one.name();
     // f(0) = 0 would leave a = 0 without any weight.
-    if (!(weight(*one.reweighting, 0.0) > 0.0)) {
+    if (!(reweighting::weight(*one.reweighting, 0.0) > 0.0)) {
       EXPECT_EQ(options.score_offset, 1.0) << one.name();
     }
   }
-  EXPECT_EQ(usual_start(Model::kValueSoftmax, Loss::kLogistic, row("softmax")).score_scale, 0.0);
-  EXPECT_EQ(usual_start(Model::kValueSoftmax, Loss::kLeastSquares, row("softmax")).value_scale, 1e-5);
+  EXPECT_EQ(flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, row("softmax")).score_scale, 0.0);
+  EXPECT_EQ(flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, row("softmax")).value_scale, 1e-5);
 }
 
 TEST(RandomStart, RefusesAConditionNumberThatIsNone) {
   const auto complaint = [](double condition) {
-    return complaint_of(
-        [&] { random_start(Model::kValueSoftmax, Loss::kLeastSquares, row("softmax"), {.condition = condition}, 1); });
+    return complaint_of([&] {
+      flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, row("softmax"),
+                         {.condition = condition}, 1);
+    });
   };
   EXPECT_EQ(complaint(0.0), "the condition number is 0: it must be finite and at least 1");
   EXPECT_EQ(complaint(-5.0), "the condition number is -5: it must be finite and at least 1");
@@ -103,67 +110,75 @@ TEST(RandomStart, RefusesAConditionNumberThatIsNone) {
 }
 
 TEST(RandomStart, RefusesSizesBelowOne) {
-  EXPECT_NE(complaint_of([] { random_start(Model::kTied, Loss::kKl, row("softmax"), {.outputs = 0}, 1); }), "");
-  EXPECT_NE(complaint_of([] { random_start(Model::kTied, Loss::kKl, row("softmax"), {.tokens = -1}, 1); }), "");
+  EXPECT_NE(
+      complaint_of([] { flow::random_start(flow::Model::kTied, flow::Loss::kKl, row("softmax"), {.outputs = 0}, 1); }),
+      "");
+  EXPECT_NE(
+      complaint_of([] { flow::random_start(flow::Model::kTied, flow::Loss::kKl, row("softmax"), {.tokens = -1}, 1); }),
+      "");
 }
 
 // --- arrays from JSON -------------------------------------------------------------------------------
 
 // A start of the sizes that the arrays imply, with them applied.
-Start started(Model model, Loss loss, const json& arrays, std::string_view name = "softmax") {
-  const StartOptions options = sized_by(arrays, model, loss, StartOptions{});
-  Start start = random_start(model, loss, row(name), options, 145);
-  apply_arrays(start, arrays, "init.json");
+flow::Start started(flow::Model model, flow::Loss loss, const json& arrays, std::string_view name = "softmax") {
+  const flow::StartOptions options = flow::sized_by(arrays, model, loss, flow::StartOptions{});
+  flow::Start start = flow::random_start(model, loss, row(name), options, 145);
+  flow::apply_arrays(start, arrays, "init.json");
   return start;
 }
 
-std::string complaint(Model model, Loss loss, const std::string& text, std::string_view name = "softmax") {
+std::string complaint(flow::Model model, flow::Loss loss, const std::string& text, std::string_view name = "softmax") {
   return complaint_of([&] { started(model, loss, json::parse(text), name); });
 }
-std::string complaint(const std::string& text) { return complaint(Model::kValueSoftmax, Loss::kLogistic, text); }
+std::string complaint(const std::string& text) {
+  return complaint(flow::Model::kValueSoftmax, flow::Loss::kLogistic, text);
+}
 
 TEST(Arrays, GiveSizesAndNumbers) {
-  const Start start = started(Model::kValueSoftmax, Loss::kLogistic,
-                              json::parse(R"({"V": [[1, 2, 3], [4, 5, 6]], "a": [0, 0.5, 1], "beta": [1, -1]})"));
+  const flow::Start start = started(flow::Model::kValueSoftmax, flow::Loss::kLogistic,
+                                    json::parse(R"({"V": [[1, 2, 3], [4, 5, 6]], "a": [0, 0.5, 1], "beta": [1, -1]})"));
   EXPECT_EQ(start.problem.outputs, 2);
   EXPECT_EQ(start.problem.tokens, 3);
   EXPECT_EQ(start.state.values, (Vector{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(start.state.scores, (Vector{0, 0.5, 1}));
   EXPECT_EQ(start.problem.beta, (Vector{1, -1}));
 
-  const Start rows = started(Model::kRows, Loss::kSquare, json::parse(R"({"a": [[1, 2], [3, 4], [5, 6]]})"));
+  const flow::Start rows =
+      started(flow::Model::kRows, flow::Loss::kSquare, json::parse(R"({"a": [[1, 2], [3, 4], [5, 6]]})"));
   EXPECT_EQ(rows.problem.rows, 3);
   EXPECT_EQ(rows.problem.tokens, 2);
   EXPECT_EQ(rows.state.scores, (Vector{1, 2, 3, 4, 5, 6}));
 
-  const Start tied = started(Model::kTied, Loss::kLogistic, json::parse(R"({"U": [[1, 2], [3, 4]], "a": [1, 1]})"));
+  const flow::Start tied =
+      started(flow::Model::kTied, flow::Loss::kLogistic, json::parse(R"({"U": [[1, 2], [3, 4]], "a": [1, 1]})"));
   EXPECT_EQ(tied.state.values, (Vector{1, 2, 3, 4}));
   EXPECT_EQ(tied.problem.outputs, 2);
 
-  const Start small =
-      started(Model::kReduced, Loss::kLogistic, json::parse(R"({"V": [[1, 2], [3, 4]], "beta": [1, -1]})"));
+  const flow::Start small =
+      started(flow::Model::kReduced, flow::Loss::kLogistic, json::parse(R"({"V": [[1, 2], [3, 4]], "beta": [1, -1]})"));
   EXPECT_EQ(small.state.projections, (Vector{-2, -2}));
   EXPECT_TRUE(small.state.values.empty());
 }
 
 TEST(Arrays, OfLeastSquaresMayBringMoreSamplesThanOutputs) {
-  const Start both = started(Model::kValueSoftmax, Loss::kLeastSquares,
-                             json::parse(R"({"X": [[1, 0], [0, 1], [1, 1]], "beta": [1, 2, 3], "a": [0, 0]})"));
+  const flow::Start both = started(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares,
+                                   json::parse(R"({"X": [[1, 0], [0, 1], [1, 1]], "beta": [1, 2, 3], "a": [0, 0]})"));
   EXPECT_EQ(both.problem.samples(), 3);
   EXPECT_EQ(both.problem.outputs, 2);
   EXPECT_EQ(both.problem.design, (Vector{1, 0, 0, 1, 1, 1}));
   // X alone says how many samples there are, too.
-  const Start alone =
-      started(Model::kValueSoftmax, Loss::kLeastSquares, json::parse(R"({"X": [[1, 0], [0, 1], [1, 1]]})"));
+  const flow::Start alone =
+      started(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, json::parse(R"({"X": [[1, 0], [0, 1], [1, 1]]})"));
   EXPECT_EQ(alone.problem.samples(), 3);
   EXPECT_EQ(alone.problem.outputs, 2);
 }
 
 TEST(Arrays, RefuseXAndBetaOfDifferentLengths) {
-  const std::string sentence =
-      complaint(Model::kValueSoftmax, Loss::kLeastSquares, R"({"X": [[1, 0], [0, 1], [1, 1]], "beta": [1, 2]})");
+  const std::string sentence = complaint(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares,
+                                         R"({"X": [[1, 0], [0, 1], [1, 1]], "beta": [1, 2]})");
   EXPECT_NE(sentence.find("expected"), std::string::npos) << sentence;
-  EXPECT_NE(complaint(Model::kValueSoftmax, Loss::kLeastSquares, R"({"X": [[1, 0]], "V": [[1, 2]]})"), "");
+  EXPECT_NE(complaint(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, R"({"X": [[1, 0]], "V": [[1, 2]]})"), "");
 }
 
 TEST(Arrays, RefuseKeysThatHaveNoPlace) {
@@ -175,11 +190,11 @@ TEST(Arrays, RefuseKeysThatHaveNoPlace) {
             "init.json: \"X\" has no place here: only the least-squares loss has a design matrix");
   EXPECT_EQ(complaint(R"({"p_star": [1]})"),
             "init.json: \"p_star\" has no place here: only the kl loss has a target distribution");
-  EXPECT_EQ(complaint(Model::kTied, Loss::kLogistic, R"({"V": [[1]]})"),
+  EXPECT_EQ(complaint(flow::Model::kTied, flow::Loss::kLogistic, R"({"V": [[1]]})"),
             "init.json: \"V\" has no place here: the tied model's matrix is U");
-  EXPECT_EQ(complaint(Model::kValueSoftmax, Loss::kKl, R"({"beta": [1]})"),
+  EXPECT_EQ(complaint(flow::Model::kValueSoftmax, flow::Loss::kKl, R"({"beta": [1]})"),
             "init.json: \"beta\" has no place here: the kl loss has a target distribution p_star");
-  EXPECT_EQ(complaint(Model::kReduced, Loss::kLogistic, R"({"beta": [1, 2]})"),
+  EXPECT_EQ(complaint(flow::Model::kReduced, flow::Loss::kLogistic, R"({"beta": [1, 2]})"),
             "init.json: the reduced model takes beta together with V (u = Vᵀβ)");
 }
 
@@ -218,24 +233,27 @@ TEST(Arrays, RefuseShapesWithOneSentence) {
     EXPECT_EQ(sentence.find('\n'), std::string::npos) << sentence;
   }
   EXPECT_EQ(complaint(R"({"a": [1, null]})"), "init.json: \"a\" holds null: every entry must be a finite number");
-  EXPECT_NE(complaint(Model::kValueSoftmax, Loss::kKl, R"({"p_star": [0.5, 0.6]})").find("it must be a distribution"),
+  EXPECT_NE(complaint(flow::Model::kValueSoftmax, flow::Loss::kKl, R"({"p_star": [0.5, 0.6]})")
+                .find("it must be a distribution"),
             std::string::npos);
-  EXPECT_NE(complaint(Model::kTied, Loss::kLogistic, R"({"U": [[1, 2, 3], [4, 5, 6]]})"), "");
-  EXPECT_NE(complaint(Model::kReduced, Loss::kSquare, R"({"V": [[1, 2], [3, 4]], "beta": [1, 0]})").find("along β"),
+  EXPECT_NE(complaint(flow::Model::kTied, flow::Loss::kLogistic, R"({"U": [[1, 2, 3], [4, 5, 6]]})"), "");
+  EXPECT_NE(complaint(flow::Model::kReduced, flow::Loss::kSquare, R"({"V": [[1, 2], [3, 4]], "beta": [1, 0]})")
+                .find("along β"),
             std::string::npos);
 }
 
 TEST(Arrays, OfTheKlLossHaveOneRowAToken) {
   const json arrays = json::parse(R"({"V": [[1, 2, 3], [4, 5, 6]], "p_star": [0.2, 0.3, 0.5]})");
-  const Start start = started(Model::kValueSoftmax, Loss::kKl, arrays);
+  const flow::Start start = started(flow::Model::kValueSoftmax, flow::Loss::kKl, arrays);
   EXPECT_EQ(start.problem.tokens, 2);
   EXPECT_EQ(start.problem.outputs, 3);
   EXPECT_EQ(start.state.values, (Vector{1, 4, 2, 5, 3, 6}));
-  EXPECT_EQ(values_as_rows(start.problem, start.state), arrays["V"]);
+  EXPECT_EQ(flow::values_as_rows(start.problem, start.state), arrays["V"]);
   const json other = json::parse(R"({"V": [[1, 2, 3], [4, 5, 6]]})");
-  const Start logistic = started(Model::kValueSoftmax, Loss::kLogistic, other);
-  EXPECT_EQ(values_as_rows(logistic.problem, logistic.state), other["V"]);
-  const Start tied = started(Model::kTied, Loss::kKl, json::parse(R"({"U": [[1, 2], [3, 4]], "p_star": [0.5, 0.5]})"));
+  const flow::Start logistic = started(flow::Model::kValueSoftmax, flow::Loss::kLogistic, other);
+  EXPECT_EQ(flow::values_as_rows(logistic.problem, logistic.state), other["V"]);
+  const flow::Start tied =
+      started(flow::Model::kTied, flow::Loss::kKl, json::parse(R"({"U": [[1, 2], [3, 4]], "p_star": [0.5, 0.5]})"));
   EXPECT_EQ(tied.state.values, (Vector{1, 2, 3, 4}));
 }
 
@@ -244,7 +262,7 @@ TEST(Arrays, OfTheKlLossHaveOneRowAToken) {
 std::string file_complaint(const std::string& text) {
   const TemporaryFolder folder;
   write_file(folder.path() / "init.json", text);
-  return complaint_of([&] { read_arrays(folder.path() / "init.json"); });
+  return complaint_of([&] { flow::read_arrays(folder.path() / "init.json"); });
 }
 
 TEST(ArraysFile, NamesNumbersThatJsonLacks) {
@@ -261,7 +279,7 @@ TEST(ArraysFile, NamesNumbersThatJsonLacks) {
 }
 
 TEST(ArraysFile, ThatIsMissingIsNamed) {
-  EXPECT_NE(complaint_of([] { read_arrays("no/such/file.json"); }).find("no/such/file.json"), std::string::npos);
+  EXPECT_NE(complaint_of([] { flow::read_arrays("no/such/file.json"); }).find("no/such/file.json"), std::string::npos);
 }
 
 }  // namespace

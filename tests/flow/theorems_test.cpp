@@ -28,19 +28,19 @@ struct Tally {
   std::int64_t worst_trajectory = -1;
 };
 
-std::map<std::string_view, Tally> tallies(const std::function<Start(std::int64_t)>& draw, std::int64_t trajectories,
-                                          std::int64_t steps, double step, int samples) {
+std::map<std::string_view, Tally> tallies(const std::function<flow::Start(std::int64_t)>& draw,
+                                          std::int64_t trajectories, std::int64_t steps, double step, int samples) {
   std::map<std::string_view, Tally> all;
   std::mutex mutex;
-  EnsembleOptions options{
+  flow::EnsembleOptions options{
       .trajectories = trajectories,
       .threads = 0,
-      .descent = {.step = step, .steps = steps, .samples = log_samples(steps, samples), .progress = {}},
+      .descent = {.step = step, .steps = steps, .samples = flow::log_samples(steps, samples), .progress = {}},
       .progress = {}};
-  descend_ensemble(draw, options, [&](std::int64_t i, const Trajectory& t) {
-    const auto results = run_checks(t, kTolerance);
+  flow::descend_ensemble(draw, options, [&](std::int64_t i, const flow::Trajectory& t) {
+    const auto results = flow::run_checks(t, kTolerance);
     const std::lock_guard lock(mutex);
-    for (const CheckResult& result : results) {
+    for (const flow::CheckResult& result : results) {
       if (!result.applies) continue;
       Tally& tally = all[result.id];
       ++tally.applied;
@@ -75,11 +75,11 @@ const std::vector<std::string_view> kTheorem{
 TEST(Theorems, OfTheLogisticLossHoldOnAHundredThousandTrajectories) {
   constexpr std::uint64_t kSeed = 171;
   const auto draw = [](std::int64_t i) {
-    StartOptions options;
+    flow::StartOptions options;
     // From nearly level u to one well apart, and from a₀ = 0 to a₀ = ±2.
     options.value_scale = std::pow(10.0, -2.0 + 2.0 * static_cast<double>(i % 100) / 99.0);
     options.score_offset = static_cast<double>(i % 5) - 2.0;
-    return random_start(Model::kValueSoftmax, Loss::kLogistic, row("softmax"), options, kSeed, i);
+    return flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, row("softmax"), options, kSeed, i);
   };
   const auto all = tallies(draw, kMany, 300, 0.1, 8);
   expect_no_violation(all, kSeed, kMany, kTheorem);
@@ -89,7 +89,7 @@ TEST(Theorems, OfTheLogisticLossHoldOnAHundredThousandTrajectories) {
 TEST(Theorems, AsPrintedForEveryPairFailsWhereTheWinnersPairsHold) {
   constexpr std::uint64_t kSeed = 172;
   const auto draw = [](std::int64_t i) {
-    return random_start(Model::kReduced, Loss::kLogistic, row("softmax"), {}, kSeed, i);
+    return flow::random_start(flow::Model::kReduced, flow::Loss::kLogistic, row("softmax"), {}, kSeed, i);
   };
   const auto all = tallies(draw, kSome / 10, 10'000, 0.1, 12);
   expect_no_violation(all, kSeed, kSome / 10, kTheorem);
@@ -109,10 +109,11 @@ TEST(Theorems, OfTheSquareLossHold) {
 TEST(Theorems, OfOtherMonotoneFunctionsHold) {
   constexpr std::uint64_t kSeed = 174;
   for (const std::string_view name : {"sigmoid/sum", "elu1/sum", "softmax"}) {
-    for (const Loss loss : {Loss::kLogistic, Loss::kSquare}) {
+    for (const flow::Loss loss : {flow::Loss::kLogistic, flow::Loss::kSquare}) {
       const auto draw = [&](std::int64_t i) {
-        return loss == Loss::kSquare ? along_beta(8, 8, kSeed + i, row(name))
-                                     : random_start(Model::kValueSoftmax, loss, row(name), {}, kSeed, i);
+        return loss == flow::Loss::kSquare
+                   ? along_beta(8, 8, kSeed + i, row(name))
+                   : flow::random_start(flow::Model::kValueSoftmax, loss, row(name), {}, kSeed, i);
       };
       expect_no_violation(tallies(draw, kSome / 4, 500, 0.1, 6), kSeed, kSome / 4, {"A.lemD.2/rate", "A.lemD.4/order"});
     }
@@ -121,10 +122,11 @@ TEST(Theorems, OfOtherMonotoneFunctionsHold) {
 
 TEST(Theorems, OfAnyLossAndStartHold) {
   constexpr std::uint64_t kSeed = 175;
-  for (const Loss loss : {Loss::kLogistic, Loss::kSquare, Loss::kLeastSquares, Loss::kKl}) {
+  for (const flow::Loss loss :
+       {flow::Loss::kLogistic, flow::Loss::kSquare, flow::Loss::kLeastSquares, flow::Loss::kKl}) {
     for (const std::string_view name : {"softmax", "sigmoid", "identity/sum", "square/sum"}) {
       const auto draw = [&](std::int64_t i) {
-        return random_start(Model::kValueSoftmax, loss, row(name), tame(6, 6, 1), kSeed, i);
+        return flow::random_start(flow::Model::kValueSoftmax, loss, row(name), tame(6, 6, 1), kSeed, i);
       };
       const auto all = tallies(draw, kSome / 10, 300, 0.02, 6);
       expect_no_violation(all, kSeed, kSome / 10, {"A.lemD.2/rate"});
@@ -136,7 +138,7 @@ TEST(Theorems, OfAnyLossAndStartHold) {
 TEST(Theorems, OfManyRowsKeepTheSumsOfTheirScores) {
   constexpr std::uint64_t kSeed = 176;
   const auto draw = [](std::int64_t i) {
-    return random_start(Model::kRows, Loss::kLogistic, row("softmax"), tame(6, 6, 4), kSeed, i);
+    return flow::random_start(flow::Model::kRows, flow::Loss::kLogistic, row("softmax"), tame(6, 6, 4), kSeed, i);
   };
   expect_no_violation(tallies(draw, kSome / 4, 300, 0.1, 6), kSeed, kSome / 4, {"A.lemD.1/sum"});
 }

@@ -11,6 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
+using namespace flow::HWY_NAMESPACE;
 
 // y_i = e^x_i, one call after the other; lane 0 alone moves.
 void TrackedExpOf(const double* x, double* y, int count) {

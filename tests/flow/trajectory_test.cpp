@@ -16,17 +16,17 @@ namespace polariscope::testing {
 namespace {
 
 // One observation of a value-softmax state with softmax and logistic loss.
-Trajectory observed(int d, int k, const Vector& values, const Vector& scores, std::string_view name = "softmax") {
-  Start start = level_start(d, k, 151);
+flow::Trajectory observed(int d, int k, const Vector& values, const Vector& scores, std::string_view name = "softmax") {
+  flow::Start start = level_start(d, k, 151);
   start.problem.reweighting = &row(name);
   start.state.values = values;
   start.state.scores = scores;
-  Trajectory t = Trajectory::starting(start.problem, start.state);
-  observe(t, start.state, 1.5, 2.5, true);
+  flow::Trajectory t = flow::Trajectory::starting(start.problem, start.state);
+  flow::observe(t, start.state, 1.5, 2.5, true);
   return t;
 }
 
-TEST(Trajectory, EffectiveRankCountsEqualSingularValues) {
+TEST(flow::Trajectory, EffectiveRankCountsEqualSingularValues) {
   Vector identity(16);
   for (int i = 0; i < 4; ++i) identity[i * 5] = 3.0;
   EXPECT_NEAR(observed(4, 4, identity, Vector(4)).effective_rank[0], 4.0, 1e-13);
@@ -36,46 +36,47 @@ TEST(Trajectory, EffectiveRankCountsEqualSingularValues) {
   }
   EXPECT_NEAR(observed(3, 4, rank_one, Vector(4)).effective_rank[0], 1.0, 1e-12);
   // Singular values 3 and 1: exp(H(3/4, 1/4)).
-  const Trajectory two = observed(2, 3, {0.0, 3.0, 0.0, 1.0, 0.0, 0.0}, Vector(3));
+  const flow::Trajectory two = observed(2, 3, {0.0, 3.0, 0.0, 1.0, 0.0, 0.0}, Vector(3));
   EXPECT_NEAR(two.effective_rank[0], std::exp(-0.75 * std::log(0.75) - 0.25 * std::log(0.25)), 1e-14);
   EXPECT_NEAR(two.singular_values[0], 3.0, 1e-14);
   EXPECT_NEAR(two.singular_values[1], 1.0, 1e-14);
   EXPECT_TRUE(std::isnan(observed(2, 2, Vector(4), Vector(2)).effective_rank[0])) << "zeros have no rank to speak of";
 }
 
-TEST(Trajectory, EntropyIsOfTheNormalisedWeights) {
+TEST(flow::Trajectory, EntropyIsOfTheNormalisedWeights) {
   EXPECT_NEAR(observed(2, 5, Vector(10, 0.1), Vector(5, 3.0)).entropy[0], std::log(5.0), 1e-15);
   EXPECT_NEAR(observed(2, 5, Vector(10, 0.1), Vector(5, 3.0), "sigmoid").entropy[0], std::log(5.0), 1e-15);
   EXPECT_EQ(observed(2, 3, Vector(6, 0.1), {0.0, 2000.0, 0.0}).entropy[0], 0.0);
-  const Trajectory third = observed(2, 3, Vector(6, 0.1), {3.0, 1.0, 0.0}, "relu/sum");
+  const flow::Trajectory third = observed(2, 3, Vector(6, 0.1), {3.0, 1.0, 0.0}, "relu/sum");
   EXPECT_NEAR(third.entropy[0], -0.75 * std::log(0.75) - 0.25 * std::log(0.25), 1e-15);
   EXPECT_EQ(third.winner[0], 0.0);
 }
 
-TEST(Trajectory, EntropyOfSignedWeightsIsNotDefinedButThatOfTheirSizesIs) {
-  const Trajectory t = observed(2, 3, Vector(6, 0.1), {3.0, -1.0, 2.0}, "identity/sum");
+TEST(flow::Trajectory, EntropyOfSignedWeightsIsNotDefinedButThatOfTheirSizesIs) {
+  const flow::Trajectory t = observed(2, 3, Vector(6, 0.1), {3.0, -1.0, 2.0}, "identity/sum");
   EXPECT_TRUE(std::isnan(t.entropy[0]));
   EXPECT_NEAR(t.abs_entropy[0], -(0.5 * std::log(0.5) + std::log(1.0 / 6) / 6 + std::log(1.0 / 3) / 3), 1e-15);
 }
 
 // 4.9e-324 over a sum of 3 is no number, but its entropy is next to nothing.
-TEST(Trajectory, EntropyStaysFiniteBesideTheSmallestNumber) {
-  const Trajectory t = observed(2, 4, Vector(8, 0.1), {-744.4, 40.0, 40.0, 40.0}, "sigmoid");
+TEST(flow::Trajectory, EntropyStaysFiniteBesideTheSmallestNumber) {
+  const flow::Trajectory t = observed(2, 4, Vector(8, 0.1), {-744.4, 40.0, 40.0, 40.0}, "sigmoid");
   EXPECT_GT(t.sigma[0], 0.0);
   EXPECT_NEAR(t.entropy[0], std::log(3.0), 1e-15);
 }
 
-TEST(Trajectory, RecordsWhatTheStateSays) {
-  const Start start = random_start(Model::kRows, Loss::kSquare, row("softmax"), tame(3, 4, 2), 152);
-  Trajectory t = Trajectory::starting(start.problem, start.state);
-  observe(t, start.state, 0.75, 1.25, true);
-  const Point point = evaluate(start.problem, start.state);
+TEST(flow::Trajectory, RecordsWhatTheStateSays) {
+  const flow::Start start =
+      flow::random_start(flow::Model::kRows, flow::Loss::kSquare, row("softmax"), tame(3, 4, 2), 152);
+  flow::Trajectory t = flow::Trajectory::starting(start.problem, start.state);
+  flow::observe(t, start.state, 0.75, 1.25, true);
+  const flow::Point point = flow::evaluate(start.problem, start.state);
   EXPECT_EQ(t.t, Vector{0.75});
   EXPECT_EQ(t.strength, Vector{1.25});
   EXPECT_EQ(t.loss, Vector{point.loss});
   EXPECT_EQ(t.scores, start.state.scores);
   EXPECT_EQ(t.sigma, point.sigma);
-  EXPECT_EQ(t.u, projections(start.problem, start.state));
+  EXPECT_EQ(t.u, flow::projections(start.problem, start.state));
   EXPECT_EQ(t.gradient_output, Vector{point.gradient_norm});
   EXPECT_EQ(t.entropy.size(), 2U);
   EXPECT_EQ(t.winner.size(), 2U);
@@ -88,13 +89,13 @@ TEST(Trajectory, RecordsWhatTheStateSays) {
   EXPECT_NEAR(t.orthogonal[0], std::sqrt(values - along), 1e-14);
 }
 
-TEST(Trajectory, TheMeasuredLossRateIsThatOfTheGradients) {
+TEST(flow::Trajectory, TheMeasuredLossRateIsThatOfTheGradients) {
   for (const Combination& one : combinations()) {
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
-      const Start start =
-          random_start(one.model, one.loss, *one.reweighting, tame(5, 5, one.model == Model::kRows ? 2 : 1), seed);
-      Trajectory t = Trajectory::starting(start.problem, start.state);
-      observe(t, start.state, 0.0, 0.0, false);
+      const flow::Start start = flow::random_start(one.model, one.loss, *one.reweighting,
+                                                   tame(5, 5, one.model == flow::Model::kRows ? 2 : 1), seed);
+      flow::Trajectory t = flow::Trajectory::starting(start.problem, start.state);
+      flow::observe(t, start.state, 0.0, 0.0, false);
       const double expected = -std::pow(t.gradient_values[0], 2) - std::pow(t.gradient_scores[0], 2);
       // A central difference over about a hundredth of the residual: its square, and some room.
       EXPECT_NEAR(t.loss_rate[0], expected, 1e-3 * std::abs(expected)) << one.name() << ", seed " << seed;
@@ -102,10 +103,10 @@ TEST(Trajectory, TheMeasuredLossRateIsThatOfTheGradients) {
   }
 }
 
-TEST(Trajectory, TheLossRateHoldsToTheEndOfTheFlow) {
-  const Start start = level_start(8, 8, 153);
-  const Trajectory t =
-      integrate(start.problem, start.state, {.until = 1e299, .times = {}, .solver = Solver::kAuto, .progress = {}});
+TEST(flow::Trajectory, TheLossRateHoldsToTheEndOfTheFlow) {
+  const flow::Start start = level_start(8, 8, 153);
+  const flow::Trajectory t = flow::integrate(
+      start.problem, start.state, {.until = 1e299, .times = {}, .solver = flow::Solver::kAuto, .progress = {}});
   for (std::size_t n = 0; n < t.points(); ++n) {
     if (t.loss[n] < 1e-150) continue;  // its square underflows
     const double expected = -std::pow(t.gradient_values[n], 2) - std::pow(t.gradient_scores[n], 2);
@@ -113,16 +114,17 @@ TEST(Trajectory, TheLossRateHoldsToTheEndOfTheFlow) {
   }
 }
 
-TEST(Trajectory, NumPyOpensItInOneLineWithAllFields) {
+TEST(flow::Trajectory, NumPyOpensItInOneLineWithAllFields) {
   if (std::system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") != 0) {
     GTEST_SKIP() << "/usr/bin/python3 has no NumPy (Debian: python3-numpy)";
   }
   const TemporaryFolder folder;
-  const Start start = random_start(Model::kRows, Loss::kSquare, row("softmax"), tame(3, 4, 2), 154);
-  const Trajectory t =
-      descend(start.problem, start.state,
-              {.step = 0.1, .steps = 100, .samples = {0, 10, 100}, .singular_values = true, .progress = {}});
-  write_trajectory(t, folder.path(), {{"seed", 154}});
+  const flow::Start start =
+      flow::random_start(flow::Model::kRows, flow::Loss::kSquare, row("softmax"), tame(3, 4, 2), 154);
+  const flow::Trajectory t =
+      flow::descend(start.problem, start.state,
+                    {.step = 0.1, .steps = 100, .samples = {0, 10, 100}, .singular_values = true, .progress = {}});
+  flow::write_trajectory(t, folder.path(), {{"seed", 154}});
   const std::string program = fmt::format(
       "import json, numpy\n"
       "x = numpy.load('{0}/trajectory.npy')\n"
@@ -143,14 +145,14 @@ TEST(Trajectory, NumPyOpensItInOneLineWithAllFields) {
   EXPECT_EQ(std::system(fmt::format("/usr/bin/python3 {}", (folder.path() / "load.py").string()).c_str()), 0);
 }
 
-TEST(Trajectory, ItsDescriptionListsTheEvents) {
+TEST(flow::Trajectory, ItsDescriptionListsTheEvents) {
   const TemporaryFolder folder;
-  const Start start = level_start(2, 2, 155);
-  Trajectory t = Trajectory::starting(start.problem, start.state);
-  observe(t, start.state, 0.0, 0.0, false);
-  t.ending = Ending::kConverged;
+  const flow::Start start = level_start(2, 2, 155);
+  flow::Trajectory t = flow::Trajectory::starting(start.problem, start.state);
+  flow::observe(t, start.state, 0.0, 0.0, false);
+  t.ending = flow::Ending::kConverged;
   t.events.push_back({.t = 3.5, .row = 0, .risen = 1, .fallen = 0, .winner = true});
-  write_trajectory(t, folder.path(), "by hand");
+  flow::write_trajectory(t, folder.path(), "by hand");
   const auto described = nlohmann::json::parse(read_file(folder.path() / "trajectory.json"));
   EXPECT_EQ(described["ending"], "converged");
   EXPECT_EQ(described["events"].dump(), R"([{"fallen":0,"risen":1,"row":0,"t":3.5,"winner":true}])");

@@ -21,8 +21,8 @@ struct Metric {
   const char* name;
   int degree;          // grows with this power of the weights' scale: 0 for metrics of shares
   bool positive_only;  // undefined where a weight is negative
-  std::function<std::vector<Mean>(const AttentionMap<double>&)> of;
-  std::function<std::vector<Mean>(const AttentionMap<float>&)> of_floats;
+  std::function<std::vector<metrics::Mean>(const metrics::AttentionMap<double>&)> of;
+  std::function<std::vector<metrics::Mean>(const metrics::AttentionMap<float>&)> of_floats;
 
   // `function` takes maps of either type.
   template <class F>
@@ -32,29 +32,29 @@ struct Metric {
 void PrintTo(const Metric& metric, std::ostream* out) { *out << metric.name; }
 
 template <class T>
-std::vector<Mean> means_of_normalised_entropy(const AttentionMap<T>& map) {
-  std::vector<Mean> means;
-  for (const NormalisedEntropy& head : normalised_entropy(map)) means.push_back(head.mean);
+std::vector<metrics::Mean> means_of_normalised_entropy(const metrics::AttentionMap<T>& map) {
+  std::vector<metrics::Mean> means;
+  for (const metrics::NormalisedEntropy& head : metrics::normalised_entropy(map)) means.push_back(head.mean);
   return means;
 }
 
 const Metric kMetrics[] = {
-    {"entropy", 0, true, [](const auto& map) { return entropy(map); }},
-    {"relative_entropy", 0, true, [](const auto& map) { return relative_entropy(map); }},
+    {"entropy", 0, true, [](const auto& map) { return metrics::entropy(map); }},
+    {"relative_entropy", 0, true, [](const auto& map) { return metrics::relative_entropy(map); }},
     {"normalised_entropy", 0, true, [](const auto& map) { return means_of_normalised_entropy(map); }},
-    {"skewness", 0, true, [](const auto& map) { return skewness(map); }},
-    {"sparsity_score", 0, true, [](const auto& map) { return sparsity_score(map); }},
-    {"abs_entropy", 0, false, [](const auto& map) { return abs_entropy(map); }},
-    {"abs_relative_entropy", 0, false, [](const auto& map) { return abs_relative_entropy(map); }},
-    {"abs_skewness", 0, false, [](const auto& map) { return abs_skewness(map); }},
-    {"abs_sparsity_score", 0, false, [](const auto& map) { return abs_sparsity_score(map); }},
-    {"first_token_share", 0, false, [](const auto& map) { return first_token_share(map); }},
-    {"first_token_ratio_of_sums", 0, false, [](const auto& map) { return first_token_ratio_of_sums(map); }},
-    {"importance_score", 0, false, [](const auto& map) { return importance_score(map, 0); }},
-    {"maximum_weight", 1, false, [](const auto& map) { return maximum_weight(map); }},
-    {"row_sum", 1, false, [](const auto& map) { return row_sum(map); }},
-    {"frobenius_norm", 1, false, [](const auto& map) { return frobenius_norm(map); }},
-    {"logit_variance", 2, false, [](const auto& map) { return logit_variance(map); }},
+    {"skewness", 0, true, [](const auto& map) { return metrics::skewness(map); }},
+    {"sparsity_score", 0, true, [](const auto& map) { return metrics::sparsity_score(map); }},
+    {"abs_entropy", 0, false, [](const auto& map) { return metrics::abs_entropy(map); }},
+    {"abs_relative_entropy", 0, false, [](const auto& map) { return metrics::abs_relative_entropy(map); }},
+    {"abs_skewness", 0, false, [](const auto& map) { return metrics::abs_skewness(map); }},
+    {"abs_sparsity_score", 0, false, [](const auto& map) { return metrics::abs_sparsity_score(map); }},
+    {"first_token_share", 0, false, [](const auto& map) { return metrics::first_token_share(map); }},
+    {"first_token_ratio_of_sums", 0, false, [](const auto& map) { return metrics::first_token_ratio_of_sums(map); }},
+    {"importance_score", 0, false, [](const auto& map) { return metrics::importance_score(map, 0); }},
+    {"maximum_weight", 1, false, [](const auto& map) { return metrics::maximum_weight(map); }},
+    {"row_sum", 1, false, [](const auto& map) { return metrics::row_sum(map); }},
+    {"frobenius_norm", 1, false, [](const auto& map) { return metrics::frobenius_norm(map); }},
+    {"logit_variance", 2, false, [](const auto& map) { return metrics::logit_variance(map); }},
 };
 
 constexpr std::int64_t kSize = 6;  // queries and keys
@@ -92,7 +92,7 @@ TEST_P(EveryRowMetric, GrowsWithTheScaleByItsDegree) {
 TEST_P(EveryRowMetric, IsUndefinedForNegativeWeightsWhereItIsOfPositiveOnes) {
   std::vector<double> values = random_map(1);
   values[kSize * 2 + 3] = -0.1;
-  const Mean mean = GetParam().of(rows_of(values, kSize)).front();
+  const metrics::Mean mean = GetParam().of(rows_of(values, kSize)).front();
   EXPECT_EQ(mean.left_out(), GetParam().positive_only ? 1 : 0);
   EXPECT_TRUE(std::isfinite(mean.value()));
 }
@@ -101,16 +101,17 @@ TEST_P(EveryRowMetric, CountsWhatHasWeightsThatAreNotFiniteAndLeavesItOut) {
   for (const double bad : {kNaN, kInfinity, -kInfinity}) {
     std::vector<double> values = random_map(2);
     values[kSize * 2 + 3] = bad;
-    const Mean mean = GetParam().of(rows_of(values, kSize)).front();
+    const metrics::Mean mean = GetParam().of(rows_of(values, kSize)).front();
     EXPECT_EQ(mean.left_out(), 1);
     EXPECT_TRUE(mean.count() == 0 || std::isfinite(mean.value()));
   }
 }
 
 TEST_P(EveryRowMetric, OfNothingIsNaNWithoutACount) {
-  for (const AttentionMap<double>& map : {AttentionMap<double>{.samples = 0, .heads = 2, .queries = 3, .keys = 3},
-                                          AttentionMap<double>{.samples = 0, .heads = 2, .queries = 0, .keys = 0}}) {
-    const std::vector<Mean> means = GetParam().of(map);
+  for (const metrics::AttentionMap<double>& map :
+       {metrics::AttentionMap<double>{.samples = 0, .heads = 2, .queries = 3, .keys = 3},
+        metrics::AttentionMap<double>{.samples = 0, .heads = 2, .queries = 0, .keys = 0}}) {
+    const std::vector<metrics::Mean> means = GetParam().of(map);
     ASSERT_EQ(means.size(), 2U);
     EXPECT_EQ(means[1].count(), 0);
     EXPECT_TRUE(std::isnan(means[1].value()));
@@ -122,7 +123,7 @@ TEST_P(EveryRowMetric, KeepsHeadsApartAndPoolsSamples) {
   const auto a = random_map(3), b = random_map(4), c = random_map(5), d = random_map(6);
   std::vector<double> values;  // [2 samples, 2 heads]
   for (const auto* part : {&a, &b, &c, &d}) values.insert(values.end(), part->begin(), part->end());
-  const std::vector<Mean> means =
+  const std::vector<metrics::Mean> means =
       GetParam().of({.values = values, .samples = 2, .heads = 2, .queries = kSize, .keys = kSize});
   ASSERT_EQ(means.size(), 2U);
   EXPECT_NEAR(means[0].value(), 0.5 * (of_map(a) + of_map(c)), kRounding * 10.0);

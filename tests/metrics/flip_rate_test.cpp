@@ -24,7 +24,7 @@ std::vector<double> attention_by(const std::vector<double>& row) {
   return values;
 }
 
-AttentionMap<double> heads_of(const std::vector<double>& values, std::int64_t heads = 1) {
+metrics::AttentionMap<double> heads_of(const std::vector<double>& values, std::int64_t heads = 1) {
   return {.values = values, .samples = 4, .heads = heads, .queries = 1, .keys = kLength};
 }
 
@@ -53,9 +53,9 @@ Tokens follow_majority(std::span<const std::int64_t> tokens) {
   });
 }
 
-double rate_of(const std::vector<double>& row, const PredictLabels& predict) {
+double rate_of(const std::vector<double>& row, const metrics::PredictLabels& predict) {
   const auto values = attention_by(row);
-  return flip_rate(heads_of(values), kTokens, kLabels, predict, {}).front().value();
+  return metrics::flip_rate(heads_of(values), kTokens, kLabels, predict, {}).front().value();
 }
 
 TEST(FlipRate, IsOneForAModelThatFollowsTheFirstTokenAndZeroForOneThatFollowsTheRest) {
@@ -82,7 +82,8 @@ TEST(FlipRate, MovesOneTokenBothWaysShufflesAndKeepsClsLast) {
     seen.assign(tokens.begin(), tokens.end());
     return follow_seven(tokens);
   };
-  const Mean rate = flip_rate(heads_of(values), kTokens, kLabels, watch, {.pairs = 500, .seed = 3}).front();
+  const metrics::Mean rate =
+      metrics::flip_rate(heads_of(values), kTokens, kLabels, watch, {.pairs = 500, .seed = 3}).front();
   EXPECT_EQ(rate.count(), 1000);
   ASSERT_EQ(seen.size(), 1000U * kLength);
   std::map<std::size_t, int> places;  // where the moved token came to stand
@@ -120,7 +121,7 @@ TEST(FlipRate, IsPerHeadWithTheSamePairsAndShuffles) {
     trials.emplace_back(tokens.begin(), tokens.end());
     return follow_seven(tokens);
   };
-  const std::vector<Mean> rates = flip_rate(heads_of(values, 3), kTokens, kLabels, watch, {});
+  const std::vector<metrics::Mean> rates = metrics::flip_rate(heads_of(values, 3), kTokens, kLabels, watch, {});
   ASSERT_EQ(rates.size(), 3U);
   EXPECT_EQ(rates[0].value(), 1.0);
   EXPECT_EQ(rates[1].value(), 0.0);
@@ -131,12 +132,12 @@ TEST(FlipRate, DependsOnItsSeedAlone) {
   const auto values = attention_by({0.6, 0.3, 0.1, 0});
   const auto trials = [&](std::uint64_t seed) {
     Tokens seen;
-    flip_rate(heads_of(values), kTokens, kLabels,
-              [&](std::span<const std::int64_t> tokens) {
-                seen.assign(tokens.begin(), tokens.end());
-                return follow_seven(tokens);
-              },
-              {.pairs = 20, .seed = seed});
+    metrics::flip_rate(heads_of(values), kTokens, kLabels,
+                       [&](std::span<const std::int64_t> tokens) {
+                         seen.assign(tokens.begin(), tokens.end());
+                         return follow_seven(tokens);
+                       },
+                       {.pairs = 20, .seed = seed});
     return seen;
   };
   EXPECT_EQ(trials(1), trials(1));
@@ -149,28 +150,28 @@ TEST(FlipRate, ReadsTheLastQueryOfAWholeMap) {
     for (int query = 0; query < 3; ++query) values.insert(values.end(), {kNaN, 0.0, 1.0, 0.0});
     values.insert(values.end(), {0.6, 0.3, 0.1, 0.0});
   }
-  const AttentionMap<double> map{.values = values, .samples = 4, .heads = 1, .queries = 4, .keys = kLength};
-  EXPECT_EQ(flip_rate(map, kTokens, kLabels, follow_seven, {}).front().value(), 1.0);
+  const metrics::AttentionMap<double> map{.values = values, .samples = 4, .heads = 1, .queries = 4, .keys = kLength};
+  EXPECT_EQ(metrics::flip_rate(map, kTokens, kLabels, follow_seven, {}).front().value(), 1.0);
 }
 
 TEST(FlipRate, LeavesOutPairsWithAttentionThatIsNotFinite) {
   auto values = attention_by({0.6, 0.3, 0.1, 0});
   values[1] = kNaN;
-  const Mean some = flip_rate(heads_of(values), kTokens, kLabels, follow_seven, {}).front();
+  const metrics::Mean some = metrics::flip_rate(heads_of(values), kTokens, kLabels, follow_seven, {}).front();
   EXPECT_GT(some.left_out(), 0);
   EXPECT_EQ(some.count() + some.left_out(), 1000);
   EXPECT_EQ(some.value(), 1.0);
   std::fill(values.begin(), values.end(), kNaN);
   const auto never = [](std::span<const std::int64_t>) -> Tokens { throw std::logic_error("was asked"); };
-  EXPECT_EQ(flip_rate(heads_of(values), kTokens, kLabels, never, {}).front().count(), 0);
+  EXPECT_EQ(metrics::flip_rate(heads_of(values), kTokens, kLabels, never, {}).front().count(), 0);
 }
 
 TEST(FlipRate, RefusesWhatDoesNotFit) {
   const auto values = attention_by({0.6, 0.3, 0.1, 0});
   const auto map = heads_of(values);
-  const auto complaint = [](const AttentionMap<double>& attention, const Tokens& tokens, const Tokens& labels,
-                            const PredictLabels& predict, int pairs = 500) {
-    return complaint_of([&] { flip_rate(attention, tokens, labels, predict, {.pairs = pairs}); });
+  const auto complaint = [](const metrics::AttentionMap<double>& attention, const Tokens& tokens, const Tokens& labels,
+                            const metrics::PredictLabels& predict, int pairs = 500) {
+    return complaint_of([&] { metrics::flip_rate(attention, tokens, labels, predict, {.pairs = pairs}); });
   };
   EXPECT_EQ(complaint(map, {1, 2}, kLabels, follow_seven),
             "flip rate: 2 tokens and 4 labels: 4 samples of 4 tokens have 16 and 4");
@@ -181,7 +182,7 @@ TEST(FlipRate, RefusesWhatDoesNotFit) {
   EXPECT_NE(complaint({.samples = 4, .heads = 1, .queries = 0, .keys = 4}, kTokens, kLabels, follow_seven), "");
   EXPECT_NE(complaint({}, {}, {}, follow_seven), "");
   const std::vector<std::int64_t> lengths{4, 4, 4, 3};
-  AttentionMap<double> padded = map;
+  metrics::AttentionMap<double> padded = map;
   padded.lengths = lengths;
   EXPECT_EQ(complaint(padded, kTokens, kLabels, follow_seven),
             "flip rate: padded sequences: all must have their CLS last");

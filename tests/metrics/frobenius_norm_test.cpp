@@ -7,7 +7,7 @@ namespace polariscope::testing {
 namespace {
 
 double norm_of(const std::vector<double>& values, std::int64_t keys) {
-  return frobenius_norm(rows_of(values, keys)).front().value();
+  return metrics::frobenius_norm(rows_of(values, keys)).front().value();
 }
 
 TEST(FrobeniusNorm, IsOneForUniformRowsAndRootNForOneHotOnes) {
@@ -18,17 +18,19 @@ TEST(FrobeniusNorm, IsOneForUniformRowsAndRootNForOneHotOnes) {
 TEST(FrobeniusNorm, OfUniformCausalRowsIsTheRootOfTheHarmonicSum) {
   // Row i has i weights 1/i: Σ 1/i = 1 + 1/2 + 1/3 = 11/6.
   const std::vector<double> values{1, 0, 0, 0.5, 0.5, 0, 1.0 / 3, 1.0 / 3, 1.0 / 3};
-  AttentionMap<double> map = rows_of(values, 3);
+  metrics::AttentionMap<double> map = rows_of(values, 3);
   map.causal = true;
-  EXPECT_DOUBLE_EQ(frobenius_norm(map).front().value(), std::sqrt(11.0 / 6.0));
+  EXPECT_DOUBLE_EQ(metrics::frobenius_norm(map).front().value(), std::sqrt(11.0 / 6.0));
 }
 
 TEST(FrobeniusNorm, IsOfTheWeightsAsTheyAre) { EXPECT_DOUBLE_EQ(norm_of({3, -4}, 2), 5.0); }
 
 TEST(FrobeniusNorm, HasTheSpreadOfSamples) {
   const std::vector<double> values{3, 4, 6, 8};  // norms 5 and 10
-  const Mean mean =
-      frobenius_norm(AttentionMap<double>{.values = values, .samples = 2, .heads = 1, .queries = 1, .keys = 2}).front();
+  const metrics::Mean mean =
+      metrics::frobenius_norm(
+          metrics::AttentionMap<double>{.values = values, .samples = 2, .heads = 1, .queries = 1, .keys = 2})
+          .front();
   EXPECT_DOUBLE_EQ(mean.value(), 7.5);
   EXPECT_DOUBLE_EQ(mean.standard_deviation(), 2.5);
   EXPECT_EQ(mean.count(), 2);
@@ -41,7 +43,7 @@ TEST(FrobeniusNorm, StaysInsideItsBoundsAndAboveWhatTheEntropyAllows) {
     EXPECT_LE(norm_of(map, 9), 3.0 + kRounding);
     // ‖p‖² >= e^{-H} for every row (Jensen).
     const auto row = random_rows(1, 9, 0.1 * static_cast<double>(seed), seed);
-    const double H = entropy(rows_of(row, 9)).front().value(), norm = norm_of(row, 9);
+    const double H = metrics::entropy(rows_of(row, 9)).front().value(), norm = norm_of(row, 9);
     EXPECT_GE(norm * norm, std::exp(-H) - kRounding) << "seed " << seed;
   }
 }

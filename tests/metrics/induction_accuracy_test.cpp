@@ -7,13 +7,14 @@ namespace {
 
 using Tokens = std::vector<std::int64_t>;
 
-Mean accuracy(const Tokens& predictions, const Tokens& targets, std::int64_t length) {
-  return induction_accuracy(std::span<const std::int64_t>(predictions), std::span<const std::int64_t>(targets), length);
+metrics::Mean accuracy(const Tokens& predictions, const Tokens& targets, std::int64_t length) {
+  return metrics::induction_accuracy(std::span<const std::int64_t>(predictions), std::span<const std::int64_t>(targets),
+                                     length);
 }
 
 TEST(InductionAccuracy, CountsTheLastPositionAlone) {
   // Last tokens 3 = 3, 9 ≠ 6, 1 = 1, 4 = 4; what stands before differs everywhere.
-  const Mean mean = accuracy({0, 3, 0, 9, 0, 1, 0, 4}, {7, 3, 7, 6, 7, 1, 7, 4}, 2);
+  const metrics::Mean mean = accuracy({0, 3, 0, 9, 0, 1, 0, 4}, {7, 3, 7, 6, 7, 1, 7, 4}, 2);
   EXPECT_DOUBLE_EQ(mean.value(), 0.75);
   EXPECT_EQ(mean.count(), 4);
 }

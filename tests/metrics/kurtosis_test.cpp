@@ -5,7 +5,7 @@
 namespace polariscope::testing {
 namespace {
 
-double kurtosis_of(const std::vector<double>& hidden) { return kurtosis(std::span<const double>(hidden)); }
+double kurtosis_of(const std::vector<double>& hidden) { return metrics::kurtosis(std::span<const double>(hidden)); }
 
 TEST(Kurtosis, OfHandMadeNumbers) {
   EXPECT_NEAR(kurtosis_of({-1, 1, 1, -1}), 1.0, kRounding);  // the least there is

@@ -17,7 +17,7 @@ using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowM
 struct RandomLayer {
   Numbers x, query, key;
   std::int64_t tokens, width, head_width;
-  SoftmaxLayer view() const { return {tokens, width, head_width, x, query, key, 1.0}; }
+  metrics::SoftmaxLayer view() const { return {tokens, width, head_width, x, query, key, 1.0}; }
 };
 
 // Tokens N(0, 1), weights N(0, sharpness²/width).
@@ -33,7 +33,7 @@ RandomLayer random_layer(std::int64_t tokens, std::int64_t width, std::int64_t h
 }
 
 // softmax(scale · X W_Q (X W_K)ᵀ) X, loop by loop.
-Numbers attention(const SoftmaxLayer& layer) {
+Numbers attention(const metrics::SoftmaxLayer& layer) {
   const auto row_times = [&](std::int64_t i, std::span<const double> w, std::int64_t h) {
     double sum = 0.0;
     for (std::int64_t d = 0; d < layer.width; ++d) sum += layer.x[i * layer.width + d] * w[d * layer.head_width + h];
@@ -74,18 +74,18 @@ Matrix jacobian_by_differences(const RandomLayer& layer) {
   return jacobian;
 }
 
-TEST(LipschitzBound, TheDerivativeAndItsLargestSingularValueAreThoseOfDifferences) {
+TEST(metrics::LipschitzBound, TheDerivativeAndItsLargestSingularValueAreThoseOfDifferences) {
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     const RandomLayer layer = random_layer(2 + seed % 5, 1 + seed % 4, 1 + seed % 3, 0.3 * (1.0 + seed % 6), seed);
     const Matrix jacobian = jacobian_by_differences(layer);
     for (Eigen::Index c = 0; c < jacobian.cols(); ++c) {
       Numbers direction(layer.x.size(), 0.0);
       direction[c] = 1.0;
-      const Numbers column = attention_derivative(layer.view(), direction);
+      const Numbers column = metrics::attention_derivative(layer.view(), direction);
       for (Eigen::Index r = 0; r < jacobian.rows(); ++r) EXPECT_NEAR(column[r], jacobian(r, c), 1e-7) << seed;
     }
     const double largest = Eigen::JacobiSVD<Matrix>(jacobian).singularValues()[0];
-    EXPECT_NEAR(lipschitz_bound(layer.view()).left, largest, 1e-7 * std::max(1.0, largest)) << "seed " << seed;
+    EXPECT_NEAR(metrics::lipschitz_bound(layer.view()).left, largest, 1e-7 * std::max(1.0, largest)) << "seed " << seed;
   }
 }
 
@@ -118,17 +118,17 @@ double largest_of_output(const RandomLayer& layer) {
   Matrix map(size, size);
   for (std::int64_t c = 0; c < size; ++c) {
     const Matrix h = unit(layer.tokens, layer.width, c);
-    const Numbers column = attention_derivative(layer.view(), {h.data(), static_cast<std::size_t>(size)});
+    const Numbers column = metrics::attention_derivative(layer.view(), {h.data(), static_cast<std::size_t>(size)});
     map.col(c) = Eigen::Map<const Eigen::VectorXd>(column.data(), size);
   }
   return largest_singular_of(map);
 }
 
-TEST(LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapsed) {
+TEST(metrics::LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapsed) {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     const double sharpness = std::pow(10.0, -2.0 + 0.01 * static_cast<double>(seed));
     const RandomLayer layer = random_layer(1 + seed % 13, 1 + seed % 5, 1 + seed % 4, sharpness, seed);
-    const LipschitzBound bound = lipschitz_bound(layer.view(), 2);
+    const metrics::LipschitzBound bound = metrics::lipschitz_bound(layer.view(), 2);
     const double slack = 1e-9 * bound.provable();
     EXPECT_NEAR(bound.score_singular, largest_of_scores(layer), slack) << "seed " << seed;
     EXPECT_NEAR(bound.left, largest_of_output(layer), 1e-9 * (1.0 + bound.left)) << "seed " << seed;
@@ -140,24 +140,24 @@ TEST(LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapsed) {
   }
 }
 
-TEST(LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHoweverLarge) {
+TEST(metrics::LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHoweverLarge) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     for (const double factor : {1e-12, 1e6, 1e12}) {
       RandomLayer layer = random_layer(20, 4, 4, 1.0, seed);
-      const LipschitzBound before = lipschitz_bound(layer.view(), 2);
+      const metrics::LipschitzBound before = metrics::lipschitz_bound(layer.view(), 2);
       for (double& weight : layer.query) weight *= factor;
       for (double& weight : layer.key) weight *= factor;
-      const LipschitzBound after = lipschitz_bound(layer.view(), 2);
+      const metrics::LipschitzBound after = metrics::lipschitz_bound(layer.view(), 2);
       EXPECT_NEAR(after.score_singular / (factor * factor * before.score_singular), 1.0, 1e-9) << seed << " " << factor;
       EXPECT_NEAR(after.score_growth / (factor * factor * before.score_growth), 1.0, 1e-6) << seed << " " << factor;
     }
   }
 }
 
-TEST(LipschitzBound, OfOneTokenIsTheIdentity) {
+TEST(metrics::LipschitzBound, OfOneTokenIsTheIdentity) {
   // P = (1) whatever the scores: A(X) = X.
   const Numbers x{3.0, 4.0}, weights{1.0, 0.0, 0.0, 1.0};
-  const LipschitzBound bound = lipschitz_bound({1, 2, 2, x, weights, weights});
+  const metrics::LipschitzBound bound = metrics::lipschitz_bound({1, 2, 2, x, weights, weights});
   EXPECT_NEAR(bound.left, 1.0, 1e-12);
   EXPECT_NEAR(bound.frobenius_norm, 1.0, 1e-12);
   EXPECT_NEAR(bound.spectral_norm, 1.0, 1e-12);
@@ -170,22 +170,22 @@ TEST(LipschitzBound, OfOneTokenIsTheIdentity) {
   EXPECT_NEAR(bound.provable(), 1.0 + 5.0 * 10.0 / std::numbers::sqrt2, 1e-8);
 }
 
-TEST(LipschitzBound, WithoutScoresIsUniformAttention) {
+TEST(metrics::LipschitzBound, WithoutScoresIsUniformAttention) {
   // W_Q = 0: P = 1/N everywhere, an averaging of norm 1, and nothing moves the scores.
   const Numbers x{1.0, -2.0, 3.0, 0.5}, zero{0.0}, one{1.0};
-  const LipschitzBound bound = lipschitz_bound({4, 1, 1, x, zero, one});
+  const metrics::LipschitzBound bound = metrics::lipschitz_bound({4, 1, 1, x, zero, one});
   EXPECT_NEAR(bound.left, 1.0, 1e-12);
   EXPECT_NEAR(bound.printed(), 1.0, 1e-12);
   EXPECT_NEAR(bound.provable(), 1.0, 1e-12);
   EXPECT_NEAR(bound.entropy, std::log(4.0), 1e-12);
 }
 
-TEST(LipschitzBound, OfTwoScalarTokensIsWhatHandsFind) {
+TEST(metrics::LipschitzBound, OfTwoScalarTokensIsWhatHandsFind) {
   // X = (1, -1)ᵀ, M = 1: z_ij = x_i x_j, DZ(h) = h xᵀ + x hᵀ. With h = (a, b): [[2a, b - a], [b - a, -2b]].
   // ‖DZ‖² = 4a² + 4b² + 2(b - a)² <= 8 over a² + b² = 1, at b = -a. One key a row: best is 4a² + (b - a)², whose
   // matrix [[5, -1], [-1, 1]] has the largest eigenvalue 3 + √5.
   const Numbers x{1.0, -1.0}, one{1.0};
-  const LipschitzBound bound = lipschitz_bound({2, 1, 1, x, one, one});
+  const metrics::LipschitzBound bound = metrics::lipschitz_bound({2, 1, 1, x, one, one});
   EXPECT_NEAR(bound.score_singular, std::sqrt(8.0), 1e-10);
   EXPECT_NEAR(bound.score_growth, std::sqrt(3.0 + std::sqrt(5.0)), 1e-10);
   // p = e/(e + 1/e) on the diagonal.
@@ -194,7 +194,7 @@ TEST(LipschitzBound, OfTwoScalarTokensIsWhatHandsFind) {
   EXPECT_NEAR(bound.spectral_norm, 1.0, 1e-12);
 }
 
-TEST(LipschitzBound, TheAlternationFindsTheBestChoiceOfKeys) {
+TEST(metrics::LipschitzBound, TheAlternationFindsTheBestChoiceOfKeys) {
   // All 3³ choices of one key a row, each by a dense singular value.
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const RandomLayer layer = random_layer(3, 2, 2, 1.0, seed);
@@ -212,34 +212,34 @@ TEST(LipschitzBound, TheAlternationFindsTheBestChoiceOfKeys) {
       }
       best = std::max(best, Eigen::JacobiSVD<Matrix>(map).singularValues()[0]);
     }
-    EXPECT_NEAR(lipschitz_bound(layer.view()).score_growth, best, 1e-9 * best) << "seed " << seed;
+    EXPECT_NEAR(metrics::lipschitz_bound(layer.view()).score_growth, best, 1e-9 * best) << "seed " << seed;
   }
 }
 
-TEST(LipschitzBound, TakesTheScaleIntoTheScores) {
+TEST(metrics::LipschitzBound, TakesTheScaleIntoTheScores) {
   RandomLayer layer = random_layer(5, 3, 2, 1.0, 7);
-  SoftmaxLayer scaled = layer.view();
+  metrics::SoftmaxLayer scaled = layer.view();
   scaled.scale = 0.25;
-  const LipschitzBound bound = lipschitz_bound(scaled);
+  const metrics::LipschitzBound bound = metrics::lipschitz_bound(scaled);
   for (double& weight : layer.query) weight *= 0.25;
-  const LipschitzBound same = lipschitz_bound(layer.view());
+  const metrics::LipschitzBound same = metrics::lipschitz_bound(layer.view());
   EXPECT_NEAR(bound.left, same.left, 1e-10);
   EXPECT_NEAR(bound.printed(), same.printed(), 1e-10);
   EXPECT_NEAR(bound.provable(), same.provable(), 1e-10);
 }
 
-TEST(LipschitzBound, RefusesShapesThatDisagreeAndNumbersThatAreNotFinite) {
+TEST(metrics::LipschitzBound, RefusesShapesThatDisagreeAndNumbersThatAreNotFinite) {
   const Numbers x{1.0, 2.0}, one{1.0}, broken{kNaN}, huge{1e200};
   EXPECT_EQ(complaint_of([&] {
-              lipschitz_bound({2, 1, 1, x, one, x});
+              metrics::lipschitz_bound({2, 1, 1, x, one, x});
             }),
             "Lipschitz bound: W_K has 2 numbers, expected 1 rows of 1");
   EXPECT_EQ(complaint_of([&] {
-              lipschitz_bound({2, 1, 1, x, broken, one});
+              metrics::lipschitz_bound({2, 1, 1, x, broken, one});
             }),
             "Lipschitz bound: W_Q holds a number that is not finite");
-  EXPECT_NE(complaint_of([&] { lipschitz_bound({0, 1, 1, {}, one, one}); }), "");
-  EXPECT_NE(complaint_of([&] { lipschitz_bound({2, 1, 1, x, huge, huge}); }), "");
+  EXPECT_NE(complaint_of([&] { metrics::lipschitz_bound({0, 1, 1, {}, one, one}); }), "");
+  EXPECT_NE(complaint_of([&] { metrics::lipschitz_bound({2, 1, 1, x, huge, huge}); }), "");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ constexpr double kRounding = 1e-14;
 
 // One sample and one head, with as many queries as rows of `keys` numbers. `values` must outlive it.
 template <class T>
-AttentionMap<T> rows_of(const std::vector<T>& values, std::int64_t keys) {
+metrics::AttentionMap<T> rows_of(const std::vector<T>& values, std::int64_t keys) {
   const auto queries = keys == 0 ? 0 : static_cast<std::int64_t>(values.size()) / keys;
   return {.values = values, .samples = 1, .heads = 1, .queries = queries, .keys = keys};
 }

@@ -7,7 +7,7 @@ namespace {
 
 TEST(RowSum, IsSignedAndHasTheSpreadOfRows) {
   // Sums 1 and 3: mean 2, deviation 1.
-  const Mean mean = row_sum(rows_of(std::vector<double>{2, -1, 1, 2}, 2)).front();
+  const metrics::Mean mean = metrics::row_sum(rows_of(std::vector<double>{2, -1, 1, 2}, 2)).front();
   EXPECT_DOUBLE_EQ(mean.value(), 2.0);
   EXPECT_DOUBLE_EQ(mean.standard_deviation(), 1.0);
   EXPECT_EQ(mean.count(), 2);

@@ -6,7 +6,7 @@ namespace polariscope::testing {
 namespace {
 
 double skewness_of(const std::vector<double>& row) {
-  return skewness(rows_of(row, static_cast<std::int64_t>(row.size()))).front().value();
+  return metrics::skewness(rows_of(row, static_cast<std::int64_t>(row.size()))).front().value();
 }
 
 TEST(Skewness, OfOneHotRowsIsTheLargest) {
@@ -32,8 +32,8 @@ TEST(Skewness, OfEqualWeightsIsZeroHoweverTheirMeanRounds) {
 
 TEST(Skewness, OfSignedWeightsIsOnlyTheAbsoluteOne) {
   const std::vector<double> row{0, -1, 5};
-  EXPECT_EQ(skewness(rows_of(row, 3)).front().count(), 0);
-  EXPECT_NEAR(abs_skewness(rows_of(row, 3)).front().value(), 6.0 / std::pow(14.0 / 3.0, 1.5), kRounding);
+  EXPECT_EQ(metrics::skewness(rows_of(row, 3)).front().count(), 0);
+  EXPECT_NEAR(metrics::abs_skewness(rows_of(row, 3)).front().value(), 6.0 / std::pow(14.0 / 3.0, 1.5), kRounding);
 }
 
 TEST(Skewness, IsAtMostThatOfOneHotRows) {

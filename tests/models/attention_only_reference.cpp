@@ -51,17 +51,17 @@ void add(Matrix& to, const Matrix& from) {
 
 class Model {
  public:
-  Model(const AttentionOnlyOptions& o, std::span<const double> values)
+  Model(const models::AttentionOnlyOptions& o, std::span<const double> values)
       : o_(o),
-        form_(find_attention_form(o.attention)),
-        places_(AttentionOnly<double>(o).parameters()),
+        form_(reweighting::find_attention_form(o.attention)),
+        places_(models::AttentionOnly<double>(o).parameters()),
         values_(values) {
     gradient_.resize(values.size());
   }
 
   Reference run(std::span<const double> tokens, std::span<const double> answers) {
     batch_ = static_cast<std::int64_t>(answers.size());
-    Matrix x{batch_ * o_.tokens, kTokenWidth};
+    Matrix x{batch_ * o_.tokens, models::kTokenWidth};
     x.at.assign(tokens.begin(), tokens.end());
     Reference done;
     std::vector<Layer> layers;
@@ -89,19 +89,19 @@ class Model {
     Normed query, key;
   };
 
-  std::int64_t width() const { return o_.layer_form == LayerForm::kCovariate ? 3 : 4; }
-  const ParameterPlace* place(int layer, const std::string& name) const {
-    for (const ParameterPlace& place : places_) {
+  std::int64_t width() const { return o_.layer_form == models::LayerForm::kCovariate ? 3 : 4; }
+  const models::ParameterPlace* place(int layer, const std::string& name) const {
+    for (const models::ParameterPlace& place : places_) {
       if (place.name == fmt::format("layer{}.{}", layer + 1, name)) return &place;
     }
     return nullptr;
   }
   double number(int layer, const std::string& name, std::int64_t i, double absent) const {
-    const ParameterPlace* at = place(layer, name);
+    const models::ParameterPlace* at = place(layer, name);
     return at == nullptr ? absent : values_[static_cast<std::size_t>(at->first + i)];
   }
   void add_gradient(int layer, const std::string& name, std::int64_t i, double by) {
-    if (const ParameterPlace* at = place(layer, name)) gradient_[static_cast<std::size_t>(at->first + i)] += by;
+    if (const models::ParameterPlace* at = place(layer, name)) gradient_[static_cast<std::size_t>(at->first + i)] += by;
   }
   Matrix matrix(int layer, const std::string& name) const {
     Matrix m{width(), width()};
@@ -115,7 +115,7 @@ class Model {
     }
   }
   Matrix value_map(int layer) const {
-    if (o_.layer_form != LayerForm::kCovariate) return matrix(layer, "value");
+    if (o_.layer_form != models::LayerForm::kCovariate) return matrix(layer, "value");
     Matrix whole{4, 4};
     for (int i = 0; i < 9; ++i) whole(i / 3, i % 3) = number(layer, "value", i, 0.0);
     whole(3, 3) = 1.0;
@@ -131,19 +131,19 @@ class Model {
     RowNorm row{.unit = Numbers(static_cast<std::size_t>(raw.width))};
     const auto n = static_cast<double>(raw.width);
     double squares = 0.0;
-    if (o_.qk_norm == QkNorm::kLayer) {
+    if (o_.qk_norm == models::QkNorm::kLayer) {
       for (std::int64_t c = 0; c < raw.width; ++c) row.mean += raw(i, c) / n;
     }
     for (std::int64_t c = 0; c < raw.width; ++c) squares += std::pow(raw(i, c) - row.mean, 2);
-    if (o_.qk_norm != QkNorm::kNo) {
-      row.by = 1.0 / std::sqrt((o_.qk_norm == QkNorm::kL2 ? squares : squares / n) + 1e-5);
+    if (o_.qk_norm != models::QkNorm::kNo) {
+      row.by = 1.0 / std::sqrt((o_.qk_norm == models::QkNorm::kL2 ? squares : squares / n) + 1e-5);
     }
     for (std::int64_t c = 0; c < raw.width; ++c)
       row.unit[static_cast<std::size_t>(c)] = (raw(i, c) - row.mean) * row.by;
     return row;
   }
   double gain(int layer, const std::string& side, std::int64_t c) const {
-    if (o_.qk_norm == QkNorm::kL2) return side == "query" ? number(layer, "gain", 0, 1.0) : 1.0;
+    if (o_.qk_norm == models::QkNorm::kL2) return side == "query" ? number(layer, "gain", 0, 1.0) : 1.0;
     return number(layer, side + "_norm.gain", c, 1.0);
   }
   Normed normed(int layer, const std::string& side, const Matrix& raw) const {
@@ -174,30 +174,30 @@ class Model {
       for (std::int64_t c = 0; c < due.width; ++c) {
         const double unit = row.unit[static_cast<std::size_t>(c)], du = due(i, c) * gain(layer, side, c);
         switch (o_.qk_norm) {
-          case QkNorm::kNo: to(i, c) = du; break;
-          case QkNorm::kLayer: to(i, c) = row.by * (du - sum / n - unit * along / n); break;
-          case QkNorm::kRms: to(i, c) = row.by * (du - unit * along / n); break;
-          case QkNorm::kL2: to(i, c) = row.by * (du - unit * along); break;
+          case models::QkNorm::kNo: to(i, c) = du; break;
+          case models::QkNorm::kLayer: to(i, c) = row.by * (du - sum / n - unit * along / n); break;
+          case models::QkNorm::kRms: to(i, c) = row.by * (du - unit * along / n); break;
+          case models::QkNorm::kL2: to(i, c) = row.by * (du - unit * along); break;
         }
       }
     }
     return to;
   }
 
-  HeadsView<const double> view(const Matrix& of) const {
+  attention::HeadsView<const double> view(const Matrix& of) const {
     return {of.at.data(), o_.tokens * of.width, o_.tokens * of.width, of.width};
   }
-  HeadsView<double> view(Matrix& of) const {
+  attention::HeadsView<double> view(Matrix& of) const {
     return {of.at.data(), o_.tokens * of.width, o_.tokens * of.width, of.width};
   }
-  AttentionInput<double> input(const Layer& of) const {
-    AttentionInput<double> in;
+  attention::AttentionInput<double> input(const Layer& of) const {
+    attention::AttentionInput<double> in;
     in.form = form_;
     in.shape = {.batch = batch_,
                 .queries = o_.tokens,
                 .keys = o_.tokens,
                 .width = of.query.out.width,
-                .value_width = kTokenWidth};
+                .value_width = models::kTokenWidth};
     in.query = view(of.query.out);
     in.key = view(of.key.out);
     in.value = view(of.value);
@@ -205,7 +205,7 @@ class Model {
     return in;
   }
 
-  Layer forward(int l, const Matrix& x, AttentionOnlyResult& result) {
+  Layer forward(int l, const Matrix& x, models::AttentionOnlyResult& result) {
     const Matrix seen = with_width(x, width());
     Layer layer{.x = x,
                 .value = product(x, value_map(l)),
@@ -216,23 +216,23 @@ class Model {
     const auto rows = static_cast<std::size_t>(x.rows);
     Numbers entropy(rows), squares(rows), maximum(rows), first(rows), sums(rows), variance(rows), skewness(rows);
     Matrix output{x.rows, x.width};
-    oracle_attend<double>(input(layer), {.output = view(output),
-                                         .statistics = {.entropy = entropy.data(),
-                                                        .sum_of_squares = squares.data(),
-                                                        .maximum = maximum.data(),
-                                                        .first_key = first.data(),
-                                                        .row_sum = sums.data(),
-                                                        .logit_variance = variance.data(),
-                                                        .skewness = skewness.data()}});
-    const bool plain = o_.layer_form == LayerForm::kPlain;
+    attention::oracle_attend<double>(input(layer), {.output = view(output),
+                                                    .statistics = {.entropy = entropy.data(),
+                                                                   .sum_of_squares = squares.data(),
+                                                                   .maximum = maximum.data(),
+                                                                   .first_key = first.data(),
+                                                                   .row_sum = sums.data(),
+                                                                   .logit_variance = variance.data(),
+                                                                   .skewness = skewness.data()}});
+    const bool plain = o_.layer_form == models::LayerForm::kPlain;
     for (std::size_t i = 0; i < x.at.size(); ++i) {
       layer.next.at[i] = plain ? output.at[i] : x.at[i] + output.at[i] / o_.tokens;
     }
-    AttentionOnlyStatistics is;
+    models::AttentionOnlyStatistics is;
     const auto n = static_cast<double>(rows);
     for (std::size_t i = 0; i < rows; ++i) {
       is.entropy += entropy[i] / n;
-      is.logit_variance += (form_.feature == FeatureMap::kNone ? variance[i] : raw_variance(layer, i)) / n;
+      is.logit_variance += (form_.feature == reweighting::FeatureMap::kNone ? variance[i] : raw_variance(layer, i)) / n;
       is.maximum += maximum[i] / n;
       is.first_key += first[i] / n;
       is.skewness += skewness[i] / n;
@@ -263,7 +263,7 @@ class Model {
     return squares / o_.tokens - std::pow(sum / o_.tokens, 2);
   }
   bool dead(const Layer& layer, std::int64_t row, double maximum) const {
-    if (form_.feature != FeatureMap::kRelu) return maximum == 0.0;
+    if (form_.feature != reweighting::FeatureMap::kRelu) return maximum == 0.0;
     for (std::int64_t c = 0; c < layer.query.out.width; ++c) {
       if (layer.query.out(row, c) > 0.0) return false;
     }
@@ -271,19 +271,19 @@ class Model {
   }
 
   Matrix backward(int l, const Layer& layer, const Matrix& due) {
-    const bool plain = o_.layer_form == LayerForm::kPlain;
+    const bool plain = o_.layer_form == models::LayerForm::kPlain;
     Matrix d_output = due, dx = due;
     for (double& value : d_output.at) value /= plain ? 1.0 : o_.tokens;
     if (plain) dx = Matrix{due.rows, due.width};
     Matrix d_query{due.rows, width()}, d_key{due.rows, width()}, d_value{due.rows, 4};
     double d_sink = 0.0;
     sink_ = number(l, "sink", 0, 0.0);
-    AttentionGradient<double> to;
+    attention::AttentionGradient<double> to;
     to.query = view(d_query);
     to.key = view(d_key);
     to.value = view(d_value);
     to.sink = &d_sink;
-    oracle_attend_backward<double>(input(layer), view(std::as_const(d_output)), {}, to);
+    attention::oracle_attend_backward<double>(input(layer), view(std::as_const(d_output)), {}, to);
     add_gradient(l, "sink", 0, d_sink);
     const Matrix seen = transposed(with_width(layer.x, width()));
     const Matrix of_query = normed_backward(l, "query", layer.query, d_query);
@@ -297,9 +297,9 @@ class Model {
     return dx;
   }
 
-  AttentionOnlyOptions o_;
-  AttentionForm form_;
-  std::vector<ParameterPlace> places_;
+  models::AttentionOnlyOptions o_;
+  reweighting::AttentionForm form_;
+  std::vector<models::ParameterPlace> places_;
   std::span<const double> values_;
   Numbers gradient_;
   std::int64_t batch_ = 0;
@@ -308,7 +308,7 @@ class Model {
 
 }  // namespace
 
-Reference attention_only_reference(const AttentionOnlyOptions& options, std::span<const double> values,
+Reference attention_only_reference(const models::AttentionOnlyOptions& options, std::span<const double> values,
                                    std::span<const double> tokens, std::span<const double> answers) {
   return Model(options, values).run(tokens, answers);
 }

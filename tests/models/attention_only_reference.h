@@ -9,12 +9,12 @@
 namespace polariscope::testing {
 
 struct Reference {
-  AttentionOnlyResult result;
+  models::AttentionOnlyResult result;
   std::vector<double> gradient;
 };
 
 // Arguments as AttentionOnly<double>::step().
-Reference attention_only_reference(const AttentionOnlyOptions& options, std::span<const double> values,
+Reference attention_only_reference(const models::AttentionOnlyOptions& options, std::span<const double> values,
                                    std::span<const double> tokens, std::span<const double> answers);
 
 }  // namespace polariscope::testing

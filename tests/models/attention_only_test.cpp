@@ -21,8 +21,8 @@ struct Drawn {
   std::vector<T> values, tokens, answers;
 };
 template <class T>
-Drawn<T> draw(const AttentionOnlyOptions& o, std::int64_t batch, double size = 1.0) {
-  Drawn<T> drawn{AttentionOnly<T>(o).initial_values(1), {}, {}};
+Drawn<T> draw(const models::AttentionOnlyOptions& o, std::int64_t batch, double size = 1.0) {
+  Drawn<T> drawn{models::AttentionOnly<T>(o).initial_values(1), {}, {}};
   RandomStream random(2, 0);
   for (T& value : drawn.values) value += static_cast<T>(size * 0.5 * random.normal());
   for (std::int64_t b = 0; b < batch; ++b) {
@@ -44,18 +44,18 @@ Drawn<T> draw(const AttentionOnlyOptions& o, std::int64_t batch, double size = 1
 
 template <class T>
 struct Stepped {
-  AttentionOnlyResult result;
+  models::AttentionOnlyResult result;
   std::vector<T> gradient;
 };
 template <class T>
-Stepped<T> step(const AttentionOnlyOptions& o, const Drawn<T>& of, int threads = 1) {
-  const AttentionOnly<T> model(o);
+Stepped<T> step(const models::AttentionOnlyOptions& o, const Drawn<T>& of, int threads = 1) {
+  const models::AttentionOnly<T> model(o);
   Stepped<T> done{{}, std::vector<T>(of.values.size())};
   done.result = model.step(of.values, of.tokens, of.answers, std::span(done.gradient), threads);
   return done;
 }
 
-std::string described(const AttentionOnlyOptions& o) {
+std::string described(const models::AttentionOnlyOptions& o) {
   return o.attention + ", layer form " + std::to_string(static_cast<int>(o.layer_form)) + ", norm " +
          std::to_string(static_cast<int>(o.qk_norm)) + ", " + std::to_string(o.tokens) + " tokens";
 }
@@ -75,7 +75,7 @@ void expect_equal(const Stepped<T>& found, const Reference& reference, double to
         << what << ": gradient " << i;
   }
   for (std::size_t l = 0; l < reference.result.layers.size(); ++l) {
-    const AttentionOnlyStatistics &is = found.result.layers[l], &due = reference.result.layers[l];
+    const models::AttentionOnlyStatistics &is = found.result.layers[l], &due = reference.result.layers[l];
     const std::string layer = what + ": layer " + std::to_string(l + 1) + " ";
     expect_near(is.entropy, due.entropy, tolerance, layer + "entropy");
     // The root of a difference.
@@ -90,13 +90,15 @@ void expect_equal(const Stepped<T>& found, const Reference& reference, double to
   }
 }
 
-constexpr LayerForm kLayerForms[] = {LayerForm::kResidual, LayerForm::kCovariate, LayerForm::kPlain};
-constexpr QkNorm kNorms[] = {QkNorm::kNo, QkNorm::kLayer, QkNorm::kRms, QkNorm::kL2};
+constexpr models::LayerForm kLayerForms[] = {models::LayerForm::kResidual, models::LayerForm::kCovariate,
+                                             models::LayerForm::kPlain};
+constexpr models::QkNorm kNorms[] = {models::QkNorm::kNo, models::QkNorm::kLayer, models::QkNorm::kRms,
+                                     models::QkNorm::kL2};
 
-TEST(AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
-  for (const AttentionForm& form : attention_forms()) {
+TEST(models::AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     if (form.name.starts_with("mlp")) continue;
-    const AttentionOnlyOptions o{.attention = std::string(form.name), .layers = 2, .tokens = 7};
+    const models::AttentionOnlyOptions o{.attention = std::string(form.name), .layers = 2, .tokens = 7};
     // Weights that do not sum to one make the tokens grow from layer to layer: small parameters keep them in range.
     const Drawn<double> drawn = draw<double>(o, 5, 0.3);
     expect_equal(step(o, drawn), attention_only_reference(o, drawn.values, drawn.tokens, drawn.answers), 1e-10,
@@ -104,11 +106,11 @@ TEST(AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
   }
 }
 
-TEST(AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
+TEST(models::AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
   for (const char* attention : {"softmax", "relu_kernel/sum", "elu1_kernel/sum", "sink", "softcap", "entmax"}) {
-    for (const LayerForm layer_form : kLayerForms) {
-      for (const QkNorm norm : kNorms) {
-        const AttentionOnlyOptions o{
+    for (const models::LayerForm layer_form : kLayerForms) {
+      for (const models::QkNorm norm : kNorms) {
+        const models::AttentionOnlyOptions o{
             .attention = attention, .layer_form = layer_form, .qk_norm = norm, .layers = 3, .tokens = 20};
         const Drawn<double> drawn = draw<double>(o, 11, 0.5);
         expect_equal(step(o, drawn), attention_only_reference(o, drawn.values, drawn.tokens, drawn.answers), 1e-10,
@@ -118,11 +120,11 @@ TEST(AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
   }
 }
 
-TEST(AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
+TEST(models::AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
   for (const char* attention : {"softmax", "elu1_kernel/sum", "sigmoid/sum", "sink"}) {
-    for (const LayerForm layer_form : kLayerForms) {
-      for (const QkNorm norm : kNorms) {
-        const AttentionOnlyOptions o{
+    for (const models::LayerForm layer_form : kLayerForms) {
+      for (const models::QkNorm norm : kNorms) {
+        const models::AttentionOnlyOptions o{
             .attention = attention, .layer_form = layer_form, .qk_norm = norm, .layers = 2, .tokens = 5};
         Drawn<double> drawn = draw<double>(o, 3, 0.5);
         const Stepped<double> found = step(o, drawn);
@@ -142,10 +144,10 @@ TEST(AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
-TEST(AttentionOnly, SinglePrecisionIsNearTheReference) {
+TEST(models::AttentionOnly, SinglePrecisionIsNearTheReference) {
   for (const char* attention : {"softmax", "relu_kernel/sum", "elu1_kernel/sum", "sparsemax"}) {
-    for (const QkNorm norm : {QkNorm::kNo, QkNorm::kLayer}) {
-      const AttentionOnlyOptions o{.attention = attention, .qk_norm = norm};
+    for (const models::QkNorm norm : {models::QkNorm::kNo, models::QkNorm::kLayer}) {
+      const models::AttentionOnlyOptions o{.attention = attention, .qk_norm = norm};
       const Drawn<float> drawn = draw<float>(o, 35, 0.2);
       const auto wide = [](const std::vector<float>& of) { return std::vector<double>(of.begin(), of.end()); };
       // Five layers amplify the rounding of one, 6e-8.
@@ -156,10 +158,10 @@ TEST(AttentionOnly, SinglePrecisionIsNearTheReference) {
   }
 }
 
-TEST(AttentionOnly, AnyBatchAndLengthWork) {
+TEST(models::AttentionOnly, AnyBatchAndLengthWork) {
   for (const int tokens : {2, 3, 20, 33}) {
     for (const std::int64_t batch : {1, 2, 15, 17, 130, 300}) {
-      const AttentionOnlyOptions o{.layers = 2, .tokens = tokens};
+      const models::AttentionOnlyOptions o{.layers = 2, .tokens = tokens};
       const Drawn<double> drawn = draw<double>(o, batch);
       expect_equal(step(o, drawn), attention_only_reference(o, drawn.values, drawn.tokens, drawn.answers), 1e-10,
                    described(o) + ", batch " + std::to_string(batch));
@@ -167,10 +169,11 @@ TEST(AttentionOnly, AnyBatchAndLengthWork) {
   }
 }
 
-TEST(AttentionOnly, AgreesWithTheReferenceOnEveryInstructionSet) {
+TEST(models::AttentionOnly, AgreesWithTheReferenceOnEveryInstructionSet) {
   for_each_simd_target([] {
     for (const char* attention : {"softmax", "elu1_kernel/sum", "sink", "softpick"}) {
-      const AttentionOnlyOptions o{.attention = attention, .qk_norm = QkNorm::kLayer, .layers = 2, .tokens = 9};
+      const models::AttentionOnlyOptions o{
+          .attention = attention, .qk_norm = models::QkNorm::kLayer, .layers = 2, .tokens = 9};
       const Drawn<double> drawn = draw<double>(o, 19, 0.5);
       expect_equal(step(o, drawn), attention_only_reference(o, drawn.values, drawn.tokens, drawn.answers), 1e-10,
                    described(o));
@@ -178,8 +181,8 @@ TEST(AttentionOnly, AgreesWithTheReferenceOnEveryInstructionSet) {
   });
 }
 
-TEST(AttentionOnly, TheSameBitsForAnyNumberOfThreads) {
-  const AttentionOnlyOptions o;
+TEST(models::AttentionOnly, TheSameBitsForAnyNumberOfThreads) {
+  const models::AttentionOnlyOptions o;
   const Drawn<float> drawn = draw<float>(o, 1000);
   const Stepped<float> one = step(o, drawn);
   for (const int threads : {1, 2, 3, 8}) {
@@ -191,17 +194,17 @@ TEST(AttentionOnly, TheSameBitsForAnyNumberOfThreads) {
 }
 
 // With W_K = 0 every row is uniform; the plain form then averages the tokens' y.
-TEST(AttentionOnly, UniformRowsHaveTheStatisticsOfTheirDefinitions) {
-  const AttentionOnlyOptions o{.layer_form = LayerForm::kPlain, .layers = 1, .tokens = 4};
-  const AttentionOnly<double> model(o);
+TEST(models::AttentionOnly, UniformRowsHaveTheStatisticsOfTheirDefinitions) {
+  const models::AttentionOnlyOptions o{.layer_form = models::LayerForm::kPlain, .layers = 1, .tokens = 4};
+  const models::AttentionOnly<double> model(o);
   std::vector<double> values(48, 0.0);
   for (int c = 0; c < 4; ++c)
     values[static_cast<std::size_t>(c * 5)] = values[static_cast<std::size_t>(32 + c * 5)] = 1.0;
   const std::vector<double> tokens{1, 0, 0, 3, 0, 1, 0, 5, 0, 0, 1, 4, 1, 1, 1, 0}, answers{1.0};
   std::vector<double> gradient(48);
-  const AttentionOnlyResult result = model.step(values, tokens, answers, std::span(gradient));
+  const models::AttentionOnlyResult result = model.step(values, tokens, answers, std::span(gradient));
   EXPECT_NEAR(result.loss, 4.0, 1e-14);  // (12/4 - 1)²
-  const AttentionOnlyStatistics& is = result.layers[0];
+  const models::AttentionOnlyStatistics& is = result.layers[0];
   EXPECT_NEAR(is.entropy, std::log(4.0), 1e-14);
   EXPECT_NEAR(is.entropy_deviation, 0.0, 1e-7);  // the root of a difference
   EXPECT_NEAR(is.frobenius_norm, 1.0, 1e-14);
@@ -214,15 +217,15 @@ TEST(AttentionOnly, UniformRowsHaveTheStatisticsOfTheirDefinitions) {
 }
 
 // A row that sees one key alone has p = 1 there: entropy 0, skewness (N - 2)/√(N - 1).
-TEST(AttentionOnly, OneHotRowsHaveTheStatisticsOfTheirDefinitions) {
-  const AttentionOnlyOptions o{.layer_form = LayerForm::kPlain, .layers = 1, .tokens = 4};
+TEST(models::AttentionOnly, OneHotRowsHaveTheStatisticsOfTheirDefinitions) {
+  const models::AttentionOnlyOptions o{.layer_form = models::LayerForm::kPlain, .layers = 1, .tokens = 4};
   std::vector<double> values(48, 0.0);
   values[0] = 1000.0;  // q = 1000 x_1
   values[16] = 1.0;    // k = x_1
   const std::vector<double> tokens{2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}, answers{0.0};
   std::vector<double> gradient(48);
-  const AttentionOnlyStatistics is =
-      AttentionOnly<double>(o).step(values, tokens, answers, std::span(gradient)).layers[0];
+  const models::AttentionOnlyStatistics is =
+      models::AttentionOnly<double>(o).step(values, tokens, answers, std::span(gradient)).layers[0];
   EXPECT_EQ(is.entropy, 0.0);
   EXPECT_NEAR(is.frobenius_norm, 2.0, 1e-14);  // √N
   EXPECT_NEAR(is.maximum, 1.0, 1e-14);
@@ -232,21 +235,22 @@ TEST(AttentionOnly, OneHotRowsHaveTheStatisticsOfTheirDefinitions) {
   EXPECT_NEAR(is.logit_variance, 3.0 / 16.0 * 1e6 * (4.0 + 3.0) / 4.0, 1e-6);
 }
 
-TEST(AttentionOnly, DeadRowsOfTheReluKernelAreThoseWithoutAFeature) {
-  const AttentionOnlyOptions o{.attention = "relu_kernel/sum", .layers = 1, .tokens = 4};
+TEST(models::AttentionOnly, DeadRowsOfTheReluKernelAreThoseWithoutAFeature) {
+  const models::AttentionOnlyOptions o{.attention = "relu_kernel/sum", .layers = 1, .tokens = 4};
   std::vector<double> values(48, 0.0);
   for (int c = 0; c < 4; ++c)
     values[static_cast<std::size_t>(c * 5)] = values[static_cast<std::size_t>(16 + c * 5)] = 1.0;
   const std::vector<double> tokens{-1, -2, 0, -1, 1, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0}, answers{0.0};
   std::vector<double> gradient(48);
-  const AttentionOnlyResult result = AttentionOnly<double>(o).step(values, tokens, answers, std::span(gradient));
+  const models::AttentionOnlyResult result =
+      models::AttentionOnly<double>(o).step(values, tokens, answers, std::span(gradient));
   EXPECT_EQ(result.layers[0].dead_rows, 0.75);
 }
 
-TEST(AttentionOnly, WhatIsNotFiniteShowsInTheLossAndTheGradient) {
+TEST(models::AttentionOnly, WhatIsNotFiniteShowsInTheLossAndTheGradient) {
   for (const char* attention : {"softmax", "elu1_kernel/sum", "entmax"}) {
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-      const AttentionOnlyOptions o{.attention = attention};
+      const models::AttentionOnlyOptions o{.attention = attention};
       Drawn<float> drawn = draw<float>(o, 20);
       drawn.values[5] = bad;
       const Stepped<float> found = step(o, drawn);
@@ -256,11 +260,11 @@ TEST(AttentionOnly, WhatIsNotFiniteShowsInTheLossAndTheGradient) {
   }
 }
 
-TEST(AttentionOnly, ParametersBeginAsTheirLayersSay) {
-  const AttentionOnly<double> model({.qk_norm = QkNorm::kL2, .layers = 2});
+TEST(models::AttentionOnly, ParametersBeginAsTheirLayersSay) {
+  const models::AttentionOnly<double> model({.qk_norm = models::QkNorm::kL2, .layers = 2});
   std::vector<std::string> names;
   const std::vector<double> values = model.initial_values(7);
-  for (const ParameterPlace& place : model.parameters()) {
+  for (const models::ParameterPlace& place : model.parameters()) {
     names.push_back(place.name);
     for (std::int64_t i = 0; i < place.count; ++i) {
       const double value = values[static_cast<std::size_t>(place.first + i)];
@@ -271,20 +275,22 @@ TEST(AttentionOnly, ParametersBeginAsTheirLayersSay) {
                                              "layer2.query", "layer2.key", "layer2.value", "layer2.gain"}));
   EXPECT_EQ(model.initial_values(7), values);
   EXPECT_NE(model.initial_values(8), values);
-  const std::vector<float> single = AttentionOnly<float>({.qk_norm = QkNorm::kL2, .layers = 2}).initial_values(7);
+  const std::vector<float> single =
+      models::AttentionOnly<float>({.qk_norm = models::QkNorm::kL2, .layers = 2}).initial_values(7);
   for (std::size_t i = 0; i < single.size(); ++i) EXPECT_EQ(single[i], static_cast<float>(values[i]));
 }
 
-TEST(AttentionOnly, RefusesWhatMakesNoSense) {
-  EXPECT_EQ(complaint_of([] { AttentionOnly<float>({.tokens = 1}); }),
+TEST(models::AttentionOnly, RefusesWhatMakesNoSense) {
+  EXPECT_EQ(complaint_of([] { models::AttentionOnly<float>({.tokens = 1}); }),
             "attention-only model: 1 tokens, expected 2 to 64");
-  EXPECT_EQ(complaint_of([] { AttentionOnly<float>({.layers = 0}); }),
+  EXPECT_EQ(complaint_of([] { models::AttentionOnly<float>({.layers = 0}); }),
             "attention-only model: 0 layers, expected 1 to 64");
-  EXPECT_NE(complaint_of([] { AttentionOnly<float>({.attention = "mlp"}); }).find("choose another"), std::string::npos);
-  EXPECT_EQ(complaint_of([] { find_layer_form("residul"); }),
+  EXPECT_NE(complaint_of([] { models::AttentionOnly<float>({.attention = "mlp"}); }).find("choose another"),
+            std::string::npos);
+  EXPECT_EQ(complaint_of([] { models::find_layer_form("residul"); }),
             "unknown layer form \"residul\": did you mean \"residual\"? (known: residual, covariate, plain)");
-  EXPECT_NE(complaint_of([] { find_qk_norm("batch"); }).find("layer"), std::string::npos);
-  const AttentionOnly<float> model({});
+  EXPECT_NE(complaint_of([] { models::find_qk_norm("batch"); }).find("layer"), std::string::npos);
+  const models::AttentionOnly<float> model({});
   std::vector<float> values(240), tokens(80), answers(2), gradient(240);
   EXPECT_EQ(complaint_of([&] { model.step(values, tokens, answers, std::span(gradient)); }),
             "attention-only model: tokens holds 80 numbers, expected 160");

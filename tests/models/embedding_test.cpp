@@ -24,21 +24,24 @@ at::Tensor numbers(std::vector<std::int64_t> sizes, at::ScalarType type) {
   return at::arange(count, at::kDouble).sin().view(sizes).to(type);
 }
 
-at::Tensor by_aten(const at::Tensor& tokens, const at::Tensor& table, const at::Tensor& positions, Positions how) {
+at::Tensor by_aten(const at::Tensor& tokens, const at::Tensor& table, const at::Tensor& positions,
+                   models::Positions how) {
   const at::Tensor of_token = at::embedding(table, tokens);
-  if (how == Positions::kNone) return of_token;
+  if (how == models::Positions::kNone) return of_token;
   const at::Tensor of_position = positions.narrow(0, 0, tokens.size(1)).unsqueeze(0).expand_as(of_token);
-  return how == Positions::kAdd ? of_token + of_position : at::cat({of_token, of_position}, -1);
+  return how == models::Positions::kAdd ? of_token + of_position : at::cat({of_token, of_position}, -1);
 }
 
 TEST(Embed, IsATensWithItsGradients) {
   const at::Tensor tokens = at::tensor({3, 0, 3, 1, 4, 0}, at::kLong).view({2, 3});
   for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
-    for (const Positions how : {Positions::kConcat, Positions::kAdd, Positions::kNone}) {
+    for (const models::Positions how :
+         {models::Positions::kConcat, models::Positions::kAdd, models::Positions::kNone}) {
       const at::Tensor table = numbers({5, 7}, type).set_requires_grad(true);
       const at::Tensor positions =
-          how == Positions::kNone ? at::Tensor() : numbers({4, 7}, type).cos().detach().set_requires_grad(true);
-      const at::Tensor ours = embed(tokens, table, positions, how), theirs = by_aten(tokens, table, positions, how);
+          how == models::Positions::kNone ? at::Tensor() : numbers({4, 7}, type).cos().detach().set_requires_grad(true);
+      const at::Tensor ours = models::embed(tokens, table, positions, how),
+                       theirs = by_aten(tokens, table, positions, how);
       EXPECT_TRUE(ours.equal(theirs));
       std::vector<at::Tensor> leaves{table};
       if (positions.defined()) leaves.push_back(positions);
@@ -56,26 +59,26 @@ TEST(Embed, IsATensWithItsGradients) {
 
 TEST(Embed, TakesNoSequenceAndTokensThatLieApart) {
   const at::Tensor table = numbers({5, 7}, at::kDouble), positions = numbers({4, 7}, at::kDouble);
-  EXPECT_EQ(embed(at::zeros({0, 3}, at::kLong), table, positions, Positions::kConcat).sizes(),
+  EXPECT_EQ(models::embed(at::zeros({0, 3}, at::kLong), table, positions, models::Positions::kConcat).sizes(),
             at::IntArrayRef({0, 3, 14}));
   const at::Tensor tokens = at::tensor({3, 0, 2, 1, 4, 0}, at::kLong).view({3, 2}).t();
-  EXPECT_TRUE(
-      embed(tokens, table, positions, Positions::kAdd).equal(by_aten(tokens, table, positions, Positions::kAdd)));
+  EXPECT_TRUE(models::embed(tokens, table, positions, models::Positions::kAdd)
+                  .equal(by_aten(tokens, table, positions, models::Positions::kAdd)));
 }
 
 TEST(Embed, RefusesATokenOutOfTheVocabulary) {
   const at::Tensor table = numbers({5, 7}, at::kDouble);
   for (const std::int64_t token : {-1, 5}) {
     const std::string complaint = testing::complaint_of([&] {
-      embed(at::tensor({std::int64_t{1}, token}).view({1, 2}), table, at::Tensor(), Positions::kNone);
+      models::embed(at::tensor({std::int64_t{1}, token}).view({1, 2}), table, at::Tensor(), models::Positions::kNone);
     });
     EXPECT_EQ(complaint, fmt::format("token {} is not in the vocabulary: its tokens are 0 to 4", token));
   }
 }
 
-TEST(Positions, AreFoundByName) {
-  EXPECT_EQ(find_positions("add"), Positions::kAdd);
-  EXPECT_NE(testing::complaint_of([] { find_positions("concta"); }).find("concat"), std::string::npos);
+TEST(models::Positions, AreFoundByName) {
+  EXPECT_EQ(models::find_positions("add"), models::Positions::kAdd);
+  EXPECT_NE(testing::complaint_of([] { models::find_positions("concta"); }).find("concat"), std::string::npos);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ TEST(Gelu, IsWithinItsErrorOnEveryTarget) {
   testing::for_each_simd_target([&] {
     std::vector<float> slopes = points, values(points.size());
     const std::vector<float> no_bias(points.size(), 0.0F);
-    gelu(1, static_cast<std::int64_t>(points.size()), no_bias.data(), slopes.data(), values.data());
+    models::gelu(1, static_cast<std::int64_t>(points.size()), no_bias.data(), slopes.data(), values.data());
     double of_value = 0.0, of_slope = 0.0;
     for (std::size_t i = 0; i < points.size(); ++i) {
       const double x = points[i];
@@ -50,7 +50,7 @@ TEST(Gelu, AddsTheBiasOfEveryColumnAndWritesNoMore) {
       for (std::int64_t i = 0; i < kRows * width; ++i) slopes[i] = 0.02F * static_cast<float>(i) - 2.0F;
       for (std::int64_t i = 0; i < width; ++i) bias[i] = 0.5F - 0.03F * static_cast<float>(i);
       const std::vector<float> x = slopes;
-      gelu(kRows, width, bias.data(), slopes.data(), values.data());
+      models::gelu(kRows, width, bias.data(), slopes.data(), values.data());
       for (std::int64_t i = 0; i < kRows * width; ++i) {
         const Exact expected = exact(x[i] + bias[i % width]);
         ASSERT_NEAR(values[i], expected.value, 1e-6) << i << " of rows of " << width;
@@ -67,7 +67,7 @@ void expect_ends() {
   const T nan = std::numeric_limits<T>::quiet_NaN();
   std::vector<T> slopes{T(0), T(40), T(-40), T(1e4), T(-1e4), nan, T(-0.0)}, values(slopes.size());
   const std::vector<T> no_bias(slopes.size(), T(0));
-  gelu(1, static_cast<std::int64_t>(slopes.size()), no_bias.data(), slopes.data(), values.data());
+  models::gelu(1, static_cast<std::int64_t>(slopes.size()), no_bias.data(), slopes.data(), values.data());
   const std::vector<T> expected{T(0), T(40), T(0), T(1e4), T(0)}, expected_slopes{T(0.5), T(1), T(0), T(1), T(0)};
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_NEAR(values[i], expected[i], 1e-6) << i;

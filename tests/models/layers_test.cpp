@@ -130,7 +130,7 @@ class EveryLayer : public ::testing::TestWithParam<Sizes> {
 TEST_P(EveryLayer, LinearIsATens) {
   check(
       [](const Tensors& t) {
-        return linear(t[0], {t[1], t[2]});
+        return models::linear(t[0], {t[1], t[2]});
       },
       [](const Tensors& t) { return at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_});
 }
@@ -138,7 +138,7 @@ TEST_P(EveryLayer, LinearIsATens) {
 TEST_P(EveryLayer, AddLinearIsATensSum) {
   check(
       [](const Tensors& t) {
-        return add_linear(t[3], t[0], {t[1], t[2]});
+        return models::add_linear(t[3], t[0], {t[1], t[2]});
       },
       [](const Tensors& t) { return t[3] + at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_, residual_});
 }
@@ -146,7 +146,7 @@ TEST_P(EveryLayer, AddLinearIsATensSum) {
 TEST_P(EveryLayer, LinearGeluIsATens) {
   check(
       [](const Tensors& t) {
-        return linear_gelu(t[0], {t[1], t[2]});
+        return models::linear_gelu(t[0], {t[1], t[2]});
       },
       [](const Tensors& t) { return at::gelu(at::linear(t[0], t[1], t[2])); }, {x_, weight_, bias_});
 }
@@ -154,29 +154,29 @@ TEST_P(EveryLayer, LinearGeluIsATens) {
 TEST_P(EveryLayer, NormLinearIsATensWithAndWithoutANorm) {
   check(
       [](const Tensors& t) {
-        return norm_linear(t[0], {t[1], t[2]}, {t[3], t[4]}).y;
+        return models::norm_linear(t[0], {t[1], t[2]}, {t[3], t[4]}).y;
       },
       [&](const Tensors& t) { return at::linear(norm_of(t), t[3], t[4]); },
       {x_, weight_[0], normal({inputs_}, 5), weight_, bias_});
   check(
       [](const Tensors& t) {
-        return norm_linear(t[0], {}, {t[1], t[2]}).y;
+        return models::norm_linear(t[0], {}, {t[1], t[2]}).y;
       },
       [](const Tensors& t) { return at::linear(t[0], t[1], t[2]); }, {x_, weight_, bias_});
 }
 
 TEST_P(EveryLayer, NormLinearOfABranchAddsWhatBothUsesAreDue) {
-  const auto both_of = [](const Branch& both) { return (both.x * both.x).sum() + (both.y * both.y).sum(); };
+  const auto both_of = [](const models::Branch& both) { return (both.x * both.x).sum() + (both.y * both.y).sum(); };
   const auto expected = [](const at::Tensor& x, const at::Tensor& y) { return (x * x).sum() + (y * y).sum(); };
   check(
       [&](const Tensors& t) {
-        return both_of(norm_linear(t[0], {t[1], t[2]}, {t[3], t[4]}));
+        return both_of(models::norm_linear(t[0], {t[1], t[2]}, {t[3], t[4]}));
       },
       [&](const Tensors& t) { return expected(t[0], at::linear(norm_of(t), t[3], t[4])); },
       {x_, weight_[0], normal({inputs_}, 5), weight_, bias_}, rows_ * outputs_);
   check(
       [&](const Tensors& t) {
-        return both_of(norm_linear(t[0], {}, {t[1], t[2]}));
+        return both_of(models::norm_linear(t[0], {}, {t[1], t[2]}));
       },
       [&](const Tensors& t) { return expected(t[0], at::linear(t[0], t[1], t[2])); }, {x_, weight_, bias_},
       rows_ * outputs_);
@@ -189,13 +189,13 @@ TEST_P(EveryLayer, AddMlpIsATensWithAndWithoutANorm) {
   };
   check(
       [](const Tensors& t) {
-        return add_mlp(t[0], {t[1], t[2]}, {t[3], t[4]}, {t[5], t[6]});
+        return models::add_mlp(t[0], {t[1], t[2]}, {t[3], t[4]}, {t[5], t[6]});
       },
       [&](const Tensors& t) { return t[0] + mlp(norm_of(t), t, 3); },
       {x_, weight_[0], normal({inputs_}, 5), weight_, bias_, back, back_bias});
   check(
       [](const Tensors& t) {
-        return add_mlp(t[0], {}, {t[1], t[2]}, {t[3], t[4]});
+        return models::add_mlp(t[0], {}, {t[1], t[2]}, {t[3], t[4]});
       },
       [&](const Tensors& t) { return t[0] + mlp(t[0], t, 1); }, {x_, weight_, bias_, back, back_bias});
 }
@@ -207,7 +207,7 @@ TEST_P(EveryLayer, CrossEntropyIsATens) {
   const at::Tensor weights = normal({rows_}, 6).abs();
   if (rows_ > 2) weights[1] = 0.0;
   check(
-      [&](const Tensors& t) { return cross_entropy(t[0], targets, weights.to(t[0].scalar_type())); },
+      [&](const Tensors& t) { return models::cross_entropy(t[0], targets, weights.to(t[0].scalar_type())); },
       [&](const Tensors& t) {
         return (at::cross_entropy_loss(t[0], targets, {}, at::Reduction::None) * weights.to(t[0].scalar_type())).sum();
       },
@@ -226,8 +226,9 @@ INSTANTIATE_TEST_SUITE_P(Odd, EveryLayer,
 TEST(Linear, TakesLeadingDimensionsAndRowsThatAreApart) {
   const at::Tensor x = normal({3, 5, 7}, 1).transpose(0, 1), weight = normal({4, 7}, 2), bias = normal({4}, 3);
   const at::Tensor residual = normal({5, 3, 4}, 4);
-  expect_close(linear(x, {weight, bias}), at::linear(x, weight, bias), 1e-12, "linear");
-  expect_close(add_linear(residual, x, {weight, bias}), residual + at::linear(x, weight, bias), 1e-12, "add_linear");
+  expect_close(models::linear(x, {weight, bias}), at::linear(x, weight, bias), 1e-12, "linear");
+  expect_close(models::add_linear(residual, x, {weight, bias}), residual + at::linear(x, weight, bias), 1e-12,
+               "add_linear");
 }
 
 TEST(SplitHeads, IsAViewWhosePartsAreDueBackWhereTheyCameFrom) {
@@ -237,7 +238,7 @@ TEST(SplitHeads, IsAViewWhosePartsAreDueBackWhereTheyCameFrom) {
   };
   for (const std::vector<std::int64_t>& used : {std::vector<std::int64_t>{0, 1, 2}, {1}, {0, 2}}) {
     const Layer ours = [&](const Tensors& t) {
-      const Tensors views = split_heads(t[0], parts, heads);
+      const Tensors views = models::split_heads(t[0], parts, heads);
       at::Tensor sum = views[used[0]];
       for (std::size_t i = 1; i < used.size(); ++i) sum = sum * views[used[i]];
       return sum;
@@ -250,14 +251,14 @@ TEST(SplitHeads, IsAViewWhosePartsAreDueBackWhereTheyCameFrom) {
     expect_same(ours, theirs, {normal({batch, length, parts * heads * width}, 1)}, batch * length);
   }
   const at::Tensor projected = normal({batch, length, parts * heads * width}, 1);
-  EXPECT_EQ(split_heads(projected, parts, heads)[0].data_ptr(), projected.data_ptr());
+  EXPECT_EQ(models::split_heads(projected, parts, heads)[0].data_ptr(), projected.data_ptr());
 }
 
 TEST(CrossEntropy, HoldsWhereExponentialsWouldNot) {
   const at::Tensor logits = at::tensor({1e4, -1e4, 0.0, 0.0, 1e4, 1e4}, at::kDouble).view({2, 3});
   const at::Tensor targets = at::tensor({1, 2}, at::kLong), weights = at::tensor({1.0, 1.0}, at::kDouble);
   for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
-    const double loss = cross_entropy(logits.to(type), targets, weights.to(type)).item<double>();
+    const double loss = models::cross_entropy(logits.to(type), targets, weights.to(type)).item<double>();
     EXPECT_NEAR(loss, 2e4 + std::log(2.0), 1e-3);
   }
 }
@@ -270,7 +271,7 @@ TEST(CrossEntropy, OfANaNIsNaNUnlessItsRowHasNoWeight) {
     const at::Tensor targets = at::tensor({1, 2}, at::kLong);
     for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
       const auto loss = [&](double weight) {
-        return cross_entropy(logits.to(type), targets, at::tensor({1.0, weight}, type)).item<double>();
+        return models::cross_entropy(logits.to(type), targets, at::tensor({1.0, weight}, type)).item<double>();
       };
       EXPECT_TRUE(std::isnan(loss(1.0))) << place;
       EXPECT_TRUE(std::isfinite(loss(0.0))) << place;
@@ -283,14 +284,14 @@ TEST(NormLinear, OfAConstantRowIsThatOfTheNormsBias) {
   const at::Tensor same = at::eye(17, at::kFloat), zeros = at::zeros({17}, at::kFloat);
   for (const double level : {0.0, 1.0, -3e4}) {
     const at::Tensor x = at::empty({2, 17}, at::kFloat).fill_(level);
-    EXPECT_TRUE(norm_linear(x, {weight, bias}, {same, zeros}).y[1].allclose(bias, 0.0, 1e-6)) << level;
+    EXPECT_TRUE(models::norm_linear(x, {weight, bias}, {same, zeros}).y[1].allclose(bias, 0.0, 1e-6)) << level;
   }
 }
 
 TEST(NormLinear, OfABranchMayGoUnused) {
   const at::Tensor x = normal({3, 5}, 1).set_requires_grad(true);
   const at::Tensor weight = normal({5}, 2).set_requires_grad(true), bias = normal({5}, 3);
-  const Branch both = norm_linear(x, {weight, bias}, {normal({4, 5}, 4), normal({4}, 5)});
+  const models::Branch both = models::norm_linear(x, {weight, bias}, {normal({4, 5}, 4), normal({4}, 5)});
   const Tensors gradients = torch::autograd::grad({(both.x * 2.0).sum()}, {x, weight}, {}, false, false, true);
   EXPECT_TRUE(gradients[0].eq(2.0).all().item<bool>());
   EXPECT_FALSE(gradients[1].defined());
@@ -299,7 +300,7 @@ TEST(NormLinear, OfABranchMayGoUnused) {
 TEST(SplitHeads, TakesGradientsThatLieSideBySideAsTheyLie) {
   const std::int64_t batch = 2, length = 3, parts = 3, heads = 2, width = 5;
   const at::Tensor projected = normal({batch, length, parts * heads * width}, 1).set_requires_grad(true);
-  const Tensors views = split_heads(projected, parts, heads);
+  const Tensors views = models::split_heads(projected, parts, heads);
   const at::Tensor whole = normal({batch, length, parts, heads, width}, 2);
   Tensors due;
   for (std::int64_t p = 0; p < parts; ++p) due.push_back(whole.select(2, p).transpose(1, 2));
@@ -319,10 +320,10 @@ TEST(Layers, PassNaNOn) {
   x[1][2] = std::numeric_limits<double>::quiet_NaN();
   for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
     const auto t = [&](const at::Tensor& of) { return of.to(type); };
-    const LinearParameters into{t(weight), t(bias)}, back{t(weight.t().contiguous()), t(ones)};
-    const NormParameters norm{t(ones), t(ones)};
-    for (const at::Tensor& y : {linear(t(x), into), linear_gelu(t(x), into), norm_linear(t(x), norm, into).y,
-                                add_mlp(t(x), norm, into, back)}) {
+    const models::LinearParameters into{t(weight), t(bias)}, back{t(weight.t().contiguous()), t(ones)};
+    const models::NormParameters norm{t(ones), t(ones)};
+    for (const at::Tensor& y : {models::linear(t(x), into), models::linear_gelu(t(x), into),
+                                models::norm_linear(t(x), norm, into).y, models::add_mlp(t(x), norm, into, back)}) {
       const at::Tensor rows = at::isnan(y).all(1);
       EXPECT_FALSE(rows[0].item<bool>() || rows[2].item<bool>());
       EXPECT_TRUE(rows[1].item<bool>());

@@ -14,16 +14,16 @@
 namespace polariscope {
 namespace {
 
-std::vector<ParameterSpec> some_specs() {
-  return {{{"a"}, {40, 25}, Start::kNormal},
-          {{"left", "right"}, {6, 2}, Start::kUniform, 0.25, false},
-          {{"scale"}, {3}, Start::kOnes},
-          {{"shift"}, {3}, Start::kZeros},
-          {{"w"}, {50, 4}, Start::kUniform, 0.5}};
+std::vector<models::ParameterSpec> some_specs() {
+  return {{{"a"}, {40, 25}, models::Start::kNormal},
+          {{"left", "right"}, {6, 2}, models::Start::kUniform, 0.25, false},
+          {{"scale"}, {3}, models::Start::kOnes},
+          {{"shift"}, {3}, models::Start::kZeros},
+          {{"w"}, {50, 4}, models::Start::kUniform, 0.5}};
 }
 
-TEST(Parameters, HaveEveryNameInOrderWithItsPartOfTheShape) {
-  const Parameters parameters(some_specs(), at::kDouble, 3);
+TEST(models::Parameters, HaveEveryNameInOrderWithItsPartOfTheShape) {
+  const models::Parameters parameters(some_specs(), at::kDouble, 3);
   std::vector<std::string> names;
   for (const auto& [name, values] : parameters.named_values()) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"a", "left", "right", "scale", "shift", "w"}));
@@ -34,8 +34,8 @@ TEST(Parameters, HaveEveryNameInOrderWithItsPartOfTheShape) {
   EXPECT_EQ(testing::complaint_of([&] { parameters.tensor("right"); }), "the model has no parameter \"right\"");
 }
 
-TEST(Parameters, ThatAreNotTrainedLieOutsideWhatTheOptimiserSees) {
-  Parameters parameters(some_specs(), at::kDouble, 3);
+TEST(models::Parameters, ThatAreNotTrainedLieOutsideWhatTheOptimiserSees) {
+  models::Parameters parameters(some_specs(), at::kDouble, 3);
   EXPECT_EQ(parameters.values().numel(), 40 * 25 + 3 + 3 + 50 * 4);
   EXPECT_FALSE(parameters.tensor("left").requires_grad());
   const at::Tensor left = parameters.tensor("left").clone();
@@ -44,8 +44,8 @@ TEST(Parameters, ThatAreNotTrainedLieOutsideWhatTheOptimiserSees) {
   EXPECT_EQ(parameters.tensor("w").abs().sum().item<double>(), 0.0);
 }
 
-TEST(Parameters, StartAsTheirSpecsSay) {
-  const Parameters parameters(some_specs(), at::kDouble, 3);
+TEST(models::Parameters, StartAsTheirSpecsSay) {
+  const models::Parameters parameters(some_specs(), at::kDouble, 3);
   const auto values = [&](const char* name) { return parameters.tensor(name).detach(); };
   EXPECT_NEAR(values("a").mean().item<double>(), 0.0, 4.0 / std::sqrt(1000.0));  // four standard errors
   EXPECT_NEAR(values("a").std().item<double>(), 1.0, 4.0 / std::sqrt(2000.0));
@@ -56,14 +56,14 @@ TEST(Parameters, StartAsTheirSpecsSay) {
   EXPECT_EQ(values("shift").abs().sum().item<double>(), 0.0);
 }
 
-TEST(Parameters, OfBothTypesStartFromTheSameNumbers) {
-  const Parameters single(some_specs(), at::kFloat, 3), twice(some_specs(), at::kDouble, 3);
+TEST(models::Parameters, OfBothTypesStartFromTheSameNumbers) {
+  const models::Parameters single(some_specs(), at::kFloat, 3), twice(some_specs(), at::kDouble, 3);
   EXPECT_TRUE(single.values().equal(twice.values().to(at::kFloat)));
-  EXPECT_FALSE(single.values().equal(Parameters(some_specs(), at::kFloat, 4).values()));
+  EXPECT_FALSE(single.values().equal(models::Parameters(some_specs(), at::kFloat, 4).values()));
 }
 
-TEST(Parameters, GatherGradientsInOneTensor) {
-  Parameters parameters(some_specs(), at::kDouble, 3);
+TEST(models::Parameters, GatherGradientsInOneTensor) {
+  models::Parameters parameters(some_specs(), at::kDouble, 3);
   (parameters.tensor("w") * 2.0).sum().backward();
   (parameters.tensor("scale") * 5.0).sum().backward();
   EXPECT_EQ(parameters.gradients().sum().item<double>(), 200 * 2.0 + 3 * 5.0);
@@ -74,15 +74,17 @@ TEST(Parameters, GatherGradientsInOneTensor) {
   EXPECT_EQ(parameters.gradients().abs().sum().item<double>(), 0.0);
 }
 
-std::map<std::string, at::Tensor> start_of(const TransformerOptions& options) {
+std::map<std::string, at::Tensor> start_of(const models::TransformerOptions& options) {
   std::map<std::string, at::Tensor> all;
-  for (const auto& [name, values] : Transformer(options, at::kFloat, 5).parameters().named_values()) all[name] = values;
+  for (const auto& [name, values] : models::Transformer(options, at::kFloat, 5).parameters().named_values())
+    all[name] = values;
   return all;
 }
 
 TEST(TransformerParameters, OfALayerDoNotDependOnTheOtherOptions) {
-  const TransformerOptions small{.positions = Positions::kAdd, .layers = 1, .width = 16, .vocabulary = 9, .outputs = 9};
-  TransformerOptions large = small;
+  const models::TransformerOptions small{
+      .positions = models::Positions::kAdd, .layers = 1, .width = 16, .vocabulary = 9, .outputs = 9};
+  models::TransformerOptions large = small;
   large.layers = 2;
   large.mlp = large.layer_norm = false;
   large.attention = "uniform";
@@ -109,13 +111,13 @@ TEST(TransformerParameters, AreThoseOfThePapersModel) {
   }
 }
 
-TEST(Transformer, RefusesWhatDoesNotFit) {
-  const auto complaint = [](const TransformerOptions& options) {
-    return testing::complaint_of([&] { Transformer(options, at::kFloat, 0); });
+TEST(models::Transformer, RefusesWhatDoesNotFit) {
+  const auto complaint = [](const models::TransformerOptions& options) {
+    return testing::complaint_of([&] { models::Transformer(options, at::kFloat, 0); });
   };
-  const TransformerOptions good{.vocabulary = 5, .outputs = 5};
+  const models::TransformerOptions good{.vocabulary = 5, .outputs = 5};
   EXPECT_EQ(complaint(good), "");
-  TransformerOptions o = good;
+  models::TransformerOptions o = good;
   o.heads = 3;
   EXPECT_EQ(complaint(o), "heads must divide the width 128, found 3 heads");
   o = good;

@@ -68,7 +68,7 @@ class ReferenceRun : public ::testing::TestWithParam<int> {
         model_(
             {
                 .attention = run_["attention_type"],
-                .positions = find_positions(run_["positional_type"]),
+                .positions = models::find_positions(run_["positional_type"]),
                 .causal = induction_,
                 .mlp = run_["use_mlp"],
                 .layer_norm = run_["use_layernorm"],
@@ -92,19 +92,19 @@ class ReferenceRun : public ::testing::TestWithParam<int> {
 
   at::Tensor loss_of(const at::Tensor& logits) const {
     const at::Tensor targets = whole_numbers(run_["Y"]);
-    return induction_ ? induction_loss(logits, targets, 0.2) : classification_loss(logits, targets);
+    return induction_ ? train::induction_loss(logits, targets, 0.2) : train::classification_loss(logits, targets);
   }
 
   const json& run_;
   bool induction_;
-  Transformer model_;
+  models::Transformer model_;
 };
 
 TEST_P(ReferenceRun, HasTheSameLogitsWeightsGradientsAndSteps) {
   const at::Tensor tokens = whole_numbers(run_["X"]);
-  AdamW optimiser({}, model_.parameters().values());
+  train::AdamW optimiser({}, model_.parameters().values());
   for (int step = 0; step < 4; ++step) {
-    const Transformer::Result result = model_.forward(tokens, {"entropy"}, step == 0);
+    const models::Transformer::Result result = model_.forward(tokens, {"entropy"}, step == 0);
     const at::Tensor loss = loss_of(result.logits);
     EXPECT_NEAR(loss.item<double>(), run_["losses_before_each_of_3_steps_and_after"][step].get<double>(), kTolerance);
     if (step == 3) break;

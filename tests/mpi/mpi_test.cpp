@@ -61,7 +61,7 @@ class SweepUnderMpirun : public ::testing::Test {
   }
 
   fs::path sweep() const { return folder_.path() / "sweep"; }
-  bool is_done(int run) const { return fs::exists(run_path(sweep(), run) / "result.json"); }
+  bool is_done(int run) const { return fs::exists(sweep::run_path(sweep(), run) / "result.json"); }
   int done() const {
     int count = 0;
     for (int run = 1; run <= 60; ++run) count += is_done(run) ? 1 : 0;
@@ -72,7 +72,7 @@ class SweepUnderMpirun : public ::testing::Test {
   std::set<int> workers() const {
     std::set<int> found;
     for (int run = 1; run <= 60; ++run) {
-      const fs::path file = run_path(sweep(), run) / "parent";
+      const fs::path file = sweep::run_path(sweep(), run) / "parent";
       if (!fs::exists(file)) continue;
       const int process = std::stoi(bytes_of(file));
       const fs::path environment = fs::path("/proc") / std::to_string(process) / "environ";
@@ -85,12 +85,12 @@ class SweepUnderMpirun : public ::testing::Test {
   }
 
   void expect_each_run_once() const {
-    const std::string csv = sweep_as_csv(sweep());
+    const std::string csv = sweep::sweep_as_csv(sweep());
     EXPECT_EQ(std::ranges::count(csv, '\n'), 61);
     for (int run = 1; run <= 60; ++run) {
       EXPECT_NE(csv.find("\n" + std::to_string(run) + ",done,"), std::string::npos) << run;
-      EXPECT_FALSE(fs::exists(run_path(sweep(), run) / "repeated")) << run;
-      EXPECT_FALSE(fs::exists(run_path(sweep(), run) / "beside_itself")) << run;
+      EXPECT_FALSE(fs::exists(sweep::run_path(sweep(), run) / "repeated")) << run;
+      EXPECT_FALSE(fs::exists(sweep::run_path(sweep(), run) / "beside_itself")) << run;
     }
   }
 
@@ -103,9 +103,9 @@ TEST_F(SweepUnderMpirun, IsSharedByTheRanks) {
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.out, kDone) << outcome.err;
   expect_each_run_once();
-  EXPECT_EQ(sweep_as_csv(sweep()).find("of MPI"), std::string::npos) << "a run took itself for a rank";
+  EXPECT_EQ(sweep::sweep_as_csv(sweep()).find("of MPI"), std::string::npos) << "a run took itself for a rank";
   std::set<std::string> ranks;
-  for (int run = 1; run <= 60; ++run) ranks.insert(bytes_of(run_path(sweep(), run) / "parent"));
+  for (int run = 1; run <= 60; ++run) ranks.insert(bytes_of(sweep::run_path(sweep(), run) / "parent"));
   EXPECT_GE(ranks.size(), 2U);
 }
 

@@ -37,42 +37,42 @@ void expect_visible_on_both_papers(const std::string& colour) {
 
 TEST(Colours, EveryReweightingHasOneThatShowsOnBothPapers) {
   for (const std::string& name : kNames) {
-    ASSERT_FALSE(colour_of(name).empty()) << name;
-    expect_visible_on_both_papers(colour_of(name));
+    ASSERT_FALSE(report::colour_of(name).empty()) << name;
+    expect_visible_on_both_papers(report::colour_of(name));
   }
 }
 
 TEST(Colours, AnUnknownNameHasNone) {
-  EXPECT_EQ(colour_of("sparsemax?"), "");
-  EXPECT_FALSE(dashed("sparsemax?"));
+  EXPECT_EQ(report::colour_of("sparsemax?"), "");
+  EXPECT_FALSE(report::dashed("sparsemax?"));
 }
 
 TEST(Colours, ColourAndDashTogetherNameOneReweighting) {
   // A function and its normalised sibling share the hue: the dash has to tell them apart.
   std::set<std::pair<std::string, bool>> looks;
-  for (const std::string& name : kNames) looks.emplace(colour_of(name), dashed(name));
+  for (const std::string& name : kNames) looks.emplace(report::colour_of(name), report::dashed(name));
   EXPECT_EQ(looks.size(), kNames.size());
 }
 
 TEST(Colours, DashesMeanThatNothingNormalises) {
   for (const std::string& name : kNames) {
     const bool elementwise = name == "sigmoid" || name == "relu" || name == "elu1" || name == "identity";
-    EXPECT_EQ(dashed(name), elementwise) << name;
+    EXPECT_EQ(report::dashed(name), elementwise) << name;
   }
 }
 
 TEST(Colours, TheSequentialScaleShowsOnBothPapersAndGetsLighter) {
-  EXPECT_TRUE(sequential_colours(0).empty());
-  EXPECT_EQ(sequential_colours(1).size(), 1u);
-  const auto colours = sequential_colours(20);
+  EXPECT_TRUE(report::sequential_colours(0).empty());
+  EXPECT_EQ(report::sequential_colours(1).size(), 1u);
+  const auto colours = report::sequential_colours(20);
   for (const std::string& colour : colours) expect_visible_on_both_papers(colour);
   EXPECT_LT(luminance(colours.front()), luminance(colours.back()));
   EXPECT_EQ(std::set<std::string>(colours.begin(), colours.end()).size(), colours.size());
 }
 
 TEST(Colours, ThePaletteShowsOnBothPapersAndRepeats) {
-  for (std::size_t i = 0; i < 8; ++i) expect_visible_on_both_papers(palette_colour(i));
-  EXPECT_EQ(palette_colour(8), palette_colour(0));
+  for (std::size_t i = 0; i < 8; ++i) expect_visible_on_both_papers(report::palette_colour(i));
+  EXPECT_EQ(report::palette_colour(8), report::palette_colour(0));
 }
 
 }  // namespace

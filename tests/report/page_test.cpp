@@ -14,29 +14,29 @@
 namespace polariscope {
 namespace {
 
-Claim claim(std::string id, Verdict verdict) {
-  Claim made;
+report::Claim claim(std::string id, report::Verdict verdict) {
+  report::Claim made;
   made.id = std::move(id);
   made.statement = "A statement.";
   made.verdict = verdict;
   return made;
 }
 
-Page small_page() {
-  Page page;
+report::Page small_page() {
+  report::Page page;
   page.title = "A report";
   page.command = "polariscope reproduce";
-  Section section;
+  report::Section section;
   section.id = "A.fig2";
   section.title = "A section";
   section.source = "Polarisation paper, figure 2";
-  section.claims = {claim("A.fig2/a", Verdict::kHolds), claim("A.fig2/b", Verdict::kHolds),
-                    claim("A.fig2/c", Verdict::kFails), claim("A.fig2/d", Verdict::kInconclusive)};
-  Figure figure;
+  section.claims = {claim("A.fig2/a", report::Verdict::kHolds), claim("A.fig2/b", report::Verdict::kHolds),
+                    claim("A.fig2/c", report::Verdict::kFails), claim("A.fig2/d", report::Verdict::kInconclusive)};
+  report::Figure figure;
   figure.id = "line";
-  const SeriesChart chart{{"x"}, {"y"}, {{"one", {1, 2, 3}, {1, 4, 9}, {}, {}, "", false}}, {}, false};
-  figure.spec = series_chart(chart);
-  figure.table = table_of(chart);
+  const report::SeriesChart chart{{"x"}, {"y"}, {{"one", {1, 2, 3}, {1, 4, 9}, {}, {}, "", false}}, {}, false};
+  figure.spec = report::series_chart(chart);
+  figure.table = report::table_of(chart);
   section.figures = {figure};
   section.claims[0].evidence = "line";
   page.sections = {section};
@@ -54,55 +54,55 @@ std::string own_text(const std::string& html) {
   return html.substr(style_end, foot - style_end);
 }
 
-TEST(Page, CountsItsClaimsInOneLine) {
-  EXPECT_TRUE(contains(render(small_page()), "2 of 4 claims hold, 1 fails, 1 inconclusive at this size"));
-  Page none = small_page();
+TEST(report::Page, CountsItsClaimsInOneLine) {
+  EXPECT_TRUE(contains(report::render(small_page()), "2 of 4 claims hold, 1 fails, 1 inconclusive at this size"));
+  report::Page none = small_page();
   none.sections[0].claims.clear();
-  EXPECT_TRUE(contains(render(none), "No claim was measured"));
+  EXPECT_TRUE(contains(report::render(none), "No claim was measured"));
 }
 
-TEST(Page, LinksFailedClaimsBeforeTheTable) {
-  const std::string html = render(small_page());
+TEST(report::Page, LinksFailedClaimsBeforeTheTable) {
+  const std::string html = report::render(small_page());
   const std::size_t link = html.find("href=\"#c-A.fig2_2fA.fig2_2fc\"");
   ASSERT_NE(link, std::string::npos);
   EXPECT_LT(link, html.find("<table class=\"claims\">"));
   EXPECT_TRUE(contains(html, "id=\"c-A.fig2_2fA.fig2_2fc\""));
 }
 
-TEST(Page, LinksAClaimToItsFigureOrToItsSection) {
-  const std::string html = render(small_page());
+TEST(report::Page, LinksAClaimToItsFigureOrToItsSection) {
+  const std::string html = report::render(small_page());
   EXPECT_TRUE(contains(html, "href=\"#f-A.fig2_2fline\""));
   EXPECT_TRUE(contains(html, "id=\"f-A.fig2_2fline\""));
   EXPECT_TRUE(contains(html, "aria-label=\"section for A.fig2/b\""));
 }
 
-TEST(Page, NamesWhatIsUnfinishedAboveTheScoreboard) {
-  Page page = small_page();
-  EXPECT_FALSE(contains(own_text(render(page)), "Unfinished"));
+TEST(report::Page, NamesWhatIsUnfinishedAboveTheScoreboard) {
+  report::Page page = small_page();
+  EXPECT_FALSE(contains(own_text(report::render(page)), "Unfinished"));
   page.unfinished = {"A.fig10", "A.<rows>"};
-  const std::string html = own_text(render(page));
+  const std::string html = own_text(report::render(page));
   ASSERT_TRUE(contains(html, "Unfinished"));
   EXPECT_TRUE(contains(html, "A.&lt;rows&gt;"));
   EXPECT_LT(html.find("Unfinished"), html.find("class=\"headline\""));
 }
 
-TEST(Page, HostileTextStaysText) {
+TEST(report::Page, HostileTextStaysText) {
   const std::string evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{style}}\xff";
-  Page page = small_page();
+  report::Page page = small_page();
   page.title = page.preset = page.command = page.date = page.machine = page.version = evil;
   page.unfinished = {evil};
   page.definitions = {{evil, evil}};
-  Section& section = page.sections[0];
+  report::Section& section = page.sections[0];
   section.id = section.title = section.source = section.question = section.method = section.findings = evil;
   section.differences = section.command = evil;
   section.configuration = {{evil, evil}};
-  section.claims = {{evil, evil, evil, evil, evil, 0, 0, 0, 1, Verdict::kFails, evil}};
-  Figure& figure = section.figures[0];
+  section.claims = {{evil, evil, evil, evil, evil, 0, 0, 0, 1, report::Verdict::kFails, evil}};
+  report::Figure& figure = section.figures[0];
   figure.id = figure.title = figure.caption = figure.alternative = evil;
   figure.spec["title"] = evil;
   figure.table.columns = {{evil, std::vector<std::string>{evil}}};
 
-  const std::string html = render(page);
+  const std::string html = report::render(page);
   EXPECT_TRUE(contains(html.substr(0, html.find("<style>")), "&lt;/script&gt;"));
   const std::string own = own_text(html);
   EXPECT_FALSE(contains(own, "<img"));
@@ -112,32 +112,32 @@ TEST(Page, HostileTextStaysText) {
   EXPECT_EQ(std::distance(std::sregex_iterator(own.begin(), own.end(), script), std::sregex_iterator()), 2);
 }
 
-TEST(Page, AsksNothingOfTheNetwork) {
-  const std::string html = own_text(render(small_page()));
+TEST(report::Page, AsksNothingOfTheNetwork) {
+  const std::string html = own_text(report::render(small_page()));
   EXPECT_FALSE(std::regex_search(html, std::regex("(src|href)\\s*=\\s*[\"']?\\s*(https?:)?//", std::regex::icase)));
   EXPECT_FALSE(contains(html, "@import"));
   EXPECT_FALSE(contains(html, "<link"));
-  EXPECT_TRUE(contains(render(small_page()), "default-src 'none'; script-src 'sha256-"));
+  EXPECT_TRUE(contains(report::render(small_page()), "default-src 'none'; script-src 'sha256-"));
 }
 
-TEST(Page, StaysUnderItsLimitAndSaysSo) {
-  Page page = small_page();
+TEST(report::Page, StaysUnderItsLimitAndSaysSo) {
+  report::Page page = small_page();
   std::vector<double> many(400000);
   std::iota(many.begin(), many.end(), 0.1);
   for (int i = 0; i < 4; ++i) {
-    Figure figure = page.sections[0].figures[0];
+    report::Figure figure = page.sections[0].figures[0];
     figure.id = "big" + std::to_string(i);
     figure.table.columns = {{"x", many}, {"y", many}};
     page.sections[0].figures.push_back(figure);
   }
-  const std::string html = render(page);
+  const std::string html = report::render(page);
   EXPECT_LT(html.size(), 15'000'000u);
   EXPECT_TRUE(contains(html, "this page holds every"));
-  EXPECT_FALSE(contains(render(small_page()), "this page holds every"));
+  EXPECT_FALSE(contains(report::render(small_page()), "this page holds every"));
 }
 
-TEST(Page, OfNothingIsStillAPage) {
-  const std::string html = render(Page{});
+TEST(report::Page, OfNothingIsStillAPage) {
+  const std::string html = report::render(report::Page{});
   EXPECT_TRUE(contains(html, "<!doctype html>"));
   EXPECT_TRUE(contains(html, "No claim was measured"));
 }
@@ -164,7 +164,7 @@ TEST(Html, JsonInAScriptHoldsNoTag) {
 }
 
 TEST(PageTable, PacksWhatIsShorterPacked) {
-  Table table;
+  report::Table table;
   table.columns = {{"i", std::vector<double>{1, 2, 3}},
                    {"x", std::vector<double>{0.1 + 0.2, 1.0 / 3, std::nan("")}},
                    {"n", std::vector<std::string>{"a", "</script>", "c"}}};

@@ -5,16 +5,16 @@
 namespace polariscope {
 namespace {
 
-TEST(Section, SurvivesJsonWithItsOrder) {
-  Section section;
+TEST(report::Section, SurvivesJsonWithItsOrder) {
+  report::Section section;
   section.id = "A.fig2";
   section.title = "Weights \"polarise\"";
   section.source = "Polarisation paper, figure 2";
   section.question = "Do they?";
   section.method = "We looked.";
   section.findings = "They do.";
-  section.claims = {{"A.fig2/a", "s", "f", "c", "m", 1, 0, 2, 3, Verdict::kFails, "sigma"}};
-  Figure figure;
+  section.claims = {{"A.fig2/a", "s", "f", "c", "m", 1, 0, 2, 3, report::Verdict::kFails, "sigma"}};
+  report::Figure figure;
   figure.id = "sigma";
   figure.title = "σ";
   figure.caption = "see";
@@ -29,12 +29,12 @@ TEST(Section, SurvivesJsonWithItsOrder) {
   section.wall_seconds = 1.5;
 
   const auto json = nlohmann::json(section);
-  const Section back = nlohmann::json::parse(json.dump()).get<Section>();
+  const report::Section back = nlohmann::json::parse(json.dump()).get<report::Section>();
   EXPECT_EQ(nlohmann::json(back), json);
   EXPECT_EQ(back.configuration, section.configuration);
   EXPECT_EQ(back.runs, section.runs);
   EXPECT_EQ(back.figures.at(0).table.csv(), figure.table.csv());
-  EXPECT_EQ(back.claims.at(0).verdict, Verdict::kFails);
+  EXPECT_EQ(back.claims.at(0).verdict, report::Verdict::kFails);
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace {
 
 TEST(Thin, KeepsAFewPointsAsTheyAre) {
   const std::vector<double> x = {1, 2, 3}, y = {3, 1, 2};
-  EXPECT_EQ(thin(x, y, Scale::kLinear, Scale::kLinear, 100), (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_EQ(report::thin(x, y, report::Scale::kLinear, report::Scale::kLinear, 100),
+            (std::vector<std::size_t>{0, 1, 2}));
 }
 
 TEST(Thin, KeepsTheEndsAndEveryExtreme) {
@@ -23,7 +24,7 @@ TEST(Thin, KeepsTheEndsAndEveryExtreme) {
   }
   y[31234] = 50;
   y[71234] = -50;
-  const auto kept = thin(x, y, Scale::kLinear, Scale::kLinear, 200);
+  const auto kept = report::thin(x, y, report::Scale::kLinear, report::Scale::kLinear, 200);
   EXPECT_LE(kept.size(), 210u);
   for (const std::size_t point : {0, 31234, 71234, 99999})
     EXPECT_TRUE(std::ranges::binary_search(kept, point)) << point;
@@ -36,7 +37,7 @@ TEST(Thin, OnALogarithmicAxisEveryDecadeKeepsItsShare) {
     x.push_back(i);
     y.push_back(1.0 / i);
   }
-  const auto kept = thin(x, y, Scale::kLog, Scale::kLog, 120);
+  const auto kept = report::thin(x, y, report::Scale::kLog, report::Scale::kLog, 120);
   const auto early = std::ranges::count_if(kept, [](std::size_t i) { return i < 1000; });
   EXPECT_GT(early, 30);  // half of the axis; a linear cut would leave it one point
 }
@@ -47,15 +48,16 @@ TEST(Thin, SpansTheDoublesFromEndToEnd) {
     x.push_back(std::pow(10.0, e));
     y.push_back(e % 2 == 0 ? std::numeric_limits<double>::max() : -std::numeric_limits<double>::max());
   }
-  EXPECT_LE(thin(x, y, Scale::kLog, Scale::kLinear, 50).size(), 60u);
-  EXPECT_LE(thin(y, x, Scale::kLinear, Scale::kLog, 50).size(), 60u);
+  EXPECT_LE(report::thin(x, y, report::Scale::kLog, report::Scale::kLinear, 50).size(), 60u);
+  EXPECT_LE(report::thin(y, x, report::Scale::kLinear, report::Scale::kLog, 50).size(), 60u);
 }
 
 TEST(Thin, LeavesOutWhatHasNoPlaceOnTheAxisAndKeepsGaps) {
   const double nan = std::nan("");
   const std::vector<double> x = {0, -1, nan, 1, 2, 3}, y = {1, 1, 1, 1, nan, 1};
-  EXPECT_EQ(thin(x, y, Scale::kLog, Scale::kLinear, 100), (std::vector<std::size_t>{3, 4, 5}));
-  EXPECT_EQ(thin_points(x, y, Scale::kLog, Scale::kLinear, 100), (std::vector<std::size_t>{3, 5}));
+  EXPECT_EQ(report::thin(x, y, report::Scale::kLog, report::Scale::kLinear, 100), (std::vector<std::size_t>{3, 4, 5}));
+  EXPECT_EQ(report::thin_points(x, y, report::Scale::kLog, report::Scale::kLinear, 100),
+            (std::vector<std::size_t>{3, 5}));
 }
 
 TEST(Thin, PointsWithoutALineAreTakenEvenly) {
@@ -63,7 +65,7 @@ TEST(Thin, PointsWithoutALineAreTakenEvenly) {
   std::normal_distribution<double> normal;
   std::vector<double> x(10000), y(10000);
   for (auto* values : {&x, &y}) std::ranges::generate(*values, [&] { return normal(random); });
-  EXPECT_LE(thin_points(x, y, Scale::kLinear, Scale::kLinear, 500).size(), 500u);
+  EXPECT_LE(report::thin_points(x, y, report::Scale::kLinear, report::Scale::kLinear, 500).size(), 500u);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace polariscope {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // y = fast_exp(x), `count` is a multiple of 8.
 void ExpOf(const double* x, double* y, int count) {

@@ -33,15 +33,15 @@ struct ComplexMath {
   Real select(bool condition, Real yes, Real no) const { return condition ? yes : no; }
 };
 
-std::complex<double> complex_weight(const Reweighting& row, std::complex<double> z) {
+std::complex<double> complex_weight(const reweighting::Reweighting& row, std::complex<double> z) {
   using Weight = std::complex<double> (*)(std::complex<double>);
   constexpr auto kWeights = std::apply(
       [](auto... rows) {
         return std::array<Weight, sizeof...(rows)>{
             [](std::complex<double> x) { return decltype(rows)::Function::weight(ComplexMath(), x); }...};
       },
-      HWY_NAMESPACE::kTable);
-  return kWeights[reweighting_index(row)](z);
+      reweighting::HWY_NAMESPACE::kTable);
+  return kWeights[reweighting::reweighting_index(row)](z);
 }
 
 // Scores on both sides of the kinks at 0, none within 0.1 of them.
@@ -57,13 +57,13 @@ TEST_P(Conformance, TheSlopeIsTheComplexStepDerivative) {
   constexpr double kStep = 1e-100;
   for (const double z : scores_off_the_kinks()) {
     const double expected = complex_weight(row(), {z, kStep}).imag() / kStep;
-    EXPECT_NEAR(weight_slope(row(), z), expected, 1e-14 * std::abs(expected) + 2e-16) << "z = " << z;
+    EXPECT_NEAR(reweighting::weight_slope(row(), z), expected, 1e-14 * std::abs(expected) + 2e-16) << "z = " << z;
   }
 }
 
 TEST_P(Conformance, TheComplexFunctionIsTheRealOneOnTheRealLine) {
   for (const double z : scores_off_the_kinks()) {
-    const double found = weight(row(), z);
+    const double found = reweighting::weight(row(), z);
     EXPECT_NEAR(complex_weight(row(), z).real(), found, 1e-15 * std::abs(found)) << "z = " << z;
   }
 }
@@ -72,11 +72,14 @@ TEST_P(Conformance, TheComplexFunctionIsTheRealOneOnTheRealLine) {
 TEST_P(Conformance, TheSlopeIsTheLimitOfDifferences) {
   constexpr double kStep = 0x1p-6;
   for (const double z : scores_off_the_kinks()) {
-    const auto difference = [&](int n) { return weight(row(), z + n * kStep) - weight(row(), z - n * kStep); };
+    const auto difference = [&](int n) {
+      return reweighting::weight(row(), z + n * kStep) - reweighting::weight(row(), z - n * kStep);
+    };
     const double slope =
         (4.0 / 5 * difference(1) - 1.0 / 5 * difference(2) + 4.0 / 105 * difference(3) - 1.0 / 280 * difference(4)) /
         kStep;
-    EXPECT_NEAR(weight_slope(row(), z), slope, 1e-12 * (1.0 + std::abs(weight(row(), z)))) << "z = " << z;
+    EXPECT_NEAR(reweighting::weight_slope(row(), z), slope, 1e-12 * (1.0 + std::abs(reweighting::weight(row(), z))))
+        << "z = " << z;
   }
 }
 
@@ -89,7 +92,7 @@ TEST_P(Conformance, ARowIsItsWeightsOverItsNormaliser) {
     const Vector z = normal(random, 1 + static_cast<int>(random.below(20)), 2.0);
     const Vector p = reweighted(row(), z);
     Vector w;
-    for (double score : z) w.push_back(weight(row(), score));
+    for (double score : z) w.push_back(reweighting::weight(row(), score));
     const double total = sum(w);
     double n = 1.0;
     if (row().sums_to_one) n = total;
@@ -118,7 +121,7 @@ TEST_P(Conformance, SumsToOneExactlyWhereTheTableSaysSo) {
     double total_weight = 0.0;
     for (std::size_t j = 0; j < z.size(); ++j) {
       size += std::abs(p[j]);
-      total_weight += weight(row(), z[j]);
+      total_weight += reweighting::weight(row(), z[j]);
     }
     if (row().sums_to_one && (row().shift_invariant || total_weight != 0.0)) {
       EXPECT_NEAR(sum(p), 1.0, 1e-14 * size) << "seed " << kSeed << ", trial " << trial;  // a few roundings a token
@@ -131,7 +134,7 @@ TEST_P(Conformance, SumsToOneExactlyWhereTheTableSaysSo) {
 }
 
 TEST(Softmax1, LeavesToTheSinkWhatItsRowLacks) {
-  const Reweighting& row = find_reweighting("softmax1");
+  const reweighting::Reweighting& row = reweighting::find_reweighting("softmax1");
   RandomStream random(43, 0);
   for (int trial = 0; trial < 200; ++trial) {
     const Vector z = normal(random, 5, 3.0);
@@ -144,10 +147,10 @@ TEST(Softmax1, LeavesToTheSinkWhatItsRowLacks) {
 }
 
 TEST(Relu, ARowWithoutAnyPositiveScoreAttendsToNothing) {
-  const Reweighting& row = find_reweighting("relu/sum");
+  const reweighting::Reweighting& row = reweighting::find_reweighting("relu/sum");
   EXPECT_EQ(reweighted(row, {-1.0, -2.0, 0.0}), Vector(3, 0.0));
   Vector dz(3, kNan);
-  reweight_vjp(row, Vector{-1.0, -2.0, 0.0}, Vector{1.0, 2.0, 3.0}, dz);
+  reweighting::reweight_vjp(row, Vector{-1.0, -2.0, 0.0}, Vector{1.0, 2.0, 3.0}, dz);
   EXPECT_EQ(dz, Vector(3, 0.0));
 }
 
@@ -181,7 +184,7 @@ TEST_P(Conformance, StaysFiniteUpToScoresOfTenThousand) {
       EXPECT_TRUE(all_finite(p)) << ::testing::PrintToString(z) << " gives " << ::testing::PrintToString(p);
       if (scale < 1e-100) continue;  // the slope of z/Σz is 1/Σz
       Vector dz(z.size());
-      reweight_vjp(row(), z, Vector(z.size(), 1.0), dz);
+      reweighting::reweight_vjp(row(), z, Vector(z.size(), 1.0), dz);
       EXPECT_TRUE(all_finite(dz)) << ::testing::PrintToString(z) << " gives the gradient "
                                   << ::testing::PrintToString(dz);
     }
@@ -204,7 +207,7 @@ TEST_P(Conformance, EqualScoresShareEqually) {
 struct Limit {
   double outlier, other;
 };
-Limit outlier_limit(const Reweighting& row, double z, int others) {
+Limit outlier_limit(const reweighting::Reweighting& row, double z, int others) {
   if (row.name == "softmax") return z > 0 ? Limit{1.0, 0.0} : Limit{0.0, 1.0 / others};
   if (row.name == "softmax1") return z > 0 ? Limit{1.0, 0.0} : Limit{0.0, 1.0 / (others + 1.0)};
   if (row.name == "sigmoid") return {z > 0 ? 1.0 : 0.0, 0.5};
@@ -253,7 +256,7 @@ TEST_P(Conformance, NaNInIsNaNOut) {
       }
     }
   }
-  EXPECT_TRUE(std::isnan(weight(row(), kNan)));
+  EXPECT_TRUE(std::isnan(reweighting::weight(row(), kNan)));
 }
 
 // --- properties -------------------------------------------------------------------------------------
@@ -275,8 +278,8 @@ TEST_P(Conformance, IsMonotoneWhereTheTableSaysSoAndOnlyThere) {
     const double scale = std::pow(10.0, -2.0 + 4.0 * random.uniform());
     const double x = scale * random.normal();
     const double y = scale * random.normal();
-    ever_falls = ever_falls || weight(row(), std::min(x, y)) > weight(row(), std::max(x, y));
-    ever_falls = ever_falls || weight_slope(row(), x) < 0.0;
+    ever_falls = ever_falls || reweighting::weight(row(), std::min(x, y)) > weight(row(), std::max(x, y));
+    ever_falls = ever_falls || reweighting::weight_slope(row(), x) < 0.0;
   }
   EXPECT_EQ(ever_falls, !row().monotone);
 }
@@ -286,7 +289,7 @@ TEST_P(Conformance, RisesStrictlyWhereTheTableSaysSoAndOnlyThere) {
   RandomStream random(47, 0);
   bool ever_flat = false;
   for (int trial = 0; trial < 20'000; ++trial) {
-    ever_flat = ever_flat || !(weight_slope(row(), 60.0 * random.uniform() - 30.0) > 0.0);
+    ever_flat = ever_flat || !(reweighting::weight_slope(row(), 60.0 * random.uniform() - 30.0) > 0.0);
   }
   EXPECT_EQ(ever_flat, !row().strictly_rising);
 }
@@ -328,18 +331,20 @@ TEST_P(Conformance, DoesNotDependOnTheOrderOfTokens) {
 // --- names ------------------------------------------------------------------------------------------
 
 TEST_P(Conformance, IsFoundByItsNameAndByItsAlias) {
-  EXPECT_EQ(&find_reweighting(row().name), &reweightings()[reweighting_index(row())]);
+  EXPECT_EQ(&reweighting::find_reweighting(row().name),
+            &reweighting::reweightings()[reweighting::reweighting_index(row())]);
   if (!row().alias.empty()) {
-    EXPECT_EQ(&find_reweighting(row().alias), &row());
+    EXPECT_EQ(&reweighting::find_reweighting(row().alias), &row());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, Conformance, ::testing::ValuesIn(reweightings().begin(), reweightings().end()),
+INSTANTIATE_TEST_SUITE_P(Table, Conformance,
+                         ::testing::ValuesIn(reweighting::reweightings().begin(), reweighting::reweightings().end()),
                          row_name);
 
 TEST(Table, NamesAndAliasesAreUnique) {
   std::set<std::string_view> names;
-  for (const Reweighting& row : reweightings()) {
+  for (const reweighting::Reweighting& row : reweighting::reweightings()) {
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
     if (!row.alias.empty()) {
       EXPECT_TRUE(names.insert(row.alias).second) << row.alias;
@@ -351,12 +356,12 @@ TEST(Table, HoldsTheSixNormalisationsOfTheComparison) {
   const std::vector<std::pair<std::string_view, std::string_view>> expected{
       {"L1", "abs/sum"},      {"L2", "square/sum"}, {"Sum", "identity/sum"},
       {"Softmax", "softmax"}, {"Relu", "relu/sum"}, {"Sigmoid", "sigmoid"}};
-  for (const auto& [alias, name] : expected) EXPECT_EQ(find_reweighting(alias).name, name);
+  for (const auto& [alias, name] : expected) EXPECT_EQ(reweighting::find_reweighting(alias).name, name);
 }
 
 std::string complaint(std::string_view name) {
   try {
-    find_reweighting(name);
+    reweighting::find_reweighting(name);
   } catch (const Error& error) {
     return error.what();
   }
@@ -370,10 +375,10 @@ TEST(Table, AnUnknownNameIsRefusedWithTheNearestOne) {
 }
 
 TEST(Table, ForPeopleHasOneLineARowAndSaysWhatTheRowsSay) {
-  const auto table = reweighting_table();
-  ASSERT_EQ(table.size(), reweightings().size() + 1);
-  for (std::size_t i = 0; i < reweightings().size(); ++i) {
-    const Reweighting& row = reweightings()[i];
+  const auto table = reweighting::reweighting_table();
+  ASSERT_EQ(table.size(), reweighting::reweightings().size() + 1);
+  for (std::size_t i = 0; i < reweighting::reweightings().size(); ++i) {
+    const reweighting::Reweighting& row = reweighting::reweightings()[i];
     const auto mark = [](bool holds) { return std::string(holds ? "yes" : "no"); };
     ASSERT_EQ(table[i + 1].size(), table[0].size());
     EXPECT_EQ(table[i + 1][0], row.name);

@@ -10,14 +10,14 @@ namespace polariscope::testing {
 namespace {
 
 // Σ h·p(z) by what reweight() says.
-double pulled(const Reweighting& row, const Vector& z, const Vector& h) {
+double pulled(const reweighting::Reweighting& row, const Vector& z, const Vector& h) {
   const Vector p = reweighted(row, z);
   return std::inner_product(p.begin(), p.end(), h.begin(), 0.0);
 }
 
 // ∂(h·p)/∂z_j by central differences of order 8. The step leaves an error of 4e-15 times the ninth
 // derivative / 630 and rounding of 1e-14 times |h·p|.
-double difference(const Reweighting& row, const Vector& z, const Vector& h, int j) {
+double difference(const reweighting::Reweighting& row, const Vector& z, const Vector& h, int j) {
   constexpr double kStep = 0x1p-6;
   constexpr std::array<double, 4> kWeights{4.0 / 5, -1.0 / 5, 4.0 / 105, -1.0 / 280};
   double slope = 0.0;
@@ -33,13 +33,13 @@ double difference(const Reweighting& row, const Vector& z, const Vector& h, int 
 
 // Whether f and the normaliser are smooth within 4 steps around z: off the kinks at z = 0 and
 // |Σz| = 1, and off the pole at Σw = 0.
-bool smooth_around(const Reweighting& row, const Vector& z) {
+bool smooth_around(const reweighting::Reweighting& row, const Vector& z) {
   constexpr double kReach = 0.1;
   for (double score : z) {
     if (std::abs(score) < kReach) return false;
   }
   double total = 0.0;
-  for (double score : z) total += weight(row, score);
+  for (double score : z) total += reweighting::weight(row, score);
   if (row.name == "identity/max1") return std::abs(std::abs(total) - 1.0) > kReach;
   return !row.sums_to_one || row.shift_invariant || std::abs(total) > 1.0 || (row.positive && row.strictly_rising);
 }
@@ -48,9 +48,9 @@ class RowOfTheTable : public EveryRow {};
 class LipschitzRow : public EveryRow {};  // those with a finite constant
 class UnboundedRow : public EveryRow {};  // the others
 
-std::vector<Reweighting> rows_with_a_constant(bool finite) {
-  std::vector<Reweighting> rows;
-  for (const Reweighting& row : reweightings()) {
+std::vector<reweighting::Reweighting> rows_with_a_constant(bool finite) {
+  std::vector<reweighting::Reweighting> rows;
+  for (const reweighting::Reweighting& row : reweighting::reweightings()) {
     if (std::isfinite(row.lipschitz) == finite) rows.push_back(row);
   }
   return rows;
@@ -69,7 +69,7 @@ TEST_P(RowOfTheTable, TheVectorJacobianProductIsTheDerivativeOfReweight) {
     if (!smooth_around(row(), z)) continue;
     ++tried;
     Vector dz(tokens);
-    reweight_vjp(row(), z, h, dz);
+    reweighting::reweight_vjp(row(), z, h, dz);
     double largest = 1.0;
     for (double x : reweighted(row(), z)) largest = std::max(largest, std::abs(x));
     for (int j = 0; j < tokens; ++j) {
@@ -88,20 +88,20 @@ TEST_P(RowOfTheTable, TheVectorJacobianProductIsLinearInTheUpstreamGradient) {
   for (double& x : doubled) x *= -2.0;
   Vector dz(6);
   Vector dz_doubled(6);
-  reweight_vjp(row(), z, h, dz);
-  reweight_vjp(row(), z, doubled, dz_doubled);
+  reweighting::reweight_vjp(row(), z, h, dz);
+  reweighting::reweight_vjp(row(), z, doubled, dz_doubled);
   for (int j = 0; j < 6; ++j) EXPECT_EQ(dz_doubled[j], -2.0 * dz[j]);
 }
 
 // ‖∂p/∂z‖₂ from the rows eᵢᵀJ of the Jacobian.
-double jacobian_norm(const Reweighting& row, const Vector& z) {
+double jacobian_norm(const reweighting::Reweighting& row, const Vector& z) {
   const auto n = static_cast<Eigen::Index>(z.size());
   Eigen::MatrixXd jacobian(n, n);
   for (Eigen::Index i = 0; i < n; ++i) {
     Vector unit(n, 0.0);
     unit[i] = 1.0;
     Vector dz(n);
-    reweight_vjp(row, z, unit, dz);
+    reweighting::reweight_vjp(row, z, unit, dz);
     for (Eigen::Index j = 0; j < n; ++j) jacobian(i, j) = dz[j];
   }
   return Eigen::JacobiSVD<Eigen::MatrixXd>(jacobian).singularValues()(0);
@@ -159,7 +159,8 @@ TEST_P(UnboundedRow, WithoutALipschitzConstantTheJacobianGrowsWithoutBound) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, RowOfTheTable, ::testing::ValuesIn(reweightings().begin(), reweightings().end()),
+INSTANTIATE_TEST_SUITE_P(Table, RowOfTheTable,
+                         ::testing::ValuesIn(reweighting::reweightings().begin(), reweighting::reweightings().end()),
                          row_name);
 INSTANTIATE_TEST_SUITE_P(Table, LipschitzRow, ::testing::ValuesIn(rows_with_a_constant(true)), row_name);
 INSTANTIATE_TEST_SUITE_P(Table, UnboundedRow, ::testing::ValuesIn(rows_with_a_constant(false)), row_name);

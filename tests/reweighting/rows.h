@@ -16,22 +16,22 @@
 namespace polariscope {
 
 // How GoogleTest prints a row.
-inline void PrintTo(const Reweighting& row, std::ostream* out) { *out << row.name; }
+inline void PrintTo(const reweighting::Reweighting& row, std::ostream* out) { *out << row.name; }
 
 namespace testing {
 
 using Vector = std::vector<double>;
 
 // A test that is run for every row of the table.
-class EveryRow : public ::testing::TestWithParam<Reweighting> {
+class EveryRow : public ::testing::TestWithParam<reweighting::Reweighting> {
  protected:
   // The row of the table itself: its place in memory is its index.
-  static const Reweighting& row() { return find_reweighting(GetParam().name); }
+  static const reweighting::Reweighting& row() { return reweighting::find_reweighting(GetParam().name); }
   // Σp is 1, or 1 with a sink: some NaN anywhere must reach every token.
   static bool normalised() { return row().sums_to_one || row().name == "softmax1" || row().name == "identity/max1"; }
 };
 
-inline std::string row_name(const ::testing::TestParamInfo<Reweighting>& info) {
+inline std::string row_name(const ::testing::TestParamInfo<reweighting::Reweighting>& info) {
   std::string name(info.param.name);
   std::replace(name.begin(), name.end(), '/', '_');
   return name;
@@ -43,9 +43,9 @@ inline Vector normal(RandomStream& random, int tokens, double scale) {
   return z;
 }
 
-inline Vector reweighted(const Reweighting& row, const Vector& z) {
+inline Vector reweighted(const reweighting::Reweighting& row, const Vector& z) {
   Vector p(z.size());
-  reweight(row, z, p);
+  reweighting::reweight(row, z, p);
   return p;
 }
 

@@ -13,18 +13,18 @@ namespace {
 
 using testing::kFakeSettings;
 
-Grid parse(const std::string& toml) { return Grid::parse(toml, "grid.toml", kFakeSettings); }
+sweep::Grid parse(const std::string& toml) { return sweep::Grid::parse(toml, "grid.toml", kFakeSettings); }
 
-std::vector<std::string> configs(const Grid& grid) {
+std::vector<std::string> configs(const sweep::Grid& grid) {
   std::vector<std::string> texts;
-  for (const GridRun& run : grid.runs()) texts.push_back(grid.config_of(run));
+  for (const sweep::GridRun& run : grid.runs()) texts.push_back(grid.config_of(run));
   return texts;
 }
 
 std::string values_of(const std::string& toml) { return parse(toml).text(); }
 
-TEST(Grid, CountsThroughItsAxesInTheOrderOfTheFileTheLastOneFastest) {
-  const Grid grid = parse("x = [2, 0.5]\nmilliseconds = 7\nbehaviour = [\"nan\", \"crash\"]\n");
+TEST(sweep::Grid, CountsThroughItsAxesInTheOrderOfTheFileTheLastOneFastest) {
+  const sweep::Grid grid = parse("x = [2, 0.5]\nmilliseconds = 7\nbehaviour = [\"nan\", \"crash\"]\n");
   EXPECT_EQ(configs(grid), (std::vector<std::string>{
                                "x = 2.0\nmilliseconds = 7\nbehaviour = \"nan\"\n",
                                "x = 2.0\nmilliseconds = 7\nbehaviour = \"crash\"\n",
@@ -35,7 +35,7 @@ TEST(Grid, CountsThroughItsAxesInTheOrderOfTheFileTheLastOneFastest) {
   EXPECT_EQ(grid.runs()[3].number, 4);
 }
 
-TEST(Grid, TakesRangesByStepAndByFactorWithBothEnds) {
+TEST(sweep::Grid, TakesRangesByStepAndByFactorWithBothEnds) {
   EXPECT_EQ(values_of("seed = { from = 0, to = 4 }"), "seed = [0, 1, 2, 3, 4]\n");
   EXPECT_EQ(values_of("seed = { from = 8, to = 2, step = -3 }"), "seed = [8, 5, 2]\n");
   EXPECT_EQ(values_of("seed = { from = 1, to = 9, factor = 2 }"), "seed = [1, 2, 4, 8]\n");
@@ -44,20 +44,22 @@ TEST(Grid, TakesRangesByStepAndByFactorWithBothEnds) {
   EXPECT_EQ(values_of("x = { from = 3, to = 3 }"), "x = 3.0\n");
 }
 
-TEST(Grid, ReadsWholeNumbersHoweverTheyAreWritten) { EXPECT_EQ(values_of("seed = [1e5, 7]"), "seed = [100000, 7]\n"); }
+TEST(sweep::Grid, ReadsWholeNumbersHoweverTheyAreWritten) {
+  EXPECT_EQ(values_of("seed = [1e5, 7]"), "seed = [100000, 7]\n");
+}
 
-TEST(Grid, LeavesOutWhatEverySettingOfASkipFits) {
-  const Grid grid = parse(
+TEST(sweep::Grid, LeavesOutWhatEverySettingOfASkipFits) {
+  const sweep::Grid grid = parse(
       "seed = [1, 2, 3]\nx = [0, 1]\n"
       "[[skip]]\nseed = [1, 2]\nx = 1\n[[skip]]\nseed = 3\n");
   EXPECT_EQ(configs(grid), (std::vector<std::string>{"seed = 1\nx = 0.0\n", "seed = 2\nx = 0.0\n"}));
   EXPECT_EQ(grid.runs()[1].number, 2);
 }
 
-TEST(Grid, ItsTextIsTheSameGrid) {
-  const Grid grid =
+TEST(sweep::Grid, ItsTextIsTheSameGrid) {
+  const sweep::Grid grid =
       parse("seed = { from = 1, to = 3 }\nx = [0, 1e-7]\nbehaviour = 'nan'\n[[skip]]\nx = 0\nseed = [2, 3]");
-  const Grid again = parse(grid.text());
+  const sweep::Grid again = parse(grid.text());
   EXPECT_EQ(grid.text(), again.text());
   EXPECT_EQ(configs(grid), configs(again));
 }
@@ -67,7 +69,7 @@ struct Malformed {
   std::vector<std::string> words;
 };
 
-TEST(Grid, RefusesWhatIsMalformedWithLineAndKey) {
+TEST(sweep::Grid, RefusesWhatIsMalformedWithLineAndKey) {
   const std::vector<Malformed> all{
       {"seed = 1\nx = [1, 2", {"line 2", "not TOML"}},
       {"seed = 1\nseed = 2", {"line 2", "not TOML"}},
@@ -123,15 +125,15 @@ TEST(Grid, RefusesWhatIsMalformedWithLineAndKey) {
 }
 
 TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
-  const auto grid = [](const char* name) { return find_grid(name, train_settings()); };
+  const auto grid = [](const char* name) { return sweep::find_grid(name, sweep::train_settings()); };
   EXPECT_EQ(grid("induction").runs().size(), 8'640U);
   EXPECT_EQ(grid("token-groups").runs().size(), 12'960U);
   for (const std::string name : {"induction", "token-groups"}) {
-    const Grid whole = grid(name.c_str()), quick = grid((name + "-quick").c_str());
+    const sweep::Grid whole = grid(name.c_str()), quick = grid((name + "-quick").c_str());
     EXPECT_LE(quick.runs().size(), 150U);
-    const auto keys = [](const Grid& g) {
+    const auto keys = [](const sweep::Grid& g) {
       std::set<std::string> found;
-      for (const GridAxis& axis : g.axes()) found.insert(axis.key);
+      for (const sweep::GridAxis& axis : g.axes()) found.insert(axis.key);
       return found;
     };
     EXPECT_EQ(keys(whole), keys(quick));
@@ -139,7 +141,8 @@ TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
 }
 
 TEST(ShippedGrids, CanBeginAtAnotherSeed) {
-  const Grid quick = find_grid("induction-quick", train_settings()), moved = quick.with_seeds_from(7);
+  const sweep::Grid quick = sweep::find_grid("induction-quick", sweep::train_settings()),
+                    moved = quick.with_seeds_from(7);
   ASSERT_EQ(moved.runs().size(), quick.runs().size());
   EXPECT_NE(moved.text().find("seed = [7, 8, 9]"), std::string::npos) << moved.text();
   EXPECT_EQ(quick.with_seeds_from(0).text(), quick.text());
@@ -147,14 +150,15 @@ TEST(ShippedGrids, CanBeginAtAnotherSeed) {
 
 TEST(ShippedGrids, GiveWayToAFileAndAreNamedWhereThereIsNeither) {
   const std::string file = std::string(POLARISCOPE_SOURCE_DIR) + "/grids/induction-quick.toml";
-  EXPECT_EQ(find_grid(file, train_settings()).text(), find_grid("induction-quick", train_settings()).text());
+  EXPECT_EQ(sweep::find_grid(file, sweep::train_settings()).text(),
+            sweep::find_grid("induction-quick", sweep::train_settings()).text());
   try {
-    find_grid("inductoin", train_settings());
+    sweep::find_grid("inductoin", sweep::train_settings());
     ADD_FAILURE() << "was not refused";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("did you mean \"induction\"?"), std::string::npos) << error.what();
   }
-  EXPECT_THROW(find_grid("nowhere/grid.toml", train_settings()), Error);
+  EXPECT_THROW(sweep::find_grid("nowhere/grid.toml", sweep::train_settings()), Error);
 }
 
 }  // namespace

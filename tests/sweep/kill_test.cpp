@@ -68,16 +68,16 @@ TEST_F(KilledSweep, TenTimesAtRandomMomentsEndsCompleteAndExact) {
   const Outcome last = Running(scheduler(kSixtyRuns, "killed")).wait();
   EXPECT_EQ(last.out, "60 done, 0 failed, 0 waiting\n") << last.err;
   EXPECT_EQ(Running(scheduler(kSixtyRuns, "whole")).wait().out, "60 done, 0 failed, 0 waiting\n");
-  EXPECT_EQ(without_seconds(sweep_as_csv(in("killed"))), without_seconds(sweep_as_csv(in("whole"))));
+  EXPECT_EQ(without_seconds(sweep::sweep_as_csv(in("killed"))), without_seconds(sweep::sweep_as_csv(in("whole"))));
   for (int run = 1; run <= 60; ++run) {
-    EXPECT_FALSE(fs::exists(run_path(in("killed"), run) / "repeated")) << run;
-    EXPECT_FALSE(fs::exists(run_path(in("killed"), run) / "beside_itself")) << run;
+    EXPECT_FALSE(fs::exists(sweep::run_path(in("killed"), run) / "repeated")) << run;
+    EXPECT_FALSE(fs::exists(sweep::run_path(in("killed"), run) / "beside_itself")) << run;
   }
 }
 
 TEST_F(KilledSweep, TakesItsRunsWithIt) {
   Running sweep(scheduler("behaviour = 'hang'\nseed = [1, 2]\n", "sweep"));
-  const auto process = [&](int run) { return run_path(in("sweep"), run) / "process"; };
+  const auto process = [&](int run) { return sweep::run_path(in("sweep"), run) / "process"; };
   ASSERT_TRUE(comes_true([&] { return fs::exists(process(1)) && fs::exists(process(2)); }));
   sweep.send(SIGKILL);
   sweep.wait();
@@ -93,7 +93,7 @@ TEST_F(KilledSweep, AnInterruptStopsItCleanlyAndItGoesOn) {
   const Outcome outcome = sweep.wait();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
   EXPECT_NE(outcome.out.find(" 0 failed"), std::string::npos) << outcome.out;
-  const std::string csv = sweep_as_csv(in("sweep"));
+  const std::string csv = sweep::sweep_as_csv(in("sweep"));
   EXPECT_EQ(csv.find(",running,"), std::string::npos);
   EXPECT_NE(csv.find(",waiting,"), std::string::npos);
   EXPECT_EQ(Running(scheduler(kSixtyRuns, "sweep")).wait().out, "60 done, 0 failed, 0 waiting\n");
@@ -110,12 +110,12 @@ TEST_F(KilledSweep, ShardsMayBeginAtTheSameMoment) {
     const Outcome outcome = shard->wait();
     EXPECT_EQ(outcome.out, "2 done, 0 failed, 0 waiting\n") << outcome.err;
   }
-  EXPECT_EQ(lines_of(sweep_as_csv(in("sweep"))).size(), 13U);
+  EXPECT_EQ(lines_of(sweep::sweep_as_csv(in("sweep"))).size(), 13U);
 }
 
 TEST_F(KilledSweep, ASecondSchedulerIsRefusedWhileTheFirstWorks) {
   Running first(scheduler("behaviour = 'hang'\nseed = 1\n", "sweep"));
-  ASSERT_TRUE(comes_true([&] { return fs::exists(run_path(in("sweep"), 1) / "process"); }));
+  ASSERT_TRUE(comes_true([&] { return fs::exists(sweep::run_path(in("sweep"), 1) / "process"); }));
   const Outcome second = Running(scheduler("behaviour = 'hang'\nseed = 1\n", "sweep")).wait();
   EXPECT_EQ(second.code, 2);
   EXPECT_NE(second.err.find("another scheduler is at work"), std::string::npos) << second.err;

@@ -1,6 +1,6 @@
 #include "polariscope/sweep/local_workers.h"
 
-#include "polariscope/sweep/internal/file_lock.h"
+#include "polariscope/base/file_lock.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -17,21 +17,21 @@ namespace fs = std::filesystem;
 
 class LocalWorkersTest : public ::testing::Test {
  protected:
-  Job job(int run, const std::string& behaviour) const {
+  sweep::Job job(int run, const std::string& behaviour) const {
     return {.run = run,
             .folder = folder_.path() / std::to_string(run),
             .config = "seed = 1\nx = 3.0\nbehaviour = \"" + behaviour + "\"\n"};
   }
 
-  static RunEnd wait_for_one(Workers& workers) {
+  static sweep::RunEnd wait_for_one(sweep::Workers& workers) {
     for (;;) {
       if (const auto ends = workers.ended(); !ends.empty()) return ends.front();
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   }
 
-  RunEnd end_of(const std::string& behaviour, double limit = 60.0) {
-    LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = limit}, 1);
+  sweep::RunEnd end_of(const std::string& behaviour, double limit = 60.0) {
+    sweep::LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = limit}, 1);
     workers.start(job(++runs_, behaviour));
     return wait_for_one(workers);
   }
@@ -56,14 +56,14 @@ TEST_F(LocalWorkersTest, TellsWhyARunFailed) {
 }
 
 TEST_F(LocalWorkersTest, AProgramThatCannotBeStartedIsAFailureOfTheRun) {
-  LocalWorkers workers({.program = {"/nowhere/polariscope", "train"}}, 1);
+  sweep::LocalWorkers workers({.program = {"/nowhere/polariscope", "train"}}, 1);
   workers.start(job(1, "well"));
   EXPECT_EQ(wait_for_one(workers).failure,
             "exit code 127: cannot start /nowhere/polariscope: No such file or directory");
 }
 
 TEST_F(LocalWorkersTest, ReturnsTheResultAndTheTimeItTook) {
-  const RunEnd end = end_of("well");
+  const sweep::RunEnd end = end_of("well");
   EXPECT_EQ(end.failure, "");
   EXPECT_EQ(end.run, 1);
   EXPECT_EQ(end.metrics, R"({"square":9.0,"seed":1,"environment":"plain"})");
@@ -75,7 +75,7 @@ TEST_F(LocalWorkersTest, AResultCountsHoweverItsProcessEnds) {
 }
 
 TEST_F(LocalWorkersTest, DoesNotExecuteARunThatHasAResult) {
-  LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
   for (int attempt = 0; attempt < 2; ++attempt) {
     workers.start(job(1, "well"));
     EXPECT_EQ(wait_for_one(workers).failure, "");
@@ -84,7 +84,7 @@ TEST_F(LocalWorkersTest, DoesNotExecuteARunThatHasAResult) {
 }
 
 TEST_F(LocalWorkersTest, HasAsManyPlacesAsItWasGiven) {
-  LocalWorkers workers({.program = {FAKE_TRAIN}}, 2);
+  sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 2);
   EXPECT_TRUE(workers.has_place());
   workers.start(job(1, "well"));
   EXPECT_TRUE(workers.has_place());
@@ -96,7 +96,7 @@ TEST_F(LocalWorkersTest, HasAsManyPlacesAsItWasGiven) {
 
 TEST_F(LocalWorkersTest, ARunWaitsWhileAProcessOfAnEarlierAttemptLives) {
   fs::create_directories(folder_.path() / "1");
-  LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
   {
     const auto orphan = sweep::FileLock::take(folder_.path() / "1" / "stderr.txt");
     ASSERT_TRUE(orphan.has_value());
@@ -114,7 +114,7 @@ TEST_F(LocalWorkersTest, ARunWaitsWhileAProcessOfAnEarlierAttemptLives) {
 TEST_F(LocalWorkersTest, ItsProcessesHoldTheirRunAndEndWithIt) {
   const fs::path run = folder_.path() / "1";
   {
-    LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+    sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
     workers.start(job(1, "hang"));
     while (text_of(run / "parent").empty()) workers.ended();
     EXPECT_TRUE(sweep::FileLock::is_held(run / "stderr.txt"));
@@ -124,7 +124,7 @@ TEST_F(LocalWorkersTest, ItsProcessesHoldTheirRunAndEndWithIt) {
 }
 
 TEST_F(LocalWorkersTest, StopEndsWhatRunsAndForgetsIt) {
-  LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
   workers.start(job(1, "hang"));
   while (text_of(folder_.path() / "1" / "process").empty()) workers.ended();
   workers.stop();

@@ -15,11 +15,11 @@ namespace {
 
 int run(char** words) {
   catch_interrupts();
-  const Grid grid = Grid::read(words[1], testing::kFakeSettings);
-  const RunCommand fake{.program = {FAKE_TRAIN}, .limit = std::atof(words[5])};
-  return over_ranks(fake, std::atoi(words[3]), [&](Workers& workers) {
+  const sweep::Grid grid = sweep::Grid::read(words[1], testing::kFakeSettings);
+  const sweep::RunCommand fake{.program = {FAKE_TRAIN}, .limit = std::atof(words[5])};
+  return sweep::over_ranks(fake, std::atoi(words[3]), [&](sweep::Workers& workers) {
     ProgressBoard board;
-    const SweepEnd end = run_sweep(grid, words[2], parse_shard(words[4]), workers, board);
+    const sweep::SweepEnd end = sweep::run_sweep(grid, words[2], sweep::parse_shard(words[4]), workers, board);
     fmt::print("{} done, {} failed, {} waiting\n", end.tally.done, end.tally.failed, end.tally.waiting);
     return end.interrupted ? 130 : 0;
   });

@@ -19,10 +19,11 @@ class SweepStatusTest : public ::testing::Test {
  protected:
   const std::filesystem::path& folder() const { return folder_.path(); }
 
-  std::unique_ptr<sweep::Store> store(const std::string& toml, Shard shard = {}) const {
-    return std::make_unique<sweep::Store>(folder(), Grid::parse(toml, "grid.toml", testing::kFakeSettings), shard);
+  std::unique_ptr<sweep::Store> store(const std::string& toml, sweep::Shard shard = {}) const {
+    return std::make_unique<sweep::Store>(folder(), sweep::Grid::parse(toml, "grid.toml", testing::kFakeSettings),
+                                          shard);
   }
-  std::string status() const { return in_words(read_status(folder()), "sweep"); }
+  std::string status() const { return sweep::in_words(sweep::read_status(folder()), "sweep"); }
 
  private:
   testing::TemporaryFolder folder_;
@@ -51,7 +52,7 @@ TEST_F(SweepStatusTest, ShowsStatesFailuresByReasonAndTheTimeLeft) {
             "2 runs at once, 40.0 s each: about 1 min 20 s left\n"
             "to try failed runs again: polariscope sweep retry sweep\n"
             "results: polariscope sweep export sweep\n");
-  EXPECT_EQ(sweep_as_csv(folder()),
+  EXPECT_EQ(sweep::sweep_as_csv(folder()),
             "run,state,x,seed,loss,note,seconds,failure\n"
             "1,done,0.1,1,0.25,,30,\n"
             "2,done,0.1,2,0.3,\"a \"\"b\"\", c\",50,\n"
@@ -80,34 +81,34 @@ TEST_F(SweepStatusTest, CountsAKilledSchedulersRunsAsWaitingAndSaysHowToGoOn) {
 
 TEST_F(SweepStatusTest, MergesShardsAndCountsThoseThatHaveNotBegun) {
   const std::string toml = "seed = { from = 1, to = 9 }";
-  const std::vector<int> first = runs_of_shard(9, {1, 3}), third = runs_of_shard(9, {3, 3});
+  const std::vector<int> first = sweep::runs_of_shard(9, {1, 3}), third = sweep::runs_of_shard(9, {3, 3});
   store(toml, {1, 3})->record({.run = first[0], .metrics = R"({"loss":1})", .seconds = 2});
   const auto at_work = store(toml, {3, 3});
   at_work->record({.run = third[0], .metrics = R"({"gain":2})", .seconds = 4});
   at_work->record({.run = third[1], .failure = "no result"});
   at_work->start(third[2]);
-  const SweepStatus status = read_status(folder());
+  const sweep::SweepStatus status = sweep::read_status(folder());
   EXPECT_EQ(status.shards, 3);
   EXPECT_EQ(status.begun, 2);
   EXPECT_EQ(status.at_work, 1);
   EXPECT_EQ(status.tally.done, 2);
   EXPECT_EQ(status.tally.waiting, 5);
   EXPECT_EQ(status.mean_seconds, 3.0);
-  EXPECT_NE(in_words(status, "sweep").find("2 of 3 shards have begun\n"), std::string::npos);
-  const std::string csv = sweep_as_csv(folder());
+  EXPECT_NE(sweep::in_words(status, "sweep").find("2 of 3 shards have begun\n"), std::string::npos);
+  const std::string csv = sweep::sweep_as_csv(folder());
   EXPECT_TRUE(csv.starts_with("run,state,seed,loss,gain,seconds,failure\n")) << csv;
   EXPECT_NE(csv.find(fmt::format("{},done,{},,2,4,\n", third[0], third[0])), std::string::npos) << csv;
 }
 
 TEST_F(SweepStatusTest, GivesTheRowsOfAllShardsAsValues) {
   const std::string toml = "seed = { from = 1, to = 4 }";
-  const std::vector<int> second = runs_of_shard(4, {2, 2});
+  const std::vector<int> second = sweep::runs_of_shard(4, {2, 2});
   store(toml, {1, 2});
   store(toml, {2, 2})->record({.run = second[0], .metrics = R"({"loss":1})", .seconds = 2});
-  const std::vector<SweepRow> rows = read_rows(folder());
+  const std::vector<sweep::SweepRow> rows = sweep::read_rows(folder());
   ASSERT_EQ(rows.size(), 4U);
   for (int run = 1; run <= 4; ++run) EXPECT_EQ(rows[static_cast<std::size_t>(run) - 1].run, run);
-  const SweepRow& done = rows[static_cast<std::size_t>(second[0]) - 1];
+  const sweep::SweepRow& done = rows[static_cast<std::size_t>(second[0]) - 1];
   EXPECT_EQ(done.state, "done");
   EXPECT_EQ(done.settings, fmt::format(R"({{"seed":{}}})", second[0]));
   EXPECT_EQ(done.metrics, R"({"loss":1})");

@@ -22,16 +22,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Grid grid_of(const std::string& toml) { return Grid::parse(toml, "grid.toml", testing::kFakeSettings); }
+sweep::Grid grid_of(const std::string& toml) { return sweep::Grid::parse(toml, "grid.toml", testing::kFakeSettings); }
 
 class Sweep : public ::testing::Test {
  protected:
   const fs::path& folder() const { return folder_.path(); }
 
-  SweepEnd run(const std::string& toml, Shard shard = {}) {
-    LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = 30.0}, 2);
+  sweep::SweepEnd run(const std::string& toml, sweep::Shard shard = {}) {
+    sweep::LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = 30.0}, 2);
     ProgressBoard board(ProgressBoard::Mode::kQuiet);
-    return run_sweep(grid_of(toml), folder(), shard, workers, board);
+    return sweep::run_sweep(grid_of(toml), folder(), shard, workers, board);
   }
 
   std::string refusal(const std::function<void()>& action) {
@@ -50,7 +50,7 @@ class Sweep : public ::testing::Test {
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST_F(Sweep, AFailedRunNeverStopsTheRest) {
-  const SweepEnd end = run("behaviour = ['well', 'crash', 'nan', 'exit', 'nothing']\nx = 2\nseed = [1, 2]");
+  const sweep::SweepEnd end = run("behaviour = ['well', 'crash', 'nan', 'exit', 'nothing']\nx = 2\nseed = [1, 2]");
   EXPECT_EQ(end.tally.done, 2);
   EXPECT_EQ(end.tally.failed, 8);
   EXPECT_EQ(end.tally.runs(), 10);
@@ -61,24 +61,24 @@ TEST_F(Sweep, WhatIsDoneIsNotDoneAgainAndWhatFailedIsAfterRetry) {
   const std::string toml = "behaviour = ['well', 'nan']\nx = 2\nseed = [1, 2]";
   run(toml);
   EXPECT_EQ(run(toml).tally.failed, 2);
-  EXPECT_EQ(retry_failed(folder()), 2);
-  EXPECT_TRUE(has(sweep_as_csv(folder()), "waiting,nan"));
-  EXPECT_FALSE(fs::exists(run_path(folder(), 3) / "result.json"));
+  EXPECT_EQ(sweep::retry_failed(folder()), 2);
+  EXPECT_TRUE(has(sweep::sweep_as_csv(folder()), "waiting,nan"));
+  EXPECT_FALSE(fs::exists(sweep::run_path(folder(), 3) / "result.json"));
   EXPECT_EQ(run(toml).tally.failed, 2);
-  for (int number = 1; number <= 4; ++number) EXPECT_FALSE(fs::exists(run_path(folder(), number) / "repeated"));
-  EXPECT_EQ(retry_failed(folder()), 2);
-  EXPECT_EQ(retry_failed(folder()), 0);
+  for (int number = 1; number <= 4; ++number) EXPECT_FALSE(fs::exists(sweep::run_path(folder(), number) / "repeated"));
+  EXPECT_EQ(sweep::retry_failed(folder()), 2);
+  EXPECT_EQ(sweep::retry_failed(folder()), 0);
 }
 
 TEST_F(Sweep, TakesTheResultOfARunWhoseEndNobodySaw) {
   const std::string toml = "x = [1, 2]\nseed = 1";
   run(toml);
   sweep::Store(folder(), grid_of(toml), {}).start(1);
-  fs::remove(run_path(folder(), 1) / "process");
-  write_file(run_path(folder(), 1) / "result.json", R"({"square": 1234})");
+  fs::remove(sweep::run_path(folder(), 1) / "process");
+  write_file(sweep::run_path(folder(), 1) / "result.json", R"({"square": 1234})");
   EXPECT_EQ(run(toml).tally.done, 2);
-  EXPECT_TRUE(has(sweep_as_csv(folder()), ",1234,"));
-  EXPECT_FALSE(fs::exists(run_path(folder(), 1) / "process"));
+  EXPECT_TRUE(has(sweep::sweep_as_csv(folder()), ",1234,"));
+  EXPECT_FALSE(fs::exists(sweep::run_path(folder(), 1) / "process"));
 }
 
 TEST_F(Sweep, AFolderOfAnotherGridIsRefusedWithWhatDiffers) {
@@ -93,8 +93,8 @@ TEST_F(Sweep, AFolderOfAnotherGridIsRefusedWithWhatDiffers) {
 TEST_F(Sweep, AFolderWithSomethingElseIsRefused) {
   write_file(folder() / "cat.jpg", "miaow");
   EXPECT_TRUE(has(refusal([&] { run("seed = 1"); }), "not empty"));
-  EXPECT_TRUE(has(refusal([&] { retry_failed(folder()); }), "holds no sweep"));
-  EXPECT_TRUE(has(refusal([&] { sweep_as_csv(folder()); }), "holds no sweep"));
+  EXPECT_TRUE(has(refusal([&] { sweep::retry_failed(folder()); }), "holds no sweep"));
+  EXPECT_TRUE(has(refusal([&] { sweep::sweep_as_csv(folder()); }), "holds no sweep"));
 }
 
 TEST_F(Sweep, ADatabaseThatIsNoneIsRefused) {
@@ -107,7 +107,7 @@ TEST_F(Sweep, ASecondSchedulerIsRefusedInOneSentence) {
   run("seed = [1, 2]\nx = 1");
   const auto first = sweep::lock_for_writing(folder() / "runs.sqlite");
   for (const std::string& sentence :
-       {refusal([&] { run("seed = [1, 2]\nx = 1"); }), refusal([&] { retry_failed(folder()); })}) {
+       {refusal([&] { run("seed = [1, 2]\nx = 1"); }), refusal([&] { sweep::retry_failed(folder()); })}) {
     EXPECT_TRUE(has(sentence, "another scheduler is at work")) << sentence;
     EXPECT_FALSE(has(sentence, "\n")) << sentence;
   }
@@ -116,7 +116,7 @@ TEST_F(Sweep, ASecondSchedulerIsRefusedInOneSentence) {
 TEST_F(Sweep, ShardsTogetherAreTheWhole) {
   const std::string toml = "seed = { from = 1, to = 7 }\nx = 2";
   for (int index = 1; index <= 3; ++index) run(toml, {index, 3});
-  const std::string csv = sweep_as_csv(folder());
+  const std::string csv = sweep::sweep_as_csv(folder());
   EXPECT_EQ(std::ranges::count(csv, '\n'), 8);
   for (int number = 1; number <= 7; ++number) EXPECT_TRUE(has(csv, std::to_string(number) + ",done,")) << csv;
   EXPECT_TRUE(has(refusal([&] { run(toml); }), "in 3 shards"));
@@ -124,7 +124,7 @@ TEST_F(Sweep, ShardsTogetherAreTheWhole) {
 }
 
 TEST_F(Sweep, TheDatabaseIsReadWhileItIsWritten) {
-  const Grid grid = grid_of("seed = [1, 2]\nx = 1");
+  const sweep::Grid grid = grid_of("seed = [1, 2]\nx = 1");
   sweep::Store store(folder(), grid, {});
   sqlite3* reader = nullptr;
   ASSERT_EQ(sqlite3_open_v2((folder() / "runs.sqlite").c_str(), &reader, SQLITE_OPEN_READONLY, nullptr), SQLITE_OK);
@@ -136,7 +136,7 @@ TEST_F(Sweep, TheDatabaseIsReadWhileItIsWritten) {
   sqlite3_finalize(rows);
   sqlite3_close(reader);
   // A metric with a setting's name has a column of its own.
-  EXPECT_EQ(sweep_as_csv(folder()),
+  EXPECT_EQ(sweep::sweep_as_csv(folder()),
             "run,state,seed,x,loss,result_seed,loss/2,seconds,failure\n"
             "1,done,1,1,0.1,7,3,1.5,\n"
             "2,waiting,2,1,,,,,\n");

@@ -8,13 +8,13 @@
 
 namespace polariscope::testing {
 
-inline const std::array<Setting, 4> kFakeSettings{{
+inline const std::array<sweep::Setting, 4> kFakeSettings{{
     {"behaviour",
-     ValueKind::kText,
+     sweep::ValueKind::kText,
      {"well", "crash", "hang", "nan", "nothing", "exit", "list", "broken", "crash after the result"}},
-    {"x", ValueKind::kNumber},
-    {"milliseconds", ValueKind::kWhole},
-    {"seed", ValueKind::kWhole},
+    {"x", sweep::ValueKind::kNumber},
+    {"milliseconds", sweep::ValueKind::kWhole},
+    {"seed", sweep::ValueKind::kWhole},
 }};
 
 // 60 runs of 60 ms.

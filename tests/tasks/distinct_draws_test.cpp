@@ -14,22 +14,22 @@ constexpr double kQuantile6 = 27.9, kQuantile11 = 37.4, kQuantile23 = 56.3;
 TEST(DrawBelow, IsEvenOverItsRange) {
   RandomStream random(21, 0);
   std::vector<int> counts(7);
-  for (int i = 0; i < 70'000; ++i) ++counts.at(draw_below(random, 7));
+  for (int i = 0; i < 70'000; ++i) ++counts.at(tasks::draw_below(random, 7));
   EXPECT_LT(chi_squared(counts), kQuantile6);
-  EXPECT_EQ(draw_below(random, 1), 0U);
+  EXPECT_EQ(tasks::draw_below(random, 1), 0U);
 }
 
 TEST(DrawBelow, IsUnbiasedWhereTheRangeDoesNotDivideTheWord) {
   // Without refusals every third number of a range of 3·2^30 would be drawn twice as often as the others.
   RandomStream random(22, 0);
   std::vector<int> counts(3);
-  for (int i = 0; i < 30'000; ++i) ++counts.at(draw_below(random, std::uint32_t{3} << 30) % 3);
+  for (int i = 0; i < 30'000; ++i) ++counts.at(tasks::draw_below(random, std::uint32_t{3} << 30) % 3);
   EXPECT_LT(chi_squared(counts), 18.4);  // 2 degrees of freedom
 }
 
-TEST(DistinctDraws, GivesEveryOrderedChoiceEquallyOften) {
+TEST(tasks::DistinctDraws, GivesEveryOrderedChoiceEquallyOften) {
   RandomStream random(23, 0);
-  DistinctDraws distinct(4);
+  tasks::DistinctDraws distinct(4);
   std::map<std::vector<int>, int> seen;
   for (int i = 0; i < 24'000; ++i) {
     std::vector<int> pair(2);
@@ -45,9 +45,9 @@ TEST(DistinctDraws, GivesEveryOrderedChoiceEquallyOften) {
   EXPECT_LT(chi_squared(counts), kQuantile11);
 }
 
-TEST(DistinctDraws, OfAllNumbersIsAPermutationAndEveryOneIsEquallyLikely) {
+TEST(tasks::DistinctDraws, OfAllNumbersIsAPermutationAndEveryOneIsEquallyLikely) {
   RandomStream random(24, 0);
-  DistinctDraws distinct(4);
+  tasks::DistinctDraws distinct(4);
   std::map<std::vector<int>, int> seen;
   for (int i = 0; i < 24'000; ++i) {
     std::vector<int> all(4);
@@ -61,8 +61,8 @@ TEST(DistinctDraws, OfAllNumbersIsAPermutationAndEveryOneIsEquallyLikely) {
   EXPECT_LT(chi_squared(counts), kQuantile23);
 }
 
-TEST(DistinctDraws, DoNotDependOnEarlierCalls) {
-  DistinctDraws fresh(50), used(50);
+TEST(tasks::DistinctDraws, DoNotDependOnEarlierCalls) {
+  tasks::DistinctDraws fresh(50), used(50);
   std::vector<int> first(10), again(10);
   RandomStream other(25, 1), random(25, 2), same(25, 2);
   used.draw(other, std::span(again), 0);

@@ -9,12 +9,12 @@
 namespace polariscope::testing {
 namespace {
 
-Examples<float> draw(const InContextRegression& task, std::int64_t first, std::int64_t count) {
+Examples<float> draw(const tasks::InContextRegression& task, std::int64_t first, std::int64_t count) {
   return examples_of<float>(task, first, count, std::int64_t{task.tokens()} * task.width(), 1);
 }
 
-TEST(InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
-  const InContextRegression task({}, 3, Split::kTraining);
+TEST(tasks::InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
+  const tasks::InContextRegression task({}, 3, tasks::Split::kTraining);
   const Examples<float> drawn = draw(task, 0, 200);
   for (std::int64_t i = 0; i < 200; ++i) {
     const float* tokens = drawn.tokens.data() + i * 80;
@@ -40,13 +40,14 @@ TEST(InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
 }
 
 // w, then x of one token after another, as the example's own stream draws them.
-TEST(InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet) {
+TEST(tasks::InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet) {
   // Around 2^32 the streams' upper word changes within a vector.
   for_each_simd_target([] {
     for (const std::int64_t first : {std::int64_t{0}, (std::int64_t{1} << 32) - 5}) {
-      const Examples<float> drawn = draw(InContextRegression({}, 0x1234567890ABCDEF, Split::kEvaluation), first, 333);
+      const Examples<float> drawn =
+          draw(tasks::InContextRegression({}, 0x1234567890ABCDEF, tasks::Split::kEvaluation), first, 333);
       for (std::int64_t i = 0; i < 333; ++i) {
-        RandomStream random = example_stream(0x1234567890ABCDEF, Split::kEvaluation, first + i);
+        RandomStream random = tasks::example_stream(0x1234567890ABCDEF, tasks::Split::kEvaluation, first + i);
         double w[3];
         random.fill_normal(w, 1.0);
         for (int token = 0; token < 20; ++token) {
@@ -64,9 +65,9 @@ TEST(InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet) {
   });
 }
 
-TEST(InContextRegression, HasTheMomentsOfItsDefinition) {
+TEST(tasks::InContextRegression, HasTheMomentsOfItsDefinition) {
   constexpr std::int64_t kExamples = 20'000;
-  const Examples<float> drawn = draw(InContextRegression({}, 4, Split::kTraining), 0, kExamples);
+  const Examples<float> drawn = draw(tasks::InContextRegression({}, 4, tasks::Split::kTraining), 0, kExamples);
   double x1 = 0.0, x2 = 0.0, y1 = 0.0, y2 = 0.0;
   for (std::int64_t i = 0; i < kExamples; ++i) {
     const double x = drawn.tokens[i * 80 + 41], y = drawn.targets[i];
@@ -83,20 +84,20 @@ TEST(InContextRegression, HasTheMomentsOfItsDefinition) {
   EXPECT_NEAR(y2, 3.0, 5.0 * 6.0 / root);
 }
 
-TEST(InContextRegression, AnExampleIsTheSameInWhateverBatchOrOrder) {
-  expect_the_same_in_any_order<float>(InContextRegression({}, 5, Split::kTraining), 80, 1);
+TEST(tasks::InContextRegression, AnExampleIsTheSameInWhateverBatchOrOrder) {
+  expect_the_same_in_any_order<float>(tasks::InContextRegression({}, 5, tasks::Split::kTraining), 80, 1);
 }
 
-TEST(InContextRegression, SeedsAndSplitsDrawDifferentExamples) {
-  const auto first = [](std::uint64_t seed, Split split) {
-    return draw(InContextRegression({}, seed, split), 0, 1).tokens.front();
+TEST(tasks::InContextRegression, SeedsAndSplitsDrawDifferentExamples) {
+  const auto first = [](std::uint64_t seed, tasks::Split split) {
+    return draw(tasks::InContextRegression({}, seed, split), 0, 1).tokens.front();
   };
-  EXPECT_NE(first(1, Split::kTraining), first(1, Split::kEvaluation));
-  EXPECT_NE(first(1, Split::kTraining), first(2, Split::kTraining));
+  EXPECT_NE(first(1, tasks::Split::kTraining), first(1, tasks::Split::kEvaluation));
+  EXPECT_NE(first(1, tasks::Split::kTraining), first(2, tasks::Split::kTraining));
 }
 
-TEST(InContextRegression, OtherSizesWork) {
-  const InContextRegression task({.features = 1, .tokens = 2}, 6, Split::kTraining);
+TEST(tasks::InContextRegression, OtherSizesWork) {
+  const tasks::InContextRegression task({.features = 1, .tokens = 2}, 6, tasks::Split::kTraining);
   const Examples<float> drawn = draw(task, 0, 50);
   for (std::int64_t i = 0; i < 50; ++i) {
     const float* tokens = drawn.tokens.data() + i * 4;
@@ -105,13 +106,14 @@ TEST(InContextRegression, OtherSizesWork) {
   }
 }
 
-TEST(InContextRegression, RefusesSizesWithTheNumbersInQuestion) {
-  EXPECT_EQ(complaint_of([] { validate(InContextRegressionOptions{.tokens = 1}); }),
+TEST(tasks::InContextRegression, RefusesSizesWithTheNumbersInQuestion) {
+  EXPECT_EQ(complaint_of([] { tasks::validate(tasks::InContextRegressionOptions{.tokens = 1}); }),
             "in-context regression: 1 tokens: an example and the query are 2");
-  EXPECT_THROW(validate(InContextRegressionOptions{.features = 0}), Error);
+  EXPECT_THROW(tasks::validate(tasks::InContextRegressionOptions{.features = 0}), Error);
   std::vector<float> tokens(80), targets;
-  EXPECT_EQ(complaint_of([&] { InContextRegression({}, 1, Split::kTraining).fill(0, 1, tokens, targets); }),
-            "in-context regression: targets holds 0 numbers: 1 examples of 1 need 1");
+  EXPECT_EQ(
+      complaint_of([&] { tasks::InContextRegression({}, 1, tasks::Split::kTraining).fill(0, 1, tokens, targets); }),
+      "in-context regression: targets holds 0 numbers: 1 examples of 1 need 1");
 }
 
 }  // namespace

@@ -12,14 +12,14 @@ namespace {
 constexpr std::int64_t kLength = 12;  // of the input, by default
 
 template <class Token = std::int32_t>
-Examples<Token> draw(const Induction& task, std::int64_t first, std::int64_t count) {
+Examples<Token> draw(const tasks::Induction& task, std::int64_t first, std::int64_t count) {
   return examples_of<Token>(task, first, count, task.input_length(), task.input_length());
 }
 
 using Sequence = std::vector<std::int32_t>;
 
 // The whole sequences, answers included.
-std::vector<Sequence> sequences_of(const Induction& task, std::int64_t count) {
+std::vector<Sequence> sequences_of(const tasks::Induction& task, std::int64_t count) {
   const Examples<std::int32_t> drawn = draw(task, 0, count);
   std::vector<Sequence> sequences;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -36,8 +36,8 @@ std::size_t chosen_in(const Sequence& sequence, int shift) {
   return std::find(sequence.begin(), repeat, *repeat - shift) - sequence.begin();
 }
 
-void expect_induction_sequences(const InductionOptions& options) {
-  const Induction task(options, 3, Split::kTraining);
+void expect_induction_sequences(const tasks::InductionOptions& options) {
+  const tasks::Induction task(options, 3, tasks::Split::kTraining);
   const int shift = options.shift_query_token ? options.vocabulary : 0;
   const std::size_t drawn = static_cast<std::size_t>(options.sequence_length) - 3;
   for (const Sequence& sequence : sequences_of(task, 500)) {
@@ -54,31 +54,32 @@ void expect_induction_sequences(const InductionOptions& options) {
   }
 }
 
-TEST(Induction, SequencesAreBosDifferentTokensARepeatAndWhatFollowed) { expect_induction_sequences({}); }
+TEST(tasks::Induction, SequencesAreBosDifferentTokensARepeatAndWhatFollowed) { expect_induction_sequences({}); }
 
-TEST(Induction, TheRepeatIsShiftedByTheVocabularyWhereAskedFor) {
+TEST(tasks::Induction, TheRepeatIsShiftedByTheVocabularyWhereAskedFor) {
   expect_induction_sequences({.shift_query_token = true});
-  EXPECT_EQ(Induction({.shift_query_token = true}, 1, Split::kTraining).vocabulary(), 100);
-  EXPECT_EQ(Induction({}, 1, Split::kTraining).vocabulary(), 50);
+  EXPECT_EQ(tasks::Induction({.shift_query_token = true}, 1, tasks::Split::kTraining).vocabulary(), 100);
+  EXPECT_EQ(tasks::Induction({}, 1, tasks::Split::kTraining).vocabulary(), 50);
 }
 
-TEST(Induction, OtherVocabulariesAndLengthsWork) {
+TEST(tasks::Induction, OtherVocabulariesAndLengthsWork) {
   expect_induction_sequences({.vocabulary = 11, .sequence_length = 13});  // all ten tokens are drawn
   expect_induction_sequences({.vocabulary = 2, .sequence_length = 4});
   expect_induction_sequences({.vocabulary = 300, .sequence_length = 67, .shift_query_token = true});
 }
 
-TEST(Induction, AfterTheLastTokenTheAnswerIsTheRepeatItself) {
+TEST(tasks::Induction, AfterTheLastTokenTheAnswerIsTheRepeatItself) {
   for (const bool shifted : {false, true}) {
     // With one drawn token it is always the last: BOS, 1, its repeat, and the repeat again.
-    const Induction task({.vocabulary = 2, .sequence_length = 4, .shift_query_token = shifted}, 1, Split::kTraining);
+    const tasks::Induction task({.vocabulary = 2, .sequence_length = 4, .shift_query_token = shifted}, 1,
+                                tasks::Split::kTraining);
     const int repeat = shifted ? 3 : 1;
     EXPECT_EQ(sequences_of(task, 1).front(), (Sequence{0, 1, repeat, repeat}));
   }
 }
 
-TEST(Induction, TargetsAreTheTokensAfterEach) {
-  const Induction task({}, 4, Split::kTraining);
+TEST(tasks::Induction, TargetsAreTheTokensAfterEach) {
+  const tasks::Induction task({}, 4, tasks::Split::kTraining);
   const Examples<std::int32_t> drawn = draw(task, 0, 50);
   for (std::int64_t i = 0; i < 50 * kLength; ++i) {
     if (i % kLength != kLength - 1) {
@@ -87,37 +88,37 @@ TEST(Induction, TargetsAreTheTokensAfterEach) {
   }
 }
 
-TEST(Induction, ASequenceIsTheSameInWhateverBatchOrOrder) {
-  expect_the_same_in_any_order<std::int32_t>(Induction({}, 5, Split::kTraining), kLength, kLength);
+TEST(tasks::Induction, ASequenceIsTheSameInWhateverBatchOrOrder) {
+  expect_the_same_in_any_order<std::int32_t>(tasks::Induction({}, 5, tasks::Split::kTraining), kLength, kLength);
 }
 
-TEST(Induction, SequencesStayTheSameBetweenVersions) {
-  const Induction task({}, 1, Split::kTraining);
+TEST(tasks::Induction, SequencesStayTheSameBetweenVersions) {
+  const tasks::Induction task({}, 1, tasks::Split::kTraining);
   EXPECT_EQ(sequences_of(task, 1).front(), (Sequence{0, 39, 44, 37, 14, 47, 11, 20, 35, 15, 24, 44, 37}));
 }
 
-TEST(Induction, LongTokensAreTheShortOnes) {
-  const Induction task({}, 6, Split::kTraining);
+TEST(tasks::Induction, LongTokensAreTheShortOnes) {
+  const tasks::Induction task({}, 6, tasks::Split::kTraining);
   const Examples<std::int32_t> narrow = draw(task, 0, 20);
   const Examples<std::int64_t> wide = draw<std::int64_t>(task, 0, 20);
   EXPECT_TRUE(std::equal(narrow.tokens.begin(), narrow.tokens.end(), wide.tokens.begin(), wide.tokens.end()));
   EXPECT_TRUE(std::equal(narrow.targets.begin(), narrow.targets.end(), wide.targets.begin(), wide.targets.end()));
 }
 
-TEST(Induction, SeedsAndSplitsDrawDifferentSequences) {
+TEST(tasks::Induction, SeedsAndSplitsDrawDifferentSequences) {
   std::set<Sequence> all;
   for (const std::uint64_t seed : {1, 2}) {
-    for (const Split split : {Split::kTraining, Split::kEvaluation}) {
-      const auto sequences = sequences_of(Induction({}, seed, split), 1000);
+    for (const tasks::Split split : {tasks::Split::kTraining, tasks::Split::kEvaluation}) {
+      const auto sequences = sequences_of(tasks::Induction({}, seed, split), 1000);
       all.insert(sequences.begin(), sequences.end());
     }
   }
   EXPECT_EQ(all.size(), 4000U);  // of 3·10^16 possible ones
 }
 
-TEST(Induction, TokensAndTheChosenPlaceAreDrawnEvenly) {
+TEST(tasks::Induction, TokensAndTheChosenPlaceAreDrawnEvenly) {
   std::vector<int> tokens(49), places(10);
-  for (const Sequence& sequence : sequences_of(Induction({}, 7, Split::kTraining), 20'000)) {
+  for (const Sequence& sequence : sequences_of(tasks::Induction({}, 7, tasks::Split::kTraining), 20'000)) {
     ++tokens.at(sequence[1] - 1);
     ++places.at(chosen_in(sequence, 0) - 1);
   }
@@ -126,19 +127,19 @@ TEST(Induction, TokensAndTheChosenPlaceAreDrawnEvenly) {
   EXPECT_LT(chi_squared(places), 33.7);
 }
 
-TEST(Induction, NoExamplesNeedNoRoom) {
-  EXPECT_EQ(draw(Induction({}, 1, Split::kTraining), 0, 0), Examples<std::int32_t>{});
+TEST(tasks::Induction, NoExamplesNeedNoRoom) {
+  EXPECT_EQ(draw(tasks::Induction({}, 1, tasks::Split::kTraining), 0, 0), Examples<std::int32_t>{});
 }
 
-TEST(Induction, RefusesWhatMakesNoSequenceWithTheNumbersInQuestion) {
-  EXPECT_THROW(validate(InductionOptions{.sequence_length = 3}), Error);
-  EXPECT_THROW(validate(InductionOptions{.vocabulary = -1}), Error);
-  EXPECT_EQ(complaint_of([] { Induction({.vocabulary = 10}, 1, Split::kTraining); }),
+TEST(tasks::Induction, RefusesWhatMakesNoSequenceWithTheNumbersInQuestion) {
+  EXPECT_THROW(tasks::validate(tasks::InductionOptions{.sequence_length = 3}), Error);
+  EXPECT_THROW(tasks::validate(tasks::InductionOptions{.vocabulary = -1}), Error);
+  EXPECT_EQ(complaint_of([] { tasks::Induction({.vocabulary = 10}, 1, tasks::Split::kTraining); }),
             "induction: sequences of 13 tokens draw 10 different ones, a vocabulary of 10 has 9 beside BOS");
 }
 
-TEST(Induction, RefusesArraysOfTheWrongSizeAndNegativeRanges) {
-  const Induction task({}, 1, Split::kTraining);
+TEST(tasks::Induction, RefusesArraysOfTheWrongSizeAndNegativeRanges) {
+  const tasks::Induction task({}, 1, tasks::Split::kTraining);
   std::vector<std::int32_t> tokens(30), targets(24);
   EXPECT_EQ(complaint_of([&] { task.fill(0, 2, std::span(tokens), std::span(targets)); }),
             "induction: tokens holds 30 numbers: 2 examples of 12 need 24");

@@ -10,13 +10,13 @@ namespace polariscope::testing {
 namespace {
 
 template <class Token = std::int32_t>
-Examples<Token> draw(const TokenGroups& task, std::int64_t first, std::int64_t count) {
+Examples<Token> draw(const tasks::TokenGroups& task, std::int64_t first, std::int64_t count) {
   return examples_of<Token>(task, first, count, task.input_length(), 1);
 }
 
-TEST(TokenGroups, SequencesAreDifferentTokensOfTheLabelsGroupAndThenCls) {
+TEST(tasks::TokenGroups, SequencesAreDifferentTokensOfTheLabelsGroupAndThenCls) {
   for (const int vocabulary : {41, 81, 161}) {
-    const TokenGroups task({.vocabulary = vocabulary}, 3, Split::kTraining);
+    const tasks::TokenGroups task({.vocabulary = vocabulary}, 3, tasks::Split::kTraining);
     const int group = (vocabulary - 1) / 4;
     const Examples<std::int32_t> drawn = draw(task, 0, 500);
     for (std::int64_t i = 0; i < 500; ++i) {
@@ -32,8 +32,8 @@ TEST(TokenGroups, SequencesAreDifferentTokensOfTheLabelsGroupAndThenCls) {
   }
 }
 
-TEST(TokenGroups, WithFortyOneTokensEverySequenceOfALabelHoldsTheSameTen) {
-  const Examples<std::int32_t> drawn = draw(TokenGroups({.vocabulary = 41}, 4, Split::kTraining), 0, 100);
+TEST(tasks::TokenGroups, WithFortyOneTokensEverySequenceOfALabelHoldsTheSameTen) {
+  const Examples<std::int32_t> drawn = draw(tasks::TokenGroups({.vocabulary = 41}, 4, tasks::Split::kTraining), 0, 100);
   std::set<std::set<int>> contents;
   for (std::int64_t i = 0; i < 100; ++i) {
     contents.insert(std::set<int>(drawn.tokens.begin() + i * 11, drawn.tokens.begin() + i * 11 + 10));
@@ -41,36 +41,36 @@ TEST(TokenGroups, WithFortyOneTokensEverySequenceOfALabelHoldsTheSameTen) {
   EXPECT_EQ(contents.size(), 4U);
 }
 
-TEST(TokenGroups, ASequenceIsTheSameInWhateverBatchOrOrder) {
-  expect_the_same_in_any_order<std::int32_t>(TokenGroups({}, 5, Split::kTraining), 11, 1);
+TEST(tasks::TokenGroups, ASequenceIsTheSameInWhateverBatchOrOrder) {
+  expect_the_same_in_any_order<std::int32_t>(tasks::TokenGroups({}, 5, tasks::Split::kTraining), 11, 1);
 }
 
-TEST(TokenGroups, SequencesStayTheSameBetweenVersions) {
-  const Examples<std::int32_t> drawn = draw(TokenGroups({}, 1, Split::kTraining), 0, 1);
+TEST(tasks::TokenGroups, SequencesStayTheSameBetweenVersions) {
+  const Examples<std::int32_t> drawn = draw(tasks::TokenGroups({}, 1, tasks::Split::kTraining), 0, 1);
   EXPECT_EQ(drawn.tokens, (std::vector<std::int32_t>{78, 75, 66, 79, 67, 70, 76, 63, 73, 71, 0}));
   EXPECT_EQ(drawn.targets.front(), 3);
 }
 
-TEST(TokenGroups, LongTokensAreTheShortOnes) {
-  const TokenGroups task({}, 6, Split::kEvaluation);
+TEST(tasks::TokenGroups, LongTokensAreTheShortOnes) {
+  const tasks::TokenGroups task({}, 6, tasks::Split::kEvaluation);
   const Examples<std::int32_t> narrow = draw(task, 0, 20);
   const Examples<std::int64_t> wide = draw<std::int64_t>(task, 0, 20);
   EXPECT_TRUE(std::equal(narrow.tokens.begin(), narrow.tokens.end(), wide.tokens.begin(), wide.tokens.end()));
   EXPECT_TRUE(std::equal(narrow.targets.begin(), narrow.targets.end(), wide.targets.begin(), wide.targets.end()));
 }
 
-TEST(TokenGroups, SeedsAndSplitsDrawDifferentSequences) {
+TEST(tasks::TokenGroups, SeedsAndSplitsDrawDifferentSequences) {
   std::set<std::vector<std::int32_t>> all;
   for (const std::uint64_t seed : {1, 2}) {
-    for (const Split split : {Split::kTraining, Split::kEvaluation}) {
-      all.insert(draw(TokenGroups({}, seed, split), 0, 100).tokens);
+    for (const tasks::Split split : {tasks::Split::kTraining, tasks::Split::kEvaluation}) {
+      all.insert(draw(tasks::TokenGroups({}, seed, split), 0, 100).tokens);
     }
   }
   EXPECT_EQ(all.size(), 4U);
 }
 
-TEST(TokenGroups, LabelsAndTokensAreDrawnEvenly) {
-  const Examples<std::int32_t> drawn = draw(TokenGroups({}, 7, Split::kTraining), 0, 20'000);
+TEST(tasks::TokenGroups, LabelsAndTokensAreDrawnEvenly) {
+  const Examples<std::int32_t> drawn = draw(tasks::TokenGroups({}, 7, tasks::Split::kTraining), 0, 20'000);
   std::vector<int> labels(4), tokens(80);
   for (std::int64_t i = 0; i < 20'000; ++i) {
     ++labels.at(drawn.targets[i]);
@@ -81,21 +81,22 @@ TEST(TokenGroups, LabelsAndTokensAreDrawnEvenly) {
   EXPECT_LT(chi_squared(tokens), 134.0);
 }
 
-TEST(TokenGroups, RefusesGroupsThatDoNotWorkOutWithTheNumbersInQuestion) {
-  EXPECT_EQ(complaint_of([] { validate(TokenGroupsOptions{.vocabulary = 80}); }),
+TEST(tasks::TokenGroups, RefusesGroupsThatDoNotWorkOutWithTheNumbersInQuestion) {
+  EXPECT_EQ(complaint_of([] { tasks::validate(tasks::TokenGroupsOptions{.vocabulary = 80}); }),
             "token groups: a vocabulary of 80 has 79 tokens beside CLS, which 4 labels cannot share evenly");
-  EXPECT_EQ(complaint_of([] { TokenGroups({.vocabulary = 37}, 1, Split::kTraining); }),
+  EXPECT_EQ(complaint_of([] { tasks::TokenGroups({.vocabulary = 37}, 1, tasks::Split::kTraining); }),
             "token groups: a vocabulary of 37 gives 4 labels 9 tokens each, sequences draw 10 different ones");
-  EXPECT_THROW(validate(TokenGroupsOptions{.vocabulary = -3}), Error);
-  EXPECT_THROW(validate(TokenGroupsOptions{.labels = 1}), Error);
-  EXPECT_THROW(validate(TokenGroupsOptions{.tokens = 0}), Error);
+  EXPECT_THROW(tasks::validate(tasks::TokenGroupsOptions{.vocabulary = -3}), Error);
+  EXPECT_THROW(tasks::validate(tasks::TokenGroupsOptions{.labels = 1}), Error);
+  EXPECT_THROW(tasks::validate(tasks::TokenGroupsOptions{.tokens = 0}), Error);
 }
 
-TEST(TokenGroups, RefusesArraysOfTheWrongSize) {
+TEST(tasks::TokenGroups, RefusesArraysOfTheWrongSize) {
   std::vector<std::int64_t> tokens(22), targets(22);
-  EXPECT_EQ(
-      complaint_of([&] { TokenGroups({}, 1, Split::kTraining).fill(0, 2, std::span(tokens), std::span(targets)); }),
-      "token groups: targets holds 22 numbers: 2 examples of 1 need 2");
+  EXPECT_EQ(complaint_of([&] {
+              tasks::TokenGroups({}, 1, tasks::Split::kTraining).fill(0, 2, std::span(tokens), std::span(targets));
+            }),
+            "token groups: targets holds 22 numbers: 2 examples of 1 need 2");
 }
 
 }  // namespace

@@ -15,33 +15,33 @@ namespace {
 // Uniform attention of one head, without MLP and LayerNorm, every parameter 0.
 class HandMade {
  public:
-  explicit HandMade(TrainingOptions options)
-      : options_(completed(options)), task_(TaskBatches::make(options_)), model_(shape(), at::kFloat, 0) {
+  explicit HandMade(train::TrainingOptions options)
+      : options_(train::completed(options)), task_(train::TaskBatches::make(options_)), model_(shape(), at::kFloat, 0) {
     for (auto& [name, values] : model_.parameters().named_values()) parameters_[name] = values.zero_();
   }
   at::Tensor& operator[](const std::string& name) { return parameters_.at(name); }
-  Evaluation evaluation() const { return evaluate(model_, *task_, options_); }
-  const TaskBatches& task() const { return *task_; }
+  train::Evaluation evaluation() const { return train::evaluate(model_, *task_, options_); }
+  const train::TaskBatches& task() const { return *task_; }
 
  private:
-  TransformerOptions shape() const {
-    TransformerOptions shape{.attention = options_.attention,
-                             .positions = Positions::kNone,
-                             .mlp = false,
-                             .layer_norm = false,
-                             .layers = options_.layers,
-                             .heads = options_.heads,
-                             .width = options_.width};
+  models::TransformerOptions shape() const {
+    models::TransformerOptions shape{.attention = options_.attention,
+                                     .positions = models::Positions::kNone,
+                                     .mlp = false,
+                                     .layer_norm = false,
+                                     .layers = options_.layers,
+                                     .heads = options_.heads,
+                                     .width = options_.width};
     task_->fit(shape);
     return shape;
   }
-  TrainingOptions options_;
-  std::unique_ptr<TaskBatches> task_;
-  Transformer model_;
+  train::TrainingOptions options_;
+  std::unique_ptr<train::TaskBatches> task_;
+  models::Transformer model_;
   std::map<std::string, at::Tensor> parameters_;
 };
 
-TrainingOptions small(const char* task) {
+train::TrainingOptions small(const char* task) {
   return {.task = task,
           .evaluation_sequences = 40,
           .attention = "uniform",
@@ -51,14 +51,14 @@ TrainingOptions small(const char* task) {
           .batch = 16};
 }
 
-TEST(Evaluation, OfAModelThatSaysNothingIsChance) {
+TEST(train::Evaluation, OfAModelThatSaysNothingIsChance) {
   const HandMade model(small("induction"));
-  const Evaluation evaluation = model.evaluation();
+  const train::Evaluation evaluation = model.evaluation();
   EXPECT_NEAR(evaluation.loss, 1.2 * std::log(50.0), 1e-5);  // the last position, and 0.2 of the others' mean
   EXPECT_EQ(evaluation.accuracy, 0.0);                       // of equal logits the first is taken, BOS
   ASSERT_EQ(evaluation.length, 12);
   ASSERT_EQ(evaluation.heads.size(), 1U);
-  const HeadEvaluation& head = evaluation.heads[0];
+  const train::HeadEvaluation& head = evaluation.heads[0];
   double entropy = 0.0, norm = 0.0, sink = 0.0;
   for (int i = 0; i < 12; ++i) {
     entropy += std::log(i + 1.0) / 12.0;
@@ -74,8 +74,8 @@ TEST(Evaluation, OfAModelThatSaysNothingIsChance) {
   EXPECT_EQ(head.flips.count(), 0);
 }
 
-TEST(Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
-  TrainingOptions options = small("token-groups");
+TEST(train::Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
+  train::TrainingOptions options = small("token-groups");
   HandMade model(options);
   // A token is the unit vector of its label; uniform attention adds up; the largest sum is the label.
   for (int token = 1; token < 81; ++token) model["embedding.weight"][token][(token - 1) / 20] = 1.0;
@@ -84,28 +84,28 @@ TEST(Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
     model["layers.0.o_proj.weight"][i][i] = 1.0;
   }
   for (int label = 0; label < 4; ++label) model["output_proj.weight"][label][label] = 11.0;
-  const Evaluation evaluation = model.evaluation();
+  const train::Evaluation evaluation = model.evaluation();
   EXPECT_EQ(evaluation.accuracy, 1.0);
   EXPECT_NEAR(evaluation.loss, std::log(std::exp(10.0) + 3.0) - 10.0, 1e-6);
-  const HeadEvaluation& head = evaluation.heads[0];
+  const train::HeadEvaluation& head = evaluation.heads[0];
   EXPECT_NEAR(head.entropy.value(), std::log(11.0), 1e-6);
   EXPECT_NEAR(head.frobenius_norm.value(), 1.0, 1e-6);
   EXPECT_GT(head.flips.count(), 0);
   EXPECT_EQ(head.flips.value(), 0.0);  // nine tokens outvote one
 }
 
-TEST(Evaluation, DoesNotDependOnTheBatch) {
-  TrainingOptions options = small("induction");
+TEST(train::Evaluation, DoesNotDependOnTheBatch) {
+  train::TrainingOptions options = small("induction");
   options.attention = "softmax";
   const auto with_batch = [&](std::int64_t batch) {
     options.batch = batch;
-    const TrainingOptions all = completed(options);
-    const std::unique_ptr<TaskBatches> task = TaskBatches::make(all);
-    TransformerOptions shape{.layers = 1, .heads = 2, .width = 8};
+    const train::TrainingOptions all = train::completed(options);
+    const std::unique_ptr<train::TaskBatches> task = train::TaskBatches::make(all);
+    models::TransformerOptions shape{.layers = 1, .heads = 2, .width = 8};
     task->fit(shape);
-    return evaluate(Transformer(shape, at::kFloat, 3), *task, all);
+    return train::evaluate(models::Transformer(shape, at::kFloat, 3), *task, all);
   };
-  const Evaluation one = with_batch(40), other = with_batch(7);
+  const train::Evaluation one = with_batch(40), other = with_batch(7);
   EXPECT_NEAR(one.loss, other.loss, 1e-6);
   EXPECT_NEAR(one.accuracy, other.accuracy, 1e-12);
   EXPECT_NEAR(one.heads[1].entropy.value(), other.heads[1].entropy.value(), 1e-6);

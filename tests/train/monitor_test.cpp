@@ -30,7 +30,7 @@ at::Tensor normal(std::uint64_t stream) {
   return tensor;
 }
 
-AttentionMap<double> map_of(const at::Tensor& values, bool causal) {
+metrics::AttentionMap<double> map_of(const at::Tensor& values, bool causal) {
   return {.values = {values.data_ptr<double>(), static_cast<std::size_t>(values.numel())},
           .samples = kBatch,
           .heads = kHeads,
@@ -39,7 +39,7 @@ AttentionMap<double> map_of(const at::Tensor& values, bool causal) {
           .causal = causal};
 }
 
-void expect_means(const std::vector<double>& found, const std::vector<Mean>& expected, const char* what) {
+void expect_means(const std::vector<double>& found, const std::vector<metrics::Mean>& expected, const char* what) {
   ASSERT_EQ(found.size(), expected.size()) << what;
   for (std::size_t h = 0; h < found.size(); ++h) EXPECT_NEAR(found[h], expected[h].value(), 1e-9) << what << ' ' << h;
 }
@@ -49,23 +49,25 @@ struct Pair {
   const char *name, *before;
 };
 
-TEST(LayerRecord, IsWhatTheMetricsSayOfTheMaterialisedMap) {
+TEST(train::LayerRecord, IsWhatTheMetricsSayOfTheMaterialisedMap) {
   const at::Tensor query = normal(1), key = normal(2), value = normal(3);
   for (const bool causal : {false, true}) {
     for (const auto& [name, before] :
          {Pair{"softmax", "softmax"}, Pair{"sigmoid", "sigmoid"}, Pair{"sigmoid/sum", "sigmoid"},
           Pair{"elu1_kernel/sum", "elu1_kernel"}, Pair{"identity/max1", "identity"}, Pair{"identity", "identity"}}) {
       SCOPED_TRACE(std::string(name) + (causal ? ", causal" : ""));
-      const AttendOptions options{.reweighting = name, .causal = causal};
-      const LayerRecord record = layer_record(attend(query, key, value, options, monitored_statistics()).statistics);
-      const at::Tensor weights = attention_weights(query, key, options).contiguous();
-      const AttentionMap<double> map = map_of(weights, causal);
-      const bool negative = is_signed(find_attention_form(name));
-      expect_means(record.entropy, negative ? abs_entropy(map) : entropy(map), "entropy");
-      expect_means(record.frobenius_norm, frobenius_norm(map), "norm");
-      const at::Tensor sums = attention_weights(query, key, {.reweighting = before, .causal = causal}).contiguous();
-      expect_means(record.row_sum, row_sum(map_of(sums, causal)), "row sum");
-      std::vector<Mean> maxima(kHeads), firsts(kHeads);
+      const attention::AttendOptions options{.reweighting = name, .causal = causal};
+      const train::LayerRecord record =
+          train::layer_record(attention::attend(query, key, value, options, train::monitored_statistics()).statistics);
+      const at::Tensor weights = attention::attention_weights(query, key, options).contiguous();
+      const metrics::AttentionMap<double> map = map_of(weights, causal);
+      const bool negative = reweighting::is_signed(reweighting::find_attention_form(name));
+      expect_means(record.entropy, negative ? metrics::abs_entropy(map) : metrics::entropy(map), "entropy");
+      expect_means(record.frobenius_norm, metrics::frobenius_norm(map), "norm");
+      const at::Tensor sums =
+          attention::attention_weights(query, key, {.reweighting = before, .causal = causal}).contiguous();
+      expect_means(record.row_sum, metrics::row_sum(map_of(sums, causal)), "row sum");
+      std::vector<metrics::Mean> maxima(kHeads), firsts(kHeads);
       for (std::int64_t row = 0; row < kBatch * kHeads * kLength; ++row) {
         const std::int64_t head = row / kLength % kHeads;
         const std::span<const double> weights_of = map.row(row / kLength / kHeads, head, row % kLength);
@@ -78,9 +80,11 @@ TEST(LayerRecord, IsWhatTheMetricsSayOfTheMaterialisedMap) {
       expect_means(record.first_key, firsts, "first key");
     }
     const at::Tensor logits = (at::matmul(query, key.transpose(2, 3)) / std::sqrt(double(kWidth))).contiguous();
-    const LayerRecord record = layer_record(
-        attend(query, key, value, {.reweighting = "softmax", .causal = causal}, monitored_statistics()).statistics);
-    expect_means(record.logit_variance, logit_variance(map_of(logits, causal)), "logit variance");
+    const train::LayerRecord record =
+        train::layer_record(attention::attend(query, key, value, {.reweighting = "softmax", .causal = causal},
+                                              train::monitored_statistics())
+                                .statistics);
+    expect_means(record.logit_variance, metrics::logit_variance(map_of(logits, causal)), "logit variance");
   }
 }
 

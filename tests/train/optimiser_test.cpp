@@ -33,10 +33,10 @@ Numbers wide(const at::Tensor& tensor) {
 
 struct Reference {
   Numbers values, first, second;
-  StepNorms norms;
+  train::StepNorms norms;
 };
 
-void adamw(const AdamWOptions& o, int step, const Numbers& gradients, Reference& r) {
+void adamw(const train::AdamWOptions& o, int step, const Numbers& gradients, Reference& r) {
   long double of_gradients = 0, of_updates = 0;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const long double g = gradients[i], before = r.values[i];
@@ -52,7 +52,7 @@ void adamw(const AdamWOptions& o, int step, const Numbers& gradients, Reference&
   r.norms = {static_cast<double>(std::sqrt(of_gradients)), static_cast<double>(std::sqrt(of_updates))};
 }
 
-void sgd(const SgdOptions& o, int step, const Numbers& gradients, Reference& r) {
+void sgd(const train::SgdOptions& o, int step, const Numbers& gradients, Reference& r) {
   long double of_gradients = 0, of_updates = 0;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     r.first[i] = step == 1 ? gradients[i] : o.momentum * r.first[i] + gradients[i];
@@ -72,7 +72,7 @@ void expect_same(const Options& options, const Step& reference_step, std::int64_
   Reference reference{wide(values), Numbers(count), Numbers(count), {}};
   for (int step = 1; step <= 5; ++step) {
     const at::Tensor gradients = (normal(count, step) * std::pow(10.0, step - 3)).to(type);
-    const StepNorms norms = ours.step(values, gradients);
+    const train::StepNorms norms = ours.step(values, gradients);
     reference_step(options, step, wide(gradients), reference);
     // An update that is lost in a value's rounding is lost in its norm.
     const double lost = tolerance * std::sqrt(static_cast<double>(count));
@@ -88,36 +88,38 @@ void expect_same(const Options& options, const Step& reference_step, std::int64_
 
 constexpr double kDouble = 1e-14, kSingle = 1e-6;  // five steps of some ulp
 
-TEST(AdamW, TakesPyTorchsStepsOnEveryTarget) {
+TEST(train::AdamW, TakesPyTorchsStepsOnEveryTarget) {
   testing::for_each_simd_target([] {
     for (const std::int64_t count : {0, 1, 15, 1023, 1025, 5000}) {
-      for (const AdamWOptions& options :
-           {AdamWOptions{}, AdamWOptions{.learning_rate = 0.1, .beta_1 = 0.5, .beta_2 = 0.9, .weight_decay = 0.3},
-            AdamWOptions{.beta_1 = 0.0, .beta_2 = 0.0, .epsilon = 0.1, .weight_decay = 0.0}}) {
-        expect_same<AdamW>(options, adamw, count, at::kDouble, kDouble);
-        expect_same<AdamW>(options, adamw, count, at::kFloat, kSingle);
+      for (const train::AdamWOptions& options :
+           {train::AdamWOptions{},
+            train::AdamWOptions{.learning_rate = 0.1, .beta_1 = 0.5, .beta_2 = 0.9, .weight_decay = 0.3},
+            train::AdamWOptions{.beta_1 = 0.0, .beta_2 = 0.0, .epsilon = 0.1, .weight_decay = 0.0}}) {
+        expect_same<train::AdamW>(options, adamw, count, at::kDouble, kDouble);
+        expect_same<train::AdamW>(options, adamw, count, at::kFloat, kSingle);
       }
     }
   });
 }
 
-TEST(Sgd, TakesPyTorchsStepsOnEveryTarget) {
+TEST(train::Sgd, TakesPyTorchsStepsOnEveryTarget) {
   testing::for_each_simd_target([] {
     for (const std::int64_t count : {0, 1, 15, 1023, 1025, 5000}) {
-      for (const SgdOptions& options : {SgdOptions{}, SgdOptions{.learning_rate = 0.03, .momentum = 0.8}}) {
-        expect_same<Sgd>(options, sgd, count, at::kDouble, 1e-13);
-        expect_same<Sgd>(options, sgd, count, at::kFloat, 1e-5);
+      for (const train::SgdOptions& options :
+           {train::SgdOptions{}, train::SgdOptions{.learning_rate = 0.03, .momentum = 0.8}}) {
+        expect_same<train::Sgd>(options, sgd, count, at::kDouble, 1e-13);
+        expect_same<train::Sgd>(options, sgd, count, at::kFloat, 1e-5);
       }
     }
   });
 }
 
-TEST(AdamW, DoesNotHideAGradientThatIsNotFinite) {
+TEST(train::AdamW, DoesNotHideAGradientThatIsNotFinite) {
   for (const double gradient : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
       const at::Tensor values = at::zeros({100}, type), gradients = at::zeros({100}, type);
       gradients[17] = gradient;
-      AdamW optimiser({}, values);
+      train::AdamW optimiser({}, values);
       EXPECT_FALSE(std::isfinite(optimiser.step(values, gradients).gradient));
       EXPECT_FALSE(std::isfinite(values[17].item<double>()));
       EXPECT_EQ(values[18].item<double>(), 0.0);
@@ -142,14 +144,18 @@ void expect_to_go_on(const Options& options) {
 }
 
 TEST(Optimisers, GoOnFromTheirState) {
-  expect_to_go_on<AdamW>(AdamWOptions{});
-  expect_to_go_on<Sgd>(SgdOptions{.momentum = 0.9});
+  expect_to_go_on<train::AdamW>(train::AdamWOptions{});
+  expect_to_go_on<train::Sgd>(train::SgdOptions{.momentum = 0.9});
 }
 
 TEST(Optimisers, RefuseOptionsOutOfRange) {
   const at::Tensor values = at::zeros({1}, at::kFloat);
-  const auto adamw_says = [&](const AdamWOptions& o) { return testing::complaint_of([&] { AdamW(o, values); }); };
-  const auto sgd_says = [&](const SgdOptions& o) { return testing::complaint_of([&] { Sgd(o, values); }); };
+  const auto adamw_says = [&](const train::AdamWOptions& o) {
+    return testing::complaint_of([&] { train::AdamW(o, values); });
+  };
+  const auto sgd_says = [&](const train::SgdOptions& o) {
+    return testing::complaint_of([&] { train::Sgd(o, values); });
+  };
   EXPECT_EQ(adamw_says({.learning_rate = 0.0}), "AdamW's learning rate must be positive, found 0");
   EXPECT_EQ(adamw_says({.learning_rate = std::nan("")}), "AdamW's learning rate must be positive, found nan");
   EXPECT_EQ(adamw_says({.beta_1 = 1.0}), "AdamW's beta 1 must be in [0, 1), found 1");

@@ -1,7 +1,7 @@
 // What a training of in-context regression does at an alarm.
 #include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
-#include "polariscope/train/alarms.h"
+#include "polariscope/runs/alarms.h"
 #include "polariscope/train/regression_run.h"
 #include "polariscope/train/regression_trainer.h"
 #include "support/complaint.h"
@@ -20,10 +20,10 @@ namespace {
 namespace fs = std::filesystem;
 
 // Softmax at the paper's rate and a small batch: attention collapses, then the gradient explodes.
-RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
+train::RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
-nlohmann::json run(const RegressionOptions& options, const fs::path& folder, OnAlarm on_alarm) {
-  run_regression(options, {.on_alarm = on_alarm}, 1, folder, Progress());
+nlohmann::json run(const train::RegressionOptions& options, const fs::path& folder, runs::OnAlarm on_alarm) {
+  train::run_regression(options, {.on_alarm = on_alarm}, 1, folder, Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
@@ -34,7 +34,7 @@ nlohmann::json first_alarm(const fs::path& folder) {
 
 TEST(RegressionAlarms, AreLoggedBeforeTheTrainingExplodes) {
   const TemporaryFolder folder;
-  const nlohmann::json result = run(exploding(), folder.path(), OnAlarm::kLog);
+  const nlohmann::json result = run(exploding(), folder.path(), runs::OnAlarm::kLog);
   ASSERT_EQ(result.at("diverged"), true);
   EXPECT_EQ(result.at("stopped_by_alarm"), false);
   EXPECT_GT(result.at("alarms"), 0);
@@ -42,47 +42,48 @@ TEST(RegressionAlarms, AreLoggedBeforeTheTrainingExplodes) {
   const nlohmann::json alarm = first_alarm(folder.path());
   EXPECT_EQ(alarm.at("step"), result.at("first_alarm_step"));
   EXPECT_FALSE(alarm.at("sentence").get<std::string>().empty());
-  const MapShape shape = map_shape(5, 1, 20, false);
-  EXPECT_EQ(alarms_of(read_watched_steps(folder.path() / "metrics.jsonl"), shape).size(), result.at("alarms"));
+  const runs::MapShape shape = runs::map_shape(5, 1, 20, false);
+  EXPECT_EQ(runs::alarms_of(runs::read_watched_steps(folder.path() / "metrics.jsonl"), shape).size(),
+            result.at("alarms"));
 }
 
 TEST(RegressionAlarms, KeepTheStateOfTheStepThatAlarmed) {
   const TemporaryFolder folder;
-  const nlohmann::json result = run(exploding(), folder.path(), OnAlarm::kCheckpoint);
+  const nlohmann::json result = run(exploding(), folder.path(), runs::OnAlarm::kCheckpoint);
   const std::int64_t step = result.at("first_alarm_step");
   const fs::path checkpoint = folder.path() / "checkpoint" / ("alarm-" + std::to_string(step) + ".safetensors");
   ASSERT_TRUE(fs::exists(checkpoint));
-  RegressionTrainer trainer(exploding());
+  train::RegressionTrainer trainer(exploding());
   trainer.read_checkpoint(checkpoint);
   EXPECT_EQ(trainer.step(), step);
 }
 
 TEST(RegressionAlarms, StopTheTrainingIfAsked) {
   const TemporaryFolder folder;
-  const nlohmann::json result = run(exploding(), folder.path(), OnAlarm::kStop);
+  const nlohmann::json result = run(exploding(), folder.path(), runs::OnAlarm::kStop);
   EXPECT_EQ(result.at("stopped_by_alarm"), true);
   EXPECT_EQ(result.at("diverged"), false);
   EXPECT_EQ(result.at("steps"), result.at("first_alarm_step"));
   // Killed between its checkpoint and its result: it stops where it stood.
   const std::string alarms = read_file(folder.path() / "alarms.jsonl");
   fs::remove(folder.path() / "result.json");
-  EXPECT_EQ(run(exploding(), folder.path(), OnAlarm::kStop), result);
+  EXPECT_EQ(run(exploding(), folder.path(), runs::OnAlarm::kStop), result);
   EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), alarms);
 }
 
 TEST(RegressionAlarms, AreTheSameBytesWhereverTheTrainingWasCut) {
   const TemporaryFolder whole;
-  const nlohmann::json result = run(exploding(), whole.path(), OnAlarm::kLog);
+  const nlohmann::json result = run(exploding(), whole.path(), runs::OnAlarm::kLog);
   const std::string expected = read_file(whole.path() / "alarms.jsonl");
   const std::int64_t first = result.at("first_alarm_step"), last = result.at("last_finite_step");
   for (const std::int64_t cut : {first - 20, first, (first + last) / 2}) {
     const TemporaryFolder folder;
-    RegressionOptions part = exploding();
+    train::RegressionOptions part = exploding();
     part.steps = cut;
-    run(part, folder.path(), OnAlarm::kLog);
+    run(part, folder.path(), runs::OnAlarm::kLog);
     fs::remove(folder.path() / "result.json");
     std::ofstream(folder.path() / "alarms.jsonl", std::ios::app) << "{\"step\":1";  // half a line
-    EXPECT_EQ(run(exploding(), folder.path(), OnAlarm::kLog), result) << cut;
+    EXPECT_EQ(run(exploding(), folder.path(), runs::OnAlarm::kLog), result) << cut;
     EXPECT_TRUE(read_file(folder.path() / "alarms.jsonl") == expected) << cut;
   }
 }
@@ -90,16 +91,16 @@ TEST(RegressionAlarms, AreTheSameBytesWhereverTheTrainingWasCut) {
 TEST(RegressionAlarms, OfAHealthyTrainingAreNone) {
   const TemporaryFolder folder;
   const nlohmann::json result =
-      run({.attention = "elu1_kernel/sum", .steps = 300, .batch = 100}, folder.path(), OnAlarm::kStop);
+      run({.attention = "elu1_kernel/sum", .steps = 300, .batch = 100}, folder.path(), runs::OnAlarm::kStop);
   EXPECT_EQ(result.at("alarms"), 0);
   EXPECT_FALSE(result.contains("first_alarm_step"));
   EXPECT_EQ(result.at("steps"), 300);
   EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), "");
 }
 
-TEST(OnAlarm, RefusesAnUnknownNameWithTheKnownOnes) {
-  EXPECT_EQ(find_on_alarm("stop"), OnAlarm::kStop);
-  const std::string refusal = complaint_of([] { find_on_alarm("shout"); });
+TEST(runs::OnAlarm, RefusesAnUnknownNameWithTheKnownOnes) {
+  EXPECT_EQ(runs::find_on_alarm("stop"), runs::OnAlarm::kStop);
+  const std::string refusal = complaint_of([] { runs::find_on_alarm("shout"); });
   EXPECT_NE(refusal.find("log, checkpoint, stop"), std::string::npos) << refusal;
 }
 

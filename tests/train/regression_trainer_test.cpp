@@ -21,17 +21,17 @@ namespace {
 namespace fs = std::filesystem;
 
 // Softmax at the paper's rate and a small batch: its gradient explodes after some hundred steps.
-RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
+train::RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
-nlohmann::json run(const RegressionOptions& options, const fs::path& folder, double checkpoint_seconds = 60.0) {
-  run_regression(options, {.checkpoint_seconds = checkpoint_seconds}, 1, folder, Progress());
+nlohmann::json run(const train::RegressionOptions& options, const fs::path& folder, double checkpoint_seconds = 60.0) {
+  train::run_regression(options, {.checkpoint_seconds = checkpoint_seconds}, 1, folder, Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
-TEST(RegressionTrainer, LearnsAndRecordsEveryLayer) {
-  RegressionTrainer trainer({.attention = "elu1_kernel/sum", .steps = 300, .batch = 500, .learning_rate = 0.3});
+TEST(train::RegressionTrainer, LearnsAndRecordsEveryLayer) {
+  train::RegressionTrainer trainer({.attention = "elu1_kernel/sum", .steps = 300, .batch = 500, .learning_rate = 0.3});
   EXPECT_EQ(trainer.last_finite().step, 0);
-  const RegressionRecord first = trainer.advance();
+  const train::RegressionRecord first = trainer.advance();
   EXPECT_EQ(first.step, 1);
   ASSERT_EQ(first.layers.size(), 5U);
   EXPECT_GT(first.gradient_norm, 0.0);
@@ -42,22 +42,22 @@ TEST(RegressionTrainer, LearnsAndRecordsEveryLayer) {
   EXPECT_LT(trainer.last_finite().loss, 0.9 * first.loss);
 }
 
-TEST(RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
+TEST(train::RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
   const fs::path name = "checkpoint";
   const TemporaryFolder one, three;
   for (const auto& [folder, threads] : {std::pair{&one, 1}, std::pair{&three, 3}}) {
-    RegressionTrainer trainer({.attention = "sink", .qk_norm = "rms", .batch = 700}, threads);
+    train::RegressionTrainer trainer({.attention = "sink", .qk_norm = "rms", .batch = 700}, threads);
     for (int i = 0; i < 5; ++i) trainer.advance();
     trainer.write_checkpoint(folder->path() / name);
   }
   EXPECT_TRUE(read_file(one.path() / name) == read_file(three.path() / name));
 }
 
-TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
+TEST(train::RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
   const TemporaryFolder folder;
   for (const std::int64_t stop : {0, 1, 5}) {
-    const RegressionOptions options{.qk_norm = "layer", .batch = 100};
-    RegressionTrainer whole(options), first(options), second(options);
+    const train::RegressionOptions options{.qk_norm = "layer", .batch = 100};
+    train::RegressionTrainer whole(options), first(options), second(options);
     while (whole.step() < 11) whole.advance();
     while (first.step() < stop) first.advance();
     first.write_checkpoint(folder.path() / "part");
@@ -71,16 +71,16 @@ TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
   }
 }
 
-TEST(RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
+TEST(train::RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "checkpoint";
-  RegressionTrainer({.batch = 10}).write_checkpoint(path);
-  RegressionTrainer normed({.qk_norm = "layer", .batch = 10});
+  train::RegressionTrainer({.batch = 10}).write_checkpoint(path);
+  train::RegressionTrainer normed({.qk_norm = "layer", .batch = 10});
   EXPECT_NE(complaint_of([&] { normed.read_checkpoint(path); }).find("before.layer1.query_norm.gain is missing"),
             std::string::npos);
 }
 
-TEST(RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
+TEST(train::RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "checkpoint" / "before_divergence.safetensors";
   const nlohmann::json result = run(exploding(), folder.path());
@@ -92,16 +92,16 @@ TEST(RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
   EXPECT_EQ(file.metadata().at("step"), std::to_string(last));
 
   // The loss of the kept parameters on the last finite step's batch is that step's.
-  const RegressionOptions o = exploding();
-  const AttentionOnly<float> model(model_of(o));
+  const train::RegressionOptions o = exploding();
+  const models::AttentionOnly<float> model(train::model_of(o));
   std::vector<float> values(static_cast<std::size_t>(model.parameter_count())), gradient(values.size());
-  for (const ParameterPlace& place : model.parameters()) {
+  for (const models::ParameterPlace& place : model.parameters()) {
     const StoredTensor* found = file.find(place.name);
     ASSERT_NE(found, nullptr) << place.name;
     std::ranges::copy(to_floats(*found), values.begin() + place.first);
   }
-  std::vector<float> tokens(static_cast<std::size_t>(o.batch * o.tokens * kTokenWidth)), answers(64);
-  const InContextRegression task({}, o.seed, Split::kTraining);
+  std::vector<float> tokens(static_cast<std::size_t>(o.batch * o.tokens * models::kTokenWidth)), answers(64);
+  const tasks::InContextRegression task({}, o.seed, tasks::Split::kTraining);
   task.fill((last - 1) * o.batch, o.batch, tokens, answers);
   EXPECT_EQ(model.step(values, tokens, answers, std::span(gradient)).loss, result.at("loss").get<double>());
 
@@ -114,7 +114,7 @@ TEST(RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
   EXPECT_EQ(nlohmann::json::parse(before).at("loss"), result.at("loss"));
 }
 
-TEST(RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
+TEST(train::RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
   const TemporaryFolder once, twice;
   run(exploding(), once.path());
   run(exploding(), twice.path());
@@ -126,7 +126,7 @@ TEST(RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
   }
 }
 
-TEST(RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
+TEST(train::RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
   const TemporaryFolder folder;
   run({.layer_form = "covariate", .layers = 2, .steps = 3, .batch = 20}, folder.path());
   std::ifstream log(folder.path() / "metrics.jsonl");
@@ -141,8 +141,8 @@ TEST(RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
   }
 }
 
-TEST(RegressionOptions, RefusesWhatMakesNoSense) {
-  const auto refusal = [](const RegressionOptions& options) { return complaint_of([&] { validate(options); }); };
+TEST(train::RegressionOptions, RefusesWhatMakesNoSense) {
+  const auto refusal = [](const train::RegressionOptions& options) { return complaint_of([&] { validate(options); }); };
   EXPECT_EQ(refusal({}), "");
   EXPECT_EQ(refusal({.steps = 0}), "number of steps must be positive, found 0");
   EXPECT_EQ(refusal({.batch = 0}), "batch must be positive, found 0");

@@ -18,17 +18,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TrainingOptions tiny() {
+train::TrainingOptions tiny() {
   return {.training_sequences = 60, .layers = 1, .heads = 2, .width = 16, .epochs = 2, .batch = 8};
 }
 
-TEST(Trainer, LowersTheLossAndRecordsEveryHead) {
-  TrainingOptions options = tiny();
+TEST(train::Trainer, LowersTheLossAndRecordsEveryHead) {
+  train::TrainingOptions options = tiny();
   options.epochs = 40;
   options.learning_rate = 1e-2;
-  Trainer trainer(options);
+  train::Trainer trainer(options);
   EXPECT_TRUE(std::isnan(trainer.loss()));
-  const StepRecord first = trainer.advance();
+  const train::StepRecord first = trainer.advance();
   EXPECT_EQ(first.step, 1);
   ASSERT_EQ(first.layers.size(), 1U);
   EXPECT_EQ(first.layers[0].entropy.size(), 2U);
@@ -39,19 +39,19 @@ TEST(Trainer, LowersTheLossAndRecordsEveryHead) {
   EXPECT_LT(trainer.loss(), 0.7 * first.loss);
 }
 
-TEST(Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
+TEST(train::Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
   for (const char* optimiser : {"adamw", "sgd"}) {
     const testing::TemporaryFolder folder;
-    TrainingOptions options = tiny();
+    train::TrainingOptions options = tiny();
     options.optimiser = optimiser;
     options.momentum = 0.9;
-    Trainer whole(options);
+    train::Trainer whole(options);
     while (whole.step() < 11) whole.advance();
     whole.write_checkpoint(folder.path() / "whole");
-    Trainer first(options);
+    train::Trainer first(options);
     while (first.step() < 5) first.advance();  // in the middle of an epoch
     first.write_checkpoint(folder.path() / "part");
-    Trainer second(options);
+    train::Trainer second(options);
     second.read_checkpoint(folder.path() / "part");
     EXPECT_EQ(second.step(), 5);
     EXPECT_EQ(second.loss(), first.loss());
@@ -61,10 +61,10 @@ TEST(Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
   }
 }
 
-TEST(Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
+TEST(train::Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
   const testing::TemporaryFolder folder;
   const fs::path path = folder.path() / "last.safetensors";
-  Trainer trainer(tiny());
+  train::Trainer trainer(tiny());
   trainer.advance();
   trainer.write_checkpoint(path);
   const std::string good = read_file(path);
@@ -85,20 +85,21 @@ TEST(Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
   EXPECT_EQ(with("\"step\":\"1\"", "\"stop\":\"1\""), no_step);
   EXPECT_EQ(with("\"step\":\"1\"", "\"step\":\"x\""), no_step);
   EXPECT_NE(with("embedding.weight", "imbedding.weight").find("is missing or different"), std::string::npos);
-  TrainingOptions other = tiny();
+  train::TrainingOptions other = tiny();
   other.width = 8;
   std::ofstream(path, std::ios::binary) << good;
-  EXPECT_NE(testing::complaint_of([&] { Trainer(other).read_checkpoint(path); }).find("is missing or different"),
+  EXPECT_NE(testing::complaint_of([&] { train::Trainer(other).read_checkpoint(path); }).find("is missing or different"),
             std::string::npos);
 }
 
-TEST(Trainer, RefusesOptionsThatMakeNoSense) {
-  TrainingOptions options = tiny();
+TEST(train::Trainer, RefusesOptionsThatMakeNoSense) {
+  train::TrainingOptions options = tiny();
   options.heads = 3;
-  EXPECT_EQ(testing::complaint_of([&] { Trainer{options}; }), "heads must divide the width 16, found 3 heads");
+  EXPECT_EQ(testing::complaint_of([&] { train::Trainer{options}; }), "heads must divide the width 16, found 3 heads");
   options = tiny();
   options.learning_rate = -1.0;
-  EXPECT_EQ(testing::complaint_of([&] { Trainer{options}; }), "AdamW's learning rate must be positive, found -1");
+  EXPECT_EQ(testing::complaint_of([&] { train::Trainer{options}; }),
+            "AdamW's learning rate must be positive, found -1");
 }
 
 }  // namespace

@@ -14,30 +14,30 @@
 namespace polariscope {
 namespace {
 
-std::string complaint(const std::function<void(TrainingOptions&)>& change) {
-  TrainingOptions options;
+std::string complaint(const std::function<void(train::TrainingOptions&)>& change) {
+  train::TrainingOptions options;
   change(options);
-  return testing::complaint_of([&] { completed(options); });
+  return testing::complaint_of([&] { train::completed(options); });
 }
 
-TEST(TrainingOptions, OfInductionAreThePapers) {
-  const TrainingOptions o = completed({});
+TEST(train::TrainingOptions, OfInductionAreThePapers) {
+  const train::TrainingOptions o = train::completed({});
   EXPECT_EQ(o.vocabulary, 50);
   EXPECT_EQ(o.sequence_length, 13);
   EXPECT_EQ(o.training_sequences, 100'000);
   EXPECT_EQ(o.positions, "concat");
-  EXPECT_EQ(steps_per_epoch(o), 391);
+  EXPECT_EQ(train::steps_per_epoch(o), 391);
 }
 
-TEST(TrainingOptions, OfTokenGroupsAreThePapers) {
-  const TrainingOptions o = completed({.task = "token-groups"});
+TEST(train::TrainingOptions, OfTokenGroupsAreThePapers) {
+  const train::TrainingOptions o = train::completed({.task = "token-groups"});
   EXPECT_EQ(o.vocabulary, 81);
   EXPECT_EQ(o.sequence_length, 10);
   EXPECT_EQ(o.training_sequences, 10'000);
   EXPECT_EQ(o.positions, "no");
 }
 
-TEST(TrainingOptions, ThatMakeNoSenseAreRefusedInOneSentence) {
+TEST(train::TrainingOptions, ThatMakeNoSenseAreRefusedInOneSentence) {
   EXPECT_EQ(complaint([](auto& o) { o.batch = 0; }), "batch must be positive, found 0");
   EXPECT_EQ(complaint([](auto& o) { o.epochs = -1; }), "number of epochs must be positive, found -1");
   EXPECT_EQ(complaint([](auto& o) { o.vocabulary = -2; }), "vocabulary must be positive, found -2");
@@ -58,12 +58,12 @@ TEST(TrainingOptions, ThatMakeNoSenseAreRefusedInOneSentence) {
 }
 
 TEST(TrainingOrder, IsAPermutationThatSeedAndEpochDecide) {
-  const std::vector<std::int64_t> order = shuffled(1000, 1, 0);
+  const std::vector<std::int64_t> order = train::shuffled(1000, 1, 0);
   EXPECT_EQ(std::set<std::int64_t>(order.begin(), order.end()).size(), 1000U);
-  EXPECT_EQ(order, shuffled(1000, 1, 0));
-  EXPECT_NE(order, shuffled(1000, 1, 1));
-  EXPECT_NE(order, shuffled(1000, 2, 0));
-  EXPECT_TRUE(shuffled(0, 1, 0).empty());
+  EXPECT_EQ(order, train::shuffled(1000, 1, 0));
+  EXPECT_NE(order, train::shuffled(1000, 1, 1));
+  EXPECT_NE(order, train::shuffled(1000, 2, 0));
+  EXPECT_TRUE(train::shuffled(0, 1, 0).empty());
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 
-namespace polariscope {
+namespace polariscope::attention {
 
 template <class T>
 void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, int threads) {
@@ -32,4 +32,4 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
 template void attend(const AttentionInput<float>&, const AttentionOutput<float>&, int);
 template void attend(const AttentionInput<double>&, const AttentionOutput<double>&, int);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

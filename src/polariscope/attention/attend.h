@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // [batch, heads, rows, width] with the width contiguous; strides in elements. Rows need no alignment.
 template <class T>
@@ -33,7 +33,7 @@ struct AttentionShape {
 // causal and windowed rows are aligned at the end.
 template <class T>
 struct AttentionInput {
-  AttentionForm form;
+  reweighting::AttentionForm form;
   AttentionShape shape;
   HeadsView<const T> query, key, value;
   double scale = 1.0;
@@ -83,4 +83,4 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
                      const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
                      int threads = 0);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

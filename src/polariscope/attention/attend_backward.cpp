@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 // Key heads are independent; where there are fewer than keep the threads busy, the blocks of one are shared
@@ -162,4 +162,4 @@ template void attend_backward(const AttentionInput<float>&, const AttentionOutpu
 template void attend_backward(const AttentionInput<double>&, const AttentionOutput<double>&, HeadsView<const double>,
                               const RowStatisticsGradient<double>&, const AttentionGradient<double>&, int);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

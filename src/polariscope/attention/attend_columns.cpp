@@ -7,20 +7,20 @@
 #include <algorithm>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // Tiles of keys are independent; a rule of the whole row takes all keys of a head at once.
 template <class T>
 void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, T* column_means, int threads) {
   validate(input);
   const AttentionShape& shape = input.shape;
-  if (input.form.rule == RowRule::kElementwise) {
+  if (input.form.rule == reweighting::RowRule::kElementwise) {
     const std::int64_t rows = shape.batch * shape.heads * shape.queries;
     require_array(shift, rows, "shift of the rows");
     require_array(inverse, rows, "inverse of the rows");
   }
   const QueryBlocks blocks(shape, input.causal, attention_lanes<T>());
-  const bool whole = input.form.rule != RowRule::kElementwise;
+  const bool whole = input.form.rule != reweighting::RowRule::kElementwise;
   const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTileKeys;
   const std::int64_t tiles = (shape.keys + step - 1) / step;
   parallel_for(shape.batch * shape.heads * tiles, threads, [&](std::int64_t item) {
@@ -40,4 +40,4 @@ void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inv
 template void attend_columns(const AttentionInput<float>&, const float*, const float*, float*, int);
 template void attend_columns(const AttentionInput<double>&, const double*, const double*, double*, int);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

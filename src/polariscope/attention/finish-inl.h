@@ -16,12 +16,13 @@
 #include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 template <class T>
 bool has_sink(const AttentionInput<T>& in) {
-  return in.form.normaliser == Normaliser::kSumAndSink;
+  return in.form.normaliser == reweighting::Normaliser::kSumAndSink;
 }
 template <class T>
 T sink_score(const AttentionInput<T>& in, std::int64_t head) {
@@ -31,7 +32,7 @@ T sink_score(const AttentionInput<T>& in, std::int64_t head) {
 // shift: where the maximum of exponentials starts: at a sink's score, so that its own exponential cannot overflow.
 template <class Function, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE void clear_row(D d, Row& row, hn::Vec<D> shift) {
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   for (int q = 0; q < kQuantities; ++q) row.set(static_cast<Quantity>(q), hn::Zero(d));
   row.set(kLogitMaximum, hn::Set(d, kLowest<T>));
   row.set(kLargest, hn::Set(d, kExponential ? kLowest<T> : T(-1)));
@@ -56,22 +57,24 @@ void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const B
 
 // The scale of a row's weights, p = w · inverse, in the units of the running sums. sink: its score, a lane each.
 template <class Function, class T, class D = hn::ScalableTag<T>>
-HWY_INLINE hn::Vec<D> inverse_of(const AttentionForm& form, hn::Vec<D> sink, hn::Vec<D> sum, hn::Vec<D> shift,
-                                 hn::Vec<D> count) {
+HWY_INLINE hn::Vec<D> inverse_of(const reweighting::AttentionForm& form, hn::Vec<D> sink, hn::Vec<D> sum,
+                                 hn::Vec<D> shift, hn::Vec<D> count) {
   using V = hn::Vec<D>;
   const D d;
   const V one = hn::Set(d, 1);
   V total = sum;
   switch (form.normaliser) {
-    case Normaliser::kNone: return one;
-    case Normaliser::kMax1: return hn::Div(one, hn::Max(one, hn::Abs(sum)));
-    case Normaliser::kCount: {
+    case reweighting::Normaliser::kNone: return one;
+    case reweighting::Normaliser::kMax1: return hn::Div(one, hn::Max(one, hn::Abs(sum)));
+    case reweighting::Normaliser::kCount: {
       const V power = hn::Set(d, static_cast<T>(-form.count_power));
       return hn::Exp(d, hn::Mul(power, hn::Log(d, hn::Max(count, one))));
     }
-    case Normaliser::kSumAndSink: total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift))); break;
-    case Normaliser::kSum:
-      if constexpr (Function::kFunction != WeightFunction::kExp) {
+    case reweighting::Normaliser::kSumAndSink:
+      total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift)));
+      break;
+    case reweighting::Normaliser::kSum:
+      if constexpr (Function::kFunction != reweighting::WeightFunction::kExp) {
         total = hn::Add(total, hn::Set(d, static_cast<T>(form.sum_offset)));
       }
       break;
@@ -86,7 +89,7 @@ template <class Function, class T, class Row, class Visit, class D = hn::Scalabl
 HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Row& row,
                                     hn::Vec<D> sink, const Visit& visit) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const D d;
   const V zero = hn::Zero(d);
   const V one = hn::Set(d, 1);
@@ -194,7 +197,7 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_FINISH_INL_H_

@@ -3,7 +3,7 @@
 #include "polariscope/attention/internal/oracle_rows.h"
 #include "polariscope/attention/internal/oracle_statistics.h"
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 using oracle::Features;
@@ -69,4 +69,4 @@ template void oracle_attend(const AttentionInput<long double>&, const AttentionO
 template void oracle_weights(const AttentionInput<long double>&, long double*);
 template void oracle_attend_columns(const AttentionInput<long double>&, long double*);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -4,7 +4,7 @@
 
 #include "polariscope/attention/attend.h"
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // All arithmetic is in T. The double oracle says what is right for single precision and the long double
 // oracle for double; the oracle of a kernel's own type says how far off naive code of that type would be.
@@ -27,4 +27,4 @@ template <class T>
 void oracle_attend_backward(const AttentionInput<T>& input, HeadsView<const T> d_output,
                             const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -3,7 +3,7 @@
 #include "polariscope/attention/internal/oracle_rows.h"
 #include "polariscope/attention/oracle.h"
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 using oracle::Features;
@@ -106,4 +106,4 @@ template void oracle_attend_backward(const AttentionInput<double>&, HeadsView<co
 template void oracle_attend_backward(const AttentionInput<long double>&, HeadsView<const long double>,
                                      const RowStatisticsGradient<long double>&, const AttentionGradient<long double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

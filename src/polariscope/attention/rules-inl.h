@@ -18,8 +18,9 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // Σ of f(z) over the visible keys.
 template <class D, class Term, class T = hn::TFromD<D>>
@@ -39,7 +40,7 @@ class ClippedSoftmax {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   static constexpr bool kMean = false;
-  HWY_INLINE ClippedSoftmax(const AttentionForm& form, Column<T> scores)
+  HWY_INLINE ClippedSoftmax(const reweighting::AttentionForm& form, Column<T> scores)
       : gamma_(hn::Set(D(), static_cast<T>(form.gamma))), range_(hn::Set(D(), static_cast<T>(form.zeta - form.gamma))) {
     shift_ = summary<true>(D(), scores).largest;
     inverse_ = hn::Set(D(), 1);
@@ -69,7 +70,7 @@ class Softpick {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   static constexpr bool kMean = false;
-  HWY_INLINE Softpick(const AttentionForm& form, Column<T> scores) {
+  HWY_INLINE Softpick(const reweighting::AttentionForm& form, Column<T> scores) {
     const D d;
     shift_ = hn::Max(summary<true>(d, scores).largest, hn::Zero(d));
     one_ = exp_below(d, hn::Neg(shift_));
@@ -102,9 +103,9 @@ class Entmax {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   static constexpr bool kMean = true;
-  HWY_INLINE Entmax(const AttentionForm& form, Column<T> scores) {
+  HWY_INLINE Entmax(const reweighting::AttentionForm& form, Column<T> scores) {
     const D d;
-    const double alpha = form.rule == RowRule::kSparsemax ? 2.0 : form.alpha;
+    const double alpha = form.rule == reweighting::RowRule::kSparsemax ? 2.0 : form.alpha;
     factor_ = hn::Set(d, static_cast<T>(alpha - 1.0));
     power_ = static_cast<T>(1.0 / (alpha - 1.0));
     shift_ = summary<true>(d, scores).largest;
@@ -177,7 +178,7 @@ class Entmax {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_RULES_INL_H_

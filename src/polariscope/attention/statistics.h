@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // One array [batch, heads, queries] each, contiguous; a null pointer is not computed and costs nothing.
 //
@@ -40,4 +40,4 @@ struct RowStatisticsGradient {
   const T* logit_variance = nullptr;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -15,7 +15,7 @@
 #include <cstddef>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -108,7 +108,7 @@ HWY_INLINE void lanes_to_rows(D d, const T* from, std::ptrdiff_t stride, int col
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_TRANSPOSE_INL_H_

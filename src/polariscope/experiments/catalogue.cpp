@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace polariscope {
+namespace polariscope::experiments {
 
 std::string_view preset_name(Preset preset) { return preset == Preset::kQuick ? "quick" : "paper"; }
 
@@ -35,4 +35,4 @@ const Experiment& find_experiment(std::string_view id) {
   throw Error("{}", unknown_name("experiment", id, known));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::experiments

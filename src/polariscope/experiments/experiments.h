@@ -1,9 +1,9 @@
 // One function per experiment; each stands in the file of its name.
 #pragma once
 
-#include "polariscope/experiments/experiment.h"
+#include "polariscope/experiments/shared/experiment.h"
 
-namespace polariscope {
+namespace polariscope::experiments {
 
 // The polarisation paper, section 3: the value–softmax model.
 Experiment a_fig2();
@@ -56,4 +56,4 @@ Experiment b_bound9_trained();
 Experiment b_mitigations();
 Experiment b_alarm();
 
-}  // namespace polariscope
+}  // namespace polariscope::experiments

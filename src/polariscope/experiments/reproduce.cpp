@@ -5,10 +5,10 @@
 #include "polariscope/base/fingerprint.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
-#include "polariscope/base/run_folder.h"
 #include "polariscope/base/version.h"
-#include "polariscope/experiments/report_parts.h"
-#include "polariscope/experiments/training_sweep.h"
+#include "polariscope/experiments/shared/report_parts.h"
+#include "polariscope/experiments/shared/training_sweep.h"
+#include "polariscope/runs/run_folder.h"
 
 #include <nlohmann/json.hpp>
 
@@ -18,7 +18,7 @@
 #include <mutex>
 #include <optional>
 
-namespace polariscope {
+namespace polariscope::experiments {
 namespace {
 
 namespace fs = std::filesystem;
@@ -34,12 +34,12 @@ std::string command_for(const ReproduceOptions& options, const std::vector<std::
   return command + fmt::format(" --preset {} --seed {}", preset_name(options.preset), options.seed);
 }
 
-std::optional<Section> stored_section(const fs::path& path, const std::string& program) {
+std::optional<report::Section> stored_section(const fs::path& path, const std::string& program) {
   if (!fs::exists(path)) return std::nullopt;
   try {
     const auto stored = nlohmann::json::parse(read_file(path));
     if (stored.at("program") != program) return std::nullopt;
-    return stored.at("section").get<Section>();
+    return stored.at("section").get<report::Section>();
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // not a section of ours: made again
   } catch (const Error&) {
@@ -61,8 +61,8 @@ class Reproducer {
   }
 
   Reproduction run() {
-    open_run_folder(options_.out, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n",
-                                              preset_name(options_.preset), options_.seed));
+    runs::open_run_folder(options_.out, fmt::format("command = \"reproduce\"\npreset = \"{}\"\nseed = {}\n",
+                                                    preset_name(options_.preset), options_.seed));
     std::vector<Item*> alone;
     std::map<std::string_view, std::vector<Item*>> of_grid;
     for (Item& item : items_) {
@@ -84,7 +84,7 @@ class Reproducer {
  private:
   struct Item {
     const Experiment* experiment;
-    std::optional<Section> section = std::nullopt;
+    std::optional<report::Section> section = std::nullopt;
     bool whole = false;  // not cut short, and kept in its folder
   };
 
@@ -107,7 +107,7 @@ class Reproducer {
     // Trainings that are done can be read after Ctrl-C too.
     if (interrupted() && sweep.empty()) return;
     try {
-      Section section =
+      report::Section section =
           named_section(experiment, {.preset = options_.preset,
                                      .seed = options_.seed,
                                      .threads = threads,
@@ -160,7 +160,7 @@ class Reproducer {
 
   Reproduction finish() {
     result_.interrupted = interrupted();
-    Page& page = result_.page;
+    report::Page& page = result_.page;
     dress(page, "Polariscope: attention that polarises");
     page.preset = preset_name(options_.preset);
     page.command = command_for(options_, options_.ids);
@@ -174,7 +174,7 @@ class Reproducer {
       page.sections.push_back(std::move(*item.section));
     }
     result_.report = options_.out / "report.html";
-    write_file(result_.report, render(page));
+    write_file(result_.report, report::render(page));
     return std::move(result_);
   }
 
@@ -193,4 +193,4 @@ Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
   return Reproducer(options, board).run();
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::experiments

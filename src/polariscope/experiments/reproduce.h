@@ -1,7 +1,7 @@
 // Runs experiments, keeps what is done, and writes the report.
 #pragma once
 
-#include "polariscope/experiments/experiment.h"
+#include "polariscope/experiments/shared/experiment.h"
 #include "polariscope/report/page.h"
 
 #include <filesystem>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::experiments {
 
 struct ReproduceOptions {
   std::vector<std::string> ids;  // empty: the whole catalogue
@@ -22,7 +22,7 @@ struct ReproduceOptions {
 };
 
 struct Reproduction {
-  Page page;
+  report::Page page;
   std::filesystem::path report;
   int reused = 0;                   // experiments taken from an earlier run of the same folder
   bool interrupted = false;         // Ctrl-C: the report holds what was done
@@ -35,4 +35,4 @@ struct Reproduction {
 // Throws Error for unknown ids, a folder that belongs to another run, and files that cannot be written.
 Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board);
 
-}  // namespace polariscope
+}  // namespace polariscope::experiments

@@ -2,8 +2,8 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
-#include "polariscope/experiments/report_parts.h"
-#include "polariscope/experiments/training_sweep.h"
+#include "polariscope/experiments/shared/report_parts.h"
+#include "polariscope/experiments/shared/training_sweep.h"
 #include "polariscope/sweep/rows.h"
 #include "polariscope/sweep/shipped_grids.h"
 
@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace polariscope {
+namespace polariscope::experiments {
 namespace {
 
 // Which experiments read the sweep's runs, and the preset if its grid is one that ships.
@@ -27,7 +27,7 @@ Trainings trainings_in(const std::filesystem::path& folder, const std::string& t
   for (const Experiment& experiment : catalogue()) {
     if (experiment.trainings.empty()) continue;
     for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
-      const Grid grid = find_grid(grid_of(experiment.trainings, preset), train_settings());
+      const sweep::Grid grid = sweep::find_grid(grid_of(experiment.trainings, preset), sweep::train_settings());
       if (config.ends_with(grid.text())) return {std::string(experiment.trainings), preset};
     }
   }
@@ -37,8 +37,8 @@ Trainings trainings_in(const std::filesystem::path& folder, const std::string& t
 }  // namespace
 
 std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
-  const std::vector<SweepRow> rows = read_rows(folder);
-  const auto done = std::ranges::count(rows, "done", &SweepRow::state);
+  const std::vector<sweep::SweepRow> rows = sweep::read_rows(folder);
+  const auto done = std::ranges::count(rows, "done", &sweep::SweepRow::state);
   if (done == 0) {
     throw Error("{}: none of its {} runs is done yet: `polariscope sweep status` tells how they fare", folder.string(),
                 rows.size());
@@ -51,14 +51,14 @@ std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
   }
   if (readers.empty()) throw Error("{}: no experiment reads trainings of the task {}", folder.string(), task);
 
-  Page page;
+  report::Page page;
   dress(page, fmt::format("Polariscope: {} of {} trainings of a sweep", done, rows.size()));
   page.preset = trainings.preset ? preset_name(*trainings.preset) : "the sweep's own";
   page.command = fmt::format("polariscope sweep report {}", folder.string());
   for (const Experiment* experiment : readers) {
     try {
       // Without a preset there is nothing to compare its sizes with.
-      Section section = named_section(
+      report::Section section = named_section(
           *experiment,
           {.preset = trainings.preset.value_or(Preset::kPaper), .out = folder, .sweep = ".", .progress = {}});
       section.command = page.command;
@@ -69,8 +69,8 @@ std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
     }
   }
   const std::filesystem::path report = folder / "report.html";
-  write_file(report, render(page));
+  write_file(report, report::render(page));
   return report;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::experiments

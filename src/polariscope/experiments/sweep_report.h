@@ -4,10 +4,10 @@
 #include <filesystem>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::experiments {
 
 // Writes `folder`/report.html, at any moment of the sweep and as often as one likes, and returns its path. Throws Error
 // if there is no sweep, if none of its runs is done, or if no experiment reads trainings of its task.
 std::filesystem::path write_sweep_report(const std::filesystem::path& folder);
 
-}  // namespace polariscope
+}  // namespace polariscope::experiments

@@ -8,7 +8,7 @@
 #include <limits>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 using Vector = std::vector<double>;
@@ -307,7 +307,7 @@ const std::vector<Check> kChecks{
      "logistic loss, or square loss with V₀ along β and b₀ short of β; f/Σf with f > 0 and f' > 0; a₀ = c·1, u₀ "
      "strictly ordered",
      [](const Trajectory& t) {
-       const Reweighting& row = *t.problem.reweighting;
+       const reweighting::Reweighting& row = *t.problem.reweighting;
        const bool square = t.problem.loss == Loss::kSquare;
        return first_obstacle(
            {single_row(t), needs(square || t.problem.loss == Loss::kLogistic, "the loss must be logistic or square"),
@@ -384,4 +384,4 @@ OneHotRate one_hot_rate(const Trajectory& t, double from) {
   return {xy / xx, last * t.problem.tokens * log_t * log_t / 2.0};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

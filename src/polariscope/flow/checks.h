@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 // A margin says by how much a statement holds (>= 0) or fails (< 0), in the statement's own unit, after
 // allowing for rounding; its size is comparable between trajectories.
@@ -49,4 +49,4 @@ struct OneHotRate {
 };
 OneHotRate one_hot_rate(const Trajectory& trajectory, double from);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

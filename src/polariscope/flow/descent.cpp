@@ -10,7 +10,7 @@
 #include <functional>
 #include <iterator>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 constexpr std::int64_t kStepsBetweenInterrupts = 100'000;
@@ -73,4 +73,4 @@ Trajectory descend(const Problem& problem, const State& start, const DescentOpti
   return trajectory;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -7,7 +7,7 @@
 #include <functional>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 struct DescentOptions {
   double step = 0.1;
@@ -28,4 +28,4 @@ std::vector<std::int64_t> log_samples(std::int64_t steps, int count);
 // not positive, Interrupted on Ctrl-C. A trajectory that leaves the finite numbers ends as diverged.
 Trajectory descend(const Problem& problem, const State& start, const DescentOptions& options);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -10,7 +10,7 @@
 #include <atomic>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 // One block of W trajectories; the last block of an ensemble repeats its first one in the spare lanes.
@@ -86,4 +86,4 @@ void descend_ensemble(const std::function<Start(std::int64_t)>& draw, const Ense
   });
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

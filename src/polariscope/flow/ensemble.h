@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 struct EnsembleOptions {
   std::int64_t trajectories = 1000;
@@ -24,4 +24,4 @@ struct EnsembleOptions {
 void descend_ensemble(const std::function<Start(std::int64_t)>& draw, const EnsembleOptions& options,
                       const std::function<void(std::int64_t, const Trajectory&)>& visit);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -15,7 +15,7 @@
 #include <numeric>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 // Squares of shorter times are too near to the smallest double for the integrator.
@@ -139,7 +139,7 @@ class Orders {
       for (int i = 0; i < k; ++i) scores_[i] = std::inner_product(a, a + k, &y[i * k], 0.0);
     }
     if (problem_.reweighting->strictly_rising && problem_.reweighting->positive) return;
-    reweight(*problem_.reweighting, scores_, weights_);
+    reweighting::reweight(*problem_.reweighting, scores_, weights_);
     scores_.swap(weights_);
   }
 
@@ -307,4 +307,4 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
   return trajectory;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 enum class Solver {
   kAuto,   // Adams for the logistic loss, whose flow slows down as t grows; BDF for the others, which are stiff
@@ -40,4 +40,4 @@ std::vector<double> log_times(double until, int count);
 // and where the integrator gives up, Interrupted on Ctrl-C.
 Trajectory integrate(const Problem& problem, const State& start, const FlowOptions& options);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

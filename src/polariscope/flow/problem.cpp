@@ -9,7 +9,7 @@
 #include <numeric>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 constexpr std::array<std::pair<Model, std::string_view>, 5> kModels{{{Model::kValueSoftmax, "value-softmax"},
@@ -169,4 +169,4 @@ State reduced(const Problem& full, const State& state) {
   return result;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 // d outputs, k tokens, T rows of scores. σ is the re-weighting function.
 enum class Model {
@@ -34,7 +34,7 @@ std::vector<std::string_view> loss_names();
 struct Problem {
   Model model = Model::kValueSoftmax;
   Loss loss = Loss::kLogistic;
-  const Reweighting* reweighting = &find_reweighting("softmax");
+  const reweighting::Reweighting* reweighting = &reweighting::find_reweighting("softmax");
   int outputs = 0;             // d
   int tokens = 0;              // k; equals d for the tied model
   int rows = 1;                // T; 1 except for the rows model
@@ -62,4 +62,4 @@ std::vector<double> projections(const Problem& problem, const State& state);
 // The reduced model's start from a full one. Under square loss V must be βuᵀ/‖β‖² (Lemma 3.5), else throws.
 State reduced(const Problem& full, const State& state);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

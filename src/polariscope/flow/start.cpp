@@ -14,7 +14,7 @@
 #include <limits>
 #include <regex>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -131,7 +131,7 @@ void require_lists(const nlohmann::json& arrays, const std::string& where) {
 
 }  // namespace
 
-StartOptions usual_start(Model model, Loss loss, const Reweighting& reweighting) {
+StartOptions usual_start(Model model, Loss loss, const reweighting::Reweighting& reweighting) {
   StartOptions options;
   if (loss == Loss::kLeastSquares) {
     options.value_scale = 1e-5;
@@ -142,14 +142,14 @@ StartOptions usual_start(Model model, Loss loss, const Reweighting& reweighting)
     options.rows = 4;
     options.score_scale = 0.1;
   }
-  if (model == Model::kTied || !(weight(reweighting, 0.0) > 0.0)) {
+  if (model == Model::kTied || !(reweighting::weight(reweighting, 0.0) > 0.0)) {
     options.score_offset = 1.0;
     options.score_scale = 0.1;
   }
   return options;
 }
 
-Start random_start(Model model, Loss loss, const Reweighting& reweighting, const StartOptions& options,
+Start random_start(Model model, Loss loss, const reweighting::Reweighting& reweighting, const StartOptions& options,
                    std::uint64_t seed, std::uint64_t trajectory) {
   RandomStream random(seed, trajectory);
   Start start;
@@ -289,4 +289,4 @@ nlohmann::json values_as_rows(const Problem& problem, const State& state) {
   return result;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 // How a random start is drawn: all of it from the stream (seed, trajectory), so that trajectory i of an
 // ensemble is the same whoever runs it.
@@ -30,13 +30,13 @@ struct Start {
 
 // What the paper's figures start from: V = 0.1·N(0, 1) and a = 0 where f(0) > 0, else a = 1 + 0.1·N(0, 1);
 // the tied model U = I; least squares V = 1e-5·N, a = 1e-3·N; many rows a = 0.1·N, so that they differ.
-StartOptions usual_start(Model model, Loss loss, const Reweighting& reweighting);
+StartOptions usual_start(Model model, Loss loss, const reweighting::Reweighting& reweighting);
 
 // β is uniform on the unit sphere (least squares: N(0, 1)); p* = softmax(10·U(0, 1)); X is a Gaussian
 // matrix with its singular values replaced.
 // The reduced model starts from u = Vᵀβ of the same draw (under square loss from V = 0). Throws Error for sizes
 // below 1 and a condition number that is none.
-Start random_start(Model model, Loss loss, const Reweighting& reweighting, const StartOptions& options,
+Start random_start(Model model, Loss loss, const reweighting::Reweighting& reweighting, const StartOptions& options,
                    std::uint64_t seed, std::uint64_t trajectory = 0);
 
 // Sizes that the arrays of `arrays` imply, over those of `options`: V or U gives d and k, a gives k (and
@@ -54,4 +54,4 @@ nlohmann::json read_arrays(const std::filesystem::path& path);
 // V or U as JSON rows, in the orientation that apply_arrays reads.
 nlohmann::json values_as_rows(const Problem& problem, const State& state);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

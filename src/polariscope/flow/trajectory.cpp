@@ -12,7 +12,7 @@
 #include <limits>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 using Vector = std::vector<double>;
@@ -180,4 +180,4 @@ void write_trajectory(const Trajectory& trajectory, const std::filesystem::path&
   write_file(folder / "trajectory.json", description.dump(2) + "\n");
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 // Why a trajectory ended.
 enum class Ending {
@@ -72,4 +72,4 @@ double loss_of(const Problem& problem, const State& state);
 // Writes trajectory.npy (a structured array: numpy.load(path)["sigma"]) and trajectory.json (what it is).
 void write_trajectory(const Trajectory& trajectory, const std::filesystem::path& folder, const nlohmann::json& what);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 template <class T>
 void validate(const AttentionMap<T>& map) {
@@ -37,4 +37,4 @@ template void validate(const AttentionMap<double>&);
 template void validate_self_attention(const AttentionMap<float>&, std::string_view);
 template void validate_self_attention(const AttentionMap<double>&, std::string_view);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

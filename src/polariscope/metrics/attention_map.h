@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // A view of numbers: weights for most metrics, logits for some. T is float or double.
 template <class T>
@@ -39,4 +39,4 @@ void validate(const AttentionMap<T>& map);
 template <class T>
 void validate_self_attention(const AttentionMap<T>& map, std::string_view metric);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

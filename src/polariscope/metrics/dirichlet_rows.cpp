@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 // A Gamma(shape) number for shape >= 1: Marsaglia and Tsang 2000.
@@ -52,4 +52,4 @@ double dirichlet_mean_square_norm(double alpha, std::int64_t keys) {
   return (alpha + 1.0) / (static_cast<double>(keys) * alpha + 1.0);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

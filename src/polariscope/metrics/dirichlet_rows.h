@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Fills `row` with p ~ Dirichlet(α·1): positive shares that sum to one; the smaller α > 0, the sparser. Gamma numbers
 // are drawn and divided as logarithms, log Γ(α) = log Γ(α+1) + log(U)/α, because for small α most of them are below
@@ -18,4 +18,4 @@ void draw_dirichlet_row(RandomStream& random, double alpha, std::span<double> ro
 double dirichlet_mean_entropy(double alpha, std::int64_t keys);
 double dirichlet_mean_square_norm(double alpha, std::int64_t keys);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

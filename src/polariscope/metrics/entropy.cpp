@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 constexpr double kSmallestGap = 1e-9;  // of H_max - H
@@ -87,4 +87,4 @@ template std::vector<Mean> abs_relative_entropy(const AttentionMap<double>&);
 template std::vector<NormalisedEntropy> normalised_entropy(const AttentionMap<float>&);
 template std::vector<NormalisedEntropy> normalised_entropy(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // All of these are of the shares p_j = w_j/Σw over the N keys that a row sees; abs_ ones of |w_j|/Σ|w|. A row is
 // undefined, and left out of the mean, where a weight is not finite or, but for abs_ ones, negative. A row without any
@@ -36,4 +36,4 @@ struct NormalisedEntropy {
 template <class T>
 std::vector<NormalisedEntropy> normalised_entropy(const AttentionMap<T>& weights);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

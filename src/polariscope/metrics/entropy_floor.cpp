@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 double entropy_floor(std::int64_t keys, double norm) {
   if (keys < 1) throw Error("entropy floor: {} keys: at least 1 is needed", keys);
@@ -16,4 +16,4 @@ double entropy_floor(std::int64_t keys, double norm) {
   return std::log1p(others) + lead * others / (1.0 + others);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

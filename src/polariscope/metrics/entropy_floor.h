@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // The smallest entropy, in nats, of a softmax over `keys` logits z with ‖z - mean(z)‖₂ <= `norm`:
 //   log(1 + (T-1) b) + σ √(T(T-1)) b/(1 + (T-1) b),  b = exp(-σ √(T/(T-1))),  T keys, σ the norm.
@@ -11,4 +11,4 @@ namespace polariscope {
 // for a norm that is negative or NaN.
 double entropy_floor(std::int64_t keys, double norm);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -8,7 +8,7 @@
 #include <limits>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 // Two samples of different labels, and the random numbers that shuffle what is made of them.
@@ -122,4 +122,4 @@ template std::vector<Mean> flip_rate(const AttentionMap<float>&, std::span<const
 template std::vector<Mean> flip_rate(const AttentionMap<double>&, std::span<const std::int64_t>,
                                      std::span<const std::int64_t>, const PredictLabels&, const FlipRateOptions&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 struct FlipRateOptions {
   int pairs = 500;
@@ -33,4 +33,4 @@ std::vector<Mean> flip_rate(const AttentionMap<T>& attention, std::span<const st
                             std::span<const std::int64_t> labels, const PredictLabels& predict,
                             const FlipRateOptions& options);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

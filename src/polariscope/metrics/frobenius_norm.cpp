@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 template <class T>
 std::vector<Mean> frobenius_norm(const AttentionMap<T>& weights) {
@@ -20,4 +20,4 @@ std::vector<Mean> frobenius_norm(const AttentionMap<T>& weights) {
 template std::vector<Mean> frobenius_norm(const AttentionMap<float>&);
 template std::vector<Mean> frobenius_norm(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

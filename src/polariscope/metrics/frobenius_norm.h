@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // ‖P‖_F = sqrt(Σ_ij p_ij²) of a sample's map over visible keys, of the weights as they are; mean over samples, [heads].
 // With rows that sum to one in [1, √N] for N queries and keys, under a causal mask at least sqrt(Σ_i 1/i).
@@ -14,4 +14,4 @@ namespace polariscope {
 template <class T>
 std::vector<Mean> frobenius_norm(const AttentionMap<T>& weights);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

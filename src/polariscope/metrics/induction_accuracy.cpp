@@ -2,7 +2,7 @@
 
 #include "polariscope/base/error.h"
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 template <class Token>
 Mean induction_accuracy(std::span<const Token> predictions, std::span<const Token> targets, std::int64_t length) {
@@ -21,4 +21,4 @@ Mean induction_accuracy(std::span<const Token> predictions, std::span<const Toke
 template Mean induction_accuracy(std::span<const std::int32_t>, std::span<const std::int32_t>, std::int64_t);
 template Mean induction_accuracy(std::span<const std::int64_t>, std::span<const std::int64_t>, std::int64_t);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

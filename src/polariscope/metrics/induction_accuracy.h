@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Fraction of sequences whose prediction at the last position is the target. predictions, targets: [sequences, length],
 // as tasks/induction.h fills targets; what is predicted before the last position is not read. NaN without sequences.
@@ -14,4 +14,4 @@ namespace polariscope {
 template <class Token>
 Mean induction_accuracy(std::span<const Token> predictions, std::span<const Token> targets, std::int64_t length);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -2,7 +2,7 @@
 
 #include "polariscope/metrics/internal/moments.h"
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 template <class T>
 double kurtosis(std::span<const T> hidden) {
@@ -12,4 +12,4 @@ double kurtosis(std::span<const T> hidden) {
 template double kurtosis(std::span<const float>);
 template double kurtosis(std::span<const double>);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

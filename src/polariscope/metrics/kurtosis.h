@@ -3,11 +3,11 @@
 
 #include <span>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // (1/n) Σ ((h - μ)/σ)⁴ of all numbers of a layer's residual stream, at least 1; 3 for normal ones. NaN without numbers,
 // for equal ones, and where one is not finite.
 template <class T>
 double kurtosis(std::span<const T> hidden);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

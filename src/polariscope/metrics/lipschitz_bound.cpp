@@ -10,7 +10,7 @@
 #include <numbers>
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -198,4 +198,4 @@ std::vector<double> attention_derivative(const SoftmaxLayer& layer, std::span<co
   return {derivative.data(), derivative.data() + derivative.size()};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // A(X) = P X with P the softmax of each row of Z = scale · X W_Q (X W_K)ᵀ: one head, no mask, values the tokens
 // themselves. Rows of X are tokens.
@@ -45,4 +45,4 @@ LipschitzBound lipschitz_bound(const SoftmaxLayer& layer, int restarts = 8);
 // DA_X(H), [tokens, width]: the derivative of A at X in the direction H of the same shape.
 std::vector<double> attention_derivative(const SoftmaxLayer& layer, std::span<const double> direction);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

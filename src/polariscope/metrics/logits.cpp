@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 // NaN once there is one.
@@ -40,4 +40,4 @@ template std::vector<Mean> logit_variance(const AttentionMap<double>&);
 template std::vector<MaxLogit> max_logit(const AttentionMap<float>&);
 template std::vector<MaxLogit> max_logit(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Var_j[z_ij], population variance over the keys that a row sees; mean over rows and samples, [heads]. Lipschitz paper
 // (6). Rows with a logit that is not finite are left out.
@@ -21,4 +21,4 @@ struct MaxLogit {
 template <class T>
 std::vector<MaxLogit> max_logit(const AttentionMap<T>& logits);  // [heads]
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 constexpr double kSmallest = 100.0, kTimesMedian = 1000.0;
@@ -46,4 +46,4 @@ MassiveActivations massive_activations(std::span<const T> hidden, std::int64_t w
 template MassiveActivations massive_activations(std::span<const float>, std::int64_t);
 template MassiveActivations massive_activations(std::span<const double>, std::int64_t);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

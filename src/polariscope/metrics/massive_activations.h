@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 struct MassiveActivation {
   std::int64_t token, feature;
@@ -23,4 +23,4 @@ struct MassiveActivations {
 template <class T>
 MassiveActivations massive_activations(std::span<const T> hidden, std::int64_t width);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

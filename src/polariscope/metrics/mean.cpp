@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 void Mean::add(double value) {
   if (!std::isfinite(value)) {
@@ -33,4 +33,4 @@ double Mean::standard_deviation() const {
   return count_ == 0 ? std::numeric_limits<double>::quiet_NaN() : std::sqrt(squares_ / static_cast<double>(count_));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Over the finite values added; the others are only counted, so that one undefined row does not hide the rest.
 class Mean {
@@ -21,4 +21,4 @@ class Mean {
   double mean_ = 0.0, squares_ = 0.0;  // squares: Σ (x - mean)²
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

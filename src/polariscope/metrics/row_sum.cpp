@@ -3,7 +3,7 @@
 #include "polariscope/metrics/internal/rows.h"
 #include "polariscope/metrics/internal/shares.h"
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 template <class T>
 std::vector<Mean> row_sum(const AttentionMap<T>& weights) {
@@ -13,4 +13,4 @@ std::vector<Mean> row_sum(const AttentionMap<T>& weights) {
 template std::vector<Mean> row_sum(const AttentionMap<float>&);
 template std::vector<Mean> row_sum(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -6,10 +6,10 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Σ_j w_j of a row, signed; mean over rows and samples, [heads]. Rows with a weight that is not finite are left out.
 template <class T>
 std::vector<Mean> row_sum(const AttentionMap<T>& weights);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

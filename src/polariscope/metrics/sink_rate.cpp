@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 // Mean over samples of f(α).
@@ -45,4 +45,4 @@ template std::vector<Mean> importance_score(const AttentionMap<double>&, std::in
 template std::vector<Mean> sink_rate(const AttentionMap<float>&, std::int64_t, double);
 template std::vector<Mean> sink_rate(const AttentionMap<double>&, std::int64_t, double);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

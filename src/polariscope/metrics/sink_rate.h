@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Both are of the shares |w_ij|/Σ_j|w_ij|, which serves weights of either sign. `position` counts from 0, where the
 // paper's k counts from 1. A sample is left out where a weight of the rows in question is not finite, or where its
@@ -23,4 +23,4 @@ std::vector<Mean> importance_score(const AttentionMap<T>& weights, std::int64_t 
 template <class T>
 std::vector<Mean> sink_rate(const AttentionMap<T>& weights, std::int64_t position = 0, double epsilon = 0.3);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

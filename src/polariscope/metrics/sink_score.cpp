@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 constexpr std::int64_t kFirstQuery = 1, kLastLeftOut = 2;
@@ -51,4 +51,4 @@ template std::vector<Mean> first_token_share(const AttentionMap<double>&);
 template std::vector<Mean> first_token_ratio_of_sums(const AttentionMap<float>&);
 template std::vector<Mean> first_token_ratio_of_sums(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

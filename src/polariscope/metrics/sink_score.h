@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Both are over queries 1 to T - 3 of a sequence of T tokens: the first and the last two are left out. Weights are as
 // they are, signed. A row without any weight counts as 0; a quotient that is not finite is left out, as is one of
@@ -25,4 +25,4 @@ std::vector<Mean> first_token_ratio_of_sums(const AttentionMap<T>& weights);
 double sink_score(const Mean& first_token_share);
 constexpr double kSinkScoreThreshold = 0.9;  // a sink head scores more
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

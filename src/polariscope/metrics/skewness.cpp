@@ -4,7 +4,7 @@
 #include "polariscope/metrics/internal/rows.h"
 #include "polariscope/metrics/internal/shares.h"
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 // Of |w|; NaN where the sum is.
@@ -34,4 +34,4 @@ template std::vector<Mean> skewness(const AttentionMap<double>&);
 template std::vector<Mean> abs_skewness(const AttentionMap<float>&);
 template std::vector<Mean> abs_skewness(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

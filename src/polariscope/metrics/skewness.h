@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // S = (1/N) Σ_j ((w_j - μ)/σ)³ over the N keys that a row sees, μ and σ their mean and population deviation; mean over
 // rows and samples, [heads]. 0 for equal weights. At most (N - 2)/√(N - 1), that of one-hot rows. Lipschitz paper (21),
@@ -17,4 +17,4 @@ std::vector<Mean> skewness(const AttentionMap<T>& weights);
 template <class T>
 std::vector<Mean> abs_skewness(const AttentionMap<T>& weights);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

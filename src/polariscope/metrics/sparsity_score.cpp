@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 // Of |w|/sum; NaN where the sum is.
@@ -45,4 +45,4 @@ template std::vector<Mean> abs_sparsity_score(const AttentionMap<double>&);
 template std::vector<Mean> maximum_weight(const AttentionMap<float>&);
 template std::vector<Mean> maximum_weight(const AttentionMap<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

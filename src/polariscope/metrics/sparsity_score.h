@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // max_j w_ij/Σ_j w_ij, in [1/N, 1]; abs_: of |w|. Mean over samples and queries that are no padding, [heads]. A row
 // without any weight counts as 0. Undefined, and left out, where a weight is not finite or, but for abs_, negative.
@@ -19,4 +19,4 @@ std::vector<Mean> abs_sparsity_score(const AttentionMap<T>& weights);
 template <class T>
 std::vector<Mean> maximum_weight(const AttentionMap<T>& weights);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -10,7 +10,7 @@
 #include <limits>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -80,4 +80,4 @@ PowerLaw variance_entropy_sensitivity(std::span<const double> variance, std::spa
   return fit_power_law(variance, normalised);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // y = e^intercept · x^exponent, by least squares of log y on log x. NaN is what the points do not determine.
 struct PowerLaw {
@@ -23,4 +23,4 @@ PowerLaw fit_power_law(std::span<const double> x, std::span<const double> y);
 PowerLaw variance_entropy_sensitivity(std::span<const double> variance, std::span<const double> entropy,
                                       std::int64_t keys);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -13,7 +13,7 @@
 #include <array>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 constexpr int kMostTokens = 64, kMostLayers = 64;
@@ -35,9 +35,9 @@ void require_within(std::string_view what, int found, int least, int most) {
   }
 }
 
-bool has_learned_sink(const AttentionForm& form) { return form.name == "sink"; }
+bool has_learned_sink(const reweighting::AttentionForm& form) { return form.name == "sink"; }
 
-LayerPlan plan_of(const AttentionOnlyOptions& o, const AttentionForm& form) {
+LayerPlan plan_of(const AttentionOnlyOptions& o, const reweighting::AttentionForm& form) {
   return {.form = form,
           .layer_form = o.layer_form,
           .qk_norm = o.qk_norm,
@@ -160,7 +160,7 @@ QkNorm find_qk_norm(std::string_view name) {
 
 template <class T>
 AttentionOnly<T>::AttentionOnly(const AttentionOnlyOptions& options)
-    : options_(options), form_(find_attention_form(options.attention)) {
+    : options_(options), form_(reweighting::find_attention_form(options.attention)) {
   require_within("layers", options.layers, 1, kMostLayers);
   require_within("tokens", options.tokens, 2, kMostTokens);
   if (form_.name.starts_with("mlp")) {
@@ -235,4 +235,4 @@ AttentionOnlyResult AttentionOnly<T>::step(std::span<const T> values, std::span<
 template class AttentionOnly<float>;
 template class AttentionOnly<double>;
 
-}  // namespace polariscope
+}  // namespace polariscope::models

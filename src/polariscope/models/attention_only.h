@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::models {
 
 inline constexpr int kTokenWidth = 4;
 
@@ -92,9 +92,9 @@ class AttentionOnly {
 
  private:
   AttentionOnlyOptions options_;
-  AttentionForm form_;
+  reweighting::AttentionForm form_;
   std::vector<ParameterPlace> places_;
   std::int64_t count_ = 0;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -12,7 +12,7 @@
 #include <array>
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -105,4 +105,4 @@ at::Tensor embed(const at::Tensor& tokens, const at::Tensor& table, const at::Te
   return Embed::apply(all, table, rows, static_cast<std::int64_t>(how));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace polariscope {
+namespace polariscope::models {
 
 enum class Positions {
   kConcat,  // half of the width is the token's, half the position's
@@ -22,4 +22,4 @@ Positions find_positions(const std::string& name);
 // Throws Error for a token out of the vocabulary.
 at::Tensor embed(const at::Tensor& tokens, const at::Tensor& table, const at::Tensor& positions, Positions how);
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -14,7 +14,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -143,8 +143,8 @@ class CrossEntropy : public torch::autograd::Function<CrossEntropy> {
     const at::Tensor z = rows_of(logits).contiguous(), aims = targets.contiguous(), scales = weights.contiguous();
     at::Tensor dz = at::empty_like(z);
     const double loss = with_type(z, [&]<class T>() {
-      return polariscope::cross_entropy(z.size(0), z.size(1), z.data_ptr<T>(), aims.data_ptr<std::int64_t>(),
-                                        scales.data_ptr<T>(), dz.data_ptr<T>());
+      return models::cross_entropy(z.size(0), z.size(1), z.data_ptr<T>(), aims.data_ptr<std::int64_t>(),
+                                   scales.data_ptr<T>(), dz.data_ptr<T>());
     });
     context->save_for_backward({dz.view(logits.sizes())});
     return at::scalar_tensor(loss, z.options());
@@ -177,4 +177,4 @@ at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, co
   return CrossEntropy::apply(logits, targets, weights);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::models {
 
 struct LinearParameters {
   at::Tensor weight, bias;  // [outputs, inputs], [outputs]
@@ -30,4 +30,4 @@ at::Tensor linear_gelu(const at::Tensor& x, const LinearParameters& parameters);
 // each in [0, outputs); weights: [...], of the type of the logits, without gradient. Scalar.
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& weights);
 
-}  // namespace polariscope
+}  // namespace polariscope::models

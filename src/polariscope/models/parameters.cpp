@@ -10,7 +10,7 @@
 #include <functional>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 std::int64_t count_of(const std::vector<std::int64_t>& shape) {
@@ -92,4 +92,4 @@ Parameters::Named Parameters::named(const at::Tensor& flat) const {
   return all;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models

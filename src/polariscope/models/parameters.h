@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::models {
 
 // How a parameter begins; PyTorch's defaults.
 enum class Start {
@@ -60,4 +60,4 @@ class Parameters {
   std::int64_t trained_ = 0;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -182,4 +182,4 @@ at::Tensor add_mlp(const at::Tensor& x, const NormParameters& norm, const Linear
   return AddMlp::apply(x, maybe(norm.weight), maybe(norm.bias), first.weight, first.bias, second.weight, second.bias);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models

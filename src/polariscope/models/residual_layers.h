@@ -4,7 +4,7 @@
 
 #include "polariscope/models/layers.h"
 
-namespace polariscope {
+namespace polariscope::models {
 
 // (x - mean)/√(variance + 1e-5)·weight + bias over the last dimension; undefined where there is no LayerNorm.
 struct NormParameters {
@@ -21,4 +21,4 @@ Branch norm_linear(const at::Tensor& x, const NormParameters& norm, const Linear
 at::Tensor add_mlp(const at::Tensor& x, const NormParameters& norm, const LinearParameters& first,
                    const LinearParameters& second);
 
-}  // namespace polariscope
+}  // namespace polariscope::models

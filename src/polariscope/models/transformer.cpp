@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 // What the paper's code adds to sums that it divides by.
@@ -19,7 +19,7 @@ void require_positive(std::string_view what, std::int64_t found) {
 }
 
 const TransformerOptions& checked(const TransformerOptions& o) {
-  find_attention_form(o.attention);
+  reweighting::find_attention_form(o.attention);
   require_positive("number of layers", o.layers);
   require_positive("number of heads", o.heads);
   require_positive("width", o.width);
@@ -34,15 +34,16 @@ const TransformerOptions& checked(const TransformerOptions& o) {
 }
 
 // Whether the weights depend on queries and keys at all.
-bool has_scores(const AttentionForm& form) { return form.weight != WeightFunction::kOne; }
+bool has_scores(const reweighting::AttentionForm& form) { return form.weight != reweighting::WeightFunction::kOne; }
 
-bool maps_queries(const AttentionForm& form) { return form.name == "mlp" || form.name == "mlp/max1"; }
+bool maps_queries(const reweighting::AttentionForm& form) { return form.name == "mlp" || form.name == "mlp/max1"; }
 
-AttendOptions attend_options(const TransformerOptions& o) {
-  const AttentionForm& form = find_attention_form(o.attention);
-  AttendOptions options{.reweighting = std::string(form.name), .causal = o.causal};
-  const bool offset =
-      form.rule == RowRule::kElementwise && form.normaliser == Normaliser::kSum && form.weight != WeightFunction::kExp;
+attention::AttendOptions attend_options(const TransformerOptions& o) {
+  const reweighting::AttentionForm& form = reweighting::find_attention_form(o.attention);
+  attention::AttendOptions options{.reweighting = std::string(form.name), .causal = o.causal};
+  const bool offset = form.rule == reweighting::RowRule::kElementwise &&
+                      form.normaliser == reweighting::Normaliser::kSum &&
+                      form.weight != reweighting::WeightFunction::kExp;
   if (offset) options.parameters.emplace_back("sum_offset", kSumOffset);
   return options;
 }
@@ -68,7 +69,7 @@ void add_norm(std::vector<ParameterSpec>& specs, const std::string& name, std::i
 std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
   const std::int64_t each = o.positions == Positions::kConcat ? o.width / 2 : o.width;
   const std::int64_t head_width = o.width / o.heads;
-  const AttentionForm& form = find_attention_form(o.attention);
+  const reweighting::AttentionForm& form = reweighting::find_attention_form(o.attention);
   std::vector<ParameterSpec> specs;
   if (o.positions != Positions::kNone) specs.push_back({{"pos_embedding.weight"}, {o.longest, each}, Start::kNormal});
   specs.push_back({{"embedding.weight"}, {o.vocabulary, each}, Start::kNormal});
@@ -103,8 +104,8 @@ std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
 Transformer::Transformer(const TransformerOptions& options, at::ScalarType type, std::uint64_t seed)
     : options_(checked(options)),
       attend_(attend_options(options_)),
-      scored_(has_scores(find_attention_form(options_.attention))),
-      mapped_(maps_queries(find_attention_form(options_.attention))),
+      scored_(has_scores(reweighting::find_attention_form(options_.attention))),
+      mapped_(maps_queries(reweighting::find_attention_form(options_.attention))),
       parameters_(specs_of(options_), type, seed) {}
 
 LinearParameters Transformer::linear_of(const std::string& name) const {
@@ -145,9 +146,9 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
       query = map(query);
       key = map(key);
     }
-    const TensorAttention attention = attend(query, key, value, attend_, statistics);
+    const attention::TensorAttention attention = attention::attend(query, key, value, attend_, statistics);
     result.statistics.push_back(attention.statistics);
-    if (with_weights) result.weights.push_back(attention_weights(query, key, attend_));
+    if (with_weights) result.weights.push_back(attention::attention_weights(query, key, attend_));
     const at::Tensor mixed = attention.output.transpose(1, 2).reshape({batch, length, width});
     x = add_linear(attending.x, mixed, linear_of(layer + "o_proj"));
     if (options_.mlp) {
@@ -158,4 +159,4 @@ Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::ve
   return result;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::models {
 
 struct TransformerOptions {
   std::string attention = "softmax";  // name or alias of attention_forms()
@@ -31,9 +31,9 @@ class Transformer {
   Transformer(const TransformerOptions& options, at::ScalarType type, std::uint64_t seed);
 
   struct Result {
-    at::Tensor logits;                         // [batch, length, outputs]
-    std::vector<TensorStatistics> statistics;  // one a layer, [batch, heads, length] each
-    std::vector<at::Tensor> weights;           // if asked for: one a layer, [batch, heads, queries, keys]
+    at::Tensor logits;                                    // [batch, length, outputs]
+    std::vector<attention::TensorStatistics> statistics;  // one a layer, [batch, heads, length] each
+    std::vector<at::Tensor> weights;                      // if asked for: one a layer, [batch, heads, queries, keys]
   };
   // tokens: [batch, length], int64, in [0, vocabulary). statistics: as statistics_of(attention). Differentiable with
   // respect to parameters() but for the weights. Throws Error.
@@ -49,10 +49,10 @@ class Transformer {
   NormParameters norm_of(const std::string& name) const;
 
   TransformerOptions options_;
-  AttendOptions attend_;
+  attention::AttendOptions attend_;
   bool scored_ = true;   // queries and keys matter
   bool mapped_ = false;  // they go through an MLP
   Parameters parameters_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -10,7 +10,7 @@
 #include <map>
 #include <set>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -184,4 +184,4 @@ Table table_of(const CategoryChart& chart) {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::report {
 
 enum class Scale { kLinear, kLog, kSymlog };
 
@@ -109,4 +109,4 @@ Table table_of(const HeatMap& map);
 Table table_of(const Histogram& histogram);
 Table table_of(const CategoryChart& chart);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

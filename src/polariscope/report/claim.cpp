@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace polariscope {
+namespace polariscope::report {
 
 std::string_view verdict_name(Verdict verdict) {
   switch (verdict) {
@@ -31,9 +31,9 @@ void to_json(nlohmann::json& json, const Claim& claim) {
           {"source", claim.source},
           {"criterion", claim.criterion},
           {"measured", claim.measured},
-          {"value", report::number_to_json(claim.value)},
-          {"low", report::number_to_json(claim.low)},
-          {"high", report::number_to_json(claim.high)},
+          {"value", number_to_json(claim.value)},
+          {"low", number_to_json(claim.low)},
+          {"high", number_to_json(claim.high)},
           {"runs", claim.runs},
           {"verdict", verdict_name(claim.verdict)},
           {"evidence", claim.evidence}};
@@ -45,9 +45,9 @@ void from_json(const nlohmann::json& json, Claim& claim) {
   json.at("source").get_to(claim.source);
   json.at("criterion").get_to(claim.criterion);
   json.at("measured").get_to(claim.measured);
-  claim.value = report::number_from_json(json.at("value"));
-  claim.low = report::number_from_json(json.at("low"));
-  claim.high = report::number_from_json(json.at("high"));
+  claim.value = number_from_json(json.at("value"));
+  claim.low = number_from_json(json.at("low"));
+  claim.high = number_from_json(json.at("high"));
   json.at("runs").get_to(claim.runs);
   json.at("evidence").get_to(claim.evidence);
   const auto verdict = json.at("verdict").get<std::string>();
@@ -60,4 +60,4 @@ void from_json(const nlohmann::json& json, Claim& claim) {
   throw Error("claim {}: verdict must be holds, fails or inconclusive, found {}", claim.id, verdict);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

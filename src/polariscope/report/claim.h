@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::report {
 
 enum class Verdict { kHolds, kFails, kInconclusive };
 
@@ -30,4 +30,4 @@ struct Claim {
 void to_json(nlohmann::json& json, const Claim& claim);
 void from_json(const nlohmann::json& json, Claim& claim);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

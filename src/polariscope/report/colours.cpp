@@ -8,7 +8,7 @@
 #include <numbers>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 struct Assignment {
@@ -96,4 +96,4 @@ std::vector<std::string> sequential_colours(std::size_t count) {
   return colours;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::report {
 
 // Softmax a strong red, kernels blues, sigmoids greens, signed ones greys, mitigations oranges.
 // A name without a fixed colour gets "".
@@ -21,4 +21,4 @@ std::string palette_colour(std::size_t index);
 // stands out on white and on black paper, so a figure needs no second set for the dark page.
 std::vector<std::string> sequential_colours(std::size_t count);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

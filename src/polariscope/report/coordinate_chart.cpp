@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -148,4 +148,4 @@ Table table_of(const CoordinateChart& chart) {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

@@ -1,6 +1,6 @@
 #include "polariscope/report/figure.h"
 
-namespace polariscope {
+namespace polariscope::report {
 
 void to_json(nlohmann::json& json, const Figure& figure) {
   json = {{"id", figure.id},           {"title", figure.title},
@@ -17,4 +17,4 @@ void from_json(const nlohmann::json& json, Figure& figure) {
   json.at("table").get_to(figure.table);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace polariscope {
+namespace polariscope::report {
 
 struct Figure {
   std::string id;           // unique within its section: "sigma"
@@ -19,4 +19,4 @@ struct Figure {
 void to_json(nlohmann::json& json, const Figure& figure);
 void from_json(const nlohmann::json& json, Figure& figure);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <set>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -147,4 +147,4 @@ Table table_of(const HeatMap& map) {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

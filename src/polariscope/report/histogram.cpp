@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -111,4 +111,4 @@ Table table_of(const Histogram& histogram) {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

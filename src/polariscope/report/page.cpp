@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -128,4 +128,4 @@ std::string render(const Page& page) {
                                 {"page_script", std::string(page_script())}});
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

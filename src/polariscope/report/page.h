@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::report {
 
 struct Page {
   std::string title;          // "Polariscope: the value–softmax laboratory"
@@ -27,4 +27,4 @@ struct Page {
 // Ids, statements and captions may hold any text: all of it is escaped.
 std::string render(const Page& page);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

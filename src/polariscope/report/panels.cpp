@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -104,4 +104,4 @@ json panels(std::span<const Panel> panels, int columns, bool share_x) {
   return spec;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

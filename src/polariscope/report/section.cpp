@@ -1,6 +1,6 @@
 #include "polariscope/report/section.h"
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
@@ -52,4 +52,4 @@ void from_json(const nlohmann::json& json, Section& section) {
   json.at("wall_seconds").get_to(section.wall_seconds);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

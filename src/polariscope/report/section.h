@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::report {
 
 struct Section {
   std::string id;        // "A.fig2"
@@ -29,4 +29,4 @@ struct Section {
 void to_json(nlohmann::json& json, const Section& section);
 void from_json(const nlohmann::json& json, Section& section);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

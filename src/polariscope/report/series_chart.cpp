@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 using namespace report;
@@ -212,4 +212,4 @@ Table table_of(const SeriesChart& chart) {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

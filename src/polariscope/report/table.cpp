@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::report {
 namespace {
 
 std::size_t length(const Column& column) {
@@ -28,7 +28,7 @@ void append_field(std::string& out, std::string_view field) {
 
 void append_cell(std::string& out, const Column& column, std::size_t row) {
   if (const auto* numbers = std::get_if<std::vector<double>>(&column.values)) {
-    out += report::number_text((*numbers)[row]);
+    out += number_text((*numbers)[row]);
   } else {
     append_field(out, std::get<std::vector<std::string>>(column.values)[row]);
   }
@@ -91,7 +91,7 @@ void to_json(nlohmann::json& json, const Table& table) {
     auto values = nlohmann::json::array();
     const auto* numbers = std::get_if<std::vector<double>>(&column.values);
     if (numbers != nullptr) {
-      for (const double number : *numbers) values.push_back(report::number_to_json(number));
+      for (const double number : *numbers) values.push_back(number_to_json(number));
     } else {
       for (const auto& text : std::get<std::vector<std::string>>(column.values)) values.push_back(text);
     }
@@ -110,7 +110,7 @@ void from_json(const nlohmann::json& json, Table& table) {
     const auto type = column.at("type").get<std::string>();
     if (type == "number") {
       std::vector<double> numbers;
-      for (const auto& value : column.at("values")) numbers.push_back(report::number_from_json(value));
+      for (const auto& value : column.at("values")) numbers.push_back(number_from_json(value));
       added.values = std::move(numbers);
     } else if (type == "text") {
       added.values = column.at("values").get<std::vector<std::string>>();
@@ -120,4 +120,4 @@ void from_json(const nlohmann::json& json, Table& table) {
   }
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::report

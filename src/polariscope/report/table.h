@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::report {
 
 struct Column {
   std::string name;
@@ -27,4 +27,4 @@ struct Table {
 void to_json(nlohmann::json& json, const Table& table);
 void from_json(const nlohmann::json& json, Table& table);
 
-}  // namespace polariscope
+}  // namespace polariscope::report

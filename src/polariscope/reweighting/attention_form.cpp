@@ -6,7 +6,7 @@
 
 #include <array>
 
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace {
 
 using namespace HWY_NAMESPACE;  // NOLINT(google-build-using-namespace): the types of the table's rows
@@ -144,4 +144,4 @@ std::vector<std::vector<std::string>> attention_form_table() {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::reweighting

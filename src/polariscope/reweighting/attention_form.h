@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::reweighting {
 
 enum class FeatureMap {
   kNone,
@@ -70,4 +70,4 @@ bool is_signed(const AttentionForm& form);
 // The table for people, heading first: name, alias, formula.
 std::vector<std::vector<std::string>> attention_form_table();
 
-}  // namespace polariscope
+}  // namespace polariscope::reweighting

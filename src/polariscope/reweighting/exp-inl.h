@@ -13,7 +13,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -118,7 +118,7 @@ template <class D, class V = hn::Vec<D>>
 requires(sizeof(hn::TFromD<D>) == 8) HWY_INLINE V exp_below(D d, V x) { return fast_exp(d, x); }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::reweighting
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_REWEIGHTING_EXP_INL_H_

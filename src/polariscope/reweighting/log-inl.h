@@ -11,7 +11,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -45,7 +45,7 @@ HWY_INLINE V log_polynomial(D d, V f) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::reweighting
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_REWEIGHTING_LOG_INL_H_

@@ -9,7 +9,7 @@
 #include <array>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace {
 
 // The baseline instruction set: this face is for tables, tests and diagnostics, not for speed.
@@ -85,4 +85,4 @@ std::vector<std::vector<std::string>> reweighting_table() {
   return table;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::reweighting

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::reweighting {
 
 enum class WeightFunction { kExp, kSigmoid, kRelu, kElu1, kIdentity, kAbs, kSquare, kOne };
 
@@ -53,4 +53,4 @@ void reweight_vjp(const Reweighting& reweighting, std::span<const double> z, std
 // The table for people, heading first: name, formula, then one column a property.
 std::vector<std::vector<std::string>> reweighting_table();
 
-}  // namespace polariscope
+}  // namespace polariscope::reweighting

@@ -22,7 +22,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace HWY_NAMESPACE {
 
 // What backward needs of the forward pass, as numbers of the whole row.
@@ -104,7 +104,7 @@ struct Row {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::reweighting
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_REWEIGHTING_ROW_INL_H_

@@ -14,7 +14,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace HWY_NAMESPACE {
 
 struct ScalarPacket {
@@ -43,7 +43,7 @@ struct ScalarPacket {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::reweighting
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_REWEIGHTING_SCALAR_PACKET_INL_H_

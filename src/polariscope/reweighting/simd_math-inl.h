@@ -15,7 +15,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -45,7 +45,7 @@ struct SimdMath {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::reweighting
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_REWEIGHTING_SIMD_MATH_INL_H_

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace {
 
 void force(const std::string& wanted) {
@@ -37,4 +37,4 @@ void obey_forced_target() {
   });
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::reweighting

@@ -17,7 +17,7 @@
 #include <tuple>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::reweighting {
 namespace HWY_NAMESPACE {
 
 template <class FunctionType, Normaliser kNormaliserOf>
@@ -162,7 +162,7 @@ inline constexpr std::tuple kTable{
 inline constexpr int kTableSize = std::tuple_size_v<decltype(kTable)>;
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::reweighting
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_REWEIGHTING_TABLE_INL_H_

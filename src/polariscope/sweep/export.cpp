@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 std::string quoted_if_needed(std::string_view cell) {
@@ -33,8 +33,8 @@ struct Merged {
   std::vector<std::string> names;
   std::map<std::int64_t, std::map<std::string, std::string>> rows;  // by run
 
-  void add(const sweep::Database& database) {
-    sweep::Statement row = database.prepare("SELECT * FROM runs");
+  void add(const Database& database) {
+    Statement row = database.prepare("SELECT * FROM runs");
     const bool first = names.empty();
     for (int column = 0; column < row.columns(); ++column) {
       if (std::ranges::find(names, row.name(column)) != names.end()) continue;
@@ -52,9 +52,9 @@ struct Merged {
 
 std::string sweep_as_csv(const std::filesystem::path& folder) {
   Merged merged;
-  for (const std::filesystem::path& path : sweep::databases_in(folder)) {
-    const sweep::Database database(path, sweep::Database::Mode::kRead);
-    if (sweep::has_rows(database)) merged.add(database);
+  for (const std::filesystem::path& path : databases_in(folder)) {
+    const Database database(path, Database::Mode::kRead);
+    if (has_rows(database)) merged.add(database);
   }
   if (merged.names.empty()) return "";  // a sweep that was killed at its birth
   std::string csv = line_of(merged.names);
@@ -66,4 +66,4 @@ std::string sweep_as_csv(const std::filesystem::path& folder) {
   return csv;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 constexpr double kMostPoints = 1e7;        // before skips: the time to walk through them
@@ -64,7 +64,7 @@ Grid Grid::read(const std::filesystem::path& path, std::span<const Setting> know
 
 Grid Grid::parse(std::string_view toml, std::string_view where, std::span<const Setting> known) {
   Grid grid;
-  sweep::GridFile file = sweep::parse_grid(toml, where, known);
+  GridFile file = parse_grid(toml, where, known);
   if (file.axes.empty()) throw Error("{}: the grid sets nothing: give it settings of a run, and lists of them", where);
   grid.axes_ = std::move(file.axes);
   grid.skips_ = std::move(file.skips);
@@ -110,4 +110,4 @@ std::string Grid::json_of(const GridRun& run) const {
   return object.dump();
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 // One key with its values, at least one; of a setting that every run shares, exactly one.
 struct GridAxis {
@@ -51,4 +51,4 @@ class Grid {
   std::vector<GridRun> runs_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

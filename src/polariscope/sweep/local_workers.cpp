@@ -1,7 +1,7 @@
 #include "polariscope/sweep/local_workers.h"
 
+#include "polariscope/base/file_lock.h"
 #include "polariscope/base/files.h"
-#include "polariscope/sweep/internal/file_lock.h"
 #include "polariscope/sweep/internal/process.h"
 
 #include <fmt/format.h>
@@ -15,7 +15,7 @@
 #include <thread>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -37,7 +37,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 struct LocalWorkers::Place {
   Job job;
   Clock::time_point start = Clock::now();
-  std::unique_ptr<sweep::Process> process;  // none while one of an earlier scheduler still holds the run
+  std::unique_ptr<Process> process;  // none while one of an earlier scheduler still holds the run
   bool too_long = false;
 
   std::filesystem::path errors() const { return job.folder / "stderr.txt"; }
@@ -45,7 +45,7 @@ struct LocalWorkers::Place {
   // The file for standard error stays locked while any process that writes to it lives: a killed scheduler's run is
   // never executed beside itself.
   std::optional<RunEnd> begin(const RunCommand& command) {
-    const std::optional<sweep::FileLock> lock = sweep::FileLock::take(errors());
+    const std::optional<FileLock> lock = FileLock::take(errors());
     if (!lock) return std::nullopt;
     if (auto end = read_result(job.folder)) return end;
     if (ftruncate(lock->descriptor(), 0) != 0) return std::nullopt;  // tried again, up to the limit
@@ -53,7 +53,7 @@ struct LocalWorkers::Place {
     std::vector<std::string> words = command.program;
     words.insert(words.end(), {(job.folder / "config.toml").string(), "--out", job.folder.string(), "--quiet"});
     start = Clock::now();
-    process = std::make_unique<sweep::Process>(words, lock->descriptor());
+    process = std::make_unique<Process>(words, lock->descriptor());
     return std::nullopt;
   }
 
@@ -124,4 +124,4 @@ void LocalWorkers::stop() {
   taken_.clear();
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

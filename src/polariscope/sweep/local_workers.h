@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 // How a run is executed: `program FOLDER/config.toml --out FOLDER --quiet`, standard error in FOLDER/stderr.txt. It is
 // to write FOLDER/result.json whole, as the last thing it does (run_end.h). Past `limit` seconds it is killed.
@@ -36,4 +36,4 @@ class LocalWorkers : public Workers {
   std::vector<std::unique_ptr<Place>> taken_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -17,11 +17,10 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using sweep::Post;
 
 constexpr auto kPause = std::chrono::milliseconds(10);
 constexpr auto kSignOfLife = std::chrono::seconds(1);
@@ -184,4 +183,4 @@ int over_ranks(const RunCommand& command, int places, const std::function<int(Wo
   return code;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

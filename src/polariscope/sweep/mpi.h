@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <functional>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 inline bool is_under_mpirun() { return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr; }
 
@@ -18,4 +18,4 @@ inline bool is_under_mpirun() { return std::getenv("OMPI_COMM_WORLD_SIZE") != nu
 // Elsewhere MPI is not touched. Throws Error under mpirun if built without MPI.
 int over_ranks(const RunCommand& command, int places, const std::function<int(Workers&)>& coordinate);
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -1,7 +1,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/sweep/mpi.h"
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 int over_ranks(const RunCommand& command, int places, const std::function<int(Workers&)>& coordinate) {
   if (is_under_mpirun()) {
@@ -11,4 +11,4 @@ int over_ranks(const RunCommand& command, int places, const std::function<int(Wo
   return coordinate(workers);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -3,16 +3,16 @@
 #include "polariscope/sweep/internal/databases.h"
 #include "polariscope/sweep/internal/store.h"
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 int retry_failed(const std::filesystem::path& folder) {
   int put_back = 0;
-  for (const std::filesystem::path& path : sweep::databases_in(folder)) {
-    const sweep::FileLock lock = sweep::lock_for_writing(path);
-    sweep::Database database(path, sweep::Database::Mode::kWrite);
+  for (const std::filesystem::path& path : databases_in(folder)) {
+    const FileLock lock = lock_for_writing(path);
+    Database database(path, Database::Mode::kWrite);
     if (!sweep::has_rows(database)) continue;
     // First the results: a run that waits with a result would be taken for done.
-    sweep::Statement failed = database.prepare("SELECT run FROM run WHERE state = 'failed'");
+    Statement failed = database.prepare("SELECT run FROM run WHERE state = 'failed'");
     while (failed.step()) {
       std::filesystem::remove(run_path(folder, static_cast<int>(failed.whole(0))) / "result.json");
       ++put_back;
@@ -23,4 +23,4 @@ int retry_failed(const std::filesystem::path& folder) {
   return put_back;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -5,14 +5,14 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 std::vector<SweepRow> read_rows(const std::filesystem::path& folder) {
   std::vector<SweepRow> rows;
-  for (const std::filesystem::path& path : sweep::databases_in(folder)) {
-    const sweep::Database database(path, sweep::Database::Mode::kRead);
+  for (const std::filesystem::path& path : databases_in(folder)) {
+    const Database database(path, Database::Mode::kRead);
     if (!sweep::has_rows(database)) continue;
-    sweep::Statement row =
+    Statement row =
         database.prepare("SELECT run, state, settings, metrics, ifnull(seconds, 0), ifnull(failure, '') FROM run");
     while (row.step()) {
       rows.push_back({.run = static_cast<int>(row.whole(0)),
@@ -27,4 +27,4 @@ std::vector<SweepRow> read_rows(const std::filesystem::path& folder) {
   return rows;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

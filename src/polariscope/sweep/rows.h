@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 struct SweepRow {
   int run = 0;
@@ -18,4 +18,4 @@ struct SweepRow {
 // Every row of every database in `folder`, in the order of the runs. Throws Error if there is no sweep.
 std::vector<SweepRow> read_rows(const std::filesystem::path& folder);
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

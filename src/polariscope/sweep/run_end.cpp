@@ -16,7 +16,7 @@
 #include <regex>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 namespace fs = std::filesystem;
@@ -107,4 +107,4 @@ std::string failure_of(int status, const std::string& errors) {
   return line.empty() ? failure : failure + ": " + line;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 struct RunEnd {
   int run = 0;
@@ -24,4 +24,4 @@ std::optional<RunEnd> read_result(const std::filesystem::path& folder);
 // "killed by SIGSEGV", "exit code 3: polariscope: no memory", "no result".
 std::string failure_of(int status, const std::string& errors);
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -4,12 +4,12 @@
 
 #include <fmt/format.h>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 std::vector<std::string_view> attention_names() {
   std::vector<std::string_view> names;
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     names.push_back(form.name);
     if (!form.alias.empty()) names.push_back(form.alias);
   }
@@ -72,4 +72,4 @@ std::span<const Setting> train_settings() {
 
 std::string toml_text(const Value& value) { return std::visit(Writer(), value); }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 enum class ValueKind { kText, kWhole, kNumber, kBoolean };
 
@@ -26,4 +26,4 @@ using Value = std::variant<bool, std::int64_t, double, std::string>;
 // As TOML writes it: true, 4, 0.001, "softmax". Equal values have equal texts.
 std::string toml_text(const Value& value);
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

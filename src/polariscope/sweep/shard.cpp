@@ -7,7 +7,7 @@
 #include <numeric>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 Shard parse_shard(std::string_view text) {
   Shard shard{0, 0};
@@ -48,4 +48,4 @@ std::filesystem::path run_path(const std::filesystem::path& folder, int run) {
   return folder / "runs" / fmt::format("{:05}", run);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

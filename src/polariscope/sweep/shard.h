@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 // Part `index` of `count`, 1 <= index <= count; the whole is part 1 of 1.
 struct Shard {
@@ -28,4 +28,4 @@ std::filesystem::path database_path(const std::filesystem::path& folder,
 std::filesystem::path lock_path(const std::filesystem::path& database);        // held by its scheduler
 std::filesystem::path run_path(const std::filesystem::path& folder, int run);  // runs/00042
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

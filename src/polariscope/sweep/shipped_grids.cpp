@@ -9,7 +9,7 @@
 #include <array>
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 struct ShippedGrid {
@@ -40,4 +40,4 @@ Grid find_grid(const std::string& file_or_name, std::span<const Setting> known) 
   return Grid::parse(grid->text, fmt::format("{}.toml", grid->name), known);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -1,8 +1,8 @@
 #include "polariscope/sweep/status.h"
 
+#include "polariscope/base/file_lock.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/sweep/internal/databases.h"
-#include "polariscope/sweep/internal/file_lock.h"
 #include "polariscope/sweep/internal/store.h"
 
 #include <fmt/format.h>
@@ -11,13 +11,13 @@
 #include <functional>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 constexpr std::size_t kFailuresShown = 10;
 
-void add_failures(const sweep::Database& database, std::vector<FailureGroup>& groups) {
-  sweep::Statement rows =
+void add_failures(const Database& database, std::vector<FailureGroup>& groups) {
+  Statement rows =
       database.prepare("SELECT failure, count(*), min(run) FROM run WHERE state = 'failed' GROUP BY failure");
   while (rows.step()) {
     const FailureGroup found{rows.text(0), static_cast<int>(rows.whole(1)), static_cast<int>(rows.whole(2))};
@@ -63,19 +63,19 @@ SweepStatus read_status(const std::filesystem::path& folder) {
   SweepStatus status;
   int runs = 0;
   double seconds = 0.0;
-  for (const std::filesystem::path& path : sweep::databases_in(folder)) {
-    const sweep::Database database(path, sweep::Database::Mode::kRead);
+  for (const std::filesystem::path& path : databases_in(folder)) {
+    const Database database(path, Database::Mode::kRead);
     if (!sweep::has_rows(database)) continue;
-    sweep::Statement whole =
+    Statement whole =
         database.prepare("SELECT shards, runs, (SELECT total(seconds) FROM run WHERE state = 'done') FROM sweep");
     whole.step();
     status.shards = static_cast<int>(whole.whole(0));
     runs = static_cast<int>(whole.whole(1));
     seconds += whole.number(2);
-    const bool at_work = sweep::FileLock::is_held(lock_path(path));
+    const bool at_work = FileLock::is_held(lock_path(path));
     ++status.begun;
     status.at_work += at_work ? 1 : 0;
-    const Tally tally = sweep::tally_of(database);
+    const Tally tally = tally_of(database);
     status.tally.done += tally.done;
     status.tally.failed += tally.failed;
     status.tally.running += at_work ? tally.running : 0;  // the rest was cut short, and waits
@@ -106,4 +106,4 @@ std::string in_words(const SweepStatus& status, const std::filesystem::path& fol
   return text;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

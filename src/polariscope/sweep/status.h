@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 struct FailureGroup {
   std::string failure;
@@ -34,4 +34,4 @@ SweepStatus read_status(const std::filesystem::path& folder);
 // A table of states, one of failures by their reason, and what to do next.
 std::string in_words(const SweepStatus& status, const std::filesystem::path& folder);
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -1,8 +1,8 @@
 #include "polariscope/sweep/sweep.h"
 
 #include "polariscope/base/interrupt.h"
-#include "polariscope/base/run_folder.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/runs/run_folder.h"
 #include "polariscope/sweep/internal/store.h"
 
 #include <fmt/format.h>
@@ -10,7 +10,7 @@
 #include <chrono>
 #include <thread>
 
-namespace polariscope {
+namespace polariscope::sweep {
 namespace {
 
 constexpr auto kPause = std::chrono::milliseconds(10);  // between looks at the workers; a run takes seconds at least
@@ -31,8 +31,8 @@ std::string note(const Tally& tally) {
 
 SweepEnd run_sweep(const Grid& grid, const std::filesystem::path& folder, Shard shard, Workers& workers,
                    ProgressBoard& board) {
-  open_run_folder(folder, config_of(grid, shard));
-  sweep::Store store(folder, grid, shard);
+  runs::open_run_folder(folder, config_of(grid, shard));
+  Store store(folder, grid, shard);
   Tally tally = store.tally();
   const auto ended = [&tally] { return static_cast<std::uint64_t>(tally.done + tally.failed); };
   Progress progress = board.start("sweep", static_cast<std::uint64_t>(tally.runs()), "runs", ended());
@@ -67,4 +67,4 @@ SweepEnd run_sweep(const Grid& grid, const std::filesystem::path& folder, Shard 
   return {.tally = store.tally(), .interrupted = interrupted() && (tally.waiting > 0 || tally.running > 0)};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -9,7 +9,7 @@
 
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 struct SweepEnd {
   Tally tally;  // of this shard
@@ -23,4 +23,4 @@ struct SweepEnd {
 SweepEnd run_sweep(const Grid& grid, const std::filesystem::path& folder, Shard shard, Workers& workers,
                    ProgressBoard& board);
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

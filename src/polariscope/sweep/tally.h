@@ -1,7 +1,7 @@
 // How many runs are in which state.
 #pragma once
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 struct Tally {
   int waiting = 0, running = 0, done = 0, failed = 0;
@@ -9,4 +9,4 @@ struct Tally {
   int runs() const { return waiting + running + done + failed; }
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::sweep {
 
 struct Job {
   int run = 0;
@@ -31,4 +31,4 @@ class Workers {
   virtual void stop() = 0;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::sweep

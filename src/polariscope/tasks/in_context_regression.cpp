@@ -3,7 +3,7 @@
 #include "polariscope/tasks/internal/fill_sizes.h"
 #include "polariscope/tasks/internal/regression_kernels.h"
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 void validate(const InContextRegressionOptions& options) {
   if (options.features < 1) throw Error("in-context regression: {} features: at least 1 is needed", options.features);
@@ -24,4 +24,4 @@ void InContextRegression::fill(std::int64_t first, std::int64_t count, std::span
   draw_regression(options_, seed_, example_stream_number(split_, first), count, tokens.data(), targets.data());
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 // An example is one w ~ N(0, I) and tokens (x; y) with x ~ N(0, I), y = wᵀx; the last, the query, is (x; 0).
 struct InContextRegressionOptions {
@@ -35,4 +35,4 @@ class InContextRegression {
   Split split_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 void validate(const InductionOptions& options) {
   if (options.sequence_length < 4) {
@@ -47,4 +47,4 @@ void Induction::fill(std::int64_t first, std::int64_t count, std::span<Token> to
 template void Induction::fill(std::int64_t, std::int64_t, std::span<std::int32_t>, std::span<std::int32_t>) const;
 template void Induction::fill(std::int64_t, std::int64_t, std::span<std::int64_t>, std::span<std::int64_t>) const;
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 // A sequence is BOS (token 0), sequence_length - 3 different tokens of [1, vocabulary), a repeat of one of them, and
 // the answer: what followed that one. After the last of them comes the repeat, so there the answer is the repeat
@@ -41,4 +41,4 @@ class Induction {
   Split split_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 // No example of training shares a random number with one of evaluation.
 enum class Split { kTraining, kEvaluation };
@@ -15,4 +15,4 @@ enum class Split { kTraining, kEvaluation };
 std::uint64_t example_stream_number(Split split, std::int64_t index);
 RandomStream example_stream(std::uint64_t seed, Split split, std::int64_t index);
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

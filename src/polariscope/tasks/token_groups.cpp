@@ -3,7 +3,7 @@
 #include "polariscope/tasks/internal/distinct_draws.h"
 #include "polariscope/tasks/internal/fill_sizes.h"
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 void validate(const TokenGroupsOptions& options) {
   if (options.labels < 2) throw Error("token groups: {} labels: at least 2 are needed", options.labels);
@@ -44,4 +44,4 @@ void TokenGroups::fill(std::int64_t first, std::int64_t count, std::span<Token> 
 template void TokenGroups::fill(std::int64_t, std::int64_t, std::span<std::int32_t>, std::span<std::int32_t>) const;
 template void TokenGroups::fill(std::int64_t, std::int64_t, std::span<std::int64_t>, std::span<std::int64_t>) const;
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 // Label l owns tokens 1 + l·g to (l + 1)·g, g = (vocabulary - 1)/labels. A sequence is `tokens` different ones of its
 // label's, then CLS (token 0). Where g = tokens, sequences of a label differ in order alone.
@@ -39,4 +39,4 @@ class TokenGroups {
   Split split_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

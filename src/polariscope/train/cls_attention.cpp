@@ -10,7 +10,7 @@
 #include <deque>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 constexpr std::array<std::int64_t, 4> kSequences{0, 1, 2, 3};
@@ -25,7 +25,7 @@ std::vector<double> numbers_of(const at::Tensor& tensor) {
 
 ClsAttentionLog::ClsAttentionLog(const std::filesystem::path& path, std::int64_t last_step, const TaskBatches& task,
                                  std::int64_t steps)
-    : batch_(task.batch(Split::kEvaluation, kSequences)), steps_(steps), log_(path, last_step) {}
+    : batch_(task.batch(tasks::Split::kEvaluation, kSequences)), steps_(steps), log_(path, last_step) {}
 
 bool ClsAttentionLog::wants(std::int64_t step) const {
   if (step <= 1 || step == steps_) return true;
@@ -35,14 +35,14 @@ bool ClsAttentionLog::wants(std::int64_t step) const {
   return line(step) > line(step - 1);
 }
 
-void ClsAttentionLog::write(std::int64_t step, const Transformer& model) {
+void ClsAttentionLog::write(std::int64_t step, const models::Transformer& model) {
   const at::NoGradGuard guard;
-  const Transformer::Result result = model.forward(batch_.tokens, {}, true);
+  const models::Transformer::Result result = model.forward(batch_.tokens, {}, true);
   const std::int64_t length = batch_.tokens.size(1);
   const std::vector<double> labels = numbers_of(result.logits.select(1, length - 1).argmax(1));
   std::deque<std::string> names{"label"};  // named by the lists below, so they must not move
   std::deque<std::vector<double>> values{labels};
-  std::vector<NamedNumbers> lists{{names.back(), values.back(), 0}};
+  std::vector<runs::NamedNumbers> lists{{names.back(), values.back(), 0}};
   for (std::size_t layer = 0; layer < result.weights.size(); ++layer) {
     const at::Tensor& weights = result.weights[layer];  // [sequences, heads, length, length]
     for (std::int64_t head = 0; head < weights.size(1); ++head) {
@@ -54,4 +54,4 @@ void ClsAttentionLog::write(std::int64_t step, const Transformer& model) {
   log_.write(step, {}, lists);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

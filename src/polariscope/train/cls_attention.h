@@ -2,13 +2,13 @@
 #pragma once
 
 #include "polariscope/models/transformer.h"
-#include "polariscope/train/metrics_log.h"
+#include "polariscope/runs/metrics_log.h"
 #include "polariscope/train/task_batches.h"
 
 #include <cstdint>
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // cls_attention.jsonl: a line for each of about fifty steps, evenly in their logarithm, with the label that each
 // sequence is taken for and CLS's row of every head, {"step":1,"label":[...],"layer1_head1":[[...],...]}; the first
@@ -20,13 +20,13 @@ class ClsAttentionLog {
                   std::int64_t steps);
 
   bool wants(std::int64_t step) const;  // of 0 to steps
-  void write(std::int64_t step, const Transformer& model);
+  void write(std::int64_t step, const models::Transformer& model);
   void flush() { log_.flush(); }
 
  private:
   Batch batch_;
   std::int64_t steps_;
-  MetricsLog log_;
+  runs::MetricsLog log_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -18,10 +18,10 @@
 #include <algorithm>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
-AttentionMap<float> map_of(const at::Tensor& weights, bool causal) {
+metrics::AttentionMap<float> map_of(const at::Tensor& weights, bool causal) {
   return {.values = {weights.data_ptr<float>(), static_cast<std::size_t>(weights.numel())},
           .samples = weights.size(0),
           .heads = weights.size(1),
@@ -30,8 +30,8 @@ AttentionMap<float> map_of(const at::Tensor& weights, bool causal) {
           .causal = causal};
 }
 
-void add(std::vector<HeadEvaluation>& heads, std::int64_t layer, Mean HeadEvaluation::*member,
-         const std::vector<Mean>& means) {
+void add(std::vector<HeadEvaluation>& heads, std::int64_t layer, metrics::Mean HeadEvaluation::*member,
+         const std::vector<metrics::Mean>& means) {
   const auto each = static_cast<std::int64_t>(means.size());
   for (std::int64_t h = 0; h < each; ++h) (heads[layer * each + h].*member).add(means[h]);
 }
@@ -39,19 +39,20 @@ void add(std::vector<HeadEvaluation>& heads, std::int64_t layer, Mean HeadEvalua
 // weights: [sequences, heads, length, length].
 void add_layer(std::vector<HeadEvaluation>& heads, std::int64_t layer, const at::Tensor& weights, bool causal,
                bool negative) {
-  const AttentionMap<float> map = map_of(weights, causal);
-  const auto put = [&](Mean HeadEvaluation::*member, const std::vector<Mean>& means) {
+  const metrics::AttentionMap<float> map = map_of(weights, causal);
+  const auto put = [&](metrics::Mean HeadEvaluation::*member, const std::vector<metrics::Mean>& means) {
     add(heads, layer, member, means);
   };
-  put(&HeadEvaluation::entropy, negative ? abs_entropy(map) : entropy(map));
-  put(&HeadEvaluation::relative_entropy, negative ? abs_relative_entropy(map) : relative_entropy(map));
-  put(&HeadEvaluation::sparsity, negative ? abs_sparsity_score(map) : sparsity_score(map));
-  put(&HeadEvaluation::frobenius_norm, frobenius_norm(map));
-  put(&HeadEvaluation::row_sum, row_sum(map));
-  put(&HeadEvaluation::first_token_share, first_token_share(map));
-  put(&HeadEvaluation::first_token_ratio, first_token_ratio_of_sums(map));
-  put(&HeadEvaluation::importance, importance_score(map, 0));
-  put(&HeadEvaluation::sinks, sink_rate(map));
+  put(&HeadEvaluation::entropy, negative ? metrics::abs_entropy(map) : metrics::entropy(map));
+  put(&HeadEvaluation::relative_entropy,
+      negative ? metrics::abs_relative_entropy(map) : metrics::relative_entropy(map));
+  put(&HeadEvaluation::sparsity, negative ? metrics::abs_sparsity_score(map) : metrics::sparsity_score(map));
+  put(&HeadEvaluation::frobenius_norm, metrics::frobenius_norm(map));
+  put(&HeadEvaluation::row_sum, metrics::row_sum(map));
+  put(&HeadEvaluation::first_token_share, metrics::first_token_share(map));
+  put(&HeadEvaluation::first_token_ratio, metrics::first_token_ratio_of_sums(map));
+  put(&HeadEvaluation::importance, metrics::importance_score(map, 0));
+  put(&HeadEvaluation::sinks, metrics::sink_rate(map));
   const std::int64_t each = map.heads, pairs = map.queries * map.keys;
   for (std::int64_t h = 0; h < each; ++h) {
     std::vector<double>& mean = heads[layer * each + h].map;
@@ -63,8 +64,9 @@ void add_layer(std::vector<HeadEvaluation>& heads, std::int64_t layer, const at:
   }
 }
 
-void add_flips(std::vector<HeadEvaluation>& heads, const Transformer& model, const std::vector<at::Tensor>& cls_rows,
-               const at::Tensor& tokens, const at::Tensor& labels, std::uint64_t seed) {
+void add_flips(std::vector<HeadEvaluation>& heads, const models::Transformer& model,
+               const std::vector<at::Tensor>& cls_rows, const at::Tensor& tokens, const at::Tensor& labels,
+               std::uint64_t seed) {
   const std::int64_t length = tokens.size(1);
   const auto numbers = [](const at::Tensor& t) {
     return std::span<const std::int64_t>(t.data_ptr<std::int64_t>(), static_cast<std::size_t>(t.numel()));
@@ -80,16 +82,16 @@ void add_flips(std::vector<HeadEvaluation>& heads, const Transformer& model, con
   };
   for (std::size_t layer = 0; layer < cls_rows.size(); ++layer) {
     add(heads, static_cast<std::int64_t>(layer), &HeadEvaluation::flips,
-        flip_rate(map_of(cls_rows[layer], false), numbers(tokens), numbers(labels), predict, {.seed = seed}));
+        metrics::flip_rate(map_of(cls_rows[layer], false), numbers(tokens), numbers(labels), predict, {.seed = seed}));
   }
 }
 
 }  // namespace
 
-Evaluation evaluate(const Transformer& model, const TaskBatches& task, const TrainingOptions& options) {
+Evaluation evaluate(const models::Transformer& model, const TaskBatches& task, const TrainingOptions& options) {
   const at::NoGradGuard guard;
-  const TransformerOptions& shape = model.options();
-  const bool negative = is_signed(find_attention_form(shape.attention));
+  const models::TransformerOptions& shape = model.options();
+  const bool negative = reweighting::is_signed(reweighting::find_attention_form(shape.attention));
   const bool groups = options.task == "token-groups";
   Evaluation result;
   result.heads.resize(static_cast<std::size_t>(shape.layers * shape.heads));
@@ -103,8 +105,8 @@ Evaluation evaluate(const Transformer& model, const TaskBatches& task, const Tra
   for (std::int64_t first = 0; first < options.evaluation_sequences; first += options.batch) {
     examples.resize(static_cast<std::size_t>(std::min(options.batch, options.evaluation_sequences - first)));
     std::iota(examples.begin(), examples.end(), first);
-    const Batch batch = task.batch(Split::kEvaluation, examples);
-    const Transformer::Result of_model = model.forward(batch.tokens, {}, true);
+    const Batch batch = task.batch(tasks::Split::kEvaluation, examples);
+    const models::Transformer::Result of_model = model.forward(batch.tokens, {}, true);
     const double share = static_cast<double>(examples.size()) / static_cast<double>(options.evaluation_sequences);
     result.loss += share * task.loss(of_model.logits, batch.targets).item<double>();
     result.accuracy += share * task.accuracy(of_model.logits, batch.targets);
@@ -130,4 +132,4 @@ Evaluation evaluate(const Transformer& model, const TaskBatches& task, const Tra
   return result;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -9,17 +9,17 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // Definitions: docs/metrics.md. Of attentions with negative weights entropy and sparsity are of |w|/Σ|w|.
 struct HeadEvaluation {
   std::int64_t layer = 0, head = 0;
-  Mean entropy, relative_entropy, frobenius_norm, row_sum, sparsity;
-  Mean first_token_share;   // its clipped value is the sink score (polarisation paper, E.1)
-  Mean first_token_ratio;   // the variant of the paper's public code
-  Mean importance, sinks;   // Gu et al.: α and Sink^0.3 of the first token
-  Mean flips;               // token groups: flip rate
-  std::vector<double> map;  // [length, length], mean weights over the sequences
+  metrics::Mean entropy, relative_entropy, frobenius_norm, row_sum, sparsity;
+  metrics::Mean first_token_share;  // its clipped value is the sink score (polarisation paper, E.1)
+  metrics::Mean first_token_ratio;  // the variant of the paper's public code
+  metrics::Mean importance, sinks;  // Gu et al.: α and Sink^0.3 of the first token
+  metrics::Mean flips;              // token groups: flip rate
+  std::vector<double> map;          // [length, length], mean weights over the sequences
 };
 
 struct Evaluation {
@@ -29,6 +29,6 @@ struct Evaluation {
 };
 
 // On the evaluation split of the options' task; options: completed().
-Evaluation evaluate(const Transformer& model, const TaskBatches& task, const TrainingOptions& options);
+Evaluation evaluate(const models::Transformer& model, const TaskBatches& task, const TrainingOptions& options);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

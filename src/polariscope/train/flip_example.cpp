@@ -9,7 +9,7 @@
 #include <numeric>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 constexpr std::int64_t kSequences = 64;
@@ -42,8 +42,8 @@ struct Seen {
   }
 };
 
-Seen look(const Transformer& model, const at::Tensor& tokens, const HeadEvaluation& head) {
-  const Transformer::Result result = model.forward(tokens, {}, true);
+Seen look(const models::Transformer& model, const at::Tensor& tokens, const HeadEvaluation& head) {
+  const models::Transformer::Result result = model.forward(tokens, {}, true);
   const std::int64_t last = tokens.size(1) - 1;
   return {.tokens = tokens,
           .attention =
@@ -53,13 +53,13 @@ Seen look(const Transformer& model, const at::Tensor& tokens, const HeadEvaluati
 
 }  // namespace
 
-std::string flip_example(const Transformer& model, const TaskBatches& task, const Evaluation& evaluation) {
+std::string flip_example(const models::Transformer& model, const TaskBatches& task, const Evaluation& evaluation) {
   const at::NoGradGuard guard;
   const HeadEvaluation& head = *std::ranges::max_element(
       evaluation.heads, {}, [](const HeadEvaluation& one) { return one.flips.count() > 0 ? one.flips.value() : -1.0; });
   std::vector<std::int64_t> examples(kSequences);
   std::iota(examples.begin(), examples.end(), std::int64_t{0});
-  const Batch batch = task.batch(Split::kEvaluation, examples);
+  const Batch batch = task.batch(tasks::Split::kEvaluation, examples);
   const Seen seen = look(model, batch.tokens, head);
   const auto right = [&](std::int64_t i) { return seen.label(i) == batch.targets[i].item<std::int64_t>(); };
 
@@ -82,4 +82,4 @@ std::string flip_example(const Transformer& model, const TaskBatches& task, cons
   return example.dump(1) + "\n";
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

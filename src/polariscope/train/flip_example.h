@@ -7,13 +7,13 @@
 
 #include <string>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // For the head with the largest flip rate: the first two evaluation sequences of different labels, both predicted
 // rightly, of which the second is taken for the first's label once it holds the first's most attended token in the
 // place of its own; or, where no pair of the first sixty-four sequences does so, the first two that are not. JSON with
 // both sequences (tokens, label, CLS's attention), the mixed one (CLS's attention, probability of each label), the head
 // and whether it flipped.
-std::string flip_example(const Transformer& model, const TaskBatches& task, const Evaluation& evaluation);
+std::string flip_example(const models::Transformer& model, const TaskBatches& task, const Evaluation& evaluation);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

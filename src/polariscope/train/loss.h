@@ -4,7 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>  // before <ATen/ops/…>, whose order of includes clang refuses in C++20
 
-namespace polariscope {
+namespace polariscope::train {
 
 // Cross-entropy at the last position, plus `auxiliary` times its mean over the earlier ones.
 // logits: [batch, length, outputs]; targets: int64 [batch, length]. Natural logarithm. Scalar.
@@ -13,4 +13,4 @@ at::Tensor induction_loss(const at::Tensor& logits, const at::Tensor& targets, d
 // Cross-entropy at the last position, where CLS stands. targets: int64 [batch].
 at::Tensor classification_loss(const at::Tensor& logits, const at::Tensor& targets);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 // rows: [batch, heads, queries], contiguous. of_map(sum over the queries of one map, queries) is averaged over the
@@ -36,7 +36,7 @@ const std::vector<std::string>& monitored_statistics() {
   return kNames;
 }
 
-LayerRecord layer_record(const TensorStatistics& s) {
+LayerRecord layer_record(const attention::TensorStatistics& s) {
   const auto mean = [](double sum, std::int64_t count) { return sum / static_cast<double>(count); };
   const auto root = [](double sum, std::int64_t) { return std::sqrt(sum); };
   return {.entropy = by_heads(s.entropy, mean),
@@ -47,4 +47,4 @@ LayerRecord layer_record(const TensorStatistics& s) {
           .row_sum = by_heads(s.row_sum, mean)};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // Means over the rows and sequences of a batch, one number a head, of the statistics that attention/statistics.h
 // defines: the maximum is of |p|, the sum of a row what a normaliser divides by (of e^z, Σ p). Of forms with negative
@@ -27,6 +27,6 @@ struct StepRecord {
 // The statistics that a record needs of attend().
 const std::vector<std::string>& monitored_statistics();
 
-LayerRecord layer_record(const TensorStatistics& statistics);
+LayerRecord layer_record(const attention::TensorStatistics& statistics);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 // Comparisons are written so that NaN fails them.
@@ -73,4 +73,4 @@ StepNorms Sgd::step(const at::Tensor& values, const at::Tensor& gradients) {
 
 std::vector<std::pair<std::string, at::Tensor>> Sgd::state() const { return {{"velocity", velocity_}}; }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

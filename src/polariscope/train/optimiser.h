@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // What a step did, over all parameters.
 struct StepNorms {
@@ -61,4 +61,4 @@ class Sgd final : public Optimiser {
   at::Tensor velocity_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -4,7 +4,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 
-namespace polariscope {
+namespace polariscope::train {
 
 void use_threads(int count) {
   at::set_num_threads(count);
@@ -18,4 +18,4 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, kKept);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

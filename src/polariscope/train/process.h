@@ -1,7 +1,7 @@
 // What a process that trains asks of the libraries below it.
 #pragma once
 
-namespace polariscope {
+namespace polariscope::train {
 
 // Threads of LibTorch, and of OpenBLAS, which LibTorch does not tell.
 void use_threads(int count);
@@ -9,4 +9,4 @@ void use_threads(int count);
 // A step's tensors are those of the step before: memory that is given back to the system costs page faults again.
 void keep_freed_memory();
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 void require_positive(const char* what, std::int64_t found) {
@@ -19,16 +19,16 @@ int as_int(std::int64_t number) {
 
 }  // namespace
 
-AttentionOnlyOptions model_of(const RegressionOptions& o) {
+models::AttentionOnlyOptions model_of(const RegressionOptions& o) {
   return {.attention = o.attention,
-          .layer_form = find_layer_form(o.layer_form),
-          .qk_norm = find_qk_norm(o.qk_norm),
+          .layer_form = models::find_layer_form(o.layer_form),
+          .qk_norm = models::find_qk_norm(o.qk_norm),
           .layers = as_int(o.layers),
           .tokens = as_int(o.tokens)};
 }
 
 void validate(const RegressionOptions& o) {
-  const AttentionOnly<float> model(model_of(o));
+  const models::AttentionOnly<float> model(model_of(o));
   require_positive("number of steps", o.steps);
   require_positive("batch", o.batch);
   constexpr std::int64_t kMostBatch = 10'000'000;
@@ -37,4 +37,4 @@ void validate(const RegressionOptions& o) {
   if (!(o.momentum >= 0.0 && o.momentum < 1.0)) throw Error("SGD's momentum must be in [0, 1), found {}", o.momentum);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::train {
 
 struct RegressionOptions {
   std::string attention = "softmax";
@@ -23,6 +23,6 @@ struct RegressionOptions {
 void validate(const RegressionOptions& options);
 
 // The model that they describe.
-AttentionOnlyOptions model_of(const RegressionOptions& options);
+models::AttentionOnlyOptions model_of(const RegressionOptions& options);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

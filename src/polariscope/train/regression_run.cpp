@@ -2,8 +2,8 @@
 
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
+#include "polariscope/runs/step_logs.h"
 #include "polariscope/train/regression_trainer.h"
-#include "polariscope/train/step_logs.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -15,43 +15,45 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::array kLayerNumbers{std::pair{"entropy", &AttentionOnlyStatistics::entropy},
-                                   std::pair{"entropy_deviation", &AttentionOnlyStatistics::entropy_deviation},
-                                   std::pair{"frobenius_norm", &AttentionOnlyStatistics::frobenius_norm},
-                                   std::pair{"maximum", &AttentionOnlyStatistics::maximum},
-                                   std::pair{"first_key", &AttentionOnlyStatistics::first_key},
-                                   std::pair{"logit_variance", &AttentionOnlyStatistics::logit_variance},
-                                   std::pair{"skewness", &AttentionOnlyStatistics::skewness},
-                                   std::pair{"row_sum", &AttentionOnlyStatistics::row_sum},
-                                   std::pair{"dead_rows", &AttentionOnlyStatistics::dead_rows}};
+constexpr std::array kLayerNumbers{std::pair{"entropy", &models::AttentionOnlyStatistics::entropy},
+                                   std::pair{"entropy_deviation", &models::AttentionOnlyStatistics::entropy_deviation},
+                                   std::pair{"frobenius_norm", &models::AttentionOnlyStatistics::frobenius_norm},
+                                   std::pair{"maximum", &models::AttentionOnlyStatistics::maximum},
+                                   std::pair{"first_key", &models::AttentionOnlyStatistics::first_key},
+                                   std::pair{"logit_variance", &models::AttentionOnlyStatistics::logit_variance},
+                                   std::pair{"skewness", &models::AttentionOnlyStatistics::skewness},
+                                   std::pair{"row_sum", &models::AttentionOnlyStatistics::row_sum},
+                                   std::pair{"dead_rows", &models::AttentionOnlyStatistics::dead_rows}};
 
-void write(StepLogs& logs, const RegressionRecord& record) {
-  const std::array<NamedNumber, 3> numbers{
+void write(runs::StepLogs& logs, const RegressionRecord& record) {
+  const std::array<runs::NamedNumber, 3> numbers{
       {{"loss", record.loss}, {"gradient_norm", record.gradient_norm}, {"update_norm", record.update_norm}}};
   std::array<std::vector<double>, kLayerNumbers.size()> values;
-  std::vector<NamedNumbers> lists;
+  std::vector<runs::NamedNumbers> lists;
   for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
-    for (const AttentionOnlyStatistics& layer : record.layers) values[n].push_back(layer.*kLayerNumbers[n].second);
+    for (const models::AttentionOnlyStatistics& layer : record.layers)
+      values[n].push_back(layer.*kLayerNumbers[n].second);
     lists.push_back({kLayerNumbers[n].first, values[n], 1});
   }
   logs.write(record.step, numbers, lists);
 }
 
-std::vector<HeadReading> readings_of(const RegressionRecord& record) {
-  std::vector<HeadReading> readings;
-  for (const AttentionOnlyStatistics& layer : record.layers) {
+std::vector<runs::HeadReading> readings_of(const RegressionRecord& record) {
+  std::vector<runs::HeadReading> readings;
+  for (const models::AttentionOnlyStatistics& layer : record.layers) {
     readings.push_back({layer.entropy, layer.frobenius_norm, layer.logit_variance});
   }
   return readings;
 }
 
 // Flat, and without what is not finite: a sweep takes every name for a column.
-nlohmann::ordered_json result_json(const RegressionTrainer& trainer, const Alarms& alarms, bool stopped_by_alarm) {
+nlohmann::ordered_json result_json(const RegressionTrainer& trainer, const runs::Alarms& alarms,
+                                   bool stopped_by_alarm) {
   const RegressionRecord& last = trainer.last_finite();
   nlohmann::ordered_json result{{"steps", trainer.step()},
                                 {"diverged", trainer.diverged()},
@@ -76,17 +78,18 @@ nlohmann::ordered_json result_json(const RegressionTrainer& trainer, const Alarm
 
 }  // namespace
 
-void run_regression(const RegressionOptions& options, const RunOptions& run, int threads,
+void run_regression(const RegressionOptions& options, const runs::RunOptions& run, int threads,
                     const std::filesystem::path& folder, Progress progress) {
   if (std::filesystem::exists(folder / "result.json")) return;
   RegressionTrainer trainer(options, threads);
   make_folder(folder / "checkpoint");
   const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
   if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
-  StepLogs logs(folder, trainer.step());
-  const MapShape shape = map_shape(static_cast<int>(options.layers), 1, static_cast<int>(options.tokens), false);
-  Alarms alarms(folder, shape, trainer.step());
-  const auto stopped = [&] { return run.on_alarm == OnAlarm::kStop && alarms.count() > 0; };
+  runs::StepLogs logs(folder, trainer.step());
+  const runs::MapShape shape =
+      runs::map_shape(static_cast<int>(options.layers), 1, static_cast<int>(options.tokens), false);
+  runs::Alarms alarms(folder, shape, trainer.step());
+  const auto stopped = [&] { return run.on_alarm == runs::OnAlarm::kStop && alarms.count() > 0; };
   const auto keep = [&] {
     alarms.flush();
     logs.flush();  // before the checkpoint, which goes on from their last line
@@ -97,7 +100,7 @@ void run_regression(const RegressionOptions& options, const RunOptions& run, int
     const RegressionRecord record = trainer.advance();
     write(logs, record);
     const bool alarm = alarms.step(record.step, record.gradient_norm, readings_of(record), progress);
-    if (alarm && run.on_alarm == OnAlarm::kCheckpoint) {
+    if (alarm && run.on_alarm == runs::OnAlarm::kCheckpoint) {
       trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));
     }
     if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
@@ -119,4 +122,4 @@ void run_regression(const RegressionOptions& options, const RunOptions& run, int
                                      : fmt::format("loss {:.4g}", trainer.last_finite().loss));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "polariscope/base/progress.h"
+#include "polariscope/runs/run_options.h"
 #include "polariscope/train/regression_options.h"
-#include "polariscope/train/run_options.h"
 
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // Trains, or goes on where checkpoint/last.safetensors in `folder` stands, and leaves there metrics.jsonl,
 // events.out.tfevents.polariscope, the checkpoint of the last step and result.json (the run in a few numbers). The
@@ -16,7 +16,7 @@ namespace polariscope {
 // (docs/alarms.md), run.on_alarm says what else becomes of them. A folder that holds a result is done. threads: 0 for
 // one a processor. Throws Interrupted after the checkpoint that Ctrl-C asks for; Error where a file cannot be written.
 // What it has computed is the same bits whether interrupted or not.
-void run_regression(const RegressionOptions& options, const RunOptions& run, int threads,
+void run_regression(const RegressionOptions& options, const runs::RunOptions& run, int threads,
                     const std::filesystem::path& folder, Progress progress);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 constexpr std::int64_t kDrawnAtOnce = 256;  // examples that a thread draws
@@ -46,19 +46,19 @@ struct RegressionTrainer::Stored {
 RegressionTrainer::RegressionTrainer(const RegressionOptions& options, int threads)
     : options_(validated(options)),
       model_(model_of(options)),
-      task_({.tokens = static_cast<int>(options.tokens)}, options.seed, Split::kTraining),
+      task_({.tokens = static_cast<int>(options.tokens)}, options.seed, tasks::Split::kTraining),
       threads_(threads) {
   const auto count = static_cast<std::size_t>(model_.parameter_count());
   const auto batch = static_cast<std::size_t>(options_.batch);
   state_ = {model_.initial_values(options_.seed), std::vector<float>(count)};
   before_ = state_;
   gradient_.resize(count);
-  tokens_.resize(batch * static_cast<std::size_t>(options_.tokens * kTokenWidth));
+  tokens_.resize(batch * static_cast<std::size_t>(options_.tokens * models::kTokenWidth));
   answers_.resize(batch);
 }
 
 void RegressionTrainer::draw(std::int64_t first) {
-  const std::int64_t size = options_.tokens * kTokenWidth;
+  const std::int64_t size = options_.tokens * models::kTokenWidth;
   parallel_for((options_.batch + kDrawnAtOnce - 1) / kDrawnAtOnce, threads_, [&](std::int64_t i) {
     const std::int64_t at = i * kDrawnAtOnce, count = std::min(kDrawnAtOnce, options_.batch - at);
     task_.fill(first + at, count, std::span(tokens_).subspan(static_cast<std::size_t>(at * size), count * size),
@@ -68,7 +68,8 @@ void RegressionTrainer::draw(std::int64_t first) {
 
 RegressionRecord RegressionTrainer::advance() {
   draw(step_ * options_.batch);
-  AttentionOnlyResult result = model_.step(state_.values, tokens_, answers_, std::span<float>(gradient_), threads_);
+  models::AttentionOnlyResult result =
+      model_.step(state_.values, tokens_, answers_, std::span<float>(gradient_), threads_);
   RegressionRecord record{.step = ++step_, .loss = result.loss, .layers = std::move(result.layers)};
   double squares = 0.0;
   for (const float g : gradient_) squares += static_cast<double>(g) * static_cast<double>(g);
@@ -90,7 +91,7 @@ RegressionRecord RegressionTrainer::advance() {
 std::vector<RegressionTrainer::Stored> RegressionTrainer::stored(State& state, const char* prefix) const {
   std::vector<Stored> all;
   for (const auto& [kind, numbers] : {std::pair{"", &state.values}, std::pair{"velocity.", &state.velocity}}) {
-    for (const ParameterPlace& place : model_.parameters()) {
+    for (const models::ParameterPlace& place : model_.parameters()) {
       all.push_back({.name = fmt::format("{}{}{}", prefix, kind, place.name),
                      .shape = place.shape,
                      .first = numbers->data() + place.first,
@@ -143,4 +144,4 @@ void RegressionTrainer::read_checkpoint(const std::filesystem::path& path) {
   if (step > 0) advance();
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -9,12 +9,12 @@
 #include <limits>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 
 struct RegressionRecord {
   std::int64_t step = 0;  // counted from 1
   double loss = 0.0, gradient_norm = 0.0, update_norm = 0.0;
-  std::vector<AttentionOnlyStatistics> layers;
+  std::vector<models::AttentionOnlyStatistics> layers;
 };
 
 class RegressionTrainer {
@@ -51,8 +51,8 @@ class RegressionTrainer {
   void draw(std::int64_t first);
 
   RegressionOptions options_;
-  AttentionOnly<float> model_;
-  InContextRegression task_;
+  models::AttentionOnly<float> model_;
+  tasks::InContextRegression task_;
   int threads_;
   State state_, before_;  // before_: of before the last finite step
   std::vector<float> gradient_, tokens_, answers_;
@@ -61,4 +61,4 @@ class RegressionTrainer {
   RegressionRecord last_finite_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -4,9 +4,9 @@
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/npy.h"
 #include "polariscope/metrics/sink_score.h"
+#include "polariscope/runs/step_logs.h"
 #include "polariscope/train/cls_attention.h"
 #include "polariscope/train/flip_example.h"
-#include "polariscope/train/step_logs.h"
 #include "polariscope/train/trainer.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@
 #include <cmath>
 #include <optional>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -28,11 +28,11 @@ constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
                                    std::pair{"logit_variance", &LayerRecord::logit_variance},
                                    std::pair{"row_sum", &LayerRecord::row_sum}};
 
-void write(StepLogs& logs, const StepRecord& record) {
-  const std::array<NamedNumber, 3> numbers{
+void write(runs::StepLogs& logs, const StepRecord& record) {
+  const std::array<runs::NamedNumber, 3> numbers{
       {{"loss", record.loss}, {"gradient_norm", record.norms.gradient}, {"update_norm", record.norms.update}}};
   std::array<std::vector<double>, kLayerNumbers.size()> values;
-  std::vector<NamedNumbers> lists;
+  std::vector<runs::NamedNumbers> lists;
   for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
     for (const LayerRecord& layer : record.layers) {
       const std::vector<double>& heads = layer.*kLayerNumbers[n].second;
@@ -43,15 +43,15 @@ void write(StepLogs& logs, const StepRecord& record) {
   logs.write(record.step, numbers, lists);
 }
 
-MapShape shape_of(const Trainer& trainer) {
+runs::MapShape shape_of(const Trainer& trainer) {
   const std::array<std::int64_t, 1> first{0};
-  const auto tokens = static_cast<int>(trainer.task().batch(Split::kTraining, first).tokens.size(1));
-  const TransformerOptions& model = trainer.model().options();
-  return map_shape(static_cast<int>(model.layers), static_cast<int>(model.heads), tokens, model.causal);
+  const auto tokens = static_cast<int>(trainer.task().batch(tasks::Split::kTraining, first).tokens.size(1));
+  const models::TransformerOptions& model = trainer.model().options();
+  return runs::map_shape(static_cast<int>(model.layers), static_cast<int>(model.heads), tokens, model.causal);
 }
 
-std::vector<HeadReading> readings_of(const StepRecord& record) {
-  std::vector<HeadReading> readings;
+std::vector<runs::HeadReading> readings_of(const StepRecord& record) {
+  std::vector<runs::HeadReading> readings;
   for (const LayerRecord& layer : record.layers) {
     for (std::size_t head = 0; head < layer.entropy.size(); ++head) {
       readings.push_back({layer.entropy[head], layer.frobenius_norm[head], layer.logit_variance[head]});
@@ -84,18 +84,18 @@ nlohmann::json heads_json(const Evaluation& evaluation) {
       one[name] = finite_or_null((head.*member).value());
       one[std::string(name) + "_deviation"] = finite_or_null((head.*member).standard_deviation());
     }
-    one["sink_score"] = finite_or_null(sink_score(head.first_token_share));
+    one["sink_score"] = finite_or_null(metrics::sink_score(head.first_token_share));
     heads.push_back(std::move(one));
   }
   return heads;
 }
 
 // The last layer's heads decide figure 4; the largest flip rate of any head figure 6.
-nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer, const Alarms& alarms,
+nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer, const runs::Alarms& alarms,
                            bool stopped_by_alarm) {
   const std::int64_t last = trainer.options().layers - 1;
   double sinks = 0.0, ratio_sinks = 0.0, flips = 0.0;
-  Mean score, entropy, relative, frobenius, sparsity, row_sum, importance;
+  metrics::Mean score, entropy, relative, frobenius, sparsity, row_sum, importance;
   bool any_flips = false;
   for (const HeadEvaluation& head : evaluation.heads) {
     if (head.flips.count() > 0) {
@@ -103,10 +103,10 @@ nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer,
       flips = std::max(flips, head.flips.value());
     }
     if (head.layer != last) continue;
-    const double of_head = sink_score(head.first_token_share);
+    const double of_head = metrics::sink_score(head.first_token_share);
     score.add(of_head);
-    sinks += of_head > kSinkScoreThreshold ? 1.0 : 0.0;
-    ratio_sinks += head.first_token_ratio.value() > kSinkScoreThreshold ? 1.0 : 0.0;
+    sinks += of_head > metrics::kSinkScoreThreshold ? 1.0 : 0.0;
+    ratio_sinks += head.first_token_ratio.value() > metrics::kSinkScoreThreshold ? 1.0 : 0.0;
     entropy.add(head.entropy.value());
     relative.add(head.relative_entropy.value());
     frobenius.add(head.frobenius_norm.value());
@@ -120,7 +120,7 @@ nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer,
                         {"sink_fraction", sinks / heads}, {"sink_fraction_public_code", ratio_sinks / heads},
                         {"alarms", alarms.count()},       {"stopped_by_alarm", stopped_by_alarm}};
   if (alarms.count() > 0) result["first_alarm_step"] = alarms.first_step();
-  const auto put = [&](const char* name, const Mean& mean) {
+  const auto put = [&](const char* name, const metrics::Mean& mean) {
     if (mean.count() > 0) result[name] = mean.value();
   };
   put("sink_score", score);
@@ -146,14 +146,14 @@ std::string maps_npy(const Evaluation& evaluation) {
 
 }  // namespace
 
-void run_training(const TrainingOptions& options, const RunOptions& run, const std::filesystem::path& folder,
+void run_training(const TrainingOptions& options, const runs::RunOptions& run, const std::filesystem::path& folder,
                   Progress progress) {
   if (std::filesystem::exists(folder / "result.json")) return;
   Trainer trainer(options);
   make_folder(folder / "checkpoint");
   const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
   if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
-  StepLogs logs(folder, trainer.step());
+  runs::StepLogs logs(folder, trainer.step());
   const bool groups = trainer.options().task == "token-groups";
   std::optional<ClsAttentionLog> cls;
   if (groups) {
@@ -161,8 +161,8 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
                 trainer.steps());
     if (trainer.step() == 0) cls->write(0, trainer.model());
   }
-  Alarms alarms(folder, shape_of(trainer), trainer.step());
-  const auto stopped = [&] { return run.on_alarm == OnAlarm::kStop && alarms.count() > 0; };
+  runs::Alarms alarms(folder, shape_of(trainer), trainer.step());
+  const auto stopped = [&] { return run.on_alarm == runs::OnAlarm::kStop && alarms.count() > 0; };
   const auto keep = [&] {
     if (cls) cls->flush();
     alarms.flush();
@@ -174,7 +174,7 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
     const StepRecord record = trainer.advance();
     write(logs, record);
     const bool alarm = alarms.step(record.step, record.norms.gradient, readings_of(record), progress);
-    if (alarm && run.on_alarm == OnAlarm::kCheckpoint) {
+    if (alarm && run.on_alarm == runs::OnAlarm::kCheckpoint) {
       trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));
     }
     if (cls && cls->wants(record.step)) cls->write(record.step, trainer.model());
@@ -197,4 +197,4 @@ void run_training(const TrainingOptions& options, const RunOptions& run, const s
                             : fmt::format("accuracy {:.4g}", evaluation.accuracy));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

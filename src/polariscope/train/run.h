@@ -2,13 +2,13 @@
 #pragma once
 
 #include "polariscope/base/progress.h"
+#include "polariscope/runs/run_options.h"
 #include "polariscope/train/evaluation.h"
-#include "polariscope/train/run_options.h"
 #include "polariscope/train/training_options.h"
 
 #include <filesystem>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // Trains, or goes on where checkpoint/last.safetensors in `folder` stands, and leaves there metrics.jsonl,
 // events.out.tfevents.polariscope, the checkpoint of the last step, attention.npy (mean weights, one field a head),
@@ -16,7 +16,7 @@ namespace polariscope {
 // and flip_example.json, and result.json (the run in a few numbers). A folder that holds a result is done. Throws
 // Interrupted after the checkpoint that Ctrl-C asks for; Error where a file cannot be written. What it has computed is
 // the same bits whether interrupted or not.
-void run_training(const TrainingOptions& options, const RunOptions& run, const std::filesystem::path& folder,
+void run_training(const TrainingOptions& options, const runs::RunOptions& run, const std::filesystem::path& folder,
                   Progress progress);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -13,7 +13,7 @@
 #include <numeric>
 #include <utility>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 // Streams below 2^62 are free of examples (tasks/split.h); parameters' streams are hashes of names under a seed of
@@ -42,17 +42,17 @@ double share_right(const at::Tensor& logits, const at::Tensor& targets) {
 class InductionBatches final : public TaskBatches {
  public:
   explicit InductionBatches(const TrainingOptions& o)
-      : training_(task(o), o.seed, Split::kTraining),
-        evaluation_(task(o), o.seed, Split::kEvaluation),
+      : training_(task(o), o.seed, tasks::Split::kTraining),
+        evaluation_(task(o), o.seed, tasks::Split::kEvaluation),
         auxiliary_(o.auxiliary_loss) {}
 
-  void fit(TransformerOptions& model) const override {
+  void fit(models::TransformerOptions& model) const override {
     model.vocabulary = model.outputs = training_.vocabulary();
     model.causal = true;
     model.longest = std::max(model.longest, std::int64_t{training_.input_length()});
   }
-  Batch batch(Split split, std::span<const std::int64_t> examples) const override {
-    const Induction& task = split == Split::kTraining ? training_ : evaluation_;
+  Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const override {
+    const tasks::Induction& task = split == tasks::Split::kTraining ? training_ : evaluation_;
     return filled(task, examples, task.input_length());
   }
   at::Tensor loss(const at::Tensor& logits, const at::Tensor& targets) const override {
@@ -63,28 +63,28 @@ class InductionBatches final : public TaskBatches {
   }
 
  private:
-  static InductionOptions task(const TrainingOptions& o) {
+  static tasks::InductionOptions task(const TrainingOptions& o) {
     return {.vocabulary = static_cast<int>(o.vocabulary),
             .sequence_length = static_cast<int>(o.sequence_length),
             .shift_query_token = o.shift_query_token};
   }
-  Induction training_, evaluation_;
+  tasks::Induction training_, evaluation_;
   double auxiliary_;
 };
 
 class TokenGroupBatches final : public TaskBatches {
  public:
   explicit TokenGroupBatches(const TrainingOptions& o)
-      : training_(task(o), o.seed, Split::kTraining), evaluation_(task(o), o.seed, Split::kEvaluation) {}
+      : training_(task(o), o.seed, tasks::Split::kTraining), evaluation_(task(o), o.seed, tasks::Split::kEvaluation) {}
 
-  void fit(TransformerOptions& model) const override {
+  void fit(models::TransformerOptions& model) const override {
     model.vocabulary = training_.vocabulary();
     model.outputs = training_.labels();
     model.causal = false;
     model.longest = std::max(model.longest, std::int64_t{training_.input_length()});
   }
-  Batch batch(Split split, std::span<const std::int64_t> examples) const override {
-    Batch batch = filled(split == Split::kTraining ? training_ : evaluation_, examples, 1);
+  Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const override {
+    Batch batch = filled(split == tasks::Split::kTraining ? training_ : evaluation_, examples, 1);
     batch.targets = batch.targets.view({-1});
     return batch;
   }
@@ -96,10 +96,10 @@ class TokenGroupBatches final : public TaskBatches {
   }
 
  private:
-  static TokenGroupsOptions task(const TrainingOptions& o) {
+  static tasks::TokenGroupsOptions task(const TrainingOptions& o) {
     return {.vocabulary = static_cast<int>(o.vocabulary), .tokens = static_cast<int>(o.sequence_length)};
   }
-  TokenGroups training_, evaluation_;
+  tasks::TokenGroups training_, evaluation_;
 };
 
 }  // namespace
@@ -117,4 +117,4 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::
   return order;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -11,7 +11,7 @@
 #include <memory>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::train {
 
 struct Batch {
   at::Tensor tokens;   // int64 [batch, length]
@@ -25,9 +25,9 @@ class TaskBatches {
   virtual ~TaskBatches() = default;
 
   // The model's part that the task decides: vocabulary, outputs, mask.
-  virtual void fit(TransformerOptions& model) const = 0;
+  virtual void fit(models::TransformerOptions& model) const = 0;
   // The examples of these numbers.
-  virtual Batch batch(Split split, std::span<const std::int64_t> examples) const = 0;
+  virtual Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const = 0;
   virtual at::Tensor loss(const at::Tensor& logits, const at::Tensor& targets) const = 0;
   // The fraction of examples whose answer, the one at the last position, is the most likely one.
   virtual double accuracy(const at::Tensor& logits, const at::Tensor& targets) const = 0;
@@ -36,4 +36,4 @@ class TaskBatches {
 // Numbers [0, count) in an order that only seed and epoch decide.
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::int64_t epoch);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

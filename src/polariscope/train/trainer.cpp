@@ -12,17 +12,17 @@
 #include <optional>
 #include <system_error>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
-Transformer make_model(const TrainingOptions& o, const TaskBatches& task) {
-  TransformerOptions model{.attention = o.attention,
-                           .positions = find_positions(o.positions),
-                           .mlp = o.mlp,
-                           .layer_norm = o.layer_norm,
-                           .layers = o.layers,
-                           .heads = o.heads,
-                           .width = o.width};
+models::Transformer make_model(const TrainingOptions& o, const TaskBatches& task) {
+  models::TransformerOptions model{.attention = o.attention,
+                                   .positions = models::find_positions(o.positions),
+                                   .mlp = o.mlp,
+                                   .layer_norm = o.layer_norm,
+                                   .layers = o.layers,
+                                   .heads = o.heads,
+                                   .width = o.width};
   task.fit(model);
   return {model, at::kFloat, o.seed};
 }
@@ -37,7 +37,7 @@ std::unique_ptr<Optimiser> make_optimiser(const TrainingOptions& o, const at::Te
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
-Named checkpointed(const Transformer& model, const Optimiser& optimiser) {
+Named checkpointed(const models::Transformer& model, const Optimiser& optimiser) {
   Named all = model.parameters().named_values();
   for (auto& [name, tensor] : optimiser.state()) all.emplace_back("optimiser." + name, tensor);
   return all;
@@ -77,8 +77,9 @@ StepRecord Trainer::advance() {
     epoch_ = epoch;
   }
   const std::int64_t count = std::min(options_.batch, options_.training_sequences - first);
-  const Batch batch = task_->batch(Split::kTraining, std::span(order_).subspan(static_cast<std::size_t>(first), count));
-  const Transformer::Result of_model = model_.forward(batch.tokens, monitored_statistics());
+  const Batch batch =
+      task_->batch(tasks::Split::kTraining, std::span(order_).subspan(static_cast<std::size_t>(first), count));
+  const models::Transformer::Result of_model = model_.forward(batch.tokens, monitored_statistics());
   const at::Tensor loss = task_->loss(of_model.logits, batch.targets);
   model_.parameters().clear_gradients();
   loss.backward();
@@ -86,7 +87,8 @@ StepRecord Trainer::advance() {
   record.norms = optimiser_->step(model_.parameters().values(), model_.parameters().gradients());
   record.step = ++step_;
   record.loss = loss_ = loss.item<double>();
-  for (const TensorStatistics& statistics : of_model.statistics) record.layers.push_back(layer_record(statistics));
+  for (const attention::TensorStatistics& statistics : of_model.statistics)
+    record.layers.push_back(layer_record(statistics));
   return record;
 }
 
@@ -125,4 +127,4 @@ void Trainer::read_checkpoint(const std::filesystem::path& path) {
   loss_ = *loss;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

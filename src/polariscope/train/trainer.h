@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::train {
 
 class Trainer {
  public:
@@ -33,12 +33,12 @@ class Trainer {
 
   const TrainingOptions& options() const { return options_; }
   const TaskBatches& task() const { return *task_; }
-  const Transformer& model() const { return model_; }
+  const models::Transformer& model() const { return model_; }
 
  private:
   TrainingOptions options_;
   std::unique_ptr<TaskBatches> task_;
-  Transformer model_;
+  models::Transformer model_;
   std::unique_ptr<Optimiser> optimiser_;
   std::int64_t step_ = 0, steps_;
   double loss_ = std::numeric_limits<double>::quiet_NaN();
@@ -46,4 +46,4 @@ class Trainer {
   std::int64_t epoch_ = -1;          // that order_ is of
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::train

@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::train {
 namespace {
 
 void require_known(std::string_view kind, const std::string& name, std::span<const std::string_view> known) {
@@ -49,4 +49,4 @@ std::int64_t steps_per_epoch(const TrainingOptions& options) {
   return (options.training_sequences + options.batch - 1) / options.batch;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train

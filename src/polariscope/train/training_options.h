@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::train {
 
 struct TrainingOptions {
   std::string task = "induction";  // or "token-groups"
@@ -33,4 +33,4 @@ TrainingOptions completed(TrainingOptions options);
 // Optimiser steps of a run; the last batch of an epoch may be smaller.
 std::int64_t steps_per_epoch(const TrainingOptions& options);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

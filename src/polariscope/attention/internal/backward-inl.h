@@ -22,8 +22,9 @@
 #include <numeric>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // Numbers of a row that its dz needs, a vector of queries each.
 template <class V>
@@ -72,16 +73,16 @@ HWY_INLINE RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, con
   if (upstream.maximum != nullptr) pulled = hn::MulAdd(row.largest, rows(is.maximum), pulled);
   if (upstream.first_key != nullptr) pulled = hn::MulAdd(row.first, rows(is.first_key), pulled);
   switch (in.form.normaliser) {
-    case Normaliser::kSum:
-    case Normaliser::kSumAndSink: row.coupled = pulled; break;
-    case Normaliser::kMax1: {
+    case reweighting::Normaliser::kSum:
+    case reweighting::Normaliser::kSumAndSink: row.coupled = pulled; break;
+    case reweighting::Normaliser::kMax1: {
       // n > 1 where 1/n < 1; n itself is |Σw|, whose sign is that of Σw.
       const auto bound = hn::Lt(row.inverse, one);
       row.coupled = hn::IfThenElseZero(bound, hn::CopySign(pulled, hn::Mul(pulled, rows(is.row_sum))));
       break;
     }
-    case Normaliser::kNone:
-    case Normaliser::kCount: row.coupled = zero; break;
+    case reweighting::Normaliser::kNone:
+    case reweighting::Normaliser::kCount: row.coupled = zero; break;
   }
   if (upstream.entropy != nullptr) {
     const V mass = hn::Max(rows(forward.mass), hn::Set(d, std::numeric_limits<T>::min()));
@@ -134,7 +135,7 @@ template <class Function, bool kMasked, bool kStatistics, class T, class Slope, 
 HWY_NOINLINE void differentiate(const RowGradient<hn::Vec<D>>& row, Column<T> scores, T* pulled, T key_0,
                                 const Slope& slope) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const D d;
   const SimdMath<D> math;
   for (int j = 0; j < scores.keys; ++j) {
@@ -259,7 +260,7 @@ class BackwardBlock {
       const auto scaled = [&](V x) HWY_ATTR { return hn::Mul(x, scale); };
       lanes_to_rows(D(), back_.d_query + c * lanes_, queries_, width_, rows, count(c), scaled);
     }
-    if (in_.form.feature == FeatureMap::kNone) return;
+    if (in_.form.feature == reweighting::FeatureMap::kNone) return;
     for (int q = 0; q < block_.count; ++q) {
       const T* from = scores_.query_row(q);
       T* to = d_query.row(block_.batch, block_.head, block_.first + q);
@@ -285,7 +286,7 @@ HWY_INLINE void add_sink_gradients(hn::Vec<D> sinks, const RowGradient<hn::Vec<D
   const V x = hn::Sub(sinks, row.shift);
   const V w = Function::weight(math, x);
   V ds = hn::Neg(hn::Mul(hn::Mul(Function::slope(math, x, w), row.inverse), row.coupled));
-  if constexpr (Function::kFunction == WeightFunction::kExp) {
+  if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
     ds = hn::MulAdd(row.log_sum_exp, hn::Mul(w, row.inverse), ds);
   }
   T buffer[hn::MaxLanes(D())];
@@ -302,7 +303,8 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
   clear_running<Function>(in, block, work);
   BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
   Scores<T>& scores = whole.scores();
-  const bool transformed = in.form.transform == Transform::kSoftCap || in.form.transform == Transform::kLogCount;
+  const bool transformed =
+      in.form.transform == reweighting::Transform::kSoftCap || in.form.transform == reweighting::Transform::kLogCount;
   for (int c = 0; c < block.vectors && has_sink(in); ++c) {
     double lanes_due[hn::MaxLanes(hn::ScalableTag<T>())] = {};
     const auto sinks = hn::Set(hn::ScalableTag<T>(), sink_score(in, block.head));
@@ -335,7 +337,7 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_BACKWARD_INL_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 template <class T>
@@ -97,4 +97,4 @@ template struct BlockWorkspace<double>;
 template struct BackwardWorkspace<float>;
 template struct BackwardWorkspace<double>;
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kBlockVectors = 3;
@@ -55,9 +55,10 @@ class QueryBlocks {
 template <class T>
 bool is_tiny(const AttentionInput<T>& input, int lanes) {
   const AttentionShape& s = input.shape;
-  return input.form.rule == RowRule::kElementwise && input.form.transform == Transform::kNone &&
-         input.bias.data == nullptr && input.slopes == nullptr && s.queries > 0 && s.queries < 2 * lanes &&
-         s.keys > 0 && s.keys <= kTileKeys && s.width <= 64 && s.value_width <= 64 && s.batch * s.heads >= lanes;
+  return input.form.rule == reweighting::RowRule::kElementwise &&
+         input.form.transform == reweighting::Transform::kNone && input.bias.data == nullptr &&
+         input.slopes == nullptr && s.queries > 0 && s.queries < 2 * lanes && s.keys > 0 && s.keys <= kTileKeys &&
+         s.width <= 64 && s.value_width <= 64 && s.batch * s.heads >= lanes;
 }
 
 // Arrays of a block of W lanes. Their size does not depend on the number of keys.
@@ -92,4 +93,4 @@ struct BackwardWorkspace {
   T* d_value;        // [keys, value_stride]
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

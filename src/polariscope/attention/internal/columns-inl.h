@@ -11,8 +11,9 @@
 #include "polariscope/attention/internal/whole_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // Adds to sums[j] and counts[j] of a tile's keys what a column's first `count` queries give and how many see it.
 template <class Weight, class D, class T = hn::TFromD<D>>
@@ -47,7 +48,8 @@ void columns_of_tile(const AttentionInput<T>& in, const T* shift, const T* inver
       const V by = load_rows<T>(shift, row_0 + c * lanes, count);
       const V times = load_rows<T>(inverse, row_0 + c * lanes, count);
       const auto p = [&](V z) HWY_ATTR {
-        if constexpr (Function::kFunction == WeightFunction::kExp) return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
+        if constexpr (Function::kFunction == reweighting::WeightFunction::kExp)
+          return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
         return hn::Mul(Function::weight(SimdMath<D>(), z), times);
       };
       add_received(d, Column<T>{work.scores + c * lanes, scores.width(), keys}, count, p, sums, counts);
@@ -75,7 +77,7 @@ void columns_of_head(const AttentionInput<T>& in, const QueryBlocks& blocks, std
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_COLUMNS_INL_H_

@@ -5,27 +5,27 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 template <class T>
-T map_feature(const AttentionForm& form, T x) {
+T map_feature(const reweighting::AttentionForm& form, T x) {
   switch (form.feature) {
-    case FeatureMap::kRelu: return (x < T(0) ? T(0) : x) + static_cast<T>(form.feature_offset);
-    case FeatureMap::kElu1: return x > T(0) ? x + T(1) : std::exp(x);
-    case FeatureMap::kNone: break;
+    case reweighting::FeatureMap::kRelu: return (x < T(0) ? T(0) : x) + static_cast<T>(form.feature_offset);
+    case reweighting::FeatureMap::kElu1: return x > T(0) ? x + T(1) : std::exp(x);
+    case reweighting::FeatureMap::kNone: break;
   }
   return x;
 }
 
 // φ'.
 template <class T>
-T feature_slope(const AttentionForm& form, T x) {
+T feature_slope(const reweighting::AttentionForm& form, T x) {
   switch (form.feature) {
-    case FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
-    case FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
-    case FeatureMap::kNone: break;
+    case reweighting::FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
+    case reweighting::FeatureMap::kElu1: return x > T(0) ? T(1) : std::exp(x);
+    case reweighting::FeatureMap::kNone: break;
   }
   return T(1);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

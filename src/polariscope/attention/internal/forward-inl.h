@@ -15,7 +15,7 @@
 #include <algorithm>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
 // Takes a column of the output's sums down to a new maximum.
@@ -57,7 +57,7 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_FORWARD_INL_H_

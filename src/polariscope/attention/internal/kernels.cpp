@@ -19,8 +19,9 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 template <class T>
 int lanes_of() {
@@ -45,16 +46,16 @@ const BlockWorkspace<T>& workspace(const AttentionShape& shape) {
 
 // Calls run.template operator()<Function>() for the form's weight function.
 template <class Run>
-void with_function(WeightFunction function, const Run& run) {
+void with_function(reweighting::WeightFunction function, const Run& run) {
   switch (function) {
-    case WeightFunction::kExp: return run.template operator()<ExpFunction>();
-    case WeightFunction::kSigmoid: return run.template operator()<SigmoidFunction>();
-    case WeightFunction::kRelu: return run.template operator()<ReluFunction>();
-    case WeightFunction::kElu1: return run.template operator()<Elu1Function>();
-    case WeightFunction::kIdentity: return run.template operator()<IdentityFunction>();
-    case WeightFunction::kAbs: return run.template operator()<AbsFunction>();
-    case WeightFunction::kSquare: return run.template operator()<SquareFunction>();
-    case WeightFunction::kOne: return run.template operator()<OneFunction>();
+    case reweighting::WeightFunction::kExp: return run.template operator()<ExpFunction>();
+    case reweighting::WeightFunction::kSigmoid: return run.template operator()<SigmoidFunction>();
+    case reweighting::WeightFunction::kRelu: return run.template operator()<ReluFunction>();
+    case reweighting::WeightFunction::kElu1: return run.template operator()<Elu1Function>();
+    case reweighting::WeightFunction::kIdentity: return run.template operator()<IdentityFunction>();
+    case reweighting::WeightFunction::kAbs: return run.template operator()<AbsFunction>();
+    case reweighting::WeightFunction::kSquare: return run.template operator()<SquareFunction>();
+    case reweighting::WeightFunction::kOne: return run.template operator()<OneFunction>();
   }
 }
 
@@ -72,10 +73,10 @@ T* room(std::ptrdiff_t count) {
 
 // Calls run.template operator()<Rule>() for a rule of the whole row.
 template <class Run>
-void with_rule(RowRule rule, const Run& run) {
+void with_rule(reweighting::RowRule rule, const Run& run) {
   switch (rule) {
-    case RowRule::kClippedSoftmax: return run.template operator()<ClippedSoftmax>();
-    case RowRule::kSoftpick: return run.template operator()<Softpick>();
+    case reweighting::RowRule::kClippedSoftmax: return run.template operator()<ClippedSoftmax>();
+    case reweighting::RowRule::kSoftpick: return run.template operator()<Softpick>();
     default: return run.template operator()<Entmax>();
   }
 }
@@ -84,7 +85,7 @@ template <class T>
 void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   const Wanted what = wanted(out.statistics);
-  if (in.form.rule == RowRule::kElementwise) {
+  if (in.form.rule == reweighting::RowRule::kElementwise) {
     return with_function(in.form.weight,
                          [&]<class Function>() { forward_block<Function>(in, out, block, what, work); });
   }
@@ -113,7 +114,7 @@ void backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const 
               const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
               const QueryBlock& block, const BackwardWorkspace<T>& back, double& d_sink) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
-  if (in.form.rule == RowRule::kElementwise) {
+  if (in.form.rule == reweighting::RowRule::kElementwise) {
     return with_function(in.form.weight, [&]<class Function>() {
       backward_block<Function>(in, out, d_output, d_statistics, gradient, block, work, back, d_sink);
     });
@@ -129,7 +130,7 @@ template <class T>
 void columns(const AttentionInput<T>& in, const T* shift, const T* inverse, const QueryBlocks& blocks,
              std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
-  if (in.form.rule == RowRule::kElementwise) {
+  if (in.form.rule == reweighting::RowRule::kElementwise) {
     return with_function(in.form.weight, [&]<class Function>() {
       columns_of_tile<Function>(in, shift, inverse, blocks, batch, head, key, keys, work, sums, counts);
     });
@@ -186,11 +187,11 @@ void backward_double(const AttentionInput<double>& in, const AttentionOutput<dou
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace polariscope {
+namespace polariscope::attention {
 
 HWY_EXPORT(float_lanes);
 HWY_EXPORT(double_lanes);
@@ -207,17 +208,17 @@ HWY_EXPORT(backward_float);
 HWY_EXPORT(backward_double);
 
 std::string attention_target() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)());
 }
 template <>
 int attention_lanes<float>() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(float_lanes)();
 }
 template <>
 int attention_lanes<double>() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(double_lanes)();
 }
 template <>
@@ -279,5 +280,5 @@ void attend_tiny(const AttentionInput<double>& input, const AttentionOutput<doub
   HWY_DYNAMIC_DISPATCH(tiny_double)(input, output, first);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention
 #endif  // HWY_ONCE

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // Name of the instruction set in use: "AVX3", "AVX2", ...
 std::string attention_target();
@@ -40,4 +40,4 @@ void attend_tile_columns(const AttentionInput<T>& input, const T* shift, const T
                          std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums,
                          double* counts);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -9,12 +9,12 @@
 #include <limits>
 #include <vector>
 
-namespace polariscope::oracle {
+namespace polariscope::attention::oracle {
 
 // p comes from e^z over a sum: scores may be lowered by any shift.
-inline bool is_softmax(const AttentionForm& form) {
-  return form.rule == RowRule::kElementwise && form.weight == WeightFunction::kExp &&
-         (form.normaliser == Normaliser::kSum || form.normaliser == Normaliser::kSumAndSink);
+inline bool is_softmax(const reweighting::AttentionForm& form) {
+  return form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kExp &&
+         (form.normaliser == reweighting::Normaliser::kSum || form.normaliser == reweighting::Normaliser::kSumAndSink);
 }
 
 template <class T>
@@ -32,52 +32,52 @@ struct Row {
 
 // Written apart from reweighting/functions-inl.h, so that a slip there is seen here.
 template <class T>
-T weight(WeightFunction function, T z) {
+T weight(reweighting::WeightFunction function, T z) {
   switch (function) {
-    case WeightFunction::kExp: return std::exp(z);
-    case WeightFunction::kSigmoid: return z < 0 ? std::exp(z) / (1 + std::exp(z)) : 1 / (1 + std::exp(-z));
-    case WeightFunction::kRelu: return std::max(z, T(0));
-    case WeightFunction::kElu1: return z > 0 ? z + 1 : std::exp(z);
-    case WeightFunction::kIdentity: return z;
-    case WeightFunction::kAbs: return std::abs(z);
-    case WeightFunction::kSquare: return z * z;
-    case WeightFunction::kOne: return 1;
+    case reweighting::WeightFunction::kExp: return std::exp(z);
+    case reweighting::WeightFunction::kSigmoid: return z < 0 ? std::exp(z) / (1 + std::exp(z)) : 1 / (1 + std::exp(-z));
+    case reweighting::WeightFunction::kRelu: return std::max(z, T(0));
+    case reweighting::WeightFunction::kElu1: return z > 0 ? z + 1 : std::exp(z);
+    case reweighting::WeightFunction::kIdentity: return z;
+    case reweighting::WeightFunction::kAbs: return std::abs(z);
+    case reweighting::WeightFunction::kSquare: return z * z;
+    case reweighting::WeightFunction::kOne: return 1;
   }
   return 0;
 }
 
 // f'(z); at a kink the value that PyTorch takes.
 template <class T>
-T weight_slope(WeightFunction function, T z) {
+T weight_slope(reweighting::WeightFunction function, T z) {
   switch (function) {
-    case WeightFunction::kExp: return std::exp(z);
-    case WeightFunction::kSigmoid: return weight(function, z) * weight(function, -z);
-    case WeightFunction::kRelu: return z > 0 ? 1 : 0;
-    case WeightFunction::kElu1: return z > 0 ? 1 : std::exp(z);
-    case WeightFunction::kIdentity: return 1;
-    case WeightFunction::kAbs: return z > 0 ? 1 : z < 0 ? -1 : 0;
-    case WeightFunction::kSquare: return 2 * z;
-    case WeightFunction::kOne: return 0;
+    case reweighting::WeightFunction::kExp: return std::exp(z);
+    case reweighting::WeightFunction::kSigmoid: return weight(function, z) * weight(function, -z);
+    case reweighting::WeightFunction::kRelu: return z > 0 ? 1 : 0;
+    case reweighting::WeightFunction::kElu1: return z > 0 ? 1 : std::exp(z);
+    case reweighting::WeightFunction::kIdentity: return 1;
+    case reweighting::WeightFunction::kAbs: return z > 0 ? 1 : z < 0 ? -1 : 0;
+    case reweighting::WeightFunction::kSquare: return 2 * z;
+    case reweighting::WeightFunction::kOne: return 0;
   }
   return 0;
 }
 
 template <class T>
-T feature(const AttentionForm& form, T x) {
+T feature(const reweighting::AttentionForm& form, T x) {
   switch (form.feature) {
-    case FeatureMap::kNone: return x;
-    case FeatureMap::kRelu: return (x < 0 ? T(0) : x) + static_cast<T>(form.feature_offset);  // NaN stays
-    case FeatureMap::kElu1: return x > 0 ? x + 1 : std::exp(x);
+    case reweighting::FeatureMap::kNone: return x;
+    case reweighting::FeatureMap::kRelu: return (x < 0 ? T(0) : x) + static_cast<T>(form.feature_offset);  // NaN stays
+    case reweighting::FeatureMap::kElu1: return x > 0 ? x + 1 : std::exp(x);
   }
   return 0;
 }
 
 template <class T>
-T feature_slope(const AttentionForm& form, T x) {
+T feature_slope(const reweighting::AttentionForm& form, T x) {
   switch (form.feature) {
-    case FeatureMap::kNone: return 1;
-    case FeatureMap::kRelu: return x > 0 ? 1 : 0;
-    case FeatureMap::kElu1: return x > 0 ? 1 : std::exp(x);
+    case reweighting::FeatureMap::kNone: return 1;
+    case reweighting::FeatureMap::kRelu: return x > 0 ? 1 : 0;
+    case reweighting::FeatureMap::kElu1: return x > 0 ? 1 : std::exp(x);
   }
   return 0;
 }
@@ -116,59 +116,60 @@ bool sees(const AttentionInput<T>& input, std::int64_t batch, std::int64_t head,
 }
 
 template <class T>
-T transformed(const AttentionForm& form, T s, std::int64_t visible, std::int64_t keys) {
+T transformed(const reweighting::AttentionForm& form, T s, std::int64_t visible, std::int64_t keys) {
   const T factor = static_cast<T>(form.transform_factor);
   switch (form.transform) {
-    case Transform::kNone: return s;
-    case Transform::kSoftCap: return factor * std::tanh(s / factor);
-    case Transform::kLogCount: return factor * s * std::log(static_cast<T>(visible));
-    case Transform::kMinusLogKeys: return s - std::log(static_cast<T>(keys));
+    case reweighting::Transform::kNone: return s;
+    case reweighting::Transform::kSoftCap: return factor * std::tanh(s / factor);
+    case reweighting::Transform::kLogCount: return factor * s * std::log(static_cast<T>(visible));
+    case reweighting::Transform::kMinusLogKeys: return s - std::log(static_cast<T>(keys));
   }
   return 0;
 }
 
 // dz/ds.
 template <class T>
-T transform_slope(const AttentionForm& form, T z, std::int64_t visible) {
+T transform_slope(const reweighting::AttentionForm& form, T z, std::int64_t visible) {
   const T factor = static_cast<T>(form.transform_factor);
   switch (form.transform) {
-    case Transform::kSoftCap: return 1 - (z / factor) * (z / factor);
-    case Transform::kLogCount: return factor * std::log(static_cast<T>(visible));
+    case reweighting::Transform::kSoftCap: return 1 - (z / factor) * (z / factor);
+    case reweighting::Transform::kLogCount: return factor * std::log(static_cast<T>(visible));
     default: return 1;
   }
 }
 
 // 1/n; 0 for a row whose weights are too small to be divided by.
 template <class T>
-T inverse_normaliser(const AttentionForm& form, T sum, T sink_weight, std::int64_t visible) {
+T inverse_normaliser(const reweighting::AttentionForm& form, T sum, T sink_weight, std::int64_t visible) {
   switch (form.normaliser) {
-    case Normaliser::kNone: return 1;
-    case Normaliser::kSum:
-    case Normaliser::kSumAndSink: {
-      const bool offset = form.normaliser == Normaliser::kSum && !is_softmax(form);
+    case reweighting::Normaliser::kNone: return 1;
+    case reweighting::Normaliser::kSum:
+    case reweighting::Normaliser::kSumAndSink: {
+      const bool offset = form.normaliser == reweighting::Normaliser::kSum && !is_softmax(form);
       const T total = sum + sink_weight + static_cast<T>(offset ? form.sum_offset : 0.0);
       return std::abs(total) < std::numeric_limits<T>::min() ? 0 : 1 / total;
     }
-    case Normaliser::kMax1: return 1 / std::max(std::abs(sum), T(1));
-    case Normaliser::kCount: return 1 / std::pow(static_cast<T>(visible), static_cast<T>(form.count_power));
+    case reweighting::Normaliser::kMax1: return 1 / std::max(std::abs(sum), T(1));
+    case reweighting::Normaliser::kCount:
+      return 1 / std::pow(static_cast<T>(visible), static_cast<T>(form.count_power));
   }
   return 0;
 }
 
 // The sum's place in n: ∂n/∂(Σ w).
 template <class T>
-T normaliser_slope(const AttentionForm& form, T sum) {
+T normaliser_slope(const reweighting::AttentionForm& form, T sum) {
   switch (form.normaliser) {
-    case Normaliser::kSum:
-    case Normaliser::kSumAndSink: return 1;
-    case Normaliser::kMax1: return std::abs(sum) <= 1 ? 0 : sum < 0 ? -1 : 1;
+    case reweighting::Normaliser::kSum:
+    case reweighting::Normaliser::kSumAndSink: return 1;
+    case reweighting::Normaliser::kMax1: return std::abs(sum) <= 1 ? 0 : sum < 0 ? -1 : 1;
     default: return 0;
   }
 }
 
 template <class T>
-void weigh_elementwise(const AttentionForm& form, Row<T>& row) {
-  const bool has_sink = form.normaliser == Normaliser::kSumAndSink;
+void weigh_elementwise(const reweighting::AttentionForm& form, Row<T>& row) {
+  const bool has_sink = form.normaliser == reweighting::Normaliser::kSumAndSink;
   if (is_softmax(form)) {
     row.shift = *std::max_element(row.z.begin(), row.z.end());
     if (has_sink) row.shift = std::max(row.shift, row.sink);
@@ -181,7 +182,7 @@ void weigh_elementwise(const AttentionForm& form, Row<T>& row) {
 }
 
 template <class T>
-void weigh_clipped_softmax(const AttentionForm& form, Row<T>& row) {
+void weigh_clipped_softmax(const reweighting::AttentionForm& form, Row<T>& row) {
   const T gamma = static_cast<T>(form.gamma), zeta = static_cast<T>(form.zeta);
   row.shift = *std::max_element(row.z.begin(), row.z.end());
   T sum = 0;
@@ -193,7 +194,7 @@ void weigh_clipped_softmax(const AttentionForm& form, Row<T>& row) {
 
 // Numerators and denominator times e^-m, m = max(max z, 0), as the paper's algorithm 1 does.
 template <class T>
-void weigh_softpick(const AttentionForm& form, Row<T>& row) {
+void weigh_softpick(const reweighting::AttentionForm& form, Row<T>& row) {
   row.shift = std::max(*std::max_element(row.z.begin(), row.z.end()), T(0));
   const T one = std::exp(-row.shift);
   T sum = 0;
@@ -205,8 +206,8 @@ void weigh_softpick(const AttentionForm& form, Row<T>& row) {
 // A projection ignores a shift of its scores: with their maximum at 0 the threshold is in [-1, 0] and keeps
 // its digits.
 template <class T>
-void weigh_projection(const AttentionForm& form, Row<T>& row) {
-  const T alpha = form.rule == RowRule::kSparsemax ? T(2) : static_cast<T>(form.alpha);
+void weigh_projection(const reweighting::AttentionForm& form, Row<T>& row) {
+  const T alpha = form.rule == reweighting::RowRule::kSparsemax ? T(2) : static_cast<T>(form.alpha);
   const T maximum = *std::max_element(row.z.begin(), row.z.end());
   std::vector<T> x;
   for (const T z : row.z) x.push_back((alpha - 1) * (z - maximum));
@@ -230,7 +231,8 @@ Row<T> row_of(const AttentionInput<T>& input, std::int64_t batch, std::int64_t h
   Row<T> row;
   const std::int64_t width = input.shape.width;
   const std::int64_t keys = sequence_keys(input, batch);
-  if (input.form.normaliser == Normaliser::kSumAndSink && input.sink != nullptr) row.sink = input.sink[head];
+  if (input.form.normaliser == reweighting::Normaliser::kSumAndSink && input.sink != nullptr)
+    row.sink = input.sink[head];
   for (std::int64_t j = 0; j < keys; ++j) {
     if (sees(input, batch, head, i, j)) row.keys.push_back(j);
   }
@@ -250,21 +252,21 @@ Row<T> row_of(const AttentionInput<T>& input, std::int64_t batch, std::int64_t h
     row.shift = row.inverse = row.sum = nan;
     row.w.assign(row.size(), nan);
     row.p.assign(row.size(), nan);
-    if (input.form.rule == RowRule::kClippedSoftmax) row.soft.assign(row.size(), nan);
+    if (input.form.rule == reweighting::RowRule::kClippedSoftmax) row.soft.assign(row.size(), nan);
     return row;
   }
   switch (input.form.rule) {
-    case RowRule::kElementwise: weigh_elementwise(input.form, row); break;
-    case RowRule::kClippedSoftmax: weigh_clipped_softmax(input.form, row); break;
-    case RowRule::kSoftpick: weigh_softpick(input.form, row); break;
-    case RowRule::kSparsemax:
-    case RowRule::kEntmax: weigh_projection(input.form, row); break;
+    case reweighting::RowRule::kElementwise: weigh_elementwise(input.form, row); break;
+    case reweighting::RowRule::kClippedSoftmax: weigh_clipped_softmax(input.form, row); break;
+    case reweighting::RowRule::kSoftpick: weigh_softpick(input.form, row); break;
+    case reweighting::RowRule::kSparsemax:
+    case reweighting::RowRule::kEntmax: weigh_projection(input.form, row); break;
   }
-  if (input.form.rule != RowRule::kElementwise) {
+  if (input.form.rule != reweighting::RowRule::kElementwise) {
     row.w = row.p;
     for (const T p : row.p) row.sum += p;
   }
   return row;
 }
 
-}  // namespace polariscope::oracle
+}  // namespace polariscope::attention::oracle

@@ -6,7 +6,7 @@
 
 #include <numeric>
 
-namespace polariscope::oracle {
+namespace polariscope::attention::oracle {
 
 // Gradients of the loss with respect to one row's statistics.
 template <class T>
@@ -58,7 +58,7 @@ T dot(const std::vector<T>& a, const std::vector<T>& b) {
 
 // dw_j = (G_j - c Σ G p)/n + entropy's,  dz_j = f'(z_j) dw_j + glse p_j
 template <class T>
-std::vector<T> elementwise_gradient(const AttentionForm& form, const Row<T>& row, const Upstream<T>& up,
+std::vector<T> elementwise_gradient(const reweighting::AttentionForm& form, const Row<T>& row, const Upstream<T>& up,
                                     const std::vector<T>& dp, T& d_sink) {
   const T coupled = normaliser_slope(form, row.sum) * dot(dp, row.p);
   const T d_log_sum_exp = is_softmax(form) ? up.log_sum_exp : T(0);
@@ -68,7 +68,7 @@ std::vector<T> elementwise_gradient(const AttentionForm& form, const Row<T>& row
     const T slope = weight_slope(form.weight, row.z[n] - row.shift);
     dz[n] = slope * ((dp[n] - coupled) * row.inverse + dw[n]) + d_log_sum_exp * row.p[n];
   }
-  if (form.normaliser == Normaliser::kSumAndSink) {
+  if (form.normaliser == reweighting::Normaliser::kSumAndSink) {
     d_sink = weight_slope(form.weight, row.sink - row.shift) * (-coupled * row.inverse);
     d_sink += d_log_sum_exp * row.sink_weight * row.inverse;
   }
@@ -77,7 +77,7 @@ std::vector<T> elementwise_gradient(const AttentionForm& form, const Row<T>& row
 
 // p = clip((ζ - γ) π + γ, 0, 1):  h_j = (ζ - γ) dp_j where 0 < p_j < 1, else 0;  dz_j = π_j (h_j - Σ h π)
 template <class T>
-std::vector<T> clipped_softmax_gradient(const AttentionForm& form, const Row<T>& row, std::vector<T> dp) {
+std::vector<T> clipped_softmax_gradient(const reweighting::AttentionForm& form, const Row<T>& row, std::vector<T> dp) {
   const T stretch = static_cast<T>(form.zeta) - static_cast<T>(form.gamma);
   for (std::size_t n = 0; n < row.size(); ++n) dp[n] *= row.p[n] > 0 && row.p[n] < 1 ? stretch : T(0);
   const T mean = dot(dp, row.soft);
@@ -102,8 +102,9 @@ std::vector<T> softpick_gradient(const Row<T>& row, const std::vector<T>& dp) {
 // With s_j = p_j^(2 - α) on the support, else 0:  dz_j = s_j (dp_j - Σ s dp/Σ s)  (Peters et al. 2019,
 // proposition 2; sparsemax is α = 2).
 template <class T>
-std::vector<T> projection_gradient(const AttentionForm& form, const Row<T>& row, const std::vector<T>& dp) {
-  const T alpha = form.rule == RowRule::kSparsemax ? T(2) : static_cast<T>(form.alpha);
+std::vector<T> projection_gradient(const reweighting::AttentionForm& form, const Row<T>& row,
+                                   const std::vector<T>& dp) {
+  const T alpha = form.rule == reweighting::RowRule::kSparsemax ? T(2) : static_cast<T>(form.alpha);
   std::vector<T> s(row.size(), T(0));
   for (std::size_t n = 0; n < row.size(); ++n) {
     if (row.p[n] > 0) s[n] = std::pow(row.p[n], 2 - alpha);
@@ -116,11 +117,12 @@ std::vector<T> projection_gradient(const AttentionForm& form, const Row<T>& row,
 
 // dp: dO·v_j for the visible keys.
 template <class T>
-RowGradient<T> row_gradient(const AttentionForm& form, const Row<T>& row, const Upstream<T>& up, std::vector<T> dp) {
+RowGradient<T> row_gradient(const reweighting::AttentionForm& form, const Row<T>& row, const Upstream<T>& up,
+                            std::vector<T> dp) {
   RowGradient<T> gradient;
   if (row.keys.empty()) {
     // Only log_sum_exp, then the sink's z itself, depends on anything.
-    if (is_softmax(form) && form.normaliser == Normaliser::kSumAndSink) gradient.sink = up.log_sum_exp;
+    if (is_softmax(form) && form.normaliser == reweighting::Normaliser::kSumAndSink) gradient.sink = up.log_sum_exp;
     return gradient;
   }
   if (row.non_finite) {
@@ -129,14 +131,14 @@ RowGradient<T> row_gradient(const AttentionForm& form, const Row<T>& row, const 
     return gradient;
   }
   add_upstream_of_weights(row, up, dp);
-  if (form.rule == RowRule::kElementwise) {
+  if (form.rule == reweighting::RowRule::kElementwise) {
     gradient.s = elementwise_gradient(form, row, up, dp, gradient.sink);
   } else {
     const std::vector<T> of_entropy = entropy_gradient(row, up.entropy);
     for (std::size_t n = 0; n < row.size(); ++n) dp[n] += of_entropy[n];
     switch (form.rule) {
-      case RowRule::kClippedSoftmax: gradient.s = clipped_softmax_gradient(form, row, dp); break;
-      case RowRule::kSoftpick: gradient.s = softpick_gradient(row, dp); break;
+      case reweighting::RowRule::kClippedSoftmax: gradient.s = clipped_softmax_gradient(form, row, dp); break;
+      case reweighting::RowRule::kSoftpick: gradient.s = softpick_gradient(row, dp); break;
       default: gradient.s = projection_gradient(form, row, dp);
     }
   }
@@ -150,4 +152,4 @@ RowGradient<T> row_gradient(const AttentionForm& form, const Row<T>& row, const 
   return gradient;
 }
 
-}  // namespace polariscope::oracle
+}  // namespace polariscope::attention::oracle

@@ -3,7 +3,7 @@
 
 #include "polariscope/attention/internal/oracle_row.h"
 
-namespace polariscope::oracle {
+namespace polariscope::attention::oracle {
 
 // Where a row stands.
 struct Place {
@@ -36,4 +36,4 @@ void for_each_row(const AttentionInput<T>& input, Visit visit) {
   }
 }
 
-}  // namespace polariscope::oracle
+}  // namespace polariscope::attention::oracle

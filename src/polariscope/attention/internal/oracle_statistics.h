@@ -5,7 +5,7 @@
 
 #include <type_traits>
 
-namespace polariscope::oracle {
+namespace polariscope::attention::oracle {
 
 // Σ |w|, of which the entropy's π_j = |w_j|/Σ|w| are made.
 template <class T>
@@ -69,14 +69,15 @@ std::size_t largest_place(const Row<T>& row) {
 
 // What row number `index` of [batch, heads, queries] has to report.
 template <class T>
-void write_statistics(const AttentionForm& form, const Row<T>& row, const RowStatistics<T>& to, std::int64_t index) {
+void write_statistics(const reweighting::AttentionForm& form, const Row<T>& row, const RowStatistics<T>& to,
+                      std::int64_t index) {
   T frobenius = 0, maximum = 0, first_key = 0, row_sum = 0, log_sum_exp = 0;
   T logit_mean = 0, logit_variance = 0, logit_maximum = 0, skew = 0;
   std::int64_t argmax = -1;
   T entropy_nats = entropy(row);
   if (row.keys.empty()) {
     if (is_softmax(form)) {
-      const bool has_sink = form.normaliser == Normaliser::kSumAndSink;
+      const bool has_sink = form.normaliser == reweighting::Normaliser::kSumAndSink;
       log_sum_exp = has_sink ? row.sink : -std::numeric_limits<T>::infinity();
     }
   } else if (row.non_finite) {
@@ -113,4 +114,4 @@ void write_statistics(const AttentionForm& form, const Row<T>& row, const RowSta
   write(to.non_finite, row.non_finite);
 }
 
-}  // namespace polariscope::oracle
+}  // namespace polariscope::attention::oracle

@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-namespace polariscope::oracle {
+namespace polariscope::attention::oracle {
 
 // max(x - τ, 0) sums to 1. With x sorted downwards the support is the longest prefix whose last element
 // exceeds the prefix's own τ = (Σ x - 1)/k (Martins and Astudillo 2016, algorithm 1). x is not empty.
@@ -57,4 +57,4 @@ T entmax_threshold(const std::vector<T>& x, T power) {
   }
 }
 
-}  // namespace polariscope::oracle
+}  // namespace polariscope::attention::oracle

@@ -12,7 +12,7 @@
 #include <cstddef>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -92,7 +92,7 @@ HWY_INLINE Moments<V> merged(D d, const Moments<V>& a, const Moments<V>& b) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_RUNNING_INL_H_

@@ -21,20 +21,21 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // φ of the queries and keys.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V map_vector(D d, const AttentionForm& form, V x) {
+HWY_INLINE V map_vector(D d, const reweighting::AttentionForm& form, V x) {
   const V zero = hn::Zero(d);
   switch (form.feature) {
-    case FeatureMap::kRelu: {
+    case reweighting::FeatureMap::kRelu: {
       const V offset = hn::Set(d, static_cast<hn::TFromD<D>>(form.feature_offset));
       return hn::Add(hn::IfThenElse(hn::Lt(x, zero), zero, x), offset);
     }
-    case FeatureMap::kElu1: return Elu1Function::weight(SimdMath<D>(), x);
-    case FeatureMap::kNone: break;
+    case reweighting::FeatureMap::kElu1: return Elu1Function::weight(SimdMath<D>(), x);
+    case reweighting::FeatureMap::kNone: break;
   }
   return x;
 }
@@ -94,7 +95,7 @@ class Scores {
       }
       if (in_.slopes != nullptr) add_distance(column, key, c);
       if (in_.bias.data != nullptr) add_bias(column, key, c, crosses);
-      if (in_.form.transform != Transform::kNone) transform(column, c);
+      if (in_.form.transform != reweighting::Transform::kNone) transform(column, c);
     }
   }
 
@@ -105,11 +106,11 @@ class Scores {
     const D d;
     const V factor = hn::Set(d, static_cast<T>(in_.form.transform_factor));
     switch (in_.form.transform) {
-      case Transform::kSoftCap: {
+      case reweighting::Transform::kSoftCap: {
         const V part = hn::Div(z, factor);
         return hn::NegMulAdd(part, part, hn::Set(d, 1));
       }
-      case Transform::kLogCount: return log_count(column);
+      case reweighting::Transform::kLogCount: return log_count(column);
       default: return hn::Set(d, 1);
     }
   }
@@ -120,7 +121,7 @@ class Scores {
   // φ of a tile's keys, [keys, width].
   HWY_INLINE Strided<T> mapped_keys(std::int64_t key, int keys) const {
     const T* first = in_.key.row(block_.batch, block_.key_head, key);
-    if (in_.form.feature == FeatureMap::kNone) return {first, in_.key.row_stride, 1};
+    if (in_.form.feature == reweighting::FeatureMap::kNone) return {first, in_.key.row_stride, 1};
     for (int j = 0; j < keys; ++j) {
       for (int i = 0; i < in_.shape.width; ++i) {
         work_.mapped[j * work_.mapped_stride + i] = map_feature(in_.form, first[j * in_.key.row_stride + i]);
@@ -132,7 +133,8 @@ class Scores {
  private:
   // Those whose bias does not hide them; of interest to log-n scaling alone, which needs n before it needs a bias.
   std::int64_t visible_count(const KeyRange& seen, std::int64_t i) const {
-    if (in_.form.transform != Transform::kLogCount || in_.bias.data == nullptr) return seen.end - seen.first;
+    if (in_.form.transform != reweighting::Transform::kLogCount || in_.bias.data == nullptr)
+      return seen.end - seen.first;
     const T* bias = in_.bias.row(block_.batch, block_.head, i);
     return std::count_if(bias + seen.first, bias + seen.end, [](T b) { return b != kHidden<T>; });
   }
@@ -193,9 +195,9 @@ class Scores {
       T* at = column.data + j * column.stride;
       const V s = hn::Load(d, at);
       V z = s;
-      if (in_.form.transform == Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
-      if (in_.form.transform == Transform::kLogCount) z = hn::Mul(by, s);
-      if (in_.form.transform == Transform::kMinusLogKeys) z = hn::Sub(s, log_keys);
+      if (in_.form.transform == reweighting::Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
+      if (in_.form.transform == reweighting::Transform::kLogCount) z = hn::Mul(by, s);
+      if (in_.form.transform == reweighting::Transform::kMinusLogKeys) z = hn::Sub(s, log_keys);
       hn::Store(hn::IfThenElse(hn::Eq(s, hn::Set(d, kHidden<T>)), s, z), d, at);
     }
   }
@@ -210,7 +212,7 @@ class Scores {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_SCORES_INL_H_

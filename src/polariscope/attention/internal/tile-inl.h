@@ -17,7 +17,7 @@
 #include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
 // One column of a tile: element j at data[j * stride].
@@ -130,7 +130,7 @@ HWY_INLINE void central_sums(D d, Column<T> tile, const T* scores, hn::Vec<D> me
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_TILE_INL_H_

@@ -11,7 +11,7 @@
 #include "polariscope/attention/internal/tiny_heads-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
 template <class Function, class T>
@@ -125,7 +125,7 @@ class TinyBackward {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_TINY_BACKWARD_INL_H_

@@ -15,7 +15,7 @@
 #include <algorithm>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
 // Matrices of vectors: element (r, s) at data + (r * row + s * step) vectors.
@@ -139,7 +139,7 @@ class TinyHeads {
 
   // to[i] *= φ'(from[i]) for the rows of these heads, each with keys of its own.
   void times_slope(const HeadsView<const T>& from, std::int64_t rows, const HeadsView<T>& to) const {
-    if (in_.form.feature == FeatureMap::kNone) return;
+    if (in_.form.feature == reweighting::FeatureMap::kNone) return;
     for (int l = 0; l < count_; ++l) {
       for (std::int64_t i = 0; i < rows; ++i) {
         const T* x = from.row(batch_[l], head_[l], i);
@@ -174,7 +174,7 @@ class TinyHeads {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_TINY_HEADS_INL_H_

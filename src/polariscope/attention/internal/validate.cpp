@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 template <class T>
 void require_array(const T* data, std::int64_t elements, std::string_view name) {
@@ -41,7 +41,7 @@ void validate(const AttentionInput<T>& input) {
                   s.keys);
     }
   }
-  if (input.sink != nullptr && input.form.normaliser != Normaliser::kSumAndSink) {
+  if (input.sink != nullptr && input.form.normaliser != reweighting::Normaliser::kSumAndSink) {
     throw Error("attention {} has no sink: leave it out, or choose sink or softmax1", input.form.name);
   }
 }
@@ -55,9 +55,9 @@ void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
   };
   const RowStatistics<T>& is = forward.statistics;
   const bool logits = d_statistics.logit_mean != nullptr || d_statistics.logit_variance != nullptr;
-  need(input.form.rule == RowRule::kElementwise, forward.shift != nullptr, "shift");
-  need(input.form.rule == RowRule::kElementwise, forward.inverse != nullptr, "inverse");
-  need(input.form.normaliser == Normaliser::kMax1, is.row_sum != nullptr, "row_sum");
+  need(input.form.rule == reweighting::RowRule::kElementwise, forward.shift != nullptr, "shift");
+  need(input.form.rule == reweighting::RowRule::kElementwise, forward.inverse != nullptr, "inverse");
+  need(input.form.normaliser == reweighting::Normaliser::kMax1, is.row_sum != nullptr, "row_sum");
   need(d_statistics.entropy != nullptr, is.entropy != nullptr, "entropy");
   need(d_statistics.entropy != nullptr, forward.mass != nullptr, "mass");
   need(d_statistics.sum_of_squares != nullptr, is.sum_of_squares != nullptr, "sum_of_squares");
@@ -75,4 +75,4 @@ template void validate(const AttentionInput<float>&, const AttentionOutput<float
 template void validate(const AttentionInput<double>&, const AttentionOutput<double>&,
                        const RowStatisticsGradient<double>&);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // Throws Error with what was expected and found.
 template <class T>
@@ -20,4 +20,4 @@ template <class T>
 void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
               const RowStatisticsGradient<T>& d_statistics);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // Keys [first, end); empty ranges are [0, 0).
 struct KeyRange {
@@ -36,4 +36,4 @@ KeyRange visible_keys(const AttentionInput<T>& input, std::int64_t batch, std::i
   return first < end ? KeyRange{first, end} : KeyRange{0, 0};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

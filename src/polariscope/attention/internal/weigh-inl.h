@@ -14,8 +14,9 @@
 #include <hwy/contrib/math/math-inl.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // |w| log |w|, 0 where w = 0.
 template <class D, class V = hn::Vec<D>>
@@ -241,7 +242,7 @@ HWY_INLINE bool raise_shift(D d, Column<T> scores, T key_0, hn::Vec<D> most, con
 template <class Function, bool kMasked, bool kWhole, bool kExtend, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Row& row) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   Summary<V> tile{hn::Set(d, static_cast<T>(scores.keys)), hn::Zero(d), hn::Zero(d)};
   if (kExtend && wanted.logit_moments) {
     tile.mean = extend_logits(d, scores, row, tile.largest);
@@ -281,7 +282,7 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
 // The same for one tile of several; not inlined, for the sake of the products between which it stands.
 template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Running<D> row) {
-  if constexpr (!kMasked && Function::kFunction == WeightFunction::kExp) {
+  if constexpr (!kMasked && Function::kFunction == reweighting::WeightFunction::kExp) {
     if (hn::AllTrue(d, hn::Gt(row.get(kCount), hn::Zero(d)))) {
       return weigh_column<Function, kMasked, false, true>(d, scores, weights, key_0, wanted, row);
     }
@@ -290,7 +291,7 @@ HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_WEIGH_INL_H_

@@ -12,8 +12,9 @@
 #include "polariscope/attention/rules-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::attention {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // Calls run(rule, column) with the rule prepared from each column of scores.
 template <template <class> class Rule, class T, class Run>
@@ -132,7 +133,7 @@ void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::attention
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_ATTENTION_WHOLE_ROWS_INL_H_

@@ -10,7 +10,7 @@
 #include <array>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 std::string text(at::IntArrayRef sizes) { return fmt::format("[{}]", fmt::join(sizes.begin(), sizes.end(), ", ")); }
@@ -108,29 +108,33 @@ void check_shapes(const TensorArguments& a) {
 
 struct Parameter {
   std::string_view name;
-  double AttentionForm::*member;
-  bool (*belongs_to)(const AttentionForm&);
+  double reweighting::AttentionForm::*member;
+  bool (*belongs_to)(const reweighting::AttentionForm&);
 };
 
 constexpr std::array kParameters{
-    Parameter{"alpha", &AttentionForm::alpha, [](const AttentionForm& f) { return f.rule == RowRule::kEntmax; }},
-    Parameter{"gamma", &AttentionForm::gamma,
-              [](const AttentionForm& f) { return f.rule == RowRule::kClippedSoftmax; }},
-    Parameter{"zeta", &AttentionForm::zeta, [](const AttentionForm& f) { return f.rule == RowRule::kClippedSoftmax; }},
-    Parameter{"epsilon", &AttentionForm::epsilon, [](const AttentionForm& f) { return f.rule == RowRule::kSoftpick; }},
-    Parameter{"transform_factor", &AttentionForm::transform_factor,
-              [](const AttentionForm& f) {
-                return f.transform == Transform::kSoftCap || f.transform == Transform::kLogCount;
+    Parameter{"alpha", &reweighting::AttentionForm::alpha,
+              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kEntmax; }},
+    Parameter{"gamma", &reweighting::AttentionForm::gamma,
+              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kClippedSoftmax; }},
+    Parameter{"zeta", &reweighting::AttentionForm::zeta,
+              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kClippedSoftmax; }},
+    Parameter{"epsilon", &reweighting::AttentionForm::epsilon,
+              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kSoftpick; }},
+    Parameter{"transform_factor", &reweighting::AttentionForm::transform_factor,
+              [](const reweighting::AttentionForm& f) {
+                return f.transform == reweighting::Transform::kSoftCap ||
+                       f.transform == reweighting::Transform::kLogCount;
               }},
-    Parameter{"sum_offset", &AttentionForm::sum_offset,
-              [](const AttentionForm& f) {
-                return f.rule == RowRule::kElementwise && f.normaliser == Normaliser::kSum &&
-                       f.weight != WeightFunction::kExp;
+    Parameter{"sum_offset", &reweighting::AttentionForm::sum_offset,
+              [](const reweighting::AttentionForm& f) {
+                return f.rule == reweighting::RowRule::kElementwise && f.normaliser == reweighting::Normaliser::kSum &&
+                       f.weight != reweighting::WeightFunction::kExp;
               }},
-    Parameter{"count_power", &AttentionForm::count_power,
-              [](const AttentionForm& f) { return f.normaliser == Normaliser::kCount; }},
-    Parameter{"feature_offset", &AttentionForm::feature_offset,
-              [](const AttentionForm& f) { return f.feature == FeatureMap::kRelu; }},
+    Parameter{"count_power", &reweighting::AttentionForm::count_power,
+              [](const reweighting::AttentionForm& f) { return f.normaliser == reweighting::Normaliser::kCount; }},
+    Parameter{"feature_offset", &reweighting::AttentionForm::feature_offset,
+              [](const reweighting::AttentionForm& f) { return f.feature == reweighting::FeatureMap::kRelu; }},
 };
 
 }  // namespace
@@ -162,8 +166,8 @@ TensorArguments converted(TensorArguments a) {
   return a;
 }
 
-AttentionForm form_of(const AttendOptions& options) {
-  AttentionForm form = find_attention_form(options.reweighting);
+reweighting::AttentionForm form_of(const AttendOptions& options) {
+  reweighting::AttentionForm form = reweighting::find_attention_form(options.reweighting);
   for (const auto& [name, number] : options.parameters) {
     const auto* known = std::find_if(kParameters.begin(), kParameters.end(),
                                      [&, &sought = name](const Parameter& p) { return p.name == sought; });
@@ -176,7 +180,7 @@ AttentionForm form_of(const AttendOptions& options) {
     if (!known->belongs_to(form)) throw Error("attend: attention {} has no parameter {}", form.name, name);
     form.*known->member = number;
   }
-  validate(form);
+  reweighting::validate(form);
   return form;
 }
 
@@ -240,4 +244,4 @@ template HeadsView<const double> heads_view(const at::Tensor&);
 template class ArrayArguments<float>;
 template class ArrayArguments<double>;
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -2,7 +2,7 @@
 
 #include "polariscope/attention/torch/internal/operator.h"
 
-namespace polariscope {
+namespace polariscope::attention {
 
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options, const std::vector<std::string>& statistics) {
@@ -33,4 +33,4 @@ TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at:
   return attend(query, key, value, options, statistics_of(options.reweighting));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

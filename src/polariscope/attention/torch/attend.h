@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // Undefined tensors are absent. `bias` and `sink` have gradients; `slopes` has none.
 struct AttendOptions {
@@ -59,4 +59,4 @@ TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at:
 // what attend() spares. No gradient.
 at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options = {});
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -17,10 +17,10 @@ bool has(const Names& names, std::string_view name) {
 }
 
 // The rows that the backward pass needs of the forward, if the statistics asked for may get gradients.
-Names needed_rows(const AttentionForm& form, const Names& statistics) {
+Names needed_rows(const reweighting::AttentionForm& form, const Names& statistics) {
   Names needed;
-  if (form.rule == RowRule::kElementwise) needed = {"shift", "inverse"};
-  if (form.normaliser == Normaliser::kMax1) needed.emplace_back("row_sum");
+  if (form.rule == reweighting::RowRule::kElementwise) needed = {"shift", "inverse"};
+  if (form.normaliser == reweighting::Normaliser::kMax1) needed.emplace_back("row_sum");
   for (const std::string& name : statistics) {
     if (is_differentiable(name)) needed.push_back(name);
   }
@@ -188,4 +188,4 @@ Tensors forward_with_autograd(const TensorArguments& given, const Names& statist
   return results;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

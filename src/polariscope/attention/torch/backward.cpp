@@ -6,7 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 template <class T>
@@ -106,4 +106,4 @@ Tensors backward_on_cpu(const BackwardArguments& given) {
   return computed_type(a.forward) == at::kDouble ? backward<double>(a) : backward<float>(a);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -4,7 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 template <class T>
@@ -54,4 +54,4 @@ Tensors forward_on_cpu(const TensorArguments& given, const Names& statistics) {
   return results;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

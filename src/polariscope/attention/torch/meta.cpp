@@ -3,7 +3,7 @@
 
 #include <ATen/ops/empty.h>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 Tensors forward_on_meta(const TensorArguments& a, const Names& statistics) {
   const c10::SymInt batch = a.query.sym_size(0), heads = a.query.sym_size(1), queries = a.query.sym_size(2);
@@ -34,4 +34,4 @@ Tensors backward_on_meta(const BackwardArguments& a) {
   return results;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -7,7 +7,7 @@
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 using MaybeTensor = c10::optional<at::Tensor>;
@@ -88,7 +88,7 @@ Tensors backward(const at::Tensor& query, const at::Tensor& key, const at::Tenso
 // name, alias and formula of each form, one after the other.
 Names forms() {
   Names flat;
-  for (const AttentionForm& form : attention_forms()) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     flat.insert(flat.end(), {Text(form.name), Text(form.alias), Text(form.formula)});
   }
   return flat;
@@ -154,4 +154,4 @@ TORCH_LIBRARY_IMPL(polariscope, Autograd, library) {
   library.impl("attend_backward", torch::autograd::autogradNotImplementedFallback());
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

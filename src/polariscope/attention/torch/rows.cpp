@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-namespace polariscope {
+namespace polariscope::attention {
 namespace {
 
 struct RowArray {
@@ -38,8 +38,8 @@ constexpr std::array kRowArrays{
 
 }  // namespace
 
-bool has_log_sum_exp(const AttentionForm& form) {
-  return form.rule == RowRule::kElementwise && form.weight == WeightFunction::kExp;
+bool has_log_sum_exp(const reweighting::AttentionForm& form) {
+  return form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kExp;
 }
 
 bool is_differentiable(std::string_view statistic) {
@@ -53,7 +53,7 @@ at::ScalarType type_of(std::string_view statistic, at::ScalarType computed) {
 }
 
 std::vector<std::string> statistics_of(std::string_view reweighting) {
-  const AttentionForm& form = find_attention_form(reweighting);
+  const reweighting::AttentionForm& form = reweighting::find_attention_form(reweighting);
   Names names;
   for (const RowArray& array : kRowArrays) {
     if (array.statistic && (array.name != "log_sum_exp" || has_log_sum_exp(form))) names.emplace_back(array.name);
@@ -61,7 +61,7 @@ std::vector<std::string> statistics_of(std::string_view reweighting) {
   return names;
 }
 
-void check(const Names& statistics, const AttentionForm& form) {
+void check(const Names& statistics, const reweighting::AttentionForm& form) {
   for (auto name = statistics.begin(); name != statistics.end(); ++name) {
     std::vector<std::string_view> known;
     for (const RowArray& array : kRowArrays) known.push_back(array.name);
@@ -104,4 +104,4 @@ void point_at(AttentionOutput<T>& to, std::string_view statistic, const at::Tens
 template void point_at(AttentionOutput<float>&, std::string_view, const at::Tensor&);
 template void point_at(AttentionOutput<double>&, std::string_view, const at::Tensor&);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

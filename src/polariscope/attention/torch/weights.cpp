@@ -4,7 +4,7 @@
 
 #include <ATen/ops/empty.h>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options) {
   const TensorArguments arguments{query.detach(), key.detach(), key.detach(), options};
@@ -20,4 +20,4 @@ at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, con
   return weights;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 // Above this many unknowns a dense Jacobian costs more than Krylov iterations without one.
@@ -134,4 +134,4 @@ long long Cvode::evaluations() const {
   return count + for_jacobian;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

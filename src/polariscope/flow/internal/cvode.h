@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 class Cvode {
  public:
@@ -41,4 +41,4 @@ class Cvode {
   std::unique_ptr<Memory> memory_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

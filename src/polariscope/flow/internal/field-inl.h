@@ -15,8 +15,9 @@
 #include <array>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::flow {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 template <class Packet>
 class Field {
@@ -120,7 +121,7 @@ class Field {
         multiply_transposed(f_.design, f_.samples, f_.outputs, f_.output_stride, f_.residual, g);
       } else {
         // g = softmax(b) - p*
-        Row<ExpFunction, Normaliser::kSum, Packet>::forward(packet_, f_.outputs, b, g, g);
+        Row<ExpFunction, reweighting::Normaliser::kSum, Packet>::forward(packet_, f_.outputs, b, g, g);
         for (int i = 0; i < packets; ++i) packet_.store(packet_.load(g, i) - packet_.load(f_.target, i), g, i);
       }
       const Whole norm = math_.sqrt(dot(g, g, f_.outputs));
@@ -236,7 +237,7 @@ class Field {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::flow
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_FLOW_FIELD_INL_H_

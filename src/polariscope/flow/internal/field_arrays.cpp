@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 // A quadratic loss in the basis where its Hessian is diagonal: quadratic-inl.h.
@@ -50,7 +50,7 @@ FieldArrays::FieldArrays(const Problem& problem, Packing packing) {
   FieldViews& v = views_;
   v.model = problem.model;
   v.loss = problem.loss;
-  v.reweighting = reweighting_index(*problem.reweighting);
+  v.reweighting = reweighting::reweighting_index(*problem.reweighting);
   v.outputs = problem.outputs;
   v.tokens = problem.tokens;
   v.rows = problem.rows;
@@ -154,4 +154,4 @@ void FieldArrays::get(int lane, State& state, double& strength) const {
   strength = views_.strength[lane];
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 // How a kernel lays out its arrays.
 enum class Packing {
@@ -67,4 +67,4 @@ class FieldArrays {
   FieldViews views_{};
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 inline bool all_finite(const State& state) {
   const auto finite = [](const std::vector<double>& x) {
@@ -15,4 +15,4 @@ inline bool all_finite(const State& state) {
   return finite(state.values) && finite(state.scores) && finite(state.projections);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -15,8 +15,9 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::flow {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // Calls run.template operator()<Model, Loss>() for the field's model and loss. Linear and rows are the
 // value-softmax model with σ = identity and with T rows.
@@ -117,11 +118,11 @@ int target_lanes() { return VectorMath::lanes(); }
 std::int64_t target_bits() { return HWY_TARGET; }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::flow
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace polariscope {
+namespace polariscope::flow {
 
 HWY_EXPORT(descend_along);
 HWY_EXPORT(descend_across);
@@ -130,11 +131,11 @@ HWY_EXPORT(target_lanes);
 HWY_EXPORT(target_bits);
 
 int simd_lanes() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(target_lanes)();
 }
 std::string simd_target() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return hwy::TargetName(HWY_DYNAMIC_DISPATCH(target_bits)());
 }
 void descend_along_tokens(const FieldViews& field, double step, std::int64_t count) {
@@ -147,5 +148,5 @@ double evaluate_along_tokens(const FieldViews& field, double log_scale) {
   return HWY_DYNAMIC_DISPATCH(evaluate_along)(field, log_scale);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow
 #endif  // HWY_ONCE

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 // Numbers in a SIMD vector on this processor: tokens a packet, or trajectories a block.
 int simd_lanes();
@@ -22,4 +22,4 @@ void descend_across_trajectories(const FieldViews& field, double step, std::int6
 // Returns ‖∇L‖ e^log_scale.
 double evaluate_along_tokens(const FieldViews& field, double log_scale);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -21,8 +21,9 @@
 #include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::flow {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // Where a step finds packet i of a row's numbers, the lowered scores x, u₀, c and w, and how it takes
 // exponentials. In memory...
@@ -140,7 +141,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
     if constexpr (Function::kShifted) {
       // Softmax does not depend on the shift: it stays as it is, so that no step waits for a maximum,
       // until Σw says that the largest score has gone far. With a sink only large weights are lowered.
-      const Whole lowest = math.constant(RowType::kNormaliser == Normaliser::kSumAndSink ? -1.0 : 1e-13);
+      const Whole lowest = math.constant(RowType::kNormaliser == reweighting::Normaliser::kSumAndSink ? -1.0 : 1e-13);
       const auto far = math.either(math.less(sum, lowest), math.less(math.constant(1e13), sum));
       if (HWY_UNLIKELY(math.any(far))) {
         row.save();
@@ -152,7 +153,7 @@ HWY_INLINE void take_logistic_steps(const FieldViews& f, double size, std::int64
     }
     const auto scale = RowOf::scale_of(sum, shift);
     // A division of its own where Σw cannot vanish: it need not wait for 1/Σw.
-    constexpr bool kDivide = Function::kShifted && RowType::kNormaliser == Normaliser::kSum;
+    constexpr bool kDivide = Function::kShifted && RowType::kNormaliser == reweighting::Normaliser::kSum;
     const Whole z = kDivide ? packet.row_sum(score) / sum : packet.row_sum(score) * scale.inverse;
     const Whole strength = row.strength(z);
     travelled = travelled + strength;
@@ -210,7 +211,7 @@ HWY_NOINLINE void descend_logistic(const FieldViews& f, double size, std::int64_
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::flow
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_FLOW_LOGISTIC_INL_H_

@@ -13,9 +13,10 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::flow {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using namespace reweighting::HWY_NAMESPACE;
 
 using VectorMath = SimdMath<hn::ScalableTag<double>>;
 
@@ -97,7 +98,7 @@ struct AcrossTrajectories : VectorMath {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::flow
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_FLOW_PACKETS_INL_H_

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::flow {
 namespace {
 
 using Vector = std::vector<double>;
@@ -87,7 +87,7 @@ void evaluate_row(const Problem& problem, const State& state, int row, Point& po
   const std::span<double> da = std::span(point.slope.scores).subspan(row * k, k);
   const bool tied = problem.model == Model::kTied;
   const Vector z = tied ? multiply(state.values, a) : Vector(a.begin(), a.end());
-  reweight(*problem.reweighting, z, p);
+  reweighting::reweight(*problem.reweighting, z, p);
 
   Vector pull(k);
   LossPoint loss;
@@ -112,14 +112,14 @@ void evaluate_row(const Problem& problem, const State& state, int row, Point& po
 
   if (tied) {
     Vector dz(k);
-    reweight_vjp(*problem.reweighting, z, pull, dz);
+    reweighting::reweight_vjp(*problem.reweighting, z, pull, dz);
     for (std::size_t i = 0; i < k; ++i) {
       for (std::size_t j = 0; j < k; ++j) point.slope.values[i * k + j] += dz[i] * a[j];
     }
     const Vector back = multiply_transposed(state.values, dz);
     std::copy(back.begin(), back.end(), da.begin());
   } else {
-    reweight_vjp(*problem.reweighting, z, pull, da);
+    reweighting::reweight_vjp(*problem.reweighting, z, pull, da);
   }
 }
 
@@ -144,4 +144,4 @@ State moved(const State& state, double factor, const State& direction) {
           add(state.projections, direction.projections)};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

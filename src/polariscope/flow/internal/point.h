@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::flow {
 
 struct Point {
   double loss = 0.0;
@@ -22,4 +22,4 @@ Point evaluate(const Problem& problem, const State& state);
 // state + factor * direction, array by array.
 State moved(const State& state, double factor, const State& direction);
 
-}  // namespace polariscope
+}  // namespace polariscope::flow

@@ -19,8 +19,9 @@
 #include "polariscope/reweighting/row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::flow {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 // V = W V' (kBack) or V' = Wᵀ V.
 template <class Packet, bool kBack>
@@ -120,7 +121,7 @@ HWY_NOINLINE void descend_quadratic(const FieldViews& views, double size, std::i
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::flow
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_FLOW_QUADRATIC_INL_H_

@@ -13,7 +13,7 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::flow {
 namespace HWY_NAMESPACE {
 
 // How far the number may go from its centre. What the polynomials of degree 7 leave out is below 3e-17 of
@@ -102,7 +102,7 @@ class TrackedSigmoid {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::flow
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_FLOW_TRACKED_INL_H_

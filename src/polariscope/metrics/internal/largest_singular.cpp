@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 namespace {
 
 constexpr Eigen::Index kMostSteps = 300;
@@ -65,4 +65,4 @@ LargestSingular largest_singular(Eigen::Index dimension,
   return {};
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -5,7 +5,7 @@
 
 #include <functional>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // value: the largest singular value σ of the map A whose AᵀA is `gram`; vector: of unit length, with ‖A·vector‖ = σ.
 struct LargestSingular {
@@ -18,4 +18,4 @@ struct LargestSingular {
 LargestSingular largest_singular(Eigen::Index dimension,
                                  const std::function<Eigen::VectorXd(const Eigen::VectorXd&)>& gram);
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

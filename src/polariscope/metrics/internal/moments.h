@@ -6,7 +6,7 @@
 #include <limits>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // About the first number, so that the mean of equal ones is exact. NaN for none.
 template <class T>
@@ -36,4 +36,4 @@ double standardised_moment(std::span<const T> x, int power) {
   return powers / n / std::pow(squares / n, 0.5 * power);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // f(result of its head, row) for every row that sees a key; [heads], each beginning as `start`.
 template <class Result, class T, class F>
@@ -43,4 +43,4 @@ std::vector<Mean> mean_over_samples(const AttentionMap<T>& map, const Statistic&
   return means;
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -6,7 +6,7 @@
 #include <limits>
 #include <span>
 
-namespace polariscope {
+namespace polariscope::metrics {
 
 // Σ w. NaN where a weight is not finite.
 template <class T>
@@ -34,4 +34,4 @@ double positive_sum(std::span<const T> row) {
 // part/sum; 0 of a row without any weight, such as a ReLU kernel's dead one.
 inline double share_of(double part, double sum) { return part == 0.0 && sum == 0.0 ? 0.0 : part / sum; }
 
-}  // namespace polariscope
+}  // namespace polariscope::metrics

@@ -15,7 +15,7 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
 
 constexpr int kVectorsOfChunk = 8;
@@ -58,11 +58,11 @@ ChunkSums run_double(const LayerPlan& plan, const LayerNumbers<double>* numbers,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace polariscope {
+namespace polariscope::models {
 
 HWY_EXPORT(chunk_float);
 HWY_EXPORT(chunk_double);
@@ -71,12 +71,12 @@ HWY_EXPORT(run_double);
 
 template <>
 int sequences_of_chunk<float>() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(chunk_float)();
 }
 template <>
 int sequences_of_chunk<double>() {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(chunk_double)();
 }
 template <>
@@ -90,5 +90,5 @@ ChunkSums run_chunk(const LayerPlan& plan, const LayerNumbers<double>* numbers, 
   return HWY_DYNAMIC_DISPATCH(run_double)(plan, numbers, tokens, answers, count, batch);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models
 #endif  // HWY_ONCE

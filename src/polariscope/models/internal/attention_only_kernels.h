@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::models {
 
 // A layer's numbers as the kernels read them: square matrices of four, with zeros (and V's 1) where a layer form has
 // smaller ones. Gradients stand in the same order.
@@ -41,7 +41,7 @@ enum StatisticSlot : int {
 
 // What does not change from layer to layer.
 struct LayerPlan {
-  AttentionForm form;
+  reweighting::AttentionForm form;
   LayerForm layer_form;
   QkNorm qk_norm;
   int layers, tokens;
@@ -67,4 +67,4 @@ template <class T>
 ChunkSums run_chunk(const LayerPlan& plan, const LayerNumbers<T>* numbers, const T* tokens, const T* answers,
                     std::int64_t count, std::int64_t batch);
 
-}  // namespace polariscope
+}  // namespace polariscope::models

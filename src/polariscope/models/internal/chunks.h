@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::models {
 
 constexpr std::int64_t kChunk = 512;
 
@@ -67,4 +67,4 @@ struct LinearGradients {
   at::Tensor weight, bias;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -14,8 +14,10 @@
 #include <cmath>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
+using namespace attention::HWY_NAMESPACE;
+using namespace reweighting::HWY_NAMESPACE;
 
 // What a row of a form is given and leaves.
 template <class T>
@@ -29,14 +31,14 @@ struct FormRow {
 
 // The results of a row whose sums are taken; the weights become p.
 template <class Function, class T, class D = hn::ScalableTag<T>>
-HWY_INLINE void finish_row(const AttentionForm& form, const HeldRow<D>& sums, FormRow<T>& row) {
+HWY_INLINE void finish_row(const reweighting::AttentionForm& form, const HeldRow<D>& sums, FormRow<T>& row) {
   using V = hn::Vec<D>;
   const D d;
   constexpr int kLanes = hn::MaxLanes(D());
   HWY_ALIGN T found[7][kLanes] = {};
-  AttentionInput<T> in;
+  attention::AttentionInput<T> in;
   in.form = form;
-  AttentionOutput<T> out;
+  attention::AttentionOutput<T> out;
   out.statistics = {.entropy = found[0],
                     .sum_of_squares = found[1],
                     .maximum = found[2],
@@ -53,7 +55,7 @@ HWY_INLINE void finish_row(const AttentionForm& form, const HeldRow<D>& sums, Fo
     T* at = row.weights + j * row.scores.stride;
     hn::Store(hn::Mul(hn::Load(d, at), row.inverse), d, at);
   }
-  constexpr bool kExponential = Function::kFunction == WeightFunction::kExp;
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const V one = hn::Set(d, 1), zero = hn::Zero(d);
   row.results = {.entropy = hn::Load(d, found[0]),
                  .squares = hn::Load(d, found[1]),
@@ -65,22 +67,22 @@ HWY_INLINE void finish_row(const AttentionForm& form, const HeldRow<D>& sums, Fo
                  .dead = kExponential ? zero : hn::IfThenElseZero(hn::Eq(sums.get(kSumAbsolute), zero), one)};
 }
 
-inline constexpr Wanted kAllOfARow{
+inline constexpr attention::Wanted kAllOfARow{
     .entropy = true, .squares = true, .largest = true, .logit_moments = true, .skewness = true};
 
 template <class Function, class T>
-HWY_NOINLINE void weigh_elementwise(const AttentionForm& form, FormRow<T>& row) {
+HWY_NOINLINE void weigh_elementwise(const reweighting::AttentionForm& form, FormRow<T>& row) {
   using D = hn::ScalableTag<T>;
   const D d;
   HeldRow<D> sums;
-  const bool sink = form.normaliser == Normaliser::kSumAndSink;
+  const bool sink = form.normaliser == reweighting::Normaliser::kSumAndSink;
   clear_row<Function>(d, sums, sink ? row.sink : hn::Set(d, kLowest<T>));
   weigh_column<Function, false, true, false>(d, row.scores, row.weights, T(0), kAllOfARow, sums);
   finish_row<Function>(form, sums, row);
 }
 
 template <template <class> class Rule, class T>
-HWY_NOINLINE void weigh_by_rule(const AttentionForm& form, FormRow<T>& row) {
+HWY_NOINLINE void weigh_by_rule(const reweighting::AttentionForm& form, FormRow<T>& row) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   const D d;
@@ -111,27 +113,27 @@ struct FormRowGradient {
 
 // dz_j = f'(z_j) (g_j - c Σ g p)/n, c = ∂n/∂(Σw).
 template <class Function, class T>
-HWY_NOINLINE void pull_elementwise(const AttentionForm& form, FormRowGradient<T>& row) {
+HWY_NOINLINE void pull_elementwise(const reweighting::AttentionForm& form, FormRowGradient<T>& row) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   const D d;
   const SimdMath<D> math;
   V coupled = hn::Zero(d);
   switch (form.normaliser) {
-    case Normaliser::kSum:
-    case Normaliser::kSumAndSink: coupled = row.dot; break;
-    case Normaliser::kMax1: {
+    case reweighting::Normaliser::kSum:
+    case reweighting::Normaliser::kSumAndSink: coupled = row.dot; break;
+    case reweighting::Normaliser::kMax1: {
       const auto bound = hn::Lt(row.inverse, hn::Set(d, 1));
       coupled = hn::IfThenElseZero(bound, hn::CopySign(row.dot, hn::Mul(row.dot, row.row_sum)));
       break;
     }
-    case Normaliser::kNone:
-    case Normaliser::kCount: break;
+    case reweighting::Normaliser::kNone:
+    case reweighting::Normaliser::kCount: break;
   }
   for (int j = 0; j < row.scores.keys; ++j) {
     const V z = hn::Load(d, row.scores.data + j * row.scores.stride);
     V w;
-    if constexpr (Function::kFunction == WeightFunction::kExp) {
+    if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
       w = exp_below(d, hn::Sub(z, row.shift));
     } else {
       w = Function::weight(math, z);
@@ -141,7 +143,7 @@ HWY_NOINLINE void pull_elementwise(const AttentionForm& form, FormRowGradient<T>
     hn::Store(hn::Mul(Function::slope(math, z, w), dw), d, at);
   }
   row.d_sink = hn::Zero(d);
-  if (form.normaliser == Normaliser::kSumAndSink) {
+  if (form.normaliser == reweighting::Normaliser::kSumAndSink) {
     const V x = hn::Sub(row.sink, row.shift);
     const V slope = Function::slope(math, x, Function::weight(math, x));
     row.d_sink = hn::Neg(hn::Mul(hn::Mul(slope, row.inverse), coupled));
@@ -149,7 +151,7 @@ HWY_NOINLINE void pull_elementwise(const AttentionForm& form, FormRowGradient<T>
 }
 
 template <template <class> class Rule, class T>
-HWY_NOINLINE void pull_by_rule(const AttentionForm& form, FormRowGradient<T>& row) {
+HWY_NOINLINE void pull_by_rule(const reweighting::AttentionForm& form, FormRowGradient<T>& row) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   const D d;
@@ -171,44 +173,44 @@ HWY_NOINLINE void pull_by_rule(const AttentionForm& form, FormRowGradient<T>& ro
 }
 
 template <class T>
-HWY_INLINE void weigh_row(const AttentionForm& form, FormRow<T>& row) {
+HWY_INLINE void weigh_row(const reweighting::AttentionForm& form, FormRow<T>& row) {
   switch (form.rule) {
-    case RowRule::kElementwise: break;
-    case RowRule::kClippedSoftmax: return weigh_by_rule<ClippedSoftmax>(form, row);
-    case RowRule::kSoftpick: return weigh_by_rule<Softpick>(form, row);
-    case RowRule::kSparsemax:
-    case RowRule::kEntmax: return weigh_by_rule<Entmax>(form, row);
+    case reweighting::RowRule::kElementwise: break;
+    case reweighting::RowRule::kClippedSoftmax: return weigh_by_rule<ClippedSoftmax>(form, row);
+    case reweighting::RowRule::kSoftpick: return weigh_by_rule<Softpick>(form, row);
+    case reweighting::RowRule::kSparsemax:
+    case reweighting::RowRule::kEntmax: return weigh_by_rule<Entmax>(form, row);
   }
   switch (form.weight) {
-    case WeightFunction::kExp: return weigh_elementwise<ExpFunction>(form, row);
-    case WeightFunction::kSigmoid: return weigh_elementwise<SigmoidFunction>(form, row);
-    case WeightFunction::kRelu: return weigh_elementwise<ReluFunction>(form, row);
-    case WeightFunction::kElu1: return weigh_elementwise<Elu1Function>(form, row);
-    case WeightFunction::kIdentity: return weigh_elementwise<IdentityFunction>(form, row);
-    case WeightFunction::kAbs: return weigh_elementwise<AbsFunction>(form, row);
-    case WeightFunction::kSquare: return weigh_elementwise<SquareFunction>(form, row);
-    case WeightFunction::kOne: return weigh_elementwise<OneFunction>(form, row);
+    case reweighting::WeightFunction::kExp: return weigh_elementwise<ExpFunction>(form, row);
+    case reweighting::WeightFunction::kSigmoid: return weigh_elementwise<SigmoidFunction>(form, row);
+    case reweighting::WeightFunction::kRelu: return weigh_elementwise<ReluFunction>(form, row);
+    case reweighting::WeightFunction::kElu1: return weigh_elementwise<Elu1Function>(form, row);
+    case reweighting::WeightFunction::kIdentity: return weigh_elementwise<IdentityFunction>(form, row);
+    case reweighting::WeightFunction::kAbs: return weigh_elementwise<AbsFunction>(form, row);
+    case reweighting::WeightFunction::kSquare: return weigh_elementwise<SquareFunction>(form, row);
+    case reweighting::WeightFunction::kOne: return weigh_elementwise<OneFunction>(form, row);
   }
 }
 
 template <class T>
-HWY_INLINE void pull_row(const AttentionForm& form, FormRowGradient<T>& row) {
+HWY_INLINE void pull_row(const reweighting::AttentionForm& form, FormRowGradient<T>& row) {
   switch (form.rule) {
-    case RowRule::kElementwise: break;
-    case RowRule::kClippedSoftmax: return pull_by_rule<ClippedSoftmax>(form, row);
-    case RowRule::kSoftpick: return pull_by_rule<Softpick>(form, row);
-    case RowRule::kSparsemax:
-    case RowRule::kEntmax: return pull_by_rule<Entmax>(form, row);
+    case reweighting::RowRule::kElementwise: break;
+    case reweighting::RowRule::kClippedSoftmax: return pull_by_rule<ClippedSoftmax>(form, row);
+    case reweighting::RowRule::kSoftpick: return pull_by_rule<Softpick>(form, row);
+    case reweighting::RowRule::kSparsemax:
+    case reweighting::RowRule::kEntmax: return pull_by_rule<Entmax>(form, row);
   }
   switch (form.weight) {
-    case WeightFunction::kExp: return pull_elementwise<ExpFunction>(form, row);
-    case WeightFunction::kSigmoid: return pull_elementwise<SigmoidFunction>(form, row);
-    case WeightFunction::kRelu: return pull_elementwise<ReluFunction>(form, row);
-    case WeightFunction::kElu1: return pull_elementwise<Elu1Function>(form, row);
-    case WeightFunction::kIdentity: return pull_elementwise<IdentityFunction>(form, row);
-    case WeightFunction::kAbs: return pull_elementwise<AbsFunction>(form, row);
-    case WeightFunction::kSquare: return pull_elementwise<SquareFunction>(form, row);
-    case WeightFunction::kOne: return pull_elementwise<OneFunction>(form, row);
+    case reweighting::WeightFunction::kExp: return pull_elementwise<ExpFunction>(form, row);
+    case reweighting::WeightFunction::kSigmoid: return pull_elementwise<SigmoidFunction>(form, row);
+    case reweighting::WeightFunction::kRelu: return pull_elementwise<ReluFunction>(form, row);
+    case reweighting::WeightFunction::kElu1: return pull_elementwise<Elu1Function>(form, row);
+    case reweighting::WeightFunction::kIdentity: return pull_elementwise<IdentityFunction>(form, row);
+    case reweighting::WeightFunction::kAbs: return pull_elementwise<AbsFunction>(form, row);
+    case reweighting::WeightFunction::kSquare: return pull_elementwise<SquareFunction>(form, row);
+    case reweighting::WeightFunction::kOne: return pull_elementwise<OneFunction>(form, row);
   }
 }
 
@@ -218,32 +220,33 @@ class ScoreTransform {
  public:
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  ScoreTransform(const AttentionForm& form, int tokens) : kind_(form.transform), factor_(form.transform_factor) {
-    if (kind_ == Transform::kLogCount) factor_ *= std::log(static_cast<double>(tokens));
-    if (kind_ == Transform::kMinusLogKeys) shift_ = -std::log(static_cast<double>(tokens));
+  ScoreTransform(const reweighting::AttentionForm& form, int tokens)
+      : kind_(form.transform), factor_(form.transform_factor) {
+    if (kind_ == reweighting::Transform::kLogCount) factor_ *= std::log(static_cast<double>(tokens));
+    if (kind_ == reweighting::Transform::kMinusLogKeys) shift_ = -std::log(static_cast<double>(tokens));
   }
   HWY_INLINE V apply(V s) const {
     const D d;
     const V factor = hn::Set(d, static_cast<T>(factor_));
     switch (kind_) {
-      case Transform::kSoftCap: return hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
-      case Transform::kLogCount: return hn::Mul(factor, s);
-      case Transform::kMinusLogKeys: return hn::Add(s, hn::Set(d, static_cast<T>(shift_)));
-      case Transform::kNone: break;
+      case reweighting::Transform::kSoftCap: return hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
+      case reweighting::Transform::kLogCount: return hn::Mul(factor, s);
+      case reweighting::Transform::kMinusLogKeys: return hn::Add(s, hn::Set(d, static_cast<T>(shift_)));
+      case reweighting::Transform::kNone: break;
     }
     return s;
   }
   HWY_INLINE V slope(V z) const {
     const D d;
     const V factor = hn::Set(d, static_cast<T>(factor_));
-    if (kind_ == Transform::kLogCount) return factor;
-    if (kind_ != Transform::kSoftCap) return hn::Set(d, 1);
+    if (kind_ == reweighting::Transform::kLogCount) return factor;
+    if (kind_ != reweighting::Transform::kSoftCap) return hn::Set(d, 1);
     const V part = hn::Div(z, factor);
     return hn::NegMulAdd(part, part, hn::Set(d, 1));
   }
 
  private:
-  Transform kind_;
+  reweighting::Transform kind_;
   double factor_, shift_ = 0.0;
 };
 
@@ -316,7 +319,7 @@ HWY_NOINLINE void form_map_backward(D d, const LayerPlan& plan, const LayerArray
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_MODELS_FORM_ROWS_INL_H_

@@ -14,9 +14,10 @@
 #include <numbers>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using namespace reweighting::HWY_NAMESPACE;
 
 // With u = |x| and t = 1/(1 + 0.35 u): Φ(-u) = e^{-u²/2} t P(t), P of degree 8, fitted to erfcx(u/√2)/(2t) for
 // u <= 13 by iteratively reweighted least squares; relative error 2e-7 in single precision. Φ(u) = 1 - Φ(-u).
@@ -73,7 +74,7 @@ inline void gelu_rows(std::int64_t rows, std::int64_t width, const double* bias,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_MODELS_GELU_INL_H_

@@ -14,7 +14,7 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
 
 // HWY_EXPORT takes no templates.
@@ -66,11 +66,11 @@ double cross_entropy_double(std::int64_t rows, std::int64_t width, const double*
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace polariscope {
+namespace polariscope::models {
 
 HWY_EXPORT(gelu_float);
 HWY_EXPORT(gelu_double);
@@ -87,31 +87,31 @@ HWY_EXPORT(cross_entropy_double);
 
 template <>
 void gelu(std::int64_t rows, std::int64_t width, const float* bias, float* x, float* value) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(gelu_float)(rows, width, bias, x, value);
 }
 template <>
 void gelu(std::int64_t rows, std::int64_t width, const double* bias, double* x, double* value) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(gelu_double)(rows, width, bias, x, value);
 }
 template <>
 void layer_norm(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* bias,
                 float epsilon, float* y, float* means, float* inverses) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(layer_norm_float)(rows, width, x, weight, bias, epsilon, y, means, inverses);
 }
 template <>
 void layer_norm(std::int64_t rows, std::int64_t width, const double* x, const double* weight, const double* bias,
                 double epsilon, double* y, double* means, double* inverses) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(layer_norm_double)(rows, width, x, weight, bias, epsilon, y, means, inverses);
 }
 template <>
 void layer_norm_gradient(std::int64_t rows, std::int64_t width, const float* x, const float* weight, const float* means,
                          const float* inverses, const float* dy, const float* besides, float* dx, float* d_weight,
                          float* d_bias) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(layer_norm_gradient_float)
   (rows, width, x, weight, means, inverses, dy, besides, dx, d_weight, d_bias);
 }
@@ -119,44 +119,44 @@ template <>
 void layer_norm_gradient(std::int64_t rows, std::int64_t width, const double* x, const double* weight,
                          const double* means, const double* inverses, const double* dy, const double* besides,
                          double* dx, double* d_weight, double* d_bias) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(layer_norm_gradient_double)
   (rows, width, x, weight, means, inverses, dy, besides, dx, d_weight, d_bias);
 }
 template <>
 void column_sums(std::int64_t rows, std::int64_t width, const float* g, float* sums) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(column_sums_float)(rows, width, g, sums);
 }
 template <>
 void column_sums(std::int64_t rows, std::int64_t width, const double* g, double* sums) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(column_sums_double)(rows, width, g, sums);
 }
 template <>
 void times_slopes(std::int64_t rows, std::int64_t width, const float* g, const float* slopes, float* product,
                   float* sums) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(times_slopes_float)(rows, width, g, slopes, product, sums);
 }
 template <>
 void times_slopes(std::int64_t rows, std::int64_t width, const double* g, const double* slopes, double* product,
                   double* sums) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(times_slopes_double)(rows, width, g, slopes, product, sums);
 }
 template <>
 double cross_entropy(std::int64_t rows, std::int64_t width, const float* z, const std::int64_t* targets,
                      const float* weights, float* dz) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(cross_entropy_float)(rows, width, z, targets, weights, dz);
 }
 template <>
 double cross_entropy(std::int64_t rows, std::int64_t width, const double* z, const std::int64_t* targets,
                      const double* weights, double* dz) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(cross_entropy_double)(rows, width, z, targets, weights, dz);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models
 #endif  // HWY_ONCE

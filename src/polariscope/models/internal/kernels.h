@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::models {
 
 // value = gelu(x + bias) by rows, x becomes the slope there.
 template <class T>
@@ -33,4 +33,4 @@ template <class T>
 double cross_entropy(std::int64_t rows, std::int64_t width, const T* z, const std::int64_t* targets, const T* weights,
                      T* dz);
 
-}  // namespace polariscope
+}  // namespace polariscope::models

@@ -12,7 +12,7 @@
 
 #include <unordered_map>
 
-namespace polariscope {
+namespace polariscope::models {
 namespace {
 
 at::Tensor view_of(std::int64_t rows, std::int64_t columns, Operand<double> m) {
@@ -133,4 +133,4 @@ void Factor<double>::multiply(std::int64_t rows, const double* a, const double* 
   if (besides != nullptr) to.add_(view_of(rows, columns, {besides, columns}));
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::models

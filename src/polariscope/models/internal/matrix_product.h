@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace polariscope {
+namespace polariscope::models {
 
 // A matrix in row-major memory, or the transpose of one.
 template <class T>
@@ -40,4 +40,4 @@ class Factor {
   std::unique_ptr<Layout> layout_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::models

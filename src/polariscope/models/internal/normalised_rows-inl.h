@@ -21,8 +21,9 @@
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
+using namespace reweighting::HWY_NAMESPACE;
 
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void centre_tokens(D d, int tokens, T* at) {
@@ -222,7 +223,7 @@ HWY_NOINLINE void normalised_map_backward(D d, const LayerArrays<T>& a, const T*
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_MODELS_NORMALISED_ROWS_INL_H_

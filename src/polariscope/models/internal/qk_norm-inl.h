@@ -11,8 +11,9 @@
 #include "polariscope/models/internal/layer_arrays-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
+using namespace attention::HWY_NAMESPACE;
 
 // Of the queries or of the keys. width: entries that count; those beyond it are zero and stay so.
 template <class D, class T = hn::TFromD<D>>
@@ -24,7 +25,7 @@ class InputMap {
       : plan_(plan), gain_(gain), bias_(bias), scale_(scale) {}
 
   bool normalises() const { return plan_.qk_norm != QkNorm::kNo; }
-  bool maps() const { return plan_.form.feature != FeatureMap::kNone; }
+  bool maps() const { return plan_.form.feature != reweighting::FeatureMap::kNone; }
 
   // tokens: [tokens, 4] vectors, in place; the norm comes before the feature map. normed, scales: what backward()
   // reads.
@@ -124,10 +125,10 @@ class InputMap {
     const D d;
     const V one = hn::Set(d, 1);
     switch (plan_.form.feature) {
-      case FeatureMap::kRelu:
+      case reweighting::FeatureMap::kRelu:
         return hn::IfThenElseZero(hn::Lt(hn::Set(d, static_cast<T>(plan_.form.feature_offset)), feature), one);
-      case FeatureMap::kElu1: return hn::Min(feature, one);
-      case FeatureMap::kNone: break;
+      case reweighting::FeatureMap::kElu1: return hn::Min(feature, one);
+      case reweighting::FeatureMap::kNone: break;
     }
     return one;
   }
@@ -138,7 +139,7 @@ class InputMap {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_MODELS_QK_NORM_INL_H_

@@ -14,9 +14,10 @@
 #include <cstdint>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using namespace reweighting::HWY_NAMESPACE;
 
 // Calls visit(d, i) for vectors of [0, width) and then for its rest, number by number.
 template <class T, class Visit>
@@ -208,7 +209,7 @@ double cross_entropy_rows(std::int64_t rows, std::int64_t width, const T* z, con
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_MODELS_ROWS_INL_H_

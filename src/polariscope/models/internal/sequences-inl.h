@@ -17,8 +17,9 @@
 #include <vector>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::models {
 namespace HWY_NAMESPACE {
+using namespace attention::HWY_NAMESPACE;
 
 // to_i = from_i M.
 template <class D, class T = hn::TFromD<D>>
@@ -157,13 +158,15 @@ class Sequences {
   }
 
   // Whether rows are softmax's or a kernel's, which have a way of their own.
-  static bool is_normalised(const AttentionForm& form) {
-    const bool plain = form.rule == RowRule::kElementwise && form.normaliser == Normaliser::kSum &&
-                       form.transform == Transform::kNone && form.sum_offset == 0.0;
-    return plain && (form.feature == FeatureMap::kNone ? form.weight == WeightFunction::kExp
-                                                       : form.weight == WeightFunction::kIdentity);
+  static bool is_normalised(const reweighting::AttentionForm& form) {
+    const bool plain = form.rule == reweighting::RowRule::kElementwise &&
+                       form.normaliser == reweighting::Normaliser::kSum &&
+                       form.transform == reweighting::Transform::kNone && form.sum_offset == 0.0;
+    return plain &&
+           (form.feature == reweighting::FeatureMap::kNone ? form.weight == reweighting::WeightFunction::kExp
+                                                           : form.weight == reweighting::WeightFunction::kIdentity);
   }
-  bool kernel() const { return plan_.form.feature != FeatureMap::kNone; }
+  bool kernel() const { return plan_.form.feature != reweighting::FeatureMap::kNone; }
 
   // Lanes beyond the last sequence repeat it; nothing comes of them.
   HWY_INLINE void gather(const T* tokens) {
@@ -212,7 +215,7 @@ class Sequences {
       form_map(d, plan_, a, numbers[kSinkSlot], first, map);
     }
     if (query_map(layer).maps()) hn::Store(logit_variance, d, sums_ + kLogitVarianceSum * lanes_);
-    if (plan_.form.feature == FeatureMap::kRelu) count_dead_queries(a.query);
+    if (plan_.form.feature == reweighting::FeatureMap::kRelu) count_dead_queries(a.query);
     add_statistics(layer);
     T* next = layer + 1 == plan_.layers ? result_ : layers_[layer + 1].input;
     const bool stays = plan_.layer_form != LayerForm::kPlain;
@@ -339,7 +342,7 @@ class Sequences {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::models
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_MODELS_SEQUENCES_INL_H_

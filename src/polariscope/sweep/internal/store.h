@@ -1,8 +1,8 @@
 // The rows of one scheduler's runs in its SQLite database.
 #pragma once
 
+#include "polariscope/base/file_lock.h"
 #include "polariscope/sweep/grid.h"
-#include "polariscope/sweep/internal/file_lock.h"
 #include "polariscope/sweep/internal/sqlite.h"
 #include "polariscope/sweep/run_end.h"
 #include "polariscope/sweep/shard.h"

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 // Uniform in [0, count), unbiased, from one word (Lemire 2019, arXiv:1805.10941), where RandomStream::below takes two
 // words and two divisions. count >= 1.
@@ -48,4 +48,4 @@ class DistinctDraws {
   std::vector<std::size_t> swapped_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

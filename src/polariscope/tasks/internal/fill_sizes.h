@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace polariscope {
+namespace polariscope::tasks {
 
 // Throws Error unless the range is one and each array holds what `count` examples need.
 inline void require_fill_sizes(std::string_view task, std::int64_t first, std::int64_t count, std::size_t tokens,
@@ -22,4 +22,4 @@ inline void require_fill_sizes(std::string_view task, std::int64_t first, std::i
   require("targets", targets, targets_each);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks

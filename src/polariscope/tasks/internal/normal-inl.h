@@ -14,9 +14,10 @@
 #include <cstdint>
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::tasks {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using namespace reweighting::HWY_NAMESPACE;
 
 // High and low words of a 32 x 32 bit product.
 template <class DU, class VU = hn::Vec<DU>>
@@ -140,7 +141,7 @@ class NormalStreams {
 };
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::tasks
 HWY_AFTER_NAMESPACE();
 
 #endif  // POLARISCOPE_TASKS_NORMAL_INL_H_

@@ -16,7 +16,7 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::tasks {
 namespace HWY_NAMESPACE {
 
 // One vector of examples, a stream a lane, of which `count` are stored.
@@ -63,19 +63,19 @@ void draw(const InContextRegressionOptions& options, std::uint64_t seed, std::ui
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::tasks
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace polariscope {
+namespace polariscope::tasks {
 
 HWY_EXPORT(draw);
 
 void draw_regression(const InContextRegressionOptions& options, std::uint64_t seed, std::uint64_t first_stream,
                      std::int64_t count, float* tokens, float* targets) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   HWY_DYNAMIC_DISPATCH(draw)(options, seed, first_stream, count, tokens, targets);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::tasks
 #endif  // HWY_ONCE

@@ -13,7 +13,7 @@
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
-namespace polariscope {
+namespace polariscope::train {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -99,11 +99,11 @@ SquaredNorms sgd_double(double rate, double momentum, std::int64_t count, const 
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace polariscope
+}  // namespace polariscope::train
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace polariscope {
+namespace polariscope::train {
 
 HWY_EXPORT(adamw_float);
 HWY_EXPORT(adamw_double);
@@ -113,27 +113,27 @@ HWY_EXPORT(sgd_double);
 template <>
 SquaredNorms adamw_step(const AdamWFactors<float>& factors, std::int64_t count, const float* gradients, float* values,
                         float* mean, float* square) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(adamw_float)(factors, count, gradients, values, mean, square);
 }
 template <>
 SquaredNorms adamw_step(const AdamWFactors<double>& factors, std::int64_t count, const double* gradients,
                         double* values, double* mean, double* square) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(adamw_double)(factors, count, gradients, values, mean, square);
 }
 template <>
 SquaredNorms sgd_step(float rate, float momentum, std::int64_t count, const float* gradients, float* values,
                       float* velocity) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(sgd_float)(rate, momentum, count, gradients, values, velocity);
 }
 template <>
 SquaredNorms sgd_step(double rate, double momentum, std::int64_t count, const double* gradients, double* values,
                       double* velocity) {
-  obey_forced_target();
+  reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(sgd_double)(rate, momentum, count, gradients, values, velocity);
 }
 
-}  // namespace polariscope
+}  // namespace polariscope::train
 #endif  // HWY_ONCE

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace polariscope {
+namespace polariscope::train {
 
 // ‖g‖² and ‖θ' - θ‖². Sums of a block are in T, of blocks in double: exact enough, and the same bits every time.
 struct SquaredNorms {
@@ -23,4 +23,4 @@ SquaredNorms adamw_step(const AdamWFactors<T>& factors, std::int64_t count, cons
 template <class T>
 SquaredNorms sgd_step(T rate, T momentum, std::int64_t count, const T* gradients, T* values, T* velocity);
 
-}  // namespace polariscope
+}  // namespace polariscope::train

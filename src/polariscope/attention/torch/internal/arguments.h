@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace polariscope {
+namespace polariscope::attention {
 
 using Names = std::vector<std::string>;
 using Tensors = std::vector<at::Tensor>;
@@ -27,16 +27,16 @@ at::ScalarType computed_type(const TensorArguments& arguments);
 TensorArguments converted(TensorArguments arguments);
 
 // The form with its parameters. Throws Error for a name or a parameter that it does not have.
-AttentionForm form_of(const AttendOptions& options);
+reweighting::AttentionForm form_of(const AttendOptions& options);
 
 // Row arrays beside the statistics that can be asked for by name: columns' means, and what the backward pass
 // needs of the forward.
 bool is_differentiable(std::string_view statistic);
-bool has_log_sum_exp(const AttentionForm& form);
+bool has_log_sum_exp(const reweighting::AttentionForm& form);
 at::ScalarType type_of(std::string_view statistic, at::ScalarType computed);
 
 // Throws Error for a name that is none of the form's arrays, or is there twice.
-void check(const Names& statistics, const AttentionForm& form);
+void check(const Names& statistics, const reweighting::AttentionForm& form);
 
 // Points the member of that name at the rows.
 template <class T>
@@ -67,4 +67,4 @@ class ArrayArguments {
   AttentionInput<T> input_;
 };
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

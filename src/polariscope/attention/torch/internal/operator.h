@@ -3,7 +3,7 @@
 
 #include "polariscope/attention/torch/internal/arguments.h"
 
-namespace polariscope {
+namespace polariscope::attention {
 
 // The output and then the statistics, in the order of their names.
 Tensors forward_on_cpu(const TensorArguments& arguments, const Names& statistics);
@@ -27,4 +27,4 @@ Tensors backward_on_cpu(const BackwardArguments& arguments);
 Tensors backward_on_meta(const BackwardArguments& arguments);
 Tensors call_backward(const BackwardArguments& arguments);
 
-}  // namespace polariscope
+}  // namespace polariscope::attention

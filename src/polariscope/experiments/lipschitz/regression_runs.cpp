@@ -1,0 +1,280 @@
+#include "polariscope/experiments/lipschitz/regression_runs.h"
+
+#include "polariscope/base/terminal.h"
+#include "polariscope/report/colours.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace polariscope::experiments {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNorms{
+    std::pair{"layer", "QK-LayerNorm"}, {"rms", "QK-RMSNorm"}, {"l2", "QK-L2"}};
+
+double median_of(std::span<const double> values) {
+  return spread_of(std::vector<double>(values.begin(), values.end())).median;
+}
+
+// Without the step that was not finite any more.
+void cut(runs::RunLog& log, double last_finite) {
+  std::size_t keep = log.steps();
+  while (keep > 1 && log.step[keep - 1] > last_finite) --keep;
+  log.step.resize(keep);
+  for (auto& [name, column] : log.numbers) column.resize(keep);
+  for (auto& [name, columns] : log.layers) {
+    for (std::vector<double>& column : columns) column.resize(keep);
+  }
+}
+
+}  // namespace
+
+std::string AttentionVariant::name() const {
+  const auto norm = std::ranges::find(kNorms, qk_norm, &std::pair<std::string_view, std::string_view>::first);
+  if (norm == kNorms.end()) return attention;
+  return attention == "softmax" ? std::string(norm->second) : fmt::format("{}, {}", attention, norm->second);
+}
+
+std::string AttentionVariant::colour() const {
+  return qk_norm == "no" ? report::colour_of(attention)
+                         : report::palette_colour(qk_norm == "layer" ? 1
+                                                  : qk_norm == "rms" ? 3
+                                                                     : 7);
+}
+
+std::span<const AttentionVariant> paper_variants() {
+  static const std::array<AttentionVariant, 4> kPaper{
+      AttentionVariant{"softmax"}, {"softmax", "layer"}, {"relu_kernel/sum"}, {"elu1_kernel/sum"}};
+  return kPaper;
+}
+
+double uniform_entropy() { return std::log(kRegressionTokens); }
+double one_hot_norm() { return std::sqrt(kRegressionTokens); }
+
+RegressionRun::RegressionRun(TrainedRun trained)
+    : trained_(std::move(trained)), log_(runs::read_run_log(trained_.folder / "metrics.jsonl")) {
+  if (diverged()) cut(log_, trained_.metric("last_finite_step"));
+}
+
+std::optional<double> RegressionRun::collapse_of(int layer) const {
+  const std::vector<double>& entropy = log_.layer("entropy", static_cast<std::size_t>(layer));
+  const auto found = std::ranges::find_if(entropy, [](double H) { return H < kCollapsed * uniform_entropy(); });
+  if (found == entropy.end()) return std::nullopt;
+  return log_.step[static_cast<std::size_t>(found - entropy.begin())];
+}
+
+std::optional<Collapse> RegressionRun::first_collapse() const {
+  std::optional<Collapse> first;
+  for (int layer = 0; layer < layers(); ++layer) {
+    const std::optional<double> step = collapse_of(layer);
+    if (step && (!first || *step < first->step)) first = Collapse{layer, *step};
+  }
+  return first;
+}
+
+double RegressionRun::lowest_entropy() const {
+  double lowest = std::numeric_limits<double>::infinity();
+  for (const std::vector<double>& layer : log_.layers.at("entropy")) {
+    lowest = std::min(lowest, spread_of(layer).low);
+  }
+  return lowest / uniform_entropy();
+}
+
+std::vector<double> RegressionRun::mean_over_layers(const char* statistic) const {
+  std::vector<double> mean(log_.steps(), 0.0);
+  for (int layer = 0; layer < layers(); ++layer) {
+    const std::vector<double>& of = log_.layer(statistic, static_cast<std::size_t>(layer));
+    for (std::size_t n = 0; n < mean.size(); ++n) mean[n] += of[n] / layers();
+  }
+  return mean;
+}
+
+double RegressionRun::final_loss() const {
+  if (diverged()) return kNothing;
+  const std::vector<double>& loss = log_.number("loss");
+  return median_of(std::span(loss).last(std::max<std::size_t>(1, loss.size() / 20)));
+}
+
+double RegressionRun::lowest_loss() const {
+  constexpr std::size_t kWindow = 20;
+  const std::span<const double> loss = log_.number("loss");
+  double lowest = median_of(loss.first(std::min(kWindow, loss.size())));
+  for (std::size_t at = kWindow; at + kWindow <= loss.size(); at += kWindow) {
+    lowest = std::min(lowest, median_of(loss.subspan(at, kWindow)));
+  }
+  return lowest;
+}
+
+double RegressionRun::gradient_peak() const {
+  const Spread norm = spread_of(log_.number("gradient_norm"));
+  return norm.high / norm.median;
+}
+
+RegressionRuns::RegressionRuns(const Context& context) : all(context) {
+  std::map<int, int> runs;
+  for (const TrainedRun& run : all.done()) ++runs[run.settings.at("batch").get<int>()];
+  int most = 0;
+  for (const auto& [size, count] : runs) {
+    if (count < most) continue;
+    most = count;
+    batch = size;
+  }
+}
+
+std::vector<RegressionRun> RegressionRuns::read(const AttentionVariant& variant, const char* form, int size) const {
+  std::vector<RegressionRun> runs;
+  for (TrainedRun& run : all.where(
+           {{"attention", variant.attention}, {"qk_norm", variant.qk_norm}, {"layer_form", form}, {"batch", size}})) {
+    if (run.metric("last_finite_step") >= 1.0) runs.emplace_back(std::move(run));
+  }
+  return runs;
+}
+
+std::vector<AttentionVariant> RegressionRuns::variants() const {
+  std::vector<AttentionVariant> found;
+  for (const TrainedRun& run : all.where({{"layer_form", "residual"}, {"batch", batch}})) {
+    AttentionVariant variant{run.attention(), run.settings.at("qk_norm").get<std::string>()};
+    if (std::ranges::find(found, variant) == found.end()) found.push_back(std::move(variant));
+  }
+  return found;
+}
+
+std::vector<int> RegressionRuns::batches() const {
+  std::vector<int> sizes;
+  for (const json& size : all.values_of("batch")) sizes.push_back(size.get<int>());
+  std::ranges::sort(sizes);
+  return sizes;
+}
+
+std::string RegressionRuns::method() const {
+  const std::vector<json> steps = all.values_of("steps");
+  return fmt::format(
+      "Models of five layers of attention alone learn in-context linear regression, 19 examples and a query of "
+      "{} tokens, by SGD with momentum, {} steps on fresh batches of {}; a run ends when its loss or gradient is not "
+      "finite. A layer has collapsed when its mean entropy is below {:g} % of log N. {}",
+      kRegressionTokens, steps.size() == 1 ? steps.front().dump() : "several numbers of", batch, 100 * kCollapsed,
+      all.count_in_words());
+}
+
+std::string RegressionRuns::differences(const Context& context) const {
+  std::string text =
+      "The paper leaves the layer open: drawn is X + PV/N with 4 × 4 maps, unless a figure names another (B.fig8 "
+      "compares three). Scores are not divided by √width. The ReLU kernel's features have 0.01 added, so that no row "
+      "is "
+      "all zero.";
+  if (context.paper()) return text;
+  return text +
+         " Shorter and smaller: 1,000 steps on batches of 250, softmax also on 500 and 1000, where the paper takes "
+         "10,000 steps on 4000.";
+}
+
+Windows windows_of(const std::vector<RegressionRun>& runs, const Reading& reading, int count) {
+  constexpr double kGrowth = 0.06;  // of the step, for the first windows
+  double last = 0.0;
+  for (const RegressionRun& run : runs) last = std::max(last, run.last_step());
+  const double widest = std::max(1.0, std::ceil(last / count));
+  Windows result;
+  for (double end = 1.0; end < last; end += std::clamp(std::ceil(kGrowth * end), 1.0, widest)) {
+    result.step.push_back(end);
+  }
+  result.step.push_back(last);
+  for (const RegressionRun& run : runs) {
+    std::vector<std::vector<double>> parts(result.step.size());
+    const std::vector<double> values = reading(run);
+    for (std::size_t n = 0; n < values.size(); ++n) {
+      const auto window = std::ranges::lower_bound(result.step, run.log().step[n]) - result.step.begin();
+      parts[static_cast<std::size_t>(window)].push_back(values[n]);
+    }
+    std::vector<double>& medians = result.runs.emplace_back();
+    for (const std::vector<double>& part : parts) medians.push_back(median_of(part));
+  }
+  return result;
+}
+
+Reading capped(const char* number, double most) {
+  return [=](const RegressionRun& run) {
+    std::vector<double> values = run.log().number(number);
+    for (double& value : values) value = std::min(value, most);
+    return values;
+  };
+}
+
+void add_lines(report::SeriesChart& chart, const std::string& name, const std::string& colour,
+               const std::vector<RegressionRun>& runs, const Reading& reading, bool single_runs) {
+  if (runs.empty()) return;
+  const Windows windows = windows_of(runs, reading);
+  report::Series line{.name = name, .x = windows.step, .y = {}, .low = {}, .high = {}, .colour = colour};
+  for (std::size_t w = 0; w < windows.step.size(); ++w) {
+    std::vector<double> values;
+    for (const std::vector<double>& run : windows.runs) values.push_back(run[w]);
+    const Spread spread = spread_of(std::move(values));
+    const bool half = 2 * spread.runs >= static_cast<long long>(runs.size());
+    line.y.push_back(half ? spread.median : kNothing);
+    line.low.push_back(spread.low);
+    line.high.push_back(spread.high);
+  }
+  if (single_runs) line.low = line.high = {};
+  for (std::size_t r = 0; single_runs && r < runs.size(); ++r) {
+    report::Series one{.name = name, .x = windows.step, .y = windows.runs[r], .low = {}, .high = {}, .colour = colour};
+    while (!one.x.empty() && one.x.back() >= runs[r].last_step()) {
+      one.x.pop_back();
+      one.y.pop_back();
+    }
+    one.x.push_back(runs[r].last_step());
+    one.y.push_back(reading(runs[r]).back());
+    one.faint = true;
+    chart.series.push_back(std::move(one));
+  }
+  chart.series.push_back(std::move(line));
+}
+
+Spread over_runs(const std::vector<RegressionRun>& runs, const std::function<double(const RegressionRun&)>& figure) {
+  std::vector<double> values;
+  for (const RegressionRun& run : runs) values.push_back(figure(run));
+  return spread_of(std::move(values));
+}
+
+long long count_of(const std::vector<RegressionRun>& runs, const std::function<bool(const RegressionRun&)>& property) {
+  return std::ranges::count_if(runs, property);
+}
+
+bool collapses(const RegressionRun& run) { return run.lowest_entropy() < kCollapsed; }
+bool diverges(const RegressionRun& run) { return run.diverged(); }
+bool keeps_entropy(const RegressionRun& run) { return run.lowest_entropy() > kKept; }
+
+report::Verdict judged(long long runs, bool holds) {
+  if (runs < kFewestSeeds) return report::Verdict::kInconclusive;
+  return holds ? report::Verdict::kHolds : report::Verdict::kFails;
+}
+
+report::Claim claim_of_every(std::string id, std::string statement, std::string source, std::string criterion,
+                             const std::vector<RegressionRun>& runs,
+                             const std::function<bool(const RegressionRun&)>& property, const std::string& further,
+                             std::string evidence) {
+  const long long count = count_of(runs, property);
+  const auto total = static_cast<long long>(runs.size());
+  report::Claim made = claim_of_count(std::move(id), std::move(statement), std::move(source),
+                                      fmt::format("{}, in every run; inconclusive under {}", criterion, kFewestSeeds),
+                                      count, total, "runs", count == total, std::move(evidence));
+  if (total < kFewestSeeds) made.verdict = report::Verdict::kInconclusive;
+  if (!further.empty()) made.measured += "; " + further;
+  return made;
+}
+
+std::string of_each_variant(const std::vector<std::pair<std::string, Spread>>& spreads) {
+  std::string text;
+  for (const auto& [name, spread] : spreads) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : "; ", name, in_words(spread, "runs"));
+  }
+  return text;
+}
+
+}  // namespace polariscope::experiments

@@ -1,0 +1,126 @@
+// The trainings of in-context regression that figures 1, 3, 4, 6, 8, 10 and 11 of the Lipschitz paper look at.
+#pragma once
+
+#include "polariscope/experiments/shared/measure.h"
+#include "polariscope/experiments/shared/trained_runs.h"
+#include "polariscope/report/charts.h"
+#include "polariscope/runs/run_log.h"
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace polariscope::experiments {
+
+constexpr int kRegressionTokens = 20;  // N of every map
+constexpr double kCollapsed = 0.05;    // of log N: a layer's mean entropy below it counts as collapsed
+constexpr double kKept = 0.5;          // above it as kept
+constexpr long long kFewestSeeds = 5;  // for a verdict
+
+// An attention and what normalises its queries and keys.
+struct AttentionVariant {
+  std::string attention, qk_norm = "no";
+
+  std::string name() const;  // "softmax", "QK-LayerNorm"
+  std::string colour() const;
+  bool operator==(const AttentionVariant&) const = default;
+};
+// The paper's four: softmax, QK-LayerNorm, the ReLU kernel, the ELU+1 kernel.
+std::span<const AttentionVariant> paper_variants();
+
+// When a layer collapsed.
+struct Collapse {
+  int layer;  // counted from 0
+  double step;
+};
+
+// One training and its log up to the last finite step.
+class RegressionRun {
+ public:
+  explicit RegressionRun(TrainedRun trained);
+
+  const TrainedRun& trained() const { return trained_; }
+  const runs::RunLog& log() const { return log_; }
+  int layers() const { return static_cast<int>(log_.layers.at("entropy").size()); }
+  double last_step() const { return log_.step.back(); }
+  bool diverged() const { return trained_.metrics.value("diverged", false); }
+
+  // The first step at which the layer's entropy is below kCollapsed, and the first of all layers.
+  std::optional<double> collapse_of(int layer) const;
+  std::optional<Collapse> first_collapse() const;
+  // Over log N, at its lowest in any layer and step.
+  double lowest_entropy() const;
+  // Of layers, at each step.
+  std::vector<double> mean_over_layers(const char* statistic) const;
+  // Median of the last twentieth of the steps; NaN of a run that diverged.
+  double final_loss() const;
+  // Smallest median of twenty steps in a row: how low it came, whatever followed.
+  double lowest_loss() const;
+  // The largest gradient norm over the median one.
+  double gradient_peak() const;
+
+ private:
+  TrainedRun trained_;
+  runs::RunLog log_;
+};
+
+struct RegressionRuns {
+  explicit RegressionRuns(const Context& context);
+
+  TrainedRuns all;
+  int batch = 0;  // what most runs have; of equals the largest
+
+  // Runs with their logs; of every seed.
+  std::vector<RegressionRun> read(const AttentionVariant& variant, const char* form, int batch) const;
+  std::vector<RegressionRun> read(const AttentionVariant& variant) const { return read(variant, "residual", batch); }
+  // Every variant that was trained in the main form at the batch.
+  std::vector<AttentionVariant> variants() const;
+  std::vector<int> batches() const;  // from the smallest
+
+  std::string method() const;
+  std::string differences(const Context& context) const;
+};
+
+double uniform_entropy();  // log N
+double one_hot_norm();     // √N
+
+using Reading = std::function<std::vector<double>(const RegressionRun&)>;
+
+// One of the log's numbers, no larger than `most`: an explosion would leave a chart no room for anything else.
+Reading capped(const char* number, double most);
+
+// Medians over windows of steps, the same for all runs: single steps at first, then about `count` of one width. NaN
+// where a run has ended.
+struct Windows {
+  std::vector<double> step;               // the last of each window
+  std::vector<std::vector<double>> runs;  // [runs][windows]
+};
+Windows windows_of(const std::vector<RegressionRun>& runs, const Reading& reading, int count = 120);
+
+// The median over the runs, as long as half of them go on, with their range; single_runs: each of them faint behind
+// it, up to its last finite step.
+void add_lines(report::SeriesChart& chart, const std::string& name, const std::string& colour,
+               const std::vector<RegressionRun>& runs, const Reading& reading, bool single_runs);
+
+Spread over_runs(const std::vector<RegressionRun>& runs, const std::function<double(const RegressionRun&)>& figure);
+long long count_of(const std::vector<RegressionRun>& runs, const std::function<bool(const RegressionRun&)>& property);
+
+bool collapses(const RegressionRun& run);
+bool diverges(const RegressionRun& run);
+bool keeps_entropy(const RegressionRun& run);  // every layer above kKept at every step
+
+// Every run has the property; inconclusive under kFewestSeeds runs. `further` follows the count.
+report::Claim claim_of_every(std::string id, std::string statement, std::string source, std::string criterion,
+                             const std::vector<RegressionRun>& runs,
+                             const std::function<bool(const RegressionRun&)>& property, const std::string& further,
+                             std::string evidence);
+// A verdict that needs kFewestSeeds runs.
+report::Verdict judged(long long runs, bool holds);
+
+// "softmax 0.31 (0.29 to 0.33, 5 seeds), …" of the paper's four.
+std::string of_each_variant(const std::vector<std::pair<std::string, Spread>>& spreads);
+
+}  // namespace polariscope::experiments

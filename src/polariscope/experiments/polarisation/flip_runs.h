@@ -1,0 +1,39 @@
+// The trained classifiers of token groups that figures 5, 6, 9 and F.3 look at.
+#pragma once
+
+#include "polariscope/experiments/shared/measure.h"
+#include "polariscope/experiments/shared/trained_runs.h"
+#include "polariscope/report/charts.h"
+
+#include <string>
+#include <vector>
+
+namespace polariscope::experiments {
+
+struct FlipRuns {
+  explicit FlipRuns(const Context& context);
+
+  TrainedRuns all;
+  double uniform_entropy = 0.0;
+
+  // Settings of the paper's headline: vocabulary 81, no MLP, no LayerNorm. 0: any number.
+  nlohmann::json headline(const std::string& attention, int layers, int heads) const;
+  // Trained models of one head and one layer at these settings.
+  std::vector<TrainedRun> smallest(const std::string& attention) const;
+  // The largest value of a whole-number setting.
+  int most(const char* setting) const;
+
+  // A metric of the trained models of `settings` against the number of heads, one line a number of layers.
+  report::SeriesChart sizes_chart(const nlohmann::json& settings, const char* metric, report::Axis y) const;
+  report::Figure sizes_figure(std::string id, const std::string& title, const nlohmann::json& settings,
+                              const char* metric, report::Axis y, std::string caption) const;
+
+  std::string method() const;
+  std::string differences(const Context& context) const;
+};
+
+// Under three models the verdict is inconclusive.
+report::Claim judged_claim(std::string id, std::string statement, std::string source, std::string criterion,
+                           const Spread& measured, bool holds, std::string evidence);
+
+}  // namespace polariscope::experiments

@@ -1,0 +1,60 @@
+// The alarms of a run: alarms.jsonl, a JSON object an alarm, and the sentence on the terminal.
+#pragma once
+
+#include "polariscope/base/appended_file.h"
+#include "polariscope/base/progress.h"
+#include "polariscope/runs/collapse_detector.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace polariscope::runs {
+
+// What a run does at an alarm, besides telling it.
+enum class OnAlarm {
+  kLog,
+  kCheckpoint,  // keeps its state in checkpoint/alarm-STEP.safetensors
+  kStop,        // ends with its checkpoint and a result that says why
+};
+// "log", "checkpoint", "stop". Throws Error with the nearest known name.
+OnAlarm find_on_alarm(std::string_view name);
+
+// A step of a metrics.jsonl as a detector reads it; NaN where it has no finite number.
+struct WatchedStep {
+  std::int64_t step = 0;
+  double loss = 0.0, gradient_norm = 0.0;
+  std::vector<HeadReading> readings;  // [layers, heads]
+};
+// Throws Error for a file that cannot be read and a line that is no step of a training with attention.
+std::vector<WatchedStep> read_watched_steps(const std::filesystem::path& metrics);
+
+// What a detector says to a whole training.
+std::vector<Alarm> alarms_of(std::span<const WatchedStep> steps, const MapShape& shape,
+                             const AlarmThresholds& thresholds = {});
+
+class Alarms {
+ public:
+  // Takes up the run in `folder` after last_step: what its metrics.jsonl tells of the steps until then is watched
+  // again, so that detector and alarms.jsonl are what they would be had nothing stopped the run. 0 begins anew. Throws
+  // Error for files that cannot be read or written.
+  Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step);
+
+  // Whether the step gave an alarm, which then is logged and told above `progress`.
+  bool step(std::int64_t step, double gradient_norm, std::span<const HeadReading> readings, Progress& progress);
+  void flush() { file_.flush(); }
+
+  std::int64_t count() const { return count_; }
+  std::int64_t first_step() const { return first_step_; }  // of the first alarm; 0 before
+
+ private:
+  void log(const Alarm& alarm);
+
+  CollapseDetector detector_;
+  AppendedFile file_;
+  std::int64_t count_ = 0, first_step_ = 0;
+};
+
+}  // namespace polariscope::runs

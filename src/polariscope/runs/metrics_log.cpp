@@ -1,0 +1,103 @@
+#include "polariscope/runs/metrics_log.h"
+
+#include "polariscope/base/error.h"
+
+#include <fmt/compile.h>
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <string_view>
+
+namespace polariscope::runs {
+namespace {
+
+constexpr std::string_view kStart = R"({"step":)";
+
+// None where the line is not one of ours.
+std::optional<std::int64_t> step_of(std::string_view line) {
+  if (!line.starts_with(kStart) || !line.ends_with('}')) return std::nullopt;
+  std::int64_t step = 0;
+  const auto read = std::from_chars(line.data() + kStart.size(), line.data() + line.size(), step);
+  if (read.ec != std::errc{} || (*read.ptr != ',' && *read.ptr != '}')) return std::nullopt;
+  return step;
+}
+
+std::size_t bytes_up_to(std::int64_t last_step, std::string_view contents) {
+  std::size_t kept = 0;
+  for (std::size_t end = 0; (end = contents.find('\n', kept)) != std::string_view::npos; kept = end + 1) {
+    const auto step = step_of(contents.substr(kept, end - kept));
+    if (!step || *step > last_step) break;
+  }
+  return kept;
+}
+
+void add(fmt::memory_buffer& line, std::string_view text) { line.append(text.data(), text.data() + text.size()); }
+
+void add_number(fmt::memory_buffer& line, double number) {
+  if (std::isfinite(number)) {
+    fmt::format_to(fmt::appender(line), FMT_COMPILE("{}"), number);  // the shortest text that reads back the same
+  } else {
+    add(line, "null");
+  }
+}
+
+void add_name(fmt::memory_buffer& line, std::string_view name) {
+  add(line, ",\"");
+  for (const char c : name) {
+    if (static_cast<unsigned char>(c) < ' ') {
+      fmt::format_to(fmt::appender(line), "\\u{:04x}", c);
+      continue;
+    }
+    if (c == '"' || c == '\\') line.push_back('\\');
+    line.push_back(c);
+  }
+  add(line, "\":");
+}
+
+void add_list(fmt::memory_buffer& line, std::span<const double> values) {
+  line.push_back('[');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) line.push_back(',');
+    add_number(line, values[i]);
+  }
+  line.push_back(']');
+}
+
+void add_rows(fmt::memory_buffer& line, const NamedNumbers& list) {
+  if (list.values.size() % list.width != 0) {
+    throw Error("metrics: \"{}\" has {} numbers: give rows of {}", list.name, list.values.size(), list.width);
+  }
+  line.push_back('[');
+  for (std::size_t begin = 0; begin < list.values.size(); begin += list.width) {
+    if (begin > 0) line.push_back(',');
+    add_list(line, list.values.subspan(begin, list.width));
+  }
+  line.push_back(']');
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step)
+    : file_(path, [last_step](std::string_view contents) { return bytes_up_to(last_step, contents); }) {}
+
+void MetricsLog::write(std::int64_t step, std::span<const NamedNumber> numbers, std::span<const NamedNumbers> lists) {
+  line_.clear();
+  fmt::format_to(fmt::appender(line_), FMT_COMPILE("{}{}"), kStart, step);
+  for (const NamedNumber& number : numbers) {
+    add_name(line_, number.name);
+    add_number(line_, number.value);
+  }
+  for (const NamedNumbers& list : lists) {
+    add_name(line_, list.name);
+    if (list.width == 0) {
+      add_list(line_, list.values);
+    } else {
+      add_rows(line_, list);
+    }
+  }
+  add(line_, "}\n");
+  file_.append({line_.data(), line_.size()});
+}
+
+}  // namespace polariscope::runs

@@ -1,0 +1,50 @@
+#include "polariscope/runs/run_folder.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace polariscope::runs {
+namespace {
+
+// Empty, or with nothing but the temporary file of a process that was killed while it began a run here.
+bool is_unused(const std::filesystem::path& folder) {
+  return std::ranges::all_of(std::filesystem::directory_iterator(folder), [](const auto& entry) {
+    const std::string name = entry.path().filename().string();
+    return name.starts_with(".config.toml.") && name.ends_with(".tmp");
+  });
+}
+
+}  // namespace
+
+void open_run_folder(const std::filesystem::path& folder, const std::string& config) {
+  make_folder(folder);
+  const std::filesystem::path path = folder / "config.toml";
+  if (!std::filesystem::exists(path) && is_unused(folder)) {
+    write_file(path, config);
+    return;
+  }
+  // Looked for again: another process may have begun the same run here just now.
+  if (!std::filesystem::exists(path)) {
+    throw Error("--out {} is not empty and holds no run of Polariscope: choose another folder", folder.string());
+  }
+  std::istringstream found(read_file(path));
+  std::istringstream wanted(config);
+  std::string found_line;
+  std::string wanted_line;
+  while (true) {
+    const bool more_found = static_cast<bool>(std::getline(found, found_line));
+    const bool more_wanted = static_cast<bool>(std::getline(wanted, wanted_line));
+    if (!more_found && !more_wanted) break;
+    if (more_found != more_wanted || found_line != wanted_line) {
+      throw Error(
+          "--out {} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
+          folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
+    }
+  }
+  remove_left_behind(folder);
+}
+
+}  // namespace polariscope::runs

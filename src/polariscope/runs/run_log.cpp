@@ -1,0 +1,84 @@
+#include "polariscope/runs/run_log.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <limits>
+#include <string_view>
+
+namespace polariscope::runs {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
+
+double number_of(const json& value) { return value.is_number() ? value.get<double>() : kNothing; }
+
+// Of a layer's heads, [heads].
+double mean_of(const json& heads) {
+  double sum = 0.0;
+  for (const json& head : heads) sum += number_of(head);
+  return heads.empty() ? kNothing : sum / static_cast<double>(heads.size());
+}
+
+// A column that begins late has nothing at the steps before.
+void put(std::vector<double>& column, std::size_t at, double value) {
+  column.resize(at, kNothing);
+  column.push_back(value);
+}
+
+void add_step(RunLog& log, const json& step) {
+  const std::size_t at = log.steps();
+  log.step.push_back(step.at("step").get<double>());
+  for (const auto& [name, value] : step.items()) {
+    if (name == "step") continue;
+    if (!value.is_array()) {
+      put(log.numbers[name], at, number_of(value));
+      continue;
+    }
+    std::vector<std::vector<double>>& columns = log.layers[name];
+    if (columns.size() < value.size()) columns.resize(value.size());
+    for (std::size_t layer = 0; layer < value.size(); ++layer) put(columns[layer], at, mean_of(value[layer]));
+  }
+}
+
+}  // namespace
+
+const std::vector<double>& RunLog::number(const std::string& name) const {
+  const auto found = numbers.find(name);
+  if (found == numbers.end()) throw Error("the log of the training has no \"{}\"", name);
+  return found->second;
+}
+
+const std::vector<double>& RunLog::layer(const std::string& name, std::size_t layer) const {
+  const auto found = layers.find(name);
+  if (found == layers.end() || layer >= found->second.size()) {
+    throw Error("the log of the training has no \"{}\" of layer {}", name, layer + 1);
+  }
+  return found->second[layer];
+}
+
+RunLog read_run_log(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
+  RunLog log;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    try {
+      add_step(log, json::parse(std::string_view(text).substr(begin, end - begin)));
+    } catch (const json::exception&) {
+      throw Error("{}, line {}: expected a step as JSON", path.string(), log.steps() + 1);
+    }
+    begin = end + 1;
+  }
+  for (auto& [name, column] : log.numbers) column.resize(log.steps(), kNothing);
+  for (auto& [name, columns] : log.layers) {
+    for (std::vector<double>& column : columns) column.resize(log.steps(), kNothing);
+  }
+  return log;
+}
+
+}  // namespace polariscope::runs
