@@ -15,7 +15,8 @@ int main() {
   query.requires_grad_();
   const at::Tensor key = at::randn({1, 2, 64, 16}), value = at::randn({1, 2, 64, 16});
 
-  const polariscope::TensorAttention found = polariscope::attend(query, key, value, {.causal = true});
+  const polariscope::attention::TensorAttention found =
+      polariscope::attention::attend(query, key, value, {.causal = true});
   const auto& rows = found.statistics;
   for (int head = 0; head < 2; ++head) {
     std::printf("head %d: entropy of the last row %.3f nats, largest weight %.3f, on key %d; logit variance %.2f\n",

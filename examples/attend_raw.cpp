@@ -7,8 +7,8 @@
 #include <vector>
 
 int main() {
-  using namespace polariscope;
-  const attention::AttentionShape shape{
+  using namespace polariscope::attention;
+  const AttentionShape shape{
       .batch = 1, .heads = 2, .key_heads = 2, .queries = 128, .keys = 128, .width = 16, .value_width = 16};
   const std::int64_t rows = shape.batch * shape.heads * shape.queries;
   const std::int64_t numbers = rows * shape.width;
@@ -22,28 +22,27 @@ int main() {
 
   // [batch, heads, rows, width] without gaps; other layouts differ in their strides alone.
   const auto view = [&]<class T>(T* data) {
-    return attention::HeadsView<T>{data, shape.heads * shape.queries * shape.width, shape.queries * shape.width,
-                                   shape.width};
+    return HeadsView<T>{data, shape.heads * shape.queries * shape.width, shape.queries * shape.width, shape.width};
   };
   const auto constant = [&](const std::vector<float>& array) { return view(array.data()); };
-  attention::AttentionInput<float> input{.form = reweighting::find_attention_form("softmax"),
-                                         .shape = shape,
-                                         .query = constant(query),
-                                         .key = constant(key),
-                                         .value = constant(value),
-                                         .scale = 1 / std::sqrt(16.0),
-                                         .causal = true,
-                                         .bias = {}};
+  AttentionInput<float> input{.form = polariscope::reweighting::find_attention_form("softmax"),
+                              .shape = shape,
+                              .query = constant(query),
+                              .key = constant(key),
+                              .value = constant(value),
+                              .scale = 1 / std::sqrt(16.0),
+                              .causal = true,
+                              .bias = {}};
 
   // Statistics whose array is null are not computed. shift, inverse and mass are for the backward pass.
   std::vector<float> output(numbers), entropy(rows), maximum(rows), shift(rows), inverse(rows), mass(rows);
-  attention::AttentionOutput<float> results{.output = view(output.data()), .statistics = {}};
+  AttentionOutput<float> results{.output = view(output.data()), .statistics = {}};
   results.statistics.entropy = entropy.data();
   results.statistics.maximum = maximum.data();
   results.shift = shift.data();
   results.inverse = inverse.data();
   results.mass = mass.data();
-  attention::attend(input, results);
+  attend(input, results);
 
   for (std::int64_t head = 0; head < shape.heads; ++head) {
     double sum = 0, largest = 0;
@@ -58,7 +57,7 @@ int main() {
   // loss = sum of the output - 0.1 · sum of the entropies: attention is kept from collapsing.
   const std::vector<float> d_output(numbers, 1.0F), d_entropy(rows, -0.1F);
   std::vector<float> d_query(numbers), d_key(numbers), d_value(numbers);
-  attention::attend_backward(
+  attend_backward(
       input, results, constant(d_output), {.entropy = d_entropy.data()},
       {.query = view(d_query.data()), .key = view(d_key.data()), .value = view(d_value.data()), .bias = {}});
   double squares = 0;

@@ -29,7 +29,7 @@ std::string sentence_of(const auto& call) {
   return "no error";
 }
 
-TEST(attention::TensorAttention, IsTheRawArraysOperation) {
+TEST(TensorAttention, IsTheRawArraysOperation) {
   const at::Tensor q = normal({2, 4, 5, 8}), k = normal({2, 2, 7, 8}), v = normal({2, 2, 7, 3});
   const attention::TensorAttention found =
       attention::attend(q, k, v, {.reweighting = "sigmoid/sum", .causal = true, .window = 4});
@@ -56,7 +56,7 @@ TEST(attention::TensorAttention, IsTheRawArraysOperation) {
   }
 }
 
-TEST(attention::TensorAttention, HasEveryStatisticOfTheFormAndNoOther) {
+TEST(TensorAttention, HasEveryStatisticOfTheFormAndNoOther) {
   const at::Tensor q = normal({1, 1, 3, 2});
   const attention::TensorStatistics softmax = attention::attend(q, q, q).statistics;
   EXPECT_TRUE(softmax.log_sum_exp.defined());
@@ -72,7 +72,7 @@ TEST(attention::TensorAttention, HasEveryStatisticOfTheFormAndNoOther) {
   EXPECT_EQ(attention::statistics_of("softmax").size(), 13U);
 }
 
-TEST(attention::TensorAttention, GradientsReachEveryInput) {
+TEST(TensorAttention, GradientsReachEveryInput) {
   const at::Tensor q = normal({2, 4, 5, 8}).requires_grad_(), k = normal({2, 2, 7, 8}).requires_grad_();
   const at::Tensor v = normal({2, 2, 7, 3}).requires_grad_();
   const at::Tensor bias = normal({1, 4, 1, 7}).requires_grad_(), sink = normal({4}).requires_grad_();
@@ -86,7 +86,7 @@ TEST(attention::TensorAttention, GradientsReachEveryInput) {
   }
 }
 
-TEST(attention::TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
+TEST(TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
   const at::Tensor q = normal({1, 2, 5, 4}), k = normal({1, 2, 5, 4}).requires_grad_();
   const attention::TensorAttention found = attention::attend(q, k, q);
   EXPECT_FALSE(found.statistics.skewness.requires_grad());
@@ -97,7 +97,7 @@ TEST(attention::TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
   EXPECT_FALSE(attention::attend(q, k, q).output.requires_grad());
 }
 
-TEST(attention::TensorAttention, IsTheSameOnAnyNumberOfThreads) {
+TEST(TensorAttention, IsTheSameOnAnyNumberOfThreads) {
   const at::Tensor q = normal({2, 3, 70, 16});
   const int before = at::get_num_threads();
   at::set_num_threads(1);
@@ -109,7 +109,7 @@ TEST(attention::TensorAttention, IsTheSameOnAnyNumberOfThreads) {
   EXPECT_TRUE(at::equal(one.statistics.entropy, three.statistics.entropy));
 }
 
-TEST(attention::TensorAttention, AMistakeIsAnErrorInOneSentence) {
+TEST(TensorAttention, AMistakeIsAnErrorInOneSentence) {
   const at::Tensor q = normal({2, 4, 5, 8});
   EXPECT_EQ(sentence_of([&] {
               attention::attend(q, normal({2, 4, 5, 7}), q);

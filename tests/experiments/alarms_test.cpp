@@ -90,7 +90,7 @@ TEST(ShownStep, IsTheFirstLossAboveTwiceTheMedianOrNotFinite) {
   EXPECT_EQ(experiments::shown_step(steps), 10);
 }
 
-TEST(experiments::TrainingSweep, QuickIsTheWholeGridWhereThereIsNoSmallerOne) {
+TEST(TrainingSweep, QuickIsTheWholeGridWhereThereIsNoSmallerOne) {
   EXPECT_EQ(experiments::grid_of("regression-alarm", experiments::Preset::kQuick), "regression-alarm");
   EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kQuick), "induction-quick");
   EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kPaper), "induction");

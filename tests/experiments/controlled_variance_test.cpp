@@ -29,40 +29,40 @@ double small_variance_exponent(experiments::ControlledKind kind, bool both, std:
 // no scale is left in it.
 TEST(ControlledVariance, TheSmallVarianceExponentsAreThoseOfTheExpansion) {
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    EXPECT_NEAR(small_variance_exponent(kSoftmax, true, seed), -1.0, 0.01) << "seed " << seed;
-    EXPECT_NEAR(small_variance_exponent(kSoftmax, false, seed), -1.0, 0.01) << "seed " << seed;
-    EXPECT_NEAR(small_variance_exponent(kElu1Kernel, true, seed), -0.5, 0.02) << "seed " << seed;
-    EXPECT_NEAR(small_variance_exponent(kElu1Kernel, false, seed), -1.0, 0.03) << "seed " << seed;
-    EXPECT_NEAR(small_variance_exponent(kReluKernel, true, seed), 0.0, 1e-9) << "seed " << seed;
-    EXPECT_NEAR(small_variance_exponent(kReluKernel, false, seed), 0.0, 1e-9) << "seed " << seed;
+    EXPECT_NEAR(small_variance_exponent(experiments::kSoftmax, true, seed), -1.0, 0.01) << "seed " << seed;
+    EXPECT_NEAR(small_variance_exponent(experiments::kSoftmax, false, seed), -1.0, 0.01) << "seed " << seed;
+    EXPECT_NEAR(small_variance_exponent(experiments::kElu1Kernel, true, seed), -0.5, 0.02) << "seed " << seed;
+    EXPECT_NEAR(small_variance_exponent(experiments::kElu1Kernel, false, seed), -1.0, 0.03) << "seed " << seed;
+    EXPECT_NEAR(small_variance_exponent(experiments::kReluKernel, true, seed), 0.0, 1e-9) << "seed " << seed;
+    EXPECT_NEAR(small_variance_exponent(experiments::kReluKernel, false, seed), 0.0, 1e-9) << "seed " << seed;
   }
 }
 
 TEST(ControlledVariance, SoftmaxLosesHalfTheVarianceOfItsScores) {
-  const experiments::ControlledRows rows = rows_at(kSoftmax, 1.0, 0.05);
+  const experiments::ControlledRows rows = rows_at(experiments::kSoftmax, 1.0, 0.05);
   EXPECT_NEAR(std::log(200.0) - rows.entropy.value(), 0.5 * rows.score_variance, 0.01 * rows.score_variance);
 }
 
 TEST(ControlledVariance, ScoresHaveTheVarianceThatIsAskedFor) {
   // 200 keys: a relative error of about √(2/200) a row; the rows share their keys, so their mean is not much better.
-  EXPECT_NEAR(rows_at(kSoftmax, 1.0, 4.0).score_variance, 16.0, 4.0);
-  EXPECT_NEAR(rows_at(kSoftmax, 0.5, 4.0).score_variance / rows_at(kSoftmax, 1.0, 4.0).score_variance, 0.25, 1e-12);
+  EXPECT_NEAR(rows_at(experiments::kSoftmax, 1.0, 4.0).score_variance, 16.0, 4.0);
+  EXPECT_NEAR(rows_at(experiments::kSoftmax, 0.5, 4.0).score_variance / rows_at(experiments::kSoftmax, 1.0, 4.0).score_variance, 0.25, 1e-12);
 }
 
 TEST(ControlledVariance, TheReluKernelKnowsNoScaleAndLayerNormAllButNone) {
-  EXPECT_NEAR(rows_at(kReluKernel, 1.0, 1.0).entropy.value(), rows_at(kReluKernel, 3.0, 8.0).entropy.value(), 1e-12);
-  EXPECT_NEAR(rows_at(kQkLayerNorm, 1.0, 1.0).entropy.value(), rows_at(kQkLayerNorm, 1.0, 8.0).entropy.value(), 1e-3);
+  EXPECT_NEAR(rows_at(experiments::kReluKernel, 1.0, 1.0).entropy.value(), rows_at(experiments::kReluKernel, 3.0, 8.0).entropy.value(), 1e-12);
+  EXPECT_NEAR(rows_at(experiments::kQkLayerNorm, 1.0, 1.0).entropy.value(), rows_at(experiments::kQkLayerNorm, 1.0, 8.0).entropy.value(), 1e-3);
 }
 
 TEST(ControlledVariance, RowsSumToOneAndDeadOnesAreCountedApart) {
-  for (const experiments::ControlledKind kind : {kSoftmax, kQkLayerNorm, kReluKernel, kElu1Kernel}) {
+  for (const experiments::ControlledKind kind : {experiments::kSoftmax, experiments::kQkLayerNorm, experiments::kReluKernel, experiments::kElu1Kernel}) {
     const experiments::ControlledRows rows = rows_at(kind, 1.0, 2.0);
     EXPECT_EQ(rows.entropy.count() + rows.dead, 50);
     EXPECT_NEAR(std::accumulate(rows.first_row.begin(), rows.first_row.end(), 0.0), 1.0, 1e-12);
   }
   // Of width 1 every second query is negative and sees nothing through ReLU.
   const experiments::ControlledRows narrow = experiments::controlled_rows(
-      experiments::controlled_attentions()[kReluKernel], {.keys = 20, .width = 1, .queries = 400}, 3);
+      experiments::controlled_attentions()[experiments::kReluKernel], {.keys = 20, .width = 1, .queries = 400}, 3);
   EXPECT_NEAR(static_cast<double>(narrow.dead), 200.0, 5.0 * 10.0);  // five standard deviations
   EXPECT_GT(narrow.entropy.value(), 0.0);
 }

@@ -38,7 +38,7 @@ json row(int step, const Course& course) {
   for (const double layer : {1.0, 2.0}) {
     // Without a collapse entropy still moves a little, so that there is an exponent to fit.
     const double share = course.collapses ? std::exp(-step / (10.0 * layer)) : course.kept - 1e-4 * step;
-    const double H = share * uniform_entropy();
+    const double H = share * experiments::uniform_entropy();
     entropy.push_back({H});
     variance.push_back({std::pow(share / (1.0 - share), 1.0 / course.exponent)});
     norm.push_back({std::sqrt(experiments::kRegressionTokens * std::exp(-H))});
@@ -87,7 +87,7 @@ report::Verdict verdict(const report::Section& section, const std::string& id) {
       .verdict;
 }
 
-TEST(experiments::RegressionRun, KnowsWhenItCollapsedAndWhereItEnded) {
+TEST(RegressionRun, KnowsWhenItCollapsedAndWhereItEnded) {
   const MadeUpRuns made(grid(1), as_the_paper_says);
   const experiments::RegressionRuns runs(made.context());
   EXPECT_EQ(runs.batch, 20);  // as many runs as of 10
@@ -238,8 +238,8 @@ TEST(RegressionFigures, GiveNoVerdictUnderFiveSeedsNorWithoutRuns) {
     EXPECT_NE(section.method.find("32 of 40 trainings are done"), std::string::npos) << section.method;
     for (const report::Claim& claim : section.claims) {
       // Softmax's runs of both batches together are eight.
-      const bool of_batches = claim.id.starts_with("B.fig6/") && experiments::claim.id != "B.fig6/batch";
-      if (!of_batches && experiments::claim.id != "B.mitigations/order") {
+      const bool of_batches = claim.id.starts_with("B.fig6/") && claim.id != "B.fig6/batch";
+      if (!of_batches && claim.id != "B.mitigations/order") {
         EXPECT_EQ(claim.verdict, report::Verdict::kInconclusive) << claim.id;
       }
     }

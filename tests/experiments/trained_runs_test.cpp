@@ -11,7 +11,7 @@
 namespace polariscope::testing {
 namespace {
 
-TEST(experiments::TrainedRuns, AreFoundByTheirSettings) {
+TEST(TrainedRuns, AreFoundByTheirSettings) {
   const MadeUpRuns made("task = \"induction\"\nattention = [\"softmax\", \"elu1\"]\nheads = [1, 2]\nseed = [0, 1, 2]\n",
                         [](const json& settings) {
                           return MadeUp{{{"accuracy", settings.at("heads") == 1 ? 0.96 : 0.95}}};
@@ -46,7 +46,7 @@ TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
   EXPECT_EQ(page.find("Smaller and shorter"), std::string::npos) << "a grid of one's own is no cut of the paper's";
 }
 
-TEST(experiments::TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
+TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
   const experiments::TrainingSweep sweep{.grid = "induction", .folder = {}, .program = {}, .jobs = 2};
   const std::string line = experiments::announcement(sweep);
   for (const char* part : {"8640 trainings", "2 at once", "days", "measured"}) {

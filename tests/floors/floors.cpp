@@ -13,10 +13,11 @@ namespace polariscope::testing {
 namespace {
 
 const std::map<std::string, int> kFloors = {
-    {"base", 0},   {"reweighting", 1}, {"report", 1}, {"flow", 2},  {"attention", 2},   {"tasks", 2}, {"metrics", 3},
-    {"models", 3}, {"train", 4},       {"sweep", 5},  {"audit", 5}, {"experiments", 6}, {"cli", 7},
+    {"base", 0},  {"metrics", 1}, {"reweighting", 1}, {"report", 1}, {"attention", 2},   {"flow", 2}, {"runs", 2},
+    {"tasks", 2}, {"models", 3},  {"sweep", 3},       {"train", 4},  {"experiments", 5}, {"cli", 6},  {"bench", 6},
 };
-const std::set<std::string> kWithoutTorch = {"base", "reweighting", "report", "flow", "tasks", "metrics"};
+const std::set<std::string> kWithoutTorch = {"base", "metrics", "reweighting", "report",     "flow",
+                                             "runs", "tasks",   "sweep",       "experiments"};
 const std::string kLibrary = "src/polariscope/";
 
 // "src/polariscope/flow/internal/x.h" -> "flow", "cli/flow.cpp" -> "cli"

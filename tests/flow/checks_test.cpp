@@ -344,7 +344,7 @@ TEST(Checks, TheSumOfScoresIsConservedRowByRow) {
   EXPECT_FALSE(result_of("A.lemD.1/sum", t).holds());
 }
 
-TEST(flow::OneHotRate, TendsToItsLimitsAndNeedsTwoRecords) {
+TEST(OneHotRate, TendsToItsLimitsAndNeedsTwoRecords) {
   const flow::OneHotRate rate = flow::one_hot_rate(logistic(), 1e60);
   EXPECT_NEAR(rate.slope, -2.0, 0.05);
   EXPECT_NEAR(rate.constant, 1.0, 0.1);

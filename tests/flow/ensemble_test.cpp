@@ -94,7 +94,7 @@ TEST(Ensemble, AgreesWithTheSingleTrajectoryForEveryCombination) {
 
 TEST(Ensemble, VisitsEveryTrajectoryOnceInABlockThatIsNotFull) {
   for_each_simd_target([&] {
-    const std::int64_t count = 2 * simd_lanes() + 1;
+    const std::int64_t count = 2 * flow::simd_lanes() + 1;
     const auto draw = [](std::int64_t i) {
       return flow::random_start(flow::Model::kReduced, flow::Loss::kLogistic, row("softmax"), {}, 104, i);
     };
@@ -139,7 +139,7 @@ TEST(Ensemble, PassesOnWhatItsFunctionsThrowAndRefusesAnEmptyOne) {
   };
   EXPECT_EQ(ask(draw, 0, 0.1), "an ensemble of 0 trajectories: at least 1 is needed");
   EXPECT_NE(ask(draw, 5, -1.0), "");
-  EXPECT_EQ(ask([](std::int64_t) -> Start { throw Error("no such start"); }, 5, 0.1), "no such start");
+  EXPECT_EQ(ask([](std::int64_t) -> flow::Start { throw Error("no such start"); }, 5, 0.1), "no such start");
   const auto invalid = [&](std::int64_t i) {
     flow::Start start = draw(i);
     start.state.scores[0] = NAN;

@@ -348,7 +348,7 @@ TEST(GradientFlow, ATighterToleranceIsNearerToTheTruth) {
   }
 }
 
-TEST(flow::Solver, IsFoundByName) {
+TEST(Solver, IsFoundByName) {
   EXPECT_EQ(flow::find_solver("auto"), flow::Solver::kAuto);
   EXPECT_EQ(flow::find_solver("adams"), flow::Solver::kAdams);
   EXPECT_EQ(flow::find_solver("bdf"), flow::Solver::kBdf);

@@ -18,7 +18,7 @@ double difference(const flow::Problem& problem, const flow::State& state, Vector
   return (8.0 * (loss(1.0) - loss(-1.0)) - (loss(2.0) - loss(-2.0))) / (12.0 * kStep);
 }
 
-TEST(flow::Point, TheGradientIsTheLossesDerivative) {
+TEST(Point, TheGradientIsTheLossesDerivative) {
   constexpr std::uint64_t kSeed = 81;
   for (const Combination& combination : combinations()) {
     for (const int tokens : {1, 3, 6}) {
@@ -45,7 +45,7 @@ TEST(flow::Point, TheGradientIsTheLossesDerivative) {
   }
 }
 
-TEST(flow::Point, TheLossIsItsFormula) {
+TEST(Point, TheLossIsItsFormula) {
   const flow::Start start =
       flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, row("sigmoid"), tame(3, 4, 1), 82);
   const flow::Problem& p = start.problem;
@@ -80,7 +80,7 @@ TEST(flow::Point, TheLossIsItsFormula) {
   EXPECT_NEAR(flow::loss_of(kl, start.state), -0.2 * (b[0] - partition) - 0.8 * (b[2] - partition), 1e-14);
 }
 
-TEST(flow::Point, TheRowsLossIsTheSumOfItsRows) {
+TEST(Point, TheRowsLossIsTheSumOfItsRows) {
   const flow::Start start =
       flow::random_start(flow::Model::kRows, flow::Loss::kSquare, row("softmax"), tame(4, 5, 3), 83);
   double sum = 0.0;
@@ -95,7 +95,7 @@ TEST(flow::Point, TheRowsLossIsTheSumOfItsRows) {
   EXPECT_NEAR(flow::loss_of(start.problem, start.state), sum, 1e-14);
 }
 
-TEST(flow::Point, TheLogisticLossKeepsItsDigitsInBothTails) {
+TEST(Point, TheLogisticLossKeepsItsDigitsInBothTails) {
   flow::Start start = level_start(2, 1, 84);
   start.problem.beta = {1.0, 0.0};
   const auto loss = [&](double z) {

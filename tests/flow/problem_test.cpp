@@ -23,7 +23,7 @@ std::string after(flow::Start start, const std::function<void(flow::Start&)>& sp
   return complaint(start);
 }
 
-TEST(flow::Problem, RefusesCombinationsWithTheirReason) {
+TEST(Problem, RefusesCombinationsWithTheirReason) {
   for (const flow::Loss loss : {flow::Loss::kLeastSquares, flow::Loss::kKl}) {
     EXPECT_EQ(
         after(good(flow::Model::kValueSoftmax, loss), [](flow::Start& s) { s.problem.model = flow::Model::kReduced; }),
@@ -46,7 +46,7 @@ TEST(flow::Problem, RefusesCombinationsWithTheirReason) {
             "model value-softmax has 2 rows of scores: only the model rows has more than one");
 }
 
-TEST(flow::Problem, RefusesSizesBelowOne) {
+TEST(Problem, RefusesSizesBelowOne) {
   for (const auto size : {&flow::Problem::outputs, &flow::Problem::tokens, &flow::Problem::rows}) {
     for (const int value : {0, -1}) {
       const std::string sentence = after(good(), [&](flow::Start& s) { s.problem.*size = value; });
@@ -55,7 +55,7 @@ TEST(flow::Problem, RefusesSizesBelowOne) {
   }
 }
 
-TEST(flow::Problem, RefusesShapesThatDoNotFit) {
+TEST(Problem, RefusesShapesThatDoNotFit) {
   EXPECT_EQ(after(good(), [](flow::Start& s) { s.state.scores.push_back(0.0); }),
             "a has 4 numbers, expected 3: one score a token (a column of V)");
   EXPECT_EQ(after(good(flow::Model::kRows), [](flow::Start& s) { s.state.scores.pop_back(); }),
@@ -79,7 +79,7 @@ TEST(flow::Problem, RefusesShapesThatDoNotFit) {
             "beta is empty: least squares needs one number a sample");
 }
 
-TEST(flow::Problem, RefusesNumbersThatAreNotFinite) {
+TEST(Problem, RefusesNumbersThatAreNotFinite) {
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     const auto sentence = [&](std::string_view name) {
       return fmt::format("{} holds {} at position 1: every number must be finite", name, bad);
@@ -98,7 +98,7 @@ TEST(flow::Problem, RefusesNumbersThatAreNotFinite) {
   }
 }
 
-TEST(flow::Problem, RefusesATargetThatIsNoDistributionAndABetaOfZeros) {
+TEST(Problem, RefusesATargetThatIsNoDistributionAndABetaOfZeros) {
   const flow::Start kl = good(flow::Model::kValueSoftmax, flow::Loss::kKl);
   EXPECT_EQ(after(kl,
                   [](flow::Start& s) {

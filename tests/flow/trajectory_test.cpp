@@ -26,7 +26,7 @@ flow::Trajectory observed(int d, int k, const Vector& values, const Vector& scor
   return t;
 }
 
-TEST(flow::Trajectory, EffectiveRankCountsEqualSingularValues) {
+TEST(Trajectory, EffectiveRankCountsEqualSingularValues) {
   Vector identity(16);
   for (int i = 0; i < 4; ++i) identity[i * 5] = 3.0;
   EXPECT_NEAR(observed(4, 4, identity, Vector(4)).effective_rank[0], 4.0, 1e-13);
@@ -43,7 +43,7 @@ TEST(flow::Trajectory, EffectiveRankCountsEqualSingularValues) {
   EXPECT_TRUE(std::isnan(observed(2, 2, Vector(4), Vector(2)).effective_rank[0])) << "zeros have no rank to speak of";
 }
 
-TEST(flow::Trajectory, EntropyIsOfTheNormalisedWeights) {
+TEST(Trajectory, EntropyIsOfTheNormalisedWeights) {
   EXPECT_NEAR(observed(2, 5, Vector(10, 0.1), Vector(5, 3.0)).entropy[0], std::log(5.0), 1e-15);
   EXPECT_NEAR(observed(2, 5, Vector(10, 0.1), Vector(5, 3.0), "sigmoid").entropy[0], std::log(5.0), 1e-15);
   EXPECT_EQ(observed(2, 3, Vector(6, 0.1), {0.0, 2000.0, 0.0}).entropy[0], 0.0);
@@ -52,20 +52,20 @@ TEST(flow::Trajectory, EntropyIsOfTheNormalisedWeights) {
   EXPECT_EQ(third.winner[0], 0.0);
 }
 
-TEST(flow::Trajectory, EntropyOfSignedWeightsIsNotDefinedButThatOfTheirSizesIs) {
+TEST(Trajectory, EntropyOfSignedWeightsIsNotDefinedButThatOfTheirSizesIs) {
   const flow::Trajectory t = observed(2, 3, Vector(6, 0.1), {3.0, -1.0, 2.0}, "identity/sum");
   EXPECT_TRUE(std::isnan(t.entropy[0]));
   EXPECT_NEAR(t.abs_entropy[0], -(0.5 * std::log(0.5) + std::log(1.0 / 6) / 6 + std::log(1.0 / 3) / 3), 1e-15);
 }
 
 // 4.9e-324 over a sum of 3 is no number, but its entropy is next to nothing.
-TEST(flow::Trajectory, EntropyStaysFiniteBesideTheSmallestNumber) {
+TEST(Trajectory, EntropyStaysFiniteBesideTheSmallestNumber) {
   const flow::Trajectory t = observed(2, 4, Vector(8, 0.1), {-744.4, 40.0, 40.0, 40.0}, "sigmoid");
   EXPECT_GT(t.sigma[0], 0.0);
   EXPECT_NEAR(t.entropy[0], std::log(3.0), 1e-15);
 }
 
-TEST(flow::Trajectory, RecordsWhatTheStateSays) {
+TEST(Trajectory, RecordsWhatTheStateSays) {
   const flow::Start start =
       flow::random_start(flow::Model::kRows, flow::Loss::kSquare, row("softmax"), tame(3, 4, 2), 152);
   flow::Trajectory t = flow::Trajectory::starting(start.problem, start.state);
@@ -89,7 +89,7 @@ TEST(flow::Trajectory, RecordsWhatTheStateSays) {
   EXPECT_NEAR(t.orthogonal[0], std::sqrt(values - along), 1e-14);
 }
 
-TEST(flow::Trajectory, TheMeasuredLossRateIsThatOfTheGradients) {
+TEST(Trajectory, TheMeasuredLossRateIsThatOfTheGradients) {
   for (const Combination& one : combinations()) {
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       const flow::Start start = flow::random_start(one.model, one.loss, *one.reweighting,
@@ -103,7 +103,7 @@ TEST(flow::Trajectory, TheMeasuredLossRateIsThatOfTheGradients) {
   }
 }
 
-TEST(flow::Trajectory, TheLossRateHoldsToTheEndOfTheFlow) {
+TEST(Trajectory, TheLossRateHoldsToTheEndOfTheFlow) {
   const flow::Start start = level_start(8, 8, 153);
   const flow::Trajectory t = flow::integrate(
       start.problem, start.state, {.until = 1e299, .times = {}, .solver = flow::Solver::kAuto, .progress = {}});
@@ -114,7 +114,7 @@ TEST(flow::Trajectory, TheLossRateHoldsToTheEndOfTheFlow) {
   }
 }
 
-TEST(flow::Trajectory, NumPyOpensItInOneLineWithAllFields) {
+TEST(Trajectory, NumPyOpensItInOneLineWithAllFields) {
   if (std::system("/usr/bin/python3 -c 'import numpy' > /dev/null 2>&1") != 0) {
     GTEST_SKIP() << "/usr/bin/python3 has no NumPy (Debian: python3-numpy)";
   }
@@ -145,7 +145,7 @@ TEST(flow::Trajectory, NumPyOpensItInOneLineWithAllFields) {
   EXPECT_EQ(std::system(fmt::format("/usr/bin/python3 {}", (folder.path() / "load.py").string()).c_str()), 0);
 }
 
-TEST(flow::Trajectory, ItsDescriptionListsTheEvents) {
+TEST(Trajectory, ItsDescriptionListsTheEvents) {
   const TemporaryFolder folder;
   const flow::Start start = level_start(2, 2, 155);
   flow::Trajectory t = flow::Trajectory::starting(start.problem, start.state);

@@ -20,14 +20,14 @@ Row row_of(const metrics::AttentionMap<double>& map, std::int64_t sample, std::i
   return {row.begin(), row.end()};
 }
 
-TEST(metrics::AttentionMap, RowsAreFoundInRowMajorOrder) {
+TEST(AttentionMap, RowsAreFoundInRowMajorOrder) {
   const auto values = counting(2 * 3 * 2 * 4);
   const metrics::AttentionMap<double> map{.values = values, .samples = 2, .heads = 3, .queries = 2, .keys = 4};
   EXPECT_EQ(row_of(map, 0, 0, 0), (Row{0, 1, 2, 3}));
   EXPECT_EQ(row_of(map, 1, 2, 1), (Row{44, 45, 46, 47}));  // ((1·3 + 2)·2 + 1)·4
 }
 
-TEST(metrics::AttentionMap, ACausalRowSeesItsOwnKeyAndEarlierOnes) {
+TEST(AttentionMap, ACausalRowSeesItsOwnKeyAndEarlierOnes) {
   const auto values = counting(9);
   const metrics::AttentionMap<double> map{
       .values = values, .samples = 1, .heads = 1, .queries = 3, .keys = 3, .causal = true};
@@ -35,7 +35,7 @@ TEST(metrics::AttentionMap, ACausalRowSeesItsOwnKeyAndEarlierOnes) {
   EXPECT_EQ(row_of(map, 0, 0, 2), (Row{6, 7, 8}));
 }
 
-TEST(metrics::AttentionMap, CausalQueriesStandBesideTheLastKeys) {
+TEST(AttentionMap, CausalQueriesStandBesideTheLastKeys) {
   const auto values = counting(8);
   const metrics::AttentionMap<double> few{
       .values = values, .samples = 1, .heads = 1, .queries = 2, .keys = 4, .causal = true};
@@ -47,7 +47,7 @@ TEST(metrics::AttentionMap, CausalQueriesStandBesideTheLastKeys) {
   EXPECT_EQ(row_of(many, 0, 0, 2), (Row{4}));
 }
 
-TEST(metrics::AttentionMap, PaddingIsNeitherQueryNorKey) {
+TEST(AttentionMap, PaddingIsNeitherQueryNorKey) {
   const auto values = counting(2 * 3 * 3);
   const std::vector<std::int64_t> lengths{3, 2};
   const metrics::AttentionMap<double> map{
@@ -57,7 +57,7 @@ TEST(metrics::AttentionMap, PaddingIsNeitherQueryNorKey) {
   EXPECT_EQ(row_of(map, 1, 0, 2), (Row{}));
 }
 
-TEST(metrics::AttentionMap, RefusesShapesAndLengthsThatDoNotFit) {
+TEST(AttentionMap, RefusesShapesAndLengthsThatDoNotFit) {
   const auto values = counting(8);
   metrics::AttentionMap<double> map{.values = values, .samples = 1, .heads = 2, .queries = 2, .keys = 2};
   metrics::validate(map);
@@ -74,7 +74,7 @@ TEST(metrics::AttentionMap, RefusesShapesAndLengthsThatDoNotFit) {
             "attention map: a length of 3: it must be from 0 to the 2 keys");
 }
 
-TEST(metrics::AttentionMap, SelfAttentionHasAsManyQueriesAsKeys) {
+TEST(AttentionMap, SelfAttentionHasAsManyQueriesAsKeys) {
   const auto values = counting(8);
   EXPECT_EQ(complaint_of([&] { metrics::validate_self_attention(rows_of(values, 4), "a metric"); }),
             "a metric: 2 queries and 4 keys: it is of attention among the same tokens");

@@ -59,7 +59,7 @@ TEST(RelativeEntropy, ComparesCausalRowsAndLeavesTheFirstOut) {
   EXPECT_EQ(mean.left_out(), 1);
 }
 
-TEST(metrics::NormalisedEntropy, OfHandMadeRows) {
+TEST(NormalisedEntropy, OfHandMadeRows) {
   // Two halves of four: log 2/(log 4 - log 2) = 1. One-hot: 0.
   const std::vector<double> values{0.5, 0.5, 0, 0, 1, 0, 0, 0};
   const metrics::NormalisedEntropy head = metrics::normalised_entropy(rows_of(values, 4)).front();
@@ -67,14 +67,14 @@ TEST(metrics::NormalisedEntropy, OfHandMadeRows) {
   EXPECT_EQ(head.clamped, 0);
 }
 
-TEST(metrics::NormalisedEntropy, ClampsAndCountsRowsThatAreUniform) {
+TEST(NormalisedEntropy, ClampsAndCountsRowsThatAreUniform) {
   const std::vector<double> values{0.25, 0.25, 0.25, 0.25, 1, 0, 0, 0};
   const metrics::NormalisedEntropy head = metrics::normalised_entropy(rows_of(values, 4)).front();
   EXPECT_DOUBLE_EQ(head.mean.value(), 0.5 * std::log(4.0) / 1e-9);
   EXPECT_EQ(head.clamped, 1);
 }
 
-TEST(metrics::NormalisedEntropy, OfASingleKeyIsUndefined) {
+TEST(NormalisedEntropy, OfASingleKeyIsUndefined) {
   const metrics::NormalisedEntropy head =
       metrics::normalised_entropy(rows_of(std::vector<double>{1.0, 1.0}, 1)).front();
   EXPECT_EQ(head.mean.count(), 0);

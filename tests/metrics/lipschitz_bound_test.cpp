@@ -74,7 +74,7 @@ Matrix jacobian_by_differences(const RandomLayer& layer) {
   return jacobian;
 }
 
-TEST(metrics::LipschitzBound, TheDerivativeAndItsLargestSingularValueAreThoseOfDifferences) {
+TEST(LipschitzBound, TheDerivativeAndItsLargestSingularValueAreThoseOfDifferences) {
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
     const RandomLayer layer = random_layer(2 + seed % 5, 1 + seed % 4, 1 + seed % 3, 0.3 * (1.0 + seed % 6), seed);
     const Matrix jacobian = jacobian_by_differences(layer);
@@ -124,7 +124,7 @@ double largest_of_output(const RandomLayer& layer) {
   return largest_singular_of(map);
 }
 
-TEST(metrics::LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapsed) {
+TEST(LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapsed) {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     const double sharpness = std::pow(10.0, -2.0 + 0.01 * static_cast<double>(seed));
     const RandomLayer layer = random_layer(1 + seed % 13, 1 + seed % 5, 1 + seed % 4, sharpness, seed);
@@ -140,7 +140,7 @@ TEST(metrics::LipschitzBound, HoldsOnHundredsOfRandomLayersFromUniformToCollapse
   }
 }
 
-TEST(metrics::LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHoweverLarge) {
+TEST(LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHoweverLarge) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     for (const double factor : {1e-12, 1e6, 1e12}) {
       RandomLayer layer = random_layer(20, 4, 4, 1.0, seed);
@@ -154,7 +154,7 @@ TEST(metrics::LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHo
   }
 }
 
-TEST(metrics::LipschitzBound, OfOneTokenIsTheIdentity) {
+TEST(LipschitzBound, OfOneTokenIsTheIdentity) {
   // P = (1) whatever the scores: A(X) = X.
   const Numbers x{3.0, 4.0}, weights{1.0, 0.0, 0.0, 1.0};
   const metrics::LipschitzBound bound = metrics::lipschitz_bound({1, 2, 2, x, weights, weights});
@@ -170,7 +170,7 @@ TEST(metrics::LipschitzBound, OfOneTokenIsTheIdentity) {
   EXPECT_NEAR(bound.provable(), 1.0 + 5.0 * 10.0 / std::numbers::sqrt2, 1e-8);
 }
 
-TEST(metrics::LipschitzBound, WithoutScoresIsUniformAttention) {
+TEST(LipschitzBound, WithoutScoresIsUniformAttention) {
   // W_Q = 0: P = 1/N everywhere, an averaging of norm 1, and nothing moves the scores.
   const Numbers x{1.0, -2.0, 3.0, 0.5}, zero{0.0}, one{1.0};
   const metrics::LipschitzBound bound = metrics::lipschitz_bound({4, 1, 1, x, zero, one});
@@ -180,7 +180,7 @@ TEST(metrics::LipschitzBound, WithoutScoresIsUniformAttention) {
   EXPECT_NEAR(bound.entropy, std::log(4.0), 1e-12);
 }
 
-TEST(metrics::LipschitzBound, OfTwoScalarTokensIsWhatHandsFind) {
+TEST(LipschitzBound, OfTwoScalarTokensIsWhatHandsFind) {
   // X = (1, -1)ᵀ, M = 1: z_ij = x_i x_j, DZ(h) = h xᵀ + x hᵀ. With h = (a, b): [[2a, b - a], [b - a, -2b]].
   // ‖DZ‖² = 4a² + 4b² + 2(b - a)² <= 8 over a² + b² = 1, at b = -a. One key a row: best is 4a² + (b - a)², whose
   // matrix [[5, -1], [-1, 1]] has the largest eigenvalue 3 + √5.
@@ -194,7 +194,7 @@ TEST(metrics::LipschitzBound, OfTwoScalarTokensIsWhatHandsFind) {
   EXPECT_NEAR(bound.spectral_norm, 1.0, 1e-12);
 }
 
-TEST(metrics::LipschitzBound, TheAlternationFindsTheBestChoiceOfKeys) {
+TEST(LipschitzBound, TheAlternationFindsTheBestChoiceOfKeys) {
   // All 3³ choices of one key a row, each by a dense singular value.
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const RandomLayer layer = random_layer(3, 2, 2, 1.0, seed);
@@ -216,7 +216,7 @@ TEST(metrics::LipschitzBound, TheAlternationFindsTheBestChoiceOfKeys) {
   }
 }
 
-TEST(metrics::LipschitzBound, TakesTheScaleIntoTheScores) {
+TEST(LipschitzBound, TakesTheScaleIntoTheScores) {
   RandomLayer layer = random_layer(5, 3, 2, 1.0, 7);
   metrics::SoftmaxLayer scaled = layer.view();
   scaled.scale = 0.25;
@@ -228,7 +228,7 @@ TEST(metrics::LipschitzBound, TakesTheScaleIntoTheScores) {
   EXPECT_NEAR(bound.provable(), same.provable(), 1e-10);
 }
 
-TEST(metrics::LipschitzBound, RefusesShapesThatDisagreeAndNumbersThatAreNotFinite) {
+TEST(LipschitzBound, RefusesShapesThatDisagreeAndNumbersThatAreNotFinite) {
   const Numbers x{1.0, 2.0}, one{1.0}, broken{kNaN}, huge{1e200};
   EXPECT_EQ(complaint_of([&] {
               metrics::lipschitz_bound({2, 1, 1, x, one, x});

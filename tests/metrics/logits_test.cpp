@@ -22,14 +22,14 @@ TEST(LogitVariance, OfASingleKeyIsZero) {
   EXPECT_EQ(metrics::logit_variance(rows_of(std::vector<double>{7.0}, 1)).front().value(), 0.0);
 }
 
-TEST(metrics::MaxLogit, IsSignedAndAbsoluteApart) {
+TEST(MaxLogit, IsSignedAndAbsoluteApart) {
   const std::vector<double> values{-3, -1, -2, -8};
   const metrics::MaxLogit head = metrics::max_logit(rows_of(values, 2)).front();
   EXPECT_EQ(head.maximum, -1.0);  // not 0
   EXPECT_EQ(head.absolute_maximum, 8.0);
 }
 
-TEST(metrics::MaxLogit, IsPerHeadOverSamples) {
+TEST(MaxLogit, IsPerHeadOverSamples) {
   const std::vector<double> values{1, 2, 3, 4};  // [2 samples, 2 heads, 1, 1]
   const auto heads = metrics::max_logit(
       metrics::AttentionMap<double>{.values = values, .samples = 2, .heads = 2, .queries = 1, .keys = 1});
@@ -38,14 +38,14 @@ TEST(metrics::MaxLogit, IsPerHeadOverSamples) {
   EXPECT_EQ(heads[1].maximum, 4.0);
 }
 
-TEST(metrics::MaxLogit, OfMaskedLogitsIsThatOfTheVisibleOnes) {
+TEST(MaxLogit, OfMaskedLogitsIsThatOfTheVisibleOnes) {
   const std::vector<float> values{-5, 9, -6, -7};
   metrics::AttentionMap<float> map = rows_of(values, 2);
   map.causal = true;
   EXPECT_EQ(metrics::max_logit(map).front().maximum, -5.0);
 }
 
-TEST(metrics::MaxLogit, OfNothingIsMinusInfinityAndOfNaNIsNaN) {
+TEST(MaxLogit, OfNothingIsMinusInfinityAndOfNaNIsNaN) {
   const metrics::AttentionMap<double> nothing{.heads = 1};
   EXPECT_EQ(metrics::max_logit(nothing).front().maximum, -kInfinity);
   EXPECT_EQ(metrics::max_logit(nothing).front().absolute_maximum, -kInfinity);

@@ -10,7 +10,7 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-TEST(metrics::PowerLaw, FindsAnExactLaw) {
+TEST(PowerLaw, FindsAnExactLaw) {
   const metrics::PowerLaw law = metrics::fit_power_law(Numbers{1, 4, 9, 16}, Numbers{3, 1.5, 1, 0.75});  // y = 3/√x
   EXPECT_NEAR(law.exponent, -0.5, kRounding);
   EXPECT_NEAR(law.intercept, std::log(3.0), kRounding);
@@ -21,7 +21,7 @@ TEST(metrics::PowerLaw, FindsAnExactLaw) {
   EXPECT_EQ(law.left_out, 0);
 }
 
-TEST(metrics::PowerLaw, HasTheIntervalOfLeastSquares) {
+TEST(PowerLaw, HasTheIntervalOfLeastSquares) {
   // log x = 0, 1, 2 and log y = 0, 0, 3: slope 3/2, mean 1, Σ(x - x̄)² = 2, Σ(y - ȳ)² = 6, residual 6 - 1.5·3 = 1.5.
   // R² = 3/4; one degree of freedom: t = 12.7062, standard error √(1.5/1/2).
   const double e = std::numbers::e;
@@ -33,7 +33,7 @@ TEST(metrics::PowerLaw, HasTheIntervalOfLeastSquares) {
   EXPECT_NEAR(law.exponent - law.low, 12.7062 * std::sqrt(0.75), 1e-6);
 }
 
-TEST(metrics::PowerLaw, CoversTheTrueExponentNineteenTimesInTwenty) {
+TEST(PowerLaw, CoversTheTrueExponentNineteenTimesInTwenty) {
   // Student's t is approximated: over few points the fraction would show it. 20 000 fits, five standard errors.
   for (const int points : {3, 4, 5, 8, 40}) {
     int covered = 0;
@@ -51,7 +51,7 @@ TEST(metrics::PowerLaw, CoversTheTrueExponentNineteenTimesInTwenty) {
   }
 }
 
-TEST(metrics::PowerLaw, LeavesOutWhatHasNoLogarithm) {
+TEST(PowerLaw, LeavesOutWhatHasNoLogarithm) {
   const metrics::PowerLaw law =
       metrics::fit_power_law(Numbers{1, 2, 0, 4, kNaN, 8, kInfinity}, Numbers{1, 2, 3, -4, 5, 8, 7});
   EXPECT_EQ(law.points, 3);
@@ -59,7 +59,7 @@ TEST(metrics::PowerLaw, LeavesOutWhatHasNoLogarithm) {
   EXPECT_NEAR(law.exponent, 1.0, kRounding);
 }
 
-TEST(metrics::PowerLaw, SaysNaNWhereThePointsDoNotDetermineIt) {
+TEST(PowerLaw, SaysNaNWhereThePointsDoNotDetermineIt) {
   EXPECT_TRUE(std::isnan(metrics::fit_power_law(Numbers{}, Numbers{}).exponent));
   EXPECT_TRUE(std::isnan(metrics::fit_power_law(Numbers{2}, Numbers{3}).exponent));
   EXPECT_TRUE(std::isnan(metrics::fit_power_law(Numbers{3, 3, 3}, Numbers{1, 2, 4}).exponent));
@@ -71,7 +71,7 @@ TEST(metrics::PowerLaw, SaysNaNWhereThePointsDoNotDetermineIt) {
   EXPECT_TRUE(std::isnan(flat.r_squared));
 }
 
-TEST(metrics::PowerLaw, RefusesUnequalLengths) {
+TEST(PowerLaw, RefusesUnequalLengths) {
   EXPECT_EQ(complaint_of([] {
               metrics::fit_power_law(Numbers{1}, Numbers{1, 2});
             }),

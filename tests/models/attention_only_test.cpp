@@ -95,7 +95,7 @@ constexpr models::LayerForm kLayerForms[] = {models::LayerForm::kResidual, model
 constexpr models::QkNorm kNorms[] = {models::QkNorm::kNo, models::QkNorm::kLayer, models::QkNorm::kRms,
                                      models::QkNorm::kL2};
 
-TEST(models::AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
+TEST(AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
   for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
     if (form.name.starts_with("mlp")) continue;
     const models::AttentionOnlyOptions o{.attention = std::string(form.name), .layers = 2, .tokens = 7};
@@ -106,7 +106,7 @@ TEST(models::AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
   }
 }
 
-TEST(models::AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
+TEST(AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
   for (const char* attention : {"softmax", "relu_kernel/sum", "elu1_kernel/sum", "sink", "softcap", "entmax"}) {
     for (const models::LayerForm layer_form : kLayerForms) {
       for (const models::QkNorm norm : kNorms) {
@@ -120,7 +120,7 @@ TEST(models::AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
   }
 }
 
-TEST(models::AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
+TEST(AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
   for (const char* attention : {"softmax", "elu1_kernel/sum", "sigmoid/sum", "sink"}) {
     for (const models::LayerForm layer_form : kLayerForms) {
       for (const models::QkNorm norm : kNorms) {
@@ -144,7 +144,7 @@ TEST(models::AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
-TEST(models::AttentionOnly, SinglePrecisionIsNearTheReference) {
+TEST(AttentionOnly, SinglePrecisionIsNearTheReference) {
   for (const char* attention : {"softmax", "relu_kernel/sum", "elu1_kernel/sum", "sparsemax"}) {
     for (const models::QkNorm norm : {models::QkNorm::kNo, models::QkNorm::kLayer}) {
       const models::AttentionOnlyOptions o{.attention = attention, .qk_norm = norm};
@@ -158,7 +158,7 @@ TEST(models::AttentionOnly, SinglePrecisionIsNearTheReference) {
   }
 }
 
-TEST(models::AttentionOnly, AnyBatchAndLengthWork) {
+TEST(AttentionOnly, AnyBatchAndLengthWork) {
   for (const int tokens : {2, 3, 20, 33}) {
     for (const std::int64_t batch : {1, 2, 15, 17, 130, 300}) {
       const models::AttentionOnlyOptions o{.layers = 2, .tokens = tokens};
@@ -169,7 +169,7 @@ TEST(models::AttentionOnly, AnyBatchAndLengthWork) {
   }
 }
 
-TEST(models::AttentionOnly, AgreesWithTheReferenceOnEveryInstructionSet) {
+TEST(AttentionOnly, AgreesWithTheReferenceOnEveryInstructionSet) {
   for_each_simd_target([] {
     for (const char* attention : {"softmax", "elu1_kernel/sum", "sink", "softpick"}) {
       const models::AttentionOnlyOptions o{
@@ -181,7 +181,7 @@ TEST(models::AttentionOnly, AgreesWithTheReferenceOnEveryInstructionSet) {
   });
 }
 
-TEST(models::AttentionOnly, TheSameBitsForAnyNumberOfThreads) {
+TEST(AttentionOnly, TheSameBitsForAnyNumberOfThreads) {
   const models::AttentionOnlyOptions o;
   const Drawn<float> drawn = draw<float>(o, 1000);
   const Stepped<float> one = step(o, drawn);
@@ -194,7 +194,7 @@ TEST(models::AttentionOnly, TheSameBitsForAnyNumberOfThreads) {
 }
 
 // With W_K = 0 every row is uniform; the plain form then averages the tokens' y.
-TEST(models::AttentionOnly, UniformRowsHaveTheStatisticsOfTheirDefinitions) {
+TEST(AttentionOnly, UniformRowsHaveTheStatisticsOfTheirDefinitions) {
   const models::AttentionOnlyOptions o{.layer_form = models::LayerForm::kPlain, .layers = 1, .tokens = 4};
   const models::AttentionOnly<double> model(o);
   std::vector<double> values(48, 0.0);
@@ -217,7 +217,7 @@ TEST(models::AttentionOnly, UniformRowsHaveTheStatisticsOfTheirDefinitions) {
 }
 
 // A row that sees one key alone has p = 1 there: entropy 0, skewness (N - 2)/√(N - 1).
-TEST(models::AttentionOnly, OneHotRowsHaveTheStatisticsOfTheirDefinitions) {
+TEST(AttentionOnly, OneHotRowsHaveTheStatisticsOfTheirDefinitions) {
   const models::AttentionOnlyOptions o{.layer_form = models::LayerForm::kPlain, .layers = 1, .tokens = 4};
   std::vector<double> values(48, 0.0);
   values[0] = 1000.0;  // q = 1000 x_1
@@ -235,7 +235,7 @@ TEST(models::AttentionOnly, OneHotRowsHaveTheStatisticsOfTheirDefinitions) {
   EXPECT_NEAR(is.logit_variance, 3.0 / 16.0 * 1e6 * (4.0 + 3.0) / 4.0, 1e-6);
 }
 
-TEST(models::AttentionOnly, DeadRowsOfTheReluKernelAreThoseWithoutAFeature) {
+TEST(AttentionOnly, DeadRowsOfTheReluKernelAreThoseWithoutAFeature) {
   const models::AttentionOnlyOptions o{.attention = "relu_kernel/sum", .layers = 1, .tokens = 4};
   std::vector<double> values(48, 0.0);
   for (int c = 0; c < 4; ++c)
@@ -247,7 +247,7 @@ TEST(models::AttentionOnly, DeadRowsOfTheReluKernelAreThoseWithoutAFeature) {
   EXPECT_EQ(result.layers[0].dead_rows, 0.75);
 }
 
-TEST(models::AttentionOnly, WhatIsNotFiniteShowsInTheLossAndTheGradient) {
+TEST(AttentionOnly, WhatIsNotFiniteShowsInTheLossAndTheGradient) {
   for (const char* attention : {"softmax", "elu1_kernel/sum", "entmax"}) {
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       const models::AttentionOnlyOptions o{.attention = attention};
@@ -260,7 +260,7 @@ TEST(models::AttentionOnly, WhatIsNotFiniteShowsInTheLossAndTheGradient) {
   }
 }
 
-TEST(models::AttentionOnly, ParametersBeginAsTheirLayersSay) {
+TEST(AttentionOnly, ParametersBeginAsTheirLayersSay) {
   const models::AttentionOnly<double> model({.qk_norm = models::QkNorm::kL2, .layers = 2});
   std::vector<std::string> names;
   const std::vector<double> values = model.initial_values(7);
@@ -280,7 +280,7 @@ TEST(models::AttentionOnly, ParametersBeginAsTheirLayersSay) {
   for (std::size_t i = 0; i < single.size(); ++i) EXPECT_EQ(single[i], static_cast<float>(values[i]));
 }
 
-TEST(models::AttentionOnly, RefusesWhatMakesNoSense) {
+TEST(AttentionOnly, RefusesWhatMakesNoSense) {
   EXPECT_EQ(complaint_of([] { models::AttentionOnly<float>({.tokens = 1}); }),
             "attention-only model: 1 tokens, expected 2 to 64");
   EXPECT_EQ(complaint_of([] { models::AttentionOnly<float>({.layers = 0}); }),

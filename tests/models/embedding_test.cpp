@@ -76,7 +76,7 @@ TEST(Embed, RefusesATokenOutOfTheVocabulary) {
   }
 }
 
-TEST(models::Positions, AreFoundByName) {
+TEST(Positions, AreFoundByName) {
   EXPECT_EQ(models::find_positions("add"), models::Positions::kAdd);
   EXPECT_NE(testing::complaint_of([] { models::find_positions("concta"); }).find("concat"), std::string::npos);
 }

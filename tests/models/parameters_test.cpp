@@ -22,7 +22,7 @@ std::vector<models::ParameterSpec> some_specs() {
           {{"w"}, {50, 4}, models::Start::kUniform, 0.5}};
 }
 
-TEST(models::Parameters, HaveEveryNameInOrderWithItsPartOfTheShape) {
+TEST(Parameters, HaveEveryNameInOrderWithItsPartOfTheShape) {
   const models::Parameters parameters(some_specs(), at::kDouble, 3);
   std::vector<std::string> names;
   for (const auto& [name, values] : parameters.named_values()) names.push_back(name);
@@ -34,7 +34,7 @@ TEST(models::Parameters, HaveEveryNameInOrderWithItsPartOfTheShape) {
   EXPECT_EQ(testing::complaint_of([&] { parameters.tensor("right"); }), "the model has no parameter \"right\"");
 }
 
-TEST(models::Parameters, ThatAreNotTrainedLieOutsideWhatTheOptimiserSees) {
+TEST(Parameters, ThatAreNotTrainedLieOutsideWhatTheOptimiserSees) {
   models::Parameters parameters(some_specs(), at::kDouble, 3);
   EXPECT_EQ(parameters.values().numel(), 40 * 25 + 3 + 3 + 50 * 4);
   EXPECT_FALSE(parameters.tensor("left").requires_grad());
@@ -44,7 +44,7 @@ TEST(models::Parameters, ThatAreNotTrainedLieOutsideWhatTheOptimiserSees) {
   EXPECT_EQ(parameters.tensor("w").abs().sum().item<double>(), 0.0);
 }
 
-TEST(models::Parameters, StartAsTheirSpecsSay) {
+TEST(Parameters, StartAsTheirSpecsSay) {
   const models::Parameters parameters(some_specs(), at::kDouble, 3);
   const auto values = [&](const char* name) { return parameters.tensor(name).detach(); };
   EXPECT_NEAR(values("a").mean().item<double>(), 0.0, 4.0 / std::sqrt(1000.0));  // four standard errors
@@ -56,13 +56,13 @@ TEST(models::Parameters, StartAsTheirSpecsSay) {
   EXPECT_EQ(values("shift").abs().sum().item<double>(), 0.0);
 }
 
-TEST(models::Parameters, OfBothTypesStartFromTheSameNumbers) {
+TEST(Parameters, OfBothTypesStartFromTheSameNumbers) {
   const models::Parameters single(some_specs(), at::kFloat, 3), twice(some_specs(), at::kDouble, 3);
   EXPECT_TRUE(single.values().equal(twice.values().to(at::kFloat)));
   EXPECT_FALSE(single.values().equal(models::Parameters(some_specs(), at::kFloat, 4).values()));
 }
 
-TEST(models::Parameters, GatherGradientsInOneTensor) {
+TEST(Parameters, GatherGradientsInOneTensor) {
   models::Parameters parameters(some_specs(), at::kDouble, 3);
   (parameters.tensor("w") * 2.0).sum().backward();
   (parameters.tensor("scale") * 5.0).sum().backward();
@@ -111,7 +111,7 @@ TEST(TransformerParameters, AreThoseOfThePapersModel) {
   }
 }
 
-TEST(models::Transformer, RefusesWhatDoesNotFit) {
+TEST(Transformer, RefusesWhatDoesNotFit) {
   const auto complaint = [](const models::TransformerOptions& options) {
     return testing::complaint_of([&] { models::Transformer(options, at::kFloat, 0); });
   };

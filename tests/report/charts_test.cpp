@@ -38,7 +38,7 @@ report::CoordinateChart three_coordinates(std::size_t points) {
   return chart;
 }
 
-TEST(report::CoordinateChart, RanksByInitialValueAndDrawsTheWinnerLast) {
+TEST(CoordinateChart, RanksByInitialValueAndDrawsTheWinnerLast) {
   const json spec = report::coordinate_chart(three_coordinates(10));
   const json& rows = spec.at("data").at("values");
   std::set<std::pair<int, int>> ranks;
@@ -48,7 +48,7 @@ TEST(report::CoordinateChart, RanksByInitialValueAndDrawsTheWinnerLast) {
   EXPECT_EQ(layer_of(spec, "text").at("mark").at("text").at(1), "i = 1");
 }
 
-TEST(report::CoordinateChart, ReachesTenToThe299WithPowersAsLabels) {
+TEST(CoordinateChart, ReachesTenToThe299WithPowersAsLabels) {
   const json x = layer_of(report::coordinate_chart(three_coordinates(50)), "line").at("encoding").at("x");
   EXPECT_EQ(x.at("scale").at("type"), "log");
   EXPECT_EQ(x.at("scale").at("domain").at(1).get<double>(), 1e299);
@@ -56,14 +56,14 @@ TEST(report::CoordinateChart, ReachesTenToThe299WithPowersAsLabels) {
   EXPECT_EQ(x.at("axis").at("tickOpacity").at("value"), 0) << "minor ticks are off";
 }
 
-TEST(report::CoordinateChart, IsThinnedWhileItsTableIsNot) {
+TEST(CoordinateChart, IsThinnedWhileItsTableIsNot) {
   const report::CoordinateChart chart = three_coordinates(100000);
   EXPECT_LE(report::coordinate_chart(chart).at("data").at("values").size(), 2100u);
   EXPECT_EQ(report::table_of(chart).rows(), 100000u);
   EXPECT_EQ(report::table_of(chart).columns.size(), 4u);
 }
 
-TEST(report::CoordinateChart, DropsWhatHasNoPlaceOnTheAxis) {
+TEST(CoordinateChart, DropsWhatHasNoPlaceOnTheAxis) {
   report::CoordinateChart chart = three_coordinates(4);
   chart.time[0] = 0;
   chart.coordinates[0] = {1, kNan, -1, kInfinity};
@@ -74,7 +74,7 @@ TEST(report::CoordinateChart, DropsWhatHasNoPlaceOnTheAxis) {
   }
 }
 
-TEST(report::CoordinateChart, RefusesShapesThatDisagree) {
+TEST(CoordinateChart, RefusesShapesThatDisagree) {
   report::CoordinateChart chart = three_coordinates(4);
   chart.coordinates[1].pop_back();
   EXPECT_THROW(report::coordinate_chart(chart), Error);
@@ -86,7 +86,7 @@ TEST(report::CoordinateChart, RefusesShapesThatDisagree) {
   EXPECT_THROW(report::coordinate_chart(chart), Error);
 }
 
-TEST(report::SeriesChart, HasBandsDashesShapesAndNamedReferences) {
+TEST(SeriesChart, HasBandsDashesShapesAndNamedReferences) {
   report::SeriesChart chart;
   chart.x = {"t"};
   chart.y = {"H (nats)"};
@@ -102,7 +102,7 @@ TEST(report::SeriesChart, HasBandsDashesShapesAndNamedReferences) {
   EXPECT_TRUE(layer_of(spec, "point").at("encoding").contains("shape"));
 }
 
-TEST(report::SeriesChart, OfFaintRunsNamesOnlyTheirMedian) {
+TEST(SeriesChart, OfFaintRunsNamesOnlyTheirMedian) {
   report::SeriesChart chart;
   for (int run = 0; run < 5; ++run) chart.series.push_back({"run", {1, 2}, {1, 2}, {}, {}, "", false, true});
   chart.series.push_back({"median", {1, 2}, {1, 2}, {}, {}, "", false});
@@ -111,7 +111,7 @@ TEST(report::SeriesChart, OfFaintRunsNamesOnlyTheirMedian) {
   EXPECT_EQ(legend.at("values"), json::parse(R"(["median", "theory"])"));
 }
 
-TEST(report::SeriesChart, WithNothingToDrawHasAxesNevertheless) {
+TEST(SeriesChart, WithNothingToDrawHasAxesNevertheless) {
   report::SeriesChart chart;
   chart.x = {"x", report::Scale::kLog};
   chart.y = {"y", report::Scale::kLog};
@@ -121,7 +121,7 @@ TEST(report::SeriesChart, WithNothingToDrawHasAxesNevertheless) {
   EXPECT_EQ(layer_of(spec, "line").at("encoding").at("x").at("scale").at("domain"), json::parse("[1.0, 10.0]"));
 }
 
-TEST(report::SeriesChart, RefusesABandOfAnotherLength) {
+TEST(SeriesChart, RefusesABandOfAnotherLength) {
   report::SeriesChart chart;
   chart.series = {{"a", {1, 2}, {1, 2}, {1}, {1}, "", false}};
   EXPECT_THROW(report::series_chart(chart), Error);
@@ -129,7 +129,7 @@ TEST(report::SeriesChart, RefusesABandOfAnotherLength) {
   EXPECT_THROW(report::table_of(chart), Error);
 }
 
-TEST(report::HeatMap, KeepsLabelsApartAndMarksTheMissing) {
+TEST(HeatMap, KeepsLabelsApartAndMarksTheMissing) {
   report::HeatMap map;
   map.columns = {0.1234561, 0.1234562};
   map.rows = {1, 2};
@@ -146,7 +146,7 @@ TEST(report::HeatMap, KeepsLabelsApartAndMarksTheMissing) {
   EXPECT_THROW(report::heat_map(map), Error);
 }
 
-TEST(report::HeatMap, OfOneValueHasAScaleWithTwoEnds) {
+TEST(HeatMap, OfOneValueHasAScaleWithTwoEnds) {
   report::HeatMap map;
   map.columns = map.rows = {0};
   map.values = {{0}};
@@ -154,7 +154,7 @@ TEST(report::HeatMap, OfOneValueHasAScaleWithTwoEnds) {
   EXPECT_LT(domain.at(0).get<double>(), domain.at(1).get<double>());
 }
 
-TEST(report::HeatMap, HasSquareCellsWhereAskedForInAPanelToo) {
+TEST(HeatMap, HasSquareCellsWhereAskedForInAPanelToo) {
   report::HeatMap map;
   map.columns = {1, 2, 3};
   map.rows = {1, 2};
@@ -169,7 +169,7 @@ TEST(report::HeatMap, HasSquareCellsWhereAskedForInAPanelToo) {
   EXPECT_EQ(panel.at("height"), alone.at("height"));
 }
 
-TEST(report::Histogram, CountsEveryDrawableValueOnceAndNamesTheRest) {
+TEST(Histogram, CountsEveryDrawableValueOnceAndNamesTheRest) {
   report::Histogram histogram_of;
   histogram_of.x = {"margin", report::Scale::kLog};
   histogram_of.bins = 7;
@@ -185,7 +185,7 @@ TEST(report::Histogram, CountsEveryDrawableValueOnceAndNamesTheRest) {
   EXPECT_THROW(report::histogram(histogram_of), Error);
 }
 
-TEST(report::Histogram, OfNoValuesIsEmpty) {
+TEST(Histogram, OfNoValuesIsEmpty) {
   report::Histogram empty;
   empty.x = {"x"};
   EXPECT_TRUE(report::histogram(empty).at("data").at("values").empty());
@@ -229,7 +229,7 @@ TEST(Panels, OfNothingAreRefused) {
   EXPECT_THROW(report::panels(std::vector<report::Panel>{{"a", json::object()}}, 0), Error);
 }
 
-TEST(report::CategoryChart, DrawsEveryRunTheMedianAndTheRange) {
+TEST(CategoryChart, DrawsEveryRunTheMedianAndTheRange) {
   const report::CategoryChart chart{.x = {"score"},
                                     .categories = {{"softmax", {0.5, 0.5, 0.9, kNan}}, {"none", {}}},
                                     .low = 0.0,
@@ -255,7 +255,7 @@ TEST(report::CategoryChart, DrawsEveryRunTheMedianAndTheRange) {
   EXPECT_EQ(report::table_of(chart).rows(), 4U);
 }
 
-TEST(report::CategoryChart, OnASymmetricLogarithmIsLinearBelowTheSmallestNumberOnly) {
+TEST(CategoryChart, OnASymmetricLogarithmIsLinearBelowTheSmallestNumberOnly) {
   report::CategoryChart chart;
   chart.x = {"steps before the loss", report::Scale::kSymlog};
   chart.categories = {{.name = "whole numbers", .values = {-80, 0, 1, 200}, .colour = ""}};
@@ -269,7 +269,7 @@ TEST(report::CategoryChart, OnASymmetricLogarithmIsLinearBelowTheSmallestNumberO
   EXPECT_GT(constant(), 0.0);
 }
 
-TEST(report::CategoryChart, HasOneBarACategoryAndNamesThatDiffer) {
+TEST(CategoryChart, HasOneBarACategoryAndNamesThatDiffer) {
   report::CategoryChart bars{.x = {"probability"},
                              .categories = {{"a", {0.25}}, {"b", {0.75}}},
                              .low = {},

@@ -11,7 +11,7 @@
 namespace polariscope {
 namespace {
 
-TEST(report::Claim, SurvivesJson) {
+TEST(Claim, SurvivesJson) {
   for (const report::Verdict verdict :
        {report::Verdict::kHolds, report::Verdict::kFails, report::Verdict::kInconclusive}) {
     const report::Claim claim{"A.thm3.2/order", "σ ≥ 0", "Theorem 3.2", "margin ≥ 0", "0.1 ± 0.2", 0.1, -0.1, 1e299, 7,
@@ -23,7 +23,7 @@ TEST(report::Claim, SurvivesJson) {
   }
 }
 
-TEST(report::Claim, WithoutANumberSurvivesJson) {
+TEST(Claim, WithoutANumberSurvivesJson) {
   report::Claim claim;
   claim.value = std::nan("");
   claim.low = -std::numeric_limits<double>::infinity();
@@ -34,13 +34,13 @@ TEST(report::Claim, WithoutANumberSurvivesJson) {
   EXPECT_EQ(back.high, claim.high);
 }
 
-TEST(report::Claim, OfAnUnknownVerdictIsRefused) {
+TEST(Claim, OfAnUnknownVerdictIsRefused) {
   nlohmann::json json = report::Claim{};
   json["verdict"] = "probably";
   EXPECT_THROW(json.get<report::Claim>(), Error);
 }
 
-TEST(report::Verdict, HasAMarkAndAWordOfItsOwn) {
+TEST(Verdict, HasAMarkAndAWordOfItsOwn) {
   EXPECT_EQ(report::verdict_mark(report::Verdict::kHolds), "✓");
   EXPECT_EQ(report::verdict_mark(report::Verdict::kFails), "✗");
   EXPECT_EQ(report::verdict_mark(report::Verdict::kInconclusive), "~");

@@ -54,14 +54,14 @@ std::string own_text(const std::string& html) {
   return html.substr(style_end, foot - style_end);
 }
 
-TEST(report::Page, CountsItsClaimsInOneLine) {
+TEST(Page, CountsItsClaimsInOneLine) {
   EXPECT_TRUE(contains(report::render(small_page()), "2 of 4 claims hold, 1 fails, 1 inconclusive at this size"));
   report::Page none = small_page();
   none.sections[0].claims.clear();
   EXPECT_TRUE(contains(report::render(none), "No claim was measured"));
 }
 
-TEST(report::Page, LinksFailedClaimsBeforeTheTable) {
+TEST(Page, LinksFailedClaimsBeforeTheTable) {
   const std::string html = report::render(small_page());
   const std::size_t link = html.find("href=\"#c-A.fig2_2fA.fig2_2fc\"");
   ASSERT_NE(link, std::string::npos);
@@ -69,14 +69,14 @@ TEST(report::Page, LinksFailedClaimsBeforeTheTable) {
   EXPECT_TRUE(contains(html, "id=\"c-A.fig2_2fA.fig2_2fc\""));
 }
 
-TEST(report::Page, LinksAClaimToItsFigureOrToItsSection) {
+TEST(Page, LinksAClaimToItsFigureOrToItsSection) {
   const std::string html = report::render(small_page());
   EXPECT_TRUE(contains(html, "href=\"#f-A.fig2_2fline\""));
   EXPECT_TRUE(contains(html, "id=\"f-A.fig2_2fline\""));
   EXPECT_TRUE(contains(html, "aria-label=\"section for A.fig2/b\""));
 }
 
-TEST(report::Page, NamesWhatIsUnfinishedAboveTheScoreboard) {
+TEST(Page, NamesWhatIsUnfinishedAboveTheScoreboard) {
   report::Page page = small_page();
   EXPECT_FALSE(contains(own_text(report::render(page)), "Unfinished"));
   page.unfinished = {"A.fig10", "A.<rows>"};
@@ -86,7 +86,7 @@ TEST(report::Page, NamesWhatIsUnfinishedAboveTheScoreboard) {
   EXPECT_LT(html.find("Unfinished"), html.find("class=\"headline\""));
 }
 
-TEST(report::Page, HostileTextStaysText) {
+TEST(Page, HostileTextStaysText) {
   const std::string evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{style}}\xff";
   report::Page page = small_page();
   page.title = page.preset = page.command = page.date = page.machine = page.version = evil;
@@ -112,7 +112,7 @@ TEST(report::Page, HostileTextStaysText) {
   EXPECT_EQ(std::distance(std::sregex_iterator(own.begin(), own.end(), script), std::sregex_iterator()), 2);
 }
 
-TEST(report::Page, AsksNothingOfTheNetwork) {
+TEST(Page, AsksNothingOfTheNetwork) {
   const std::string html = own_text(report::render(small_page()));
   EXPECT_FALSE(std::regex_search(html, std::regex("(src|href)\\s*=\\s*[\"']?\\s*(https?:)?//", std::regex::icase)));
   EXPECT_FALSE(contains(html, "@import"));
@@ -120,7 +120,7 @@ TEST(report::Page, AsksNothingOfTheNetwork) {
   EXPECT_TRUE(contains(report::render(small_page()), "default-src 'none'; script-src 'sha256-"));
 }
 
-TEST(report::Page, StaysUnderItsLimitAndSaysSo) {
+TEST(Page, StaysUnderItsLimitAndSaysSo) {
   report::Page page = small_page();
   std::vector<double> many(400000);
   std::iota(many.begin(), many.end(), 0.1);
@@ -136,7 +136,7 @@ TEST(report::Page, StaysUnderItsLimitAndSaysSo) {
   EXPECT_FALSE(contains(report::render(small_page()), "this page holds every"));
 }
 
-TEST(report::Page, OfNothingIsStillAPage) {
+TEST(Page, OfNothingIsStillAPage) {
   const std::string html = report::render(report::Page{});
   EXPECT_TRUE(contains(html, "<!doctype html>"));
   EXPECT_TRUE(contains(html, "No claim was measured"));

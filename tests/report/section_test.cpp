@@ -5,7 +5,7 @@
 namespace polariscope {
 namespace {
 
-TEST(report::Section, SurvivesJsonWithItsOrder) {
+TEST(Section, SurvivesJsonWithItsOrder) {
   report::Section section;
   section.id = "A.fig2";
   section.title = "Weights \"polarise\"";

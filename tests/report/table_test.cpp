@@ -20,17 +20,17 @@ report::Table mixed() {
   return table;
 }
 
-TEST(report::Table, CsvQuotesWhatRfc4180Quotes) {
+TEST(Table, CsvQuotesWhatRfc4180Quotes) {
   EXPECT_EQ(mixed().csv(), "t,name\r\n0.1,plain\r\nnan,\"a,b\"\r\ninf,\"say \"\"so\"\"\"\r\n-inf,\"two\r\nlines\"\r\n");
 }
 
-TEST(report::Table, CsvQuotesColumnNamesToo) {
+TEST(Table, CsvQuotesColumnNamesToo) {
   report::Table table;
   table.columns = {{"E[H], \"nats\"", std::vector<double>{1}}};
   EXPECT_EQ(table.csv(), "\"E[H], \"\"nats\"\"\"\r\n1\r\n");
 }
 
-TEST(report::Table, CsvKeepsFullPrecision) {
+TEST(Table, CsvKeepsFullPrecision) {
   const double number = 0.1 + 0.2;
   report::Table table;
   table.columns = {{"x", std::vector<double>{number, 1e299, 5e-324}}};
@@ -38,20 +38,20 @@ TEST(report::Table, CsvKeepsFullPrecision) {
   EXPECT_EQ(csv, "x\r\n0.30000000000000004\r\n1e+299\r\n5e-324\r\n");
 }
 
-TEST(report::Table, OfNoColumnsIsEmpty) {
+TEST(Table, OfNoColumnsIsEmpty) {
   EXPECT_EQ(report::Table{}.csv(), "");
   EXPECT_EQ(report::Table{}.rows(), 0u);
   EXPECT_TRUE(report::Table{}.row_objects().empty());
 }
 
-TEST(report::Table, RowObjectsHaveNullForWhatJsonCannotSay) {
+TEST(Table, RowObjectsHaveNullForWhatJsonCannotSay) {
   const auto rows = mixed().row_objects();
   ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[0], (nlohmann::json{{"t", 0.1}, {"name", "plain"}}));
   for (int i = 1; i < 4; ++i) EXPECT_TRUE(rows[i].at("t").is_null());
 }
 
-TEST(report::Table, UnequalColumnsAreRefusedByName) {
+TEST(Table, UnequalColumnsAreRefusedByName) {
   report::Table table;
   table.columns = {{"t", std::vector<double>{1, 2}}, {"loss", std::vector<double>{1}}};
   try {
@@ -62,13 +62,13 @@ TEST(report::Table, UnequalColumnsAreRefusedByName) {
   }
 }
 
-TEST(report::Table, SurvivesJsonBitForBit) {
+TEST(Table, SurvivesJsonBitForBit) {
   const auto text = nlohmann::json(mixed()).dump();
   const report::Table back = nlohmann::json::parse(text).get<report::Table>();
   EXPECT_EQ(back.csv(), mixed().csv());
 }
 
-TEST(report::Table, JsonOfAnUnknownColumnTypeIsRefused) {
+TEST(Table, JsonOfAnUnknownColumnTypeIsRefused) {
   const auto json = nlohmann::json::parse(R"({"columns": [{"name": "x", "type": "date", "values": []}]})");
   EXPECT_THROW(json.get<report::Table>(), Error);
 }

@@ -39,7 +39,7 @@ std::vector<runs::Alarm> alarms(int steps, const Series& head, const std::functi
   return all;
 }
 
-TEST(runs::CollapseDetector, SaysNothingToAHealthyHead) {
+TEST(CollapseDetector, SaysNothingToAHealthyHead) {
   EXPECT_TRUE(alarms(2000, [](int step) {
                 runs::HeadReading reading = healthy();
                 reading.logit_variance *= 1.0 + 0.5 * std::sin(step);
@@ -47,11 +47,11 @@ TEST(runs::CollapseDetector, SaysNothingToAHealthyHead) {
               }).empty());
 }
 
-TEST(runs::CollapseDetector, SaysNothingToAHeadOnFewTokensWhoseScoresStandStill) {
+TEST(CollapseDetector, SaysNothingToAHeadOnFewTokensWhoseScoresStandStill) {
   EXPECT_TRUE(alarms(2000, [](int) { return narrow(1e5); }).empty());
 }
 
-TEST(runs::CollapseDetector, SaysNothingToASlowHealthyLossOfEntropy) {
+TEST(CollapseDetector, SaysNothingToASlowHealthyLossOfEntropy) {
   EXPECT_TRUE(alarms(3000, [](int step) {
                 runs::HeadReading reading = narrow(100.0 * std::exp(1e-3 * step));
                 reading.entropy = kUniform * std::max(0.1, 1.0 - step / 1000.0);
@@ -59,11 +59,11 @@ TEST(runs::CollapseDetector, SaysNothingToASlowHealthyLossOfEntropy) {
               }).empty());
 }
 
-TEST(runs::CollapseDetector, SaysNothingToALayerThatJumpsAndThenStandsStill) {
+TEST(CollapseDetector, SaysNothingToALayerThatJumpsAndThenStandsStill) {
   EXPECT_TRUE(alarms(1000, [](int step) { return step < 300 ? healthy() : narrow(2e4); }).empty());
 }
 
-TEST(runs::CollapseDetector, TellsACollapseOnceWithItsNumbers) {
+TEST(CollapseDetector, TellsACollapseOnceWithItsNumbers) {
   const std::vector<runs::Alarm> all = alarms(500, collapsing);
   ASSERT_EQ(all.size(), 1U);
   const runs::Alarm& alarm = all.front();
@@ -77,7 +77,7 @@ TEST(runs::CollapseDetector, TellsACollapseOnceWithItsNumbers) {
   EXPECT_NE(words.find("collapse under way in layer 1, head 1"), std::string::npos) << words;
 }
 
-TEST(runs::CollapseDetector, TellsARunawayByVarianceAndGradientTogether) {
+TEST(CollapseDetector, TellsARunawayByVarianceAndGradientTogether) {
   const auto grows = [](int step) {
     runs::HeadReading reading = healthy();
     if (step >= 100) reading.logit_variance *= std::pow(3.0, step - 99);
@@ -97,7 +97,7 @@ TEST(runs::CollapseDetector, TellsARunawayByVarianceAndGradientTogether) {
       << "the variance stayed as it was";
 }
 
-TEST(runs::CollapseDetector, SaysNothingOfAVarianceTooSmallToMatter) {
+TEST(CollapseDetector, SaysNothingOfAVarianceTooSmallToMatter) {
   EXPECT_TRUE(alarms(
                   200,
                   [](int step) {
@@ -109,7 +109,7 @@ TEST(runs::CollapseDetector, SaysNothingOfAVarianceTooSmallToMatter) {
                   .empty());
 }
 
-TEST(runs::CollapseDetector, PassesOverWhatIsNotFinite) {
+TEST(CollapseDetector, PassesOverWhatIsNotFinite) {
   // Every third reading is lost; the alarm comes after as many that were not.
   const std::vector<runs::Alarm> all = alarms(300, [](int step) {
     runs::HeadReading reading = collapsing(step);
@@ -122,7 +122,7 @@ TEST(runs::CollapseDetector, PassesOverWhatIsNotFinite) {
   EXPECT_TRUE(alarms(300, collapsing, [](int) { return kNaN; }).empty());
 }
 
-TEST(runs::CollapseDetector, TellsAgainAfterTheSignWasGone) {
+TEST(CollapseDetector, TellsAgainAfterTheSignWasGone) {
   const int quiet = runs::AlarmThresholds{}.quiet_steps;
   for (const int pause : {quiet / 2, 3 * quiet}) {
     const std::vector<runs::Alarm> all = alarms(
@@ -131,7 +131,7 @@ TEST(runs::CollapseDetector, TellsAgainAfterTheSignWasGone) {
   }
 }
 
-TEST(runs::CollapseDetector, NamesTheOneHeadOfMany) {
+TEST(CollapseDetector, NamesTheOneHeadOfMany) {
   runs::CollapseDetector detector(runs::map_shape(3, 4, kTokens, false));
   std::vector<runs::Alarm> all;
   for (int step = 1; step <= 200; ++step) {
@@ -144,14 +144,14 @@ TEST(runs::CollapseDetector, NamesTheOneHeadOfMany) {
   EXPECT_EQ(all.front().head, 3);
 }
 
-TEST(runs::CollapseDetector, RefusesAnotherNumberOfHeads) {
+TEST(CollapseDetector, RefusesAnotherNumberOfHeads) {
   runs::CollapseDetector detector(runs::map_shape(2, 2, kTokens, false));
   const std::vector<runs::HeadReading> readings(3);
   EXPECT_EQ(complaint_of([&] { detector.step(7, 1.0, readings); }),
             "alarms: step 7 has readings of 3 heads, expected 4");
 }
 
-TEST(runs::MapShape, OfACausalMapHasTheMeanOfLogI) {
+TEST(MapShape, OfACausalMapHasTheMeanOfLogI) {
   EXPECT_DOUBLE_EQ(runs::map_shape(1, 1, 3, true).uniform_entropy, (std::log(2.0) + std::log(3.0)) / 3.0);
   EXPECT_DOUBLE_EQ(runs::map_shape(1, 1, 3, false).uniform_entropy, std::log(3.0));
 }

@@ -15,7 +15,7 @@
 namespace polariscope::testing {
 namespace {
 
-TEST(runs::RunLog, ReadsBackWhatAMetricsLogWrote) {
+TEST(RunLog, ReadsBackWhatAMetricsLogWrote) {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / "metrics.jsonl";
   const double nan = std::numeric_limits<double>::quiet_NaN();
@@ -39,7 +39,7 @@ TEST(runs::RunLog, ReadsBackWhatAMetricsLogWrote) {
   EXPECT_THROW(log.layer("entropy", 2), Error);
 }
 
-TEST(runs::RunLog, FillsWithNaNWhereAStepLacksANumber) {
+TEST(RunLog, FillsWithNaNWhereAStepLacksANumber) {
   const TemporaryFolder folder;
   write_file(folder.path() / "log",
              "{\"step\":1,\"a\":1}\n{\"step\":2,\"b\":[[2]]}\n{\"step\":3,\"a\":null,\"b\":[[3]]}");
@@ -51,7 +51,7 @@ TEST(runs::RunLog, FillsWithNaNWhereAStepLacksANumber) {
   EXPECT_EQ(log.layer("b", 0)[2], 3.0);
 }
 
-TEST(runs::RunLog, NamesTheLineThatIsNoStep) {
+TEST(RunLog, NamesTheLineThatIsNoStep) {
   const TemporaryFolder folder;
   for (const char* bad : {"{\"step\":1}\n{\"loss\":2}\n", "{\"step\":1}\n{\"step\":2,\n", "{\"step\":1}\n[]\n"}) {
     write_file(folder.path() / "log", bad);

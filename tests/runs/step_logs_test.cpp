@@ -17,7 +17,7 @@ void write(runs::StepLogs& logs, std::int64_t step) {
   logs.write(step, numbers, std::array<runs::NamedNumbers, 1>{{{"entropy", values, 2}}});
 }
 
-TEST(runs::StepLogs, HaveANumberACurveAndAListACurveAHead) {
+TEST(StepLogs, HaveANumberACurveAndAListACurveAHead) {
   const TemporaryFolder folder;
   {
     runs::StepLogs logs(folder.path(), 0);
@@ -35,7 +35,7 @@ TEST(runs::StepLogs, HaveANumberACurveAndAListACurveAHead) {
   EXPECT_EQ(events.find("layer 3"), std::string::npos);
 }
 
-TEST(runs::StepLogs, GoOnTogetherAndBeginAnewTogether) {
+TEST(StepLogs, GoOnTogetherAndBeginAnewTogether) {
   const TemporaryFolder folder;
   const auto sizes = [&] {
     return std::pair{read_file(folder.path() / "metrics.jsonl").size(),

@@ -23,7 +23,7 @@ std::vector<std::string> configs(const sweep::Grid& grid) {
 
 std::string values_of(const std::string& toml) { return parse(toml).text(); }
 
-TEST(sweep::Grid, CountsThroughItsAxesInTheOrderOfTheFileTheLastOneFastest) {
+TEST(Grid, CountsThroughItsAxesInTheOrderOfTheFileTheLastOneFastest) {
   const sweep::Grid grid = parse("x = [2, 0.5]\nmilliseconds = 7\nbehaviour = [\"nan\", \"crash\"]\n");
   EXPECT_EQ(configs(grid), (std::vector<std::string>{
                                "x = 2.0\nmilliseconds = 7\nbehaviour = \"nan\"\n",
@@ -35,7 +35,7 @@ TEST(sweep::Grid, CountsThroughItsAxesInTheOrderOfTheFileTheLastOneFastest) {
   EXPECT_EQ(grid.runs()[3].number, 4);
 }
 
-TEST(sweep::Grid, TakesRangesByStepAndByFactorWithBothEnds) {
+TEST(Grid, TakesRangesByStepAndByFactorWithBothEnds) {
   EXPECT_EQ(values_of("seed = { from = 0, to = 4 }"), "seed = [0, 1, 2, 3, 4]\n");
   EXPECT_EQ(values_of("seed = { from = 8, to = 2, step = -3 }"), "seed = [8, 5, 2]\n");
   EXPECT_EQ(values_of("seed = { from = 1, to = 9, factor = 2 }"), "seed = [1, 2, 4, 8]\n");
@@ -44,11 +44,11 @@ TEST(sweep::Grid, TakesRangesByStepAndByFactorWithBothEnds) {
   EXPECT_EQ(values_of("x = { from = 3, to = 3 }"), "x = 3.0\n");
 }
 
-TEST(sweep::Grid, ReadsWholeNumbersHoweverTheyAreWritten) {
+TEST(Grid, ReadsWholeNumbersHoweverTheyAreWritten) {
   EXPECT_EQ(values_of("seed = [1e5, 7]"), "seed = [100000, 7]\n");
 }
 
-TEST(sweep::Grid, LeavesOutWhatEverySettingOfASkipFits) {
+TEST(Grid, LeavesOutWhatEverySettingOfASkipFits) {
   const sweep::Grid grid = parse(
       "seed = [1, 2, 3]\nx = [0, 1]\n"
       "[[skip]]\nseed = [1, 2]\nx = 1\n[[skip]]\nseed = 3\n");
@@ -56,7 +56,7 @@ TEST(sweep::Grid, LeavesOutWhatEverySettingOfASkipFits) {
   EXPECT_EQ(grid.runs()[1].number, 2);
 }
 
-TEST(sweep::Grid, ItsTextIsTheSameGrid) {
+TEST(Grid, ItsTextIsTheSameGrid) {
   const sweep::Grid grid =
       parse("seed = { from = 1, to = 3 }\nx = [0, 1e-7]\nbehaviour = 'nan'\n[[skip]]\nx = 0\nseed = [2, 3]");
   const sweep::Grid again = parse(grid.text());
@@ -69,7 +69,7 @@ struct Malformed {
   std::vector<std::string> words;
 };
 
-TEST(sweep::Grid, RefusesWhatIsMalformedWithLineAndKey) {
+TEST(Grid, RefusesWhatIsMalformedWithLineAndKey) {
   const std::vector<Malformed> all{
       {"seed = 1\nx = [1, 2", {"line 2", "not TOML"}},
       {"seed = 1\nseed = 2", {"line 2", "not TOML"}},

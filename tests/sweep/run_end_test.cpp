@@ -17,12 +17,12 @@ sweep::RunEnd end_with(const std::string& result) {
   return sweep::read_result(folder.path()).value();
 }
 
-TEST(sweep::RunEnd, IsUnknownWithoutAResult) {
+TEST(RunEnd, IsUnknownWithoutAResult) {
   const testing::TemporaryFolder folder;
   EXPECT_FALSE(sweep::read_result(folder.path()).has_value());
 }
 
-TEST(sweep::RunEnd, KeepsTheResultsNumbersTextsAndBooleans) {
+TEST(RunEnd, KeepsTheResultsNumbersTextsAndBooleans) {
   const sweep::RunEnd end = end_with(R"({"loss": 0.1, "steps": 12, "attention": "a, \"b\": nan}", "kept": true})");
   EXPECT_EQ(end.failure, "");
   EXPECT_EQ(end.metrics, R"({"loss":0.1,"steps":12,"attention":"a, \"b\": nan}","kept":true})");
@@ -30,14 +30,14 @@ TEST(sweep::RunEnd, KeepsTheResultsNumbersTextsAndBooleans) {
   EXPECT_LT(end.seconds, 60.0);
 }
 
-TEST(sweep::RunEnd, NamesWhatIsNotFiniteHoweverItIsWritten) {
+TEST(RunEnd, NamesWhatIsNotFiniteHoweverItIsWritten) {
   const sweep::RunEnd end =
       end_with(R"({"a": null, "b": NaN, "c": -Infinity, "d":nan, "e": "inf", "f": 1, "g": -nan})");
   EXPECT_EQ(end.failure, "returned NaN or infinity: a, b, c, d, e, g");
   EXPECT_EQ(end.metrics, R"({"a":null,"b":null,"c":null,"d":null,"e":null,"f":1,"g":null})");
 }
 
-TEST(sweep::RunEnd, RefusesAResultThatIsNoFlatObject) {
+TEST(RunEnd, RefusesAResultThatIsNoFlatObject) {
   EXPECT_EQ(end_with("{\"a\": 1").failure, "result.json is no JSON object");
   EXPECT_EQ(end_with("[1]").failure, "result.json is no JSON object");
   EXPECT_EQ(end_with("").failure, "result.json is no JSON object");
@@ -48,7 +48,7 @@ TEST(sweep::RunEnd, RefusesAResultThatIsNoFlatObject) {
   }
 }
 
-TEST(sweep::RunEnd, SaysWhyAProcessEndedWithItsLastLine) {
+TEST(RunEnd, SaysWhyAProcessEndedWithItsLastLine) {
   const int exit_code_3 = 3 << 8;  // as waitpid gives it
   EXPECT_EQ(sweep::failure_of(SIGSEGV, ""), "killed by SIGSEGV");
   EXPECT_EQ(sweep::failure_of(SIGKILL, "one\ntwo\n"), "killed by SIGKILL: two");

@@ -15,7 +15,7 @@ std::vector<int> sorted(std::vector<int> runs) {
   return runs;
 }
 
-TEST(sweep::Shard, TheUnionOfAllIsTheWholeAndNoneOverlap) {
+TEST(Shard, TheUnionOfAllIsTheWholeAndNoneOverlap) {
   for (const int runs : {1, 7, 60, 8640}) {
     std::vector<int> whole(static_cast<std::size_t>(runs));
     std::iota(whole.begin(), whole.end(), 1);
@@ -32,7 +32,7 @@ TEST(sweep::Shard, TheUnionOfAllIsTheWholeAndNoneOverlap) {
   }
 }
 
-TEST(sweep::Shard, TheOrderIsFixedAndSpreadOverTheGrid) {
+TEST(Shard, TheOrderIsFixedAndSpreadOverTheGrid) {
   const std::vector<int> order = sweep::runs_of_shard(8640, {1, 1});
   EXPECT_EQ(order, sweep::runs_of_shard(8640, {1, 1}));
   // The first tenth of the turns: 72 runs of each of twelve equal parts, give or take four deviations of about 8.
@@ -41,7 +41,7 @@ TEST(sweep::Shard, TheOrderIsFixedAndSpreadOverTheGrid) {
   for (const int part : parts) EXPECT_NEAR(part, 72, 32);
 }
 
-TEST(sweep::Shard, IsReadAsIOfN) {
+TEST(Shard, IsReadAsIOfN) {
   EXPECT_EQ(sweep::parse_shard("3/8").index, 3);
   EXPECT_EQ(sweep::parse_shard("3/8").count, 8);
   for (const char* text :

@@ -27,7 +27,7 @@ TEST(DrawBelow, IsUnbiasedWhereTheRangeDoesNotDivideTheWord) {
   EXPECT_LT(chi_squared(counts), 18.4);  // 2 degrees of freedom
 }
 
-TEST(tasks::DistinctDraws, GivesEveryOrderedChoiceEquallyOften) {
+TEST(DistinctDraws, GivesEveryOrderedChoiceEquallyOften) {
   RandomStream random(23, 0);
   tasks::DistinctDraws distinct(4);
   std::map<std::vector<int>, int> seen;
@@ -45,7 +45,7 @@ TEST(tasks::DistinctDraws, GivesEveryOrderedChoiceEquallyOften) {
   EXPECT_LT(chi_squared(counts), kQuantile11);
 }
 
-TEST(tasks::DistinctDraws, OfAllNumbersIsAPermutationAndEveryOneIsEquallyLikely) {
+TEST(DistinctDraws, OfAllNumbersIsAPermutationAndEveryOneIsEquallyLikely) {
   RandomStream random(24, 0);
   tasks::DistinctDraws distinct(4);
   std::map<std::vector<int>, int> seen;
@@ -61,7 +61,7 @@ TEST(tasks::DistinctDraws, OfAllNumbersIsAPermutationAndEveryOneIsEquallyLikely)
   EXPECT_LT(chi_squared(counts), kQuantile23);
 }
 
-TEST(tasks::DistinctDraws, DoNotDependOnEarlierCalls) {
+TEST(DistinctDraws, DoNotDependOnEarlierCalls) {
   tasks::DistinctDraws fresh(50), used(50);
   std::vector<int> first(10), again(10);
   RandomStream other(25, 1), random(25, 2), same(25, 2);

@@ -13,7 +13,7 @@ Examples<float> draw(const tasks::InContextRegression& task, std::int64_t first,
   return examples_of<float>(task, first, count, std::int64_t{task.tokens()} * task.width(), 1);
 }
 
-TEST(tasks::InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
+TEST(InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnswer) {
   const tasks::InContextRegression task({}, 3, tasks::Split::kTraining);
   const Examples<float> drawn = draw(task, 0, 200);
   for (std::int64_t i = 0; i < 200; ++i) {
@@ -40,7 +40,7 @@ TEST(tasks::InContextRegression, EveryTokenLiesOnOnePlaneAndTheQueryHidesItsAnsw
 }
 
 // w, then x of one token after another, as the example's own stream draws them.
-TEST(tasks::InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet) {
+TEST(InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet) {
   // Around 2^32 the streams' upper word changes within a vector.
   for_each_simd_target([] {
     for (const std::int64_t first : {std::int64_t{0}, (std::int64_t{1} << 32) - 5}) {
@@ -65,7 +65,7 @@ TEST(tasks::InContextRegression, HoldsTheNumbersOfItsStreamOnEveryInstructionSet
   });
 }
 
-TEST(tasks::InContextRegression, HasTheMomentsOfItsDefinition) {
+TEST(InContextRegression, HasTheMomentsOfItsDefinition) {
   constexpr std::int64_t kExamples = 20'000;
   const Examples<float> drawn = draw(tasks::InContextRegression({}, 4, tasks::Split::kTraining), 0, kExamples);
   double x1 = 0.0, x2 = 0.0, y1 = 0.0, y2 = 0.0;
@@ -84,11 +84,11 @@ TEST(tasks::InContextRegression, HasTheMomentsOfItsDefinition) {
   EXPECT_NEAR(y2, 3.0, 5.0 * 6.0 / root);
 }
 
-TEST(tasks::InContextRegression, AnExampleIsTheSameInWhateverBatchOrOrder) {
+TEST(InContextRegression, AnExampleIsTheSameInWhateverBatchOrOrder) {
   expect_the_same_in_any_order<float>(tasks::InContextRegression({}, 5, tasks::Split::kTraining), 80, 1);
 }
 
-TEST(tasks::InContextRegression, SeedsAndSplitsDrawDifferentExamples) {
+TEST(InContextRegression, SeedsAndSplitsDrawDifferentExamples) {
   const auto first = [](std::uint64_t seed, tasks::Split split) {
     return draw(tasks::InContextRegression({}, seed, split), 0, 1).tokens.front();
   };
@@ -96,7 +96,7 @@ TEST(tasks::InContextRegression, SeedsAndSplitsDrawDifferentExamples) {
   EXPECT_NE(first(1, tasks::Split::kTraining), first(2, tasks::Split::kTraining));
 }
 
-TEST(tasks::InContextRegression, OtherSizesWork) {
+TEST(InContextRegression, OtherSizesWork) {
   const tasks::InContextRegression task({.features = 1, .tokens = 2}, 6, tasks::Split::kTraining);
   const Examples<float> drawn = draw(task, 0, 50);
   for (std::int64_t i = 0; i < 50; ++i) {
@@ -106,7 +106,7 @@ TEST(tasks::InContextRegression, OtherSizesWork) {
   }
 }
 
-TEST(tasks::InContextRegression, RefusesSizesWithTheNumbersInQuestion) {
+TEST(InContextRegression, RefusesSizesWithTheNumbersInQuestion) {
   EXPECT_EQ(complaint_of([] { tasks::validate(tasks::InContextRegressionOptions{.tokens = 1}); }),
             "in-context regression: 1 tokens: an example and the query are 2");
   EXPECT_THROW(tasks::validate(tasks::InContextRegressionOptions{.features = 0}), Error);

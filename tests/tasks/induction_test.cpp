@@ -54,21 +54,21 @@ void expect_induction_sequences(const tasks::InductionOptions& options) {
   }
 }
 
-TEST(tasks::Induction, SequencesAreBosDifferentTokensARepeatAndWhatFollowed) { expect_induction_sequences({}); }
+TEST(Induction, SequencesAreBosDifferentTokensARepeatAndWhatFollowed) { expect_induction_sequences({}); }
 
-TEST(tasks::Induction, TheRepeatIsShiftedByTheVocabularyWhereAskedFor) {
+TEST(Induction, TheRepeatIsShiftedByTheVocabularyWhereAskedFor) {
   expect_induction_sequences({.shift_query_token = true});
   EXPECT_EQ(tasks::Induction({.shift_query_token = true}, 1, tasks::Split::kTraining).vocabulary(), 100);
   EXPECT_EQ(tasks::Induction({}, 1, tasks::Split::kTraining).vocabulary(), 50);
 }
 
-TEST(tasks::Induction, OtherVocabulariesAndLengthsWork) {
+TEST(Induction, OtherVocabulariesAndLengthsWork) {
   expect_induction_sequences({.vocabulary = 11, .sequence_length = 13});  // all ten tokens are drawn
   expect_induction_sequences({.vocabulary = 2, .sequence_length = 4});
   expect_induction_sequences({.vocabulary = 300, .sequence_length = 67, .shift_query_token = true});
 }
 
-TEST(tasks::Induction, AfterTheLastTokenTheAnswerIsTheRepeatItself) {
+TEST(Induction, AfterTheLastTokenTheAnswerIsTheRepeatItself) {
   for (const bool shifted : {false, true}) {
     // With one drawn token it is always the last: BOS, 1, its repeat, and the repeat again.
     const tasks::Induction task({.vocabulary = 2, .sequence_length = 4, .shift_query_token = shifted}, 1,
@@ -78,7 +78,7 @@ TEST(tasks::Induction, AfterTheLastTokenTheAnswerIsTheRepeatItself) {
   }
 }
 
-TEST(tasks::Induction, TargetsAreTheTokensAfterEach) {
+TEST(Induction, TargetsAreTheTokensAfterEach) {
   const tasks::Induction task({}, 4, tasks::Split::kTraining);
   const Examples<std::int32_t> drawn = draw(task, 0, 50);
   for (std::int64_t i = 0; i < 50 * kLength; ++i) {
@@ -88,16 +88,16 @@ TEST(tasks::Induction, TargetsAreTheTokensAfterEach) {
   }
 }
 
-TEST(tasks::Induction, ASequenceIsTheSameInWhateverBatchOrOrder) {
+TEST(Induction, ASequenceIsTheSameInWhateverBatchOrOrder) {
   expect_the_same_in_any_order<std::int32_t>(tasks::Induction({}, 5, tasks::Split::kTraining), kLength, kLength);
 }
 
-TEST(tasks::Induction, SequencesStayTheSameBetweenVersions) {
+TEST(Induction, SequencesStayTheSameBetweenVersions) {
   const tasks::Induction task({}, 1, tasks::Split::kTraining);
   EXPECT_EQ(sequences_of(task, 1).front(), (Sequence{0, 39, 44, 37, 14, 47, 11, 20, 35, 15, 24, 44, 37}));
 }
 
-TEST(tasks::Induction, LongTokensAreTheShortOnes) {
+TEST(Induction, LongTokensAreTheShortOnes) {
   const tasks::Induction task({}, 6, tasks::Split::kTraining);
   const Examples<std::int32_t> narrow = draw(task, 0, 20);
   const Examples<std::int64_t> wide = draw<std::int64_t>(task, 0, 20);
@@ -105,7 +105,7 @@ TEST(tasks::Induction, LongTokensAreTheShortOnes) {
   EXPECT_TRUE(std::equal(narrow.targets.begin(), narrow.targets.end(), wide.targets.begin(), wide.targets.end()));
 }
 
-TEST(tasks::Induction, SeedsAndSplitsDrawDifferentSequences) {
+TEST(Induction, SeedsAndSplitsDrawDifferentSequences) {
   std::set<Sequence> all;
   for (const std::uint64_t seed : {1, 2}) {
     for (const tasks::Split split : {tasks::Split::kTraining, tasks::Split::kEvaluation}) {
@@ -116,7 +116,7 @@ TEST(tasks::Induction, SeedsAndSplitsDrawDifferentSequences) {
   EXPECT_EQ(all.size(), 4000U);  // of 3·10^16 possible ones
 }
 
-TEST(tasks::Induction, TokensAndTheChosenPlaceAreDrawnEvenly) {
+TEST(Induction, TokensAndTheChosenPlaceAreDrawnEvenly) {
   std::vector<int> tokens(49), places(10);
   for (const Sequence& sequence : sequences_of(tasks::Induction({}, 7, tasks::Split::kTraining), 20'000)) {
     ++tokens.at(sequence[1] - 1);
@@ -127,18 +127,18 @@ TEST(tasks::Induction, TokensAndTheChosenPlaceAreDrawnEvenly) {
   EXPECT_LT(chi_squared(places), 33.7);
 }
 
-TEST(tasks::Induction, NoExamplesNeedNoRoom) {
+TEST(Induction, NoExamplesNeedNoRoom) {
   EXPECT_EQ(draw(tasks::Induction({}, 1, tasks::Split::kTraining), 0, 0), Examples<std::int32_t>{});
 }
 
-TEST(tasks::Induction, RefusesWhatMakesNoSequenceWithTheNumbersInQuestion) {
+TEST(Induction, RefusesWhatMakesNoSequenceWithTheNumbersInQuestion) {
   EXPECT_THROW(tasks::validate(tasks::InductionOptions{.sequence_length = 3}), Error);
   EXPECT_THROW(tasks::validate(tasks::InductionOptions{.vocabulary = -1}), Error);
   EXPECT_EQ(complaint_of([] { tasks::Induction({.vocabulary = 10}, 1, tasks::Split::kTraining); }),
             "induction: sequences of 13 tokens draw 10 different ones, a vocabulary of 10 has 9 beside BOS");
 }
 
-TEST(tasks::Induction, RefusesArraysOfTheWrongSizeAndNegativeRanges) {
+TEST(Induction, RefusesArraysOfTheWrongSizeAndNegativeRanges) {
   const tasks::Induction task({}, 1, tasks::Split::kTraining);
   std::vector<std::int32_t> tokens(30), targets(24);
   EXPECT_EQ(complaint_of([&] { task.fill(0, 2, std::span(tokens), std::span(targets)); }),

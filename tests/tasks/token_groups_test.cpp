@@ -14,7 +14,7 @@ Examples<Token> draw(const tasks::TokenGroups& task, std::int64_t first, std::in
   return examples_of<Token>(task, first, count, task.input_length(), 1);
 }
 
-TEST(tasks::TokenGroups, SequencesAreDifferentTokensOfTheLabelsGroupAndThenCls) {
+TEST(TokenGroups, SequencesAreDifferentTokensOfTheLabelsGroupAndThenCls) {
   for (const int vocabulary : {41, 81, 161}) {
     const tasks::TokenGroups task({.vocabulary = vocabulary}, 3, tasks::Split::kTraining);
     const int group = (vocabulary - 1) / 4;
@@ -32,7 +32,7 @@ TEST(tasks::TokenGroups, SequencesAreDifferentTokensOfTheLabelsGroupAndThenCls) 
   }
 }
 
-TEST(tasks::TokenGroups, WithFortyOneTokensEverySequenceOfALabelHoldsTheSameTen) {
+TEST(TokenGroups, WithFortyOneTokensEverySequenceOfALabelHoldsTheSameTen) {
   const Examples<std::int32_t> drawn = draw(tasks::TokenGroups({.vocabulary = 41}, 4, tasks::Split::kTraining), 0, 100);
   std::set<std::set<int>> contents;
   for (std::int64_t i = 0; i < 100; ++i) {
@@ -41,17 +41,17 @@ TEST(tasks::TokenGroups, WithFortyOneTokensEverySequenceOfALabelHoldsTheSameTen)
   EXPECT_EQ(contents.size(), 4U);
 }
 
-TEST(tasks::TokenGroups, ASequenceIsTheSameInWhateverBatchOrOrder) {
+TEST(TokenGroups, ASequenceIsTheSameInWhateverBatchOrOrder) {
   expect_the_same_in_any_order<std::int32_t>(tasks::TokenGroups({}, 5, tasks::Split::kTraining), 11, 1);
 }
 
-TEST(tasks::TokenGroups, SequencesStayTheSameBetweenVersions) {
+TEST(TokenGroups, SequencesStayTheSameBetweenVersions) {
   const Examples<std::int32_t> drawn = draw(tasks::TokenGroups({}, 1, tasks::Split::kTraining), 0, 1);
   EXPECT_EQ(drawn.tokens, (std::vector<std::int32_t>{78, 75, 66, 79, 67, 70, 76, 63, 73, 71, 0}));
   EXPECT_EQ(drawn.targets.front(), 3);
 }
 
-TEST(tasks::TokenGroups, LongTokensAreTheShortOnes) {
+TEST(TokenGroups, LongTokensAreTheShortOnes) {
   const tasks::TokenGroups task({}, 6, tasks::Split::kEvaluation);
   const Examples<std::int32_t> narrow = draw(task, 0, 20);
   const Examples<std::int64_t> wide = draw<std::int64_t>(task, 0, 20);
@@ -59,7 +59,7 @@ TEST(tasks::TokenGroups, LongTokensAreTheShortOnes) {
   EXPECT_TRUE(std::equal(narrow.targets.begin(), narrow.targets.end(), wide.targets.begin(), wide.targets.end()));
 }
 
-TEST(tasks::TokenGroups, SeedsAndSplitsDrawDifferentSequences) {
+TEST(TokenGroups, SeedsAndSplitsDrawDifferentSequences) {
   std::set<std::vector<std::int32_t>> all;
   for (const std::uint64_t seed : {1, 2}) {
     for (const tasks::Split split : {tasks::Split::kTraining, tasks::Split::kEvaluation}) {
@@ -69,7 +69,7 @@ TEST(tasks::TokenGroups, SeedsAndSplitsDrawDifferentSequences) {
   EXPECT_EQ(all.size(), 4U);
 }
 
-TEST(tasks::TokenGroups, LabelsAndTokensAreDrawnEvenly) {
+TEST(TokenGroups, LabelsAndTokensAreDrawnEvenly) {
   const Examples<std::int32_t> drawn = draw(tasks::TokenGroups({}, 7, tasks::Split::kTraining), 0, 20'000);
   std::vector<int> labels(4), tokens(80);
   for (std::int64_t i = 0; i < 20'000; ++i) {
@@ -81,7 +81,7 @@ TEST(tasks::TokenGroups, LabelsAndTokensAreDrawnEvenly) {
   EXPECT_LT(chi_squared(tokens), 134.0);
 }
 
-TEST(tasks::TokenGroups, RefusesGroupsThatDoNotWorkOutWithTheNumbersInQuestion) {
+TEST(TokenGroups, RefusesGroupsThatDoNotWorkOutWithTheNumbersInQuestion) {
   EXPECT_EQ(complaint_of([] { tasks::validate(tasks::TokenGroupsOptions{.vocabulary = 80}); }),
             "token groups: a vocabulary of 80 has 79 tokens beside CLS, which 4 labels cannot share evenly");
   EXPECT_EQ(complaint_of([] { tasks::TokenGroups({.vocabulary = 37}, 1, tasks::Split::kTraining); }),
@@ -91,7 +91,7 @@ TEST(tasks::TokenGroups, RefusesGroupsThatDoNotWorkOutWithTheNumbersInQuestion) 
   EXPECT_THROW(tasks::validate(tasks::TokenGroupsOptions{.tokens = 0}), Error);
 }
 
-TEST(tasks::TokenGroups, RefusesArraysOfTheWrongSize) {
+TEST(TokenGroups, RefusesArraysOfTheWrongSize) {
   std::vector<std::int64_t> tokens(22), targets(22);
   EXPECT_EQ(complaint_of([&] {
               tasks::TokenGroups({}, 1, tasks::Split::kTraining).fill(0, 2, std::span(tokens), std::span(targets));

@@ -51,7 +51,7 @@ train::TrainingOptions small(const char* task) {
           .batch = 16};
 }
 
-TEST(train::Evaluation, OfAModelThatSaysNothingIsChance) {
+TEST(Evaluation, OfAModelThatSaysNothingIsChance) {
   const HandMade model(small("induction"));
   const train::Evaluation evaluation = model.evaluation();
   EXPECT_NEAR(evaluation.loss, 1.2 * std::log(50.0), 1e-5);  // the last position, and 0.2 of the others' mean
@@ -74,7 +74,7 @@ TEST(train::Evaluation, OfAModelThatSaysNothingIsChance) {
   EXPECT_EQ(head.flips.count(), 0);
 }
 
-TEST(train::Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
+TEST(Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
   train::TrainingOptions options = small("token-groups");
   HandMade model(options);
   // A token is the unit vector of its label; uniform attention adds up; the largest sum is the label.
@@ -94,7 +94,7 @@ TEST(train::Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
   EXPECT_EQ(head.flips.value(), 0.0);  // nine tokens outvote one
 }
 
-TEST(train::Evaluation, DoesNotDependOnTheBatch) {
+TEST(Evaluation, DoesNotDependOnTheBatch) {
   train::TrainingOptions options = small("induction");
   options.attention = "softmax";
   const auto with_batch = [&](std::int64_t batch) {

@@ -49,7 +49,7 @@ struct Pair {
   const char *name, *before;
 };
 
-TEST(train::LayerRecord, IsWhatTheMetricsSayOfTheMaterialisedMap) {
+TEST(LayerRecord, IsWhatTheMetricsSayOfTheMaterialisedMap) {
   const at::Tensor query = normal(1), key = normal(2), value = normal(3);
   for (const bool causal : {false, true}) {
     for (const auto& [name, before] :

@@ -88,7 +88,7 @@ void expect_same(const Options& options, const Step& reference_step, std::int64_
 
 constexpr double kDouble = 1e-14, kSingle = 1e-6;  // five steps of some ulp
 
-TEST(train::AdamW, TakesPyTorchsStepsOnEveryTarget) {
+TEST(AdamW, TakesPyTorchsStepsOnEveryTarget) {
   testing::for_each_simd_target([] {
     for (const std::int64_t count : {0, 1, 15, 1023, 1025, 5000}) {
       for (const train::AdamWOptions& options :
@@ -102,7 +102,7 @@ TEST(train::AdamW, TakesPyTorchsStepsOnEveryTarget) {
   });
 }
 
-TEST(train::Sgd, TakesPyTorchsStepsOnEveryTarget) {
+TEST(Sgd, TakesPyTorchsStepsOnEveryTarget) {
   testing::for_each_simd_target([] {
     for (const std::int64_t count : {0, 1, 15, 1023, 1025, 5000}) {
       for (const train::SgdOptions& options :
@@ -114,7 +114,7 @@ TEST(train::Sgd, TakesPyTorchsStepsOnEveryTarget) {
   });
 }
 
-TEST(train::AdamW, DoesNotHideAGradientThatIsNotFinite) {
+TEST(AdamW, DoesNotHideAGradientThatIsNotFinite) {
   for (const double gradient : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
       const at::Tensor values = at::zeros({100}, type), gradients = at::zeros({100}, type);

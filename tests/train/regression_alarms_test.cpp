@@ -98,7 +98,7 @@ TEST(RegressionAlarms, OfAHealthyTrainingAreNone) {
   EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), "");
 }
 
-TEST(runs::OnAlarm, RefusesAnUnknownNameWithTheKnownOnes) {
+TEST(OnAlarm, RefusesAnUnknownNameWithTheKnownOnes) {
   EXPECT_EQ(runs::find_on_alarm("stop"), runs::OnAlarm::kStop);
   const std::string refusal = complaint_of([] { runs::find_on_alarm("shout"); });
   EXPECT_NE(refusal.find("log, checkpoint, stop"), std::string::npos) << refusal;

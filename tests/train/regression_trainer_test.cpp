@@ -28,7 +28,7 @@ nlohmann::json run(const train::RegressionOptions& options, const fs::path& fold
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
-TEST(train::RegressionTrainer, LearnsAndRecordsEveryLayer) {
+TEST(RegressionTrainer, LearnsAndRecordsEveryLayer) {
   train::RegressionTrainer trainer({.attention = "elu1_kernel/sum", .steps = 300, .batch = 500, .learning_rate = 0.3});
   EXPECT_EQ(trainer.last_finite().step, 0);
   const train::RegressionRecord first = trainer.advance();
@@ -42,7 +42,7 @@ TEST(train::RegressionTrainer, LearnsAndRecordsEveryLayer) {
   EXPECT_LT(trainer.last_finite().loss, 0.9 * first.loss);
 }
 
-TEST(train::RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
+TEST(RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
   const fs::path name = "checkpoint";
   const TemporaryFolder one, three;
   for (const auto& [folder, threads] : {std::pair{&one, 1}, std::pair{&three, 3}}) {
@@ -53,7 +53,7 @@ TEST(train::RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
   EXPECT_TRUE(read_file(one.path() / name) == read_file(three.path() / name));
 }
 
-TEST(train::RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
+TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
   const TemporaryFolder folder;
   for (const std::int64_t stop : {0, 1, 5}) {
     const train::RegressionOptions options{.qk_norm = "layer", .batch = 100};
@@ -71,7 +71,7 @@ TEST(train::RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
   }
 }
 
-TEST(train::RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
+TEST(RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "checkpoint";
   train::RegressionTrainer({.batch = 10}).write_checkpoint(path);
@@ -80,7 +80,7 @@ TEST(train::RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
             std::string::npos);
 }
 
-TEST(train::RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
+TEST(RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "checkpoint" / "before_divergence.safetensors";
   const nlohmann::json result = run(exploding(), folder.path());
@@ -114,7 +114,7 @@ TEST(train::RegressionTrainer, StopsAtTheFirstNumberThatIsNotFinite) {
   EXPECT_EQ(nlohmann::json::parse(before).at("loss"), result.at("loss"));
 }
 
-TEST(train::RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
+TEST(RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameBits) {
   const TemporaryFolder once, twice;
   run(exploding(), once.path());
   run(exploding(), twice.path());
@@ -126,7 +126,7 @@ TEST(train::RegressionTrainer, ThatDivergesAgainAfterACheckpointEndsWithTheSameB
   }
 }
 
-TEST(train::RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
+TEST(RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
   const TemporaryFolder folder;
   run({.layer_form = "covariate", .layers = 2, .steps = 3, .batch = 20}, folder.path());
   std::ifstream log(folder.path() / "metrics.jsonl");
@@ -141,7 +141,7 @@ TEST(train::RegressionTrainer, LogsTheStatisticsUnderTheNamesOfEveryTraining) {
   }
 }
 
-TEST(train::RegressionOptions, RefusesWhatMakesNoSense) {
+TEST(RegressionOptions, RefusesWhatMakesNoSense) {
   const auto refusal = [](const train::RegressionOptions& options) { return complaint_of([&] { validate(options); }); };
   EXPECT_EQ(refusal({}), "");
   EXPECT_EQ(refusal({.steps = 0}), "number of steps must be positive, found 0");

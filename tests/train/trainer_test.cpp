@@ -22,7 +22,7 @@ train::TrainingOptions tiny() {
   return {.training_sequences = 60, .layers = 1, .heads = 2, .width = 16, .epochs = 2, .batch = 8};
 }
 
-TEST(train::Trainer, LowersTheLossAndRecordsEveryHead) {
+TEST(Trainer, LowersTheLossAndRecordsEveryHead) {
   train::TrainingOptions options = tiny();
   options.epochs = 40;
   options.learning_rate = 1e-2;
@@ -39,7 +39,7 @@ TEST(train::Trainer, LowersTheLossAndRecordsEveryHead) {
   EXPECT_LT(trainer.loss(), 0.7 * first.loss);
 }
 
-TEST(train::Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
+TEST(Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
   for (const char* optimiser : {"adamw", "sgd"}) {
     const testing::TemporaryFolder folder;
     train::TrainingOptions options = tiny();
@@ -61,7 +61,7 @@ TEST(train::Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
   }
 }
 
-TEST(train::Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
+TEST(Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
   const testing::TemporaryFolder folder;
   const fs::path path = folder.path() / "last.safetensors";
   train::Trainer trainer(tiny());
@@ -92,7 +92,7 @@ TEST(train::Trainer, RefusesWhatIsNoCheckpointOfItsRun) {
             std::string::npos);
 }
 
-TEST(train::Trainer, RefusesOptionsThatMakeNoSense) {
+TEST(Trainer, RefusesOptionsThatMakeNoSense) {
   train::TrainingOptions options = tiny();
   options.heads = 3;
   EXPECT_EQ(testing::complaint_of([&] { train::Trainer{options}; }), "heads must divide the width 16, found 3 heads");

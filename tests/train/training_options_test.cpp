@@ -20,7 +20,7 @@ std::string complaint(const std::function<void(train::TrainingOptions&)>& change
   return testing::complaint_of([&] { train::completed(options); });
 }
 
-TEST(train::TrainingOptions, OfInductionAreThePapers) {
+TEST(TrainingOptions, OfInductionAreThePapers) {
   const train::TrainingOptions o = train::completed({});
   EXPECT_EQ(o.vocabulary, 50);
   EXPECT_EQ(o.sequence_length, 13);
@@ -29,7 +29,7 @@ TEST(train::TrainingOptions, OfInductionAreThePapers) {
   EXPECT_EQ(train::steps_per_epoch(o), 391);
 }
 
-TEST(train::TrainingOptions, OfTokenGroupsAreThePapers) {
+TEST(TrainingOptions, OfTokenGroupsAreThePapers) {
   const train::TrainingOptions o = train::completed({.task = "token-groups"});
   EXPECT_EQ(o.vocabulary, 81);
   EXPECT_EQ(o.sequence_length, 10);
@@ -37,7 +37,7 @@ TEST(train::TrainingOptions, OfTokenGroupsAreThePapers) {
   EXPECT_EQ(o.positions, "no");
 }
 
-TEST(train::TrainingOptions, ThatMakeNoSenseAreRefusedInOneSentence) {
+TEST(TrainingOptions, ThatMakeNoSenseAreRefusedInOneSentence) {
   EXPECT_EQ(complaint([](auto& o) { o.batch = 0; }), "batch must be positive, found 0");
   EXPECT_EQ(complaint([](auto& o) { o.epochs = -1; }), "number of epochs must be positive, found -1");
   EXPECT_EQ(complaint([](auto& o) { o.vocabulary = -2; }), "vocabulary must be positive, found -2");
