@@ -1,5 +1,7 @@
-// The floors of the house, lowest first; docs and the table agree on them.
+// The floors of the house, lowest first; docs and the table agree on them. "tests" is tests/support alone.
 #include "floors.h"
+
+#include "types.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -13,11 +15,51 @@ namespace polariscope::testing {
 namespace {
 
 const std::map<std::string, int> kFloors = {
-    {"base", 0},  {"metrics", 1}, {"reweighting", 1}, {"report", 1}, {"attention", 2},   {"flow", 2}, {"runs", 2},
-    {"tasks", 2}, {"models", 3},  {"sweep", 3},       {"train", 4},  {"experiments", 5}, {"cli", 6},  {"bench", 6},
+    {"base", 0},      {"metrics", 1}, {"reweighting", 1}, {"report", 1}, {"tests", 1},
+    {"attention", 2}, {"flow", 2},    {"runs", 2},        {"tasks", 2},  {"models", 3},
+    {"sweep", 3},     {"train", 4},   {"experiments", 5}, {"cli", 6},    {"bench", 6},
 };
-const std::set<std::string> kWithoutTorch = {"base", "metrics", "reweighting", "report",     "flow",
-                                             "runs", "tasks",   "sweep",       "experiments"};
+// The files that may use LibTorch: all of attention/torch/, and these. Every other is built without it.
+const std::set<std::string> kWithTorch = {
+    "bench/bench_train.cpp",
+    "bench/train_products.cpp",
+    "bench/train_products.h",
+    "cli/train.cpp",
+    "cli/train_main.cpp",
+    "src/polariscope/models/embedding.cpp",
+    "src/polariscope/models/embedding.h",
+    "src/polariscope/models/internal/chunks.h",
+    "src/polariscope/models/internal/matrix_product.cpp",
+    "src/polariscope/models/internal/matrix_product.h",
+    "src/polariscope/models/layers.cpp",
+    "src/polariscope/models/layers.h",
+    "src/polariscope/models/parameters.cpp",
+    "src/polariscope/models/parameters.h",
+    "src/polariscope/models/residual_layers.cpp",
+    "src/polariscope/models/residual_layers.h",
+    "src/polariscope/models/transformer.cpp",
+    "src/polariscope/models/transformer.h",
+    "src/polariscope/train/cls_attention.cpp",
+    "src/polariscope/train/cls_attention.h",
+    "src/polariscope/train/evaluation.cpp",
+    "src/polariscope/train/evaluation.h",
+    "src/polariscope/train/flip_example.cpp",
+    "src/polariscope/train/flip_example.h",
+    "src/polariscope/train/loss.cpp",
+    "src/polariscope/train/loss.h",
+    "src/polariscope/train/monitor.cpp",
+    "src/polariscope/train/monitor.h",
+    "src/polariscope/train/optimiser.cpp",
+    "src/polariscope/train/optimiser.h",
+    "src/polariscope/train/process.cpp",
+    "src/polariscope/train/run.cpp",
+    "src/polariscope/train/run.h",
+    "src/polariscope/train/task_batches.cpp",
+    "src/polariscope/train/task_batches.h",
+    "src/polariscope/train/trainer.cpp",
+    "src/polariscope/train/trainer.h",
+};
+const std::string kTorchFolder = "src/polariscope/attention/torch/";
 const std::string kLibrary = "src/polariscope/";
 
 // "src/polariscope/flow/internal/x.h" -> "flow", "cli/flow.cpp" -> "cli"
@@ -25,6 +67,8 @@ std::string folder_of(const std::string& path) {
   const std::string rest = path.starts_with(kLibrary) ? path.substr(kLibrary.size()) : path;
   return rest.substr(0, rest.find('/'));
 }
+
+bool may_use_torch(const std::string& path) { return path.starts_with(kTorchFolder) || kWithTorch.contains(path); }
 
 // Compiled once per instruction set, so of no use outside a kernel.
 bool is_per_target(const std::string& path) { return path.ends_with("-inl.h"); }
@@ -53,9 +97,36 @@ std::optional<std::string> resolve(const std::string& from, const Include& inclu
   const std::filesystem::path folder = std::filesystem::path(from).parent_path();
   const std::string beside = (folder / include.name).lexically_normal().generic_string();
   if (include.quoted && known.contains(beside)) return beside;
-  if (known.contains("src/" + include.name)) return "src/" + include.name;
+  for (const char* root : {"src/", "tests/"}) {
+    if (known.contains(root + include.name)) return root + include.name;
+  }
   if (known.contains(include.name)) return include.name;
   return std::nullopt;
+}
+
+// Outermost names that the package may import. Those after PyTorch are asked for where a user calls for them.
+const std::set<std::string> kPythonPackages = {"collections", "contextlib", "dataclasses", "functools", "math",
+                                               "os",          "pathlib",    "threading",   "typing",    "torch"};
+
+// "torch" of `import torch.nn`, ".routes" of `from .routes import x`, ".operator" and ".routes" of `from . import
+// operator, routes`.
+std::vector<std::string> python_imports(const std::string& text) {
+  static const std::regex kImport(R"(^\s*import\s+(\w+))"), kFrom(R"(^\s*from\s+(\.?\w+))"),
+      kSiblings(R"(^\s*from\s+\.\s+import\s+(.*)$)"), kName(R"(\w+)");
+  std::vector<std::string> found;
+  std::istringstream lines(text);
+  std::smatch match;
+  for (std::string line; std::getline(lines, line);) {
+    if (std::regex_search(line, match, kSiblings)) {
+      const std::string names = match[1];
+      for (std::sregex_iterator name(names.begin(), names.end(), kName), end; name != end; ++name) {
+        found.push_back("." + name->str());
+      }
+    } else if (std::regex_search(line, match, kImport) || std::regex_search(line, match, kFrom)) {
+      found.push_back(match[1]);
+    }
+  }
+  return found;
 }
 
 class Checker {
@@ -65,7 +136,14 @@ class Checker {
   }
 
   std::vector<std::string> run() {
-    for (const SourceFile& file : files_) check_file(file);
+    for (const SourceFile& file : files_) {
+      if (file.path.ends_with(".py")) {
+        check_python(file);
+      } else {
+        check_file(file);
+        for (const std::string& name : defined_types(file.text)) check_definition(name, file.path);
+      }
+    }
     for (const auto& [path, targets] : graph_) find_circle(path);
     return violations_;
   }
@@ -82,6 +160,9 @@ class Checker {
       if (const auto target = resolve(file.path, include, paths_)) {
         graph_[file.path].push_back(*target);
         check_floor(what, file.path, *target);
+        if (may_use_torch(*target) && !may_use_torch(file.path)) {
+          complain(what + ", which uses LibTorch: " + file.path + " is built without it");
+        }
       } else if (include.quoted || include.name.starts_with("polariscope/")) {
         complain(what + ", which is no file of the project: write \"polariscope/folder/file.h\"");
       } else {
@@ -95,7 +176,8 @@ class Checker {
     const std::string target_folder = folder_of(target);
     if (folder == target_folder) return;
     const bool kernel_to_kernel = is_per_target(path) && is_per_target(target) && !is_internal(target);
-    if ((is_internal(target) || is_per_target(target)) && !kernel_to_kernel) {
+    const bool looks_inside = folder == "bench" && !is_per_target(target);
+    if ((is_internal(target) || is_per_target(target)) && !kernel_to_kernel && !looks_inside) {
       complain(what + ", which only " + target_folder + " may include: use its face");
     }
     const auto floor = kFloors.find(target_folder);
@@ -107,12 +189,32 @@ class Checker {
 
   void check_library(const std::string& what, const std::string& path, const std::string& name) {
     const auto begins = [&name](const char* folder) { return name.starts_with(folder); };
-    if (kWithoutTorch.contains(folder_of(path)) && (begins("torch/") || begins("ATen/") || begins("c10/"))) {
-      complain(what + ": " + folder_of(path) + " is built without LibTorch");
+    if (!may_use_torch(path) && (begins("torch/") || begins("ATen/") || begins("c10/"))) {
+      complain(what + ": " + path + " is built without LibTorch");
     }
     if (folder_of(path) == "reweighting" && path.ends_with(".h") && !is_per_target(path) && !is_internal(path) &&
         begins("hwy/")) {
       complain(what + ": the face of reweighting holds no SIMD, put it in a -inl.h file");
+    }
+  }
+
+  void check_definition(const std::string& name, const std::string& path) {
+    const auto [before, is_new] = definitions_.emplace(name, path);
+    if (!is_new)
+      complain(path + " defines " + name + ", as " + before->second + " does: one of them needs another name");
+  }
+
+  // The wheel is one package: its files import the standard library, PyTorch and each other.
+  void check_python(const SourceFile& file) {
+    for (const std::string& module : python_imports(file.text)) {
+      if (!module.starts_with(".")) {
+        if (!kPythonPackages.contains(module))
+          complain(file.path + " imports " + module + ", which users need not have");
+        continue;
+      }
+      const std::filesystem::path folder = std::filesystem::path(file.path).parent_path();
+      const std::string target = (folder / (module.substr(1) + ".py")).generic_string();
+      if (paths_.contains(target)) graph_[file.path].push_back(target);
     }
   }
 
@@ -138,6 +240,7 @@ class Checker {
   const std::vector<SourceFile>& files_;
   std::set<std::string> paths_;
   std::map<std::string, std::vector<std::string>> graph_;
+  std::map<std::string, std::string> definitions_;  // full name of a type -> the file that defines it
   std::vector<std::string> way_;
   std::set<std::string> done_;
   std::vector<std::string> violations_;

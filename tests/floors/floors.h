@@ -15,10 +15,12 @@ struct SourceFile {
 // - a folder includes only itself and folders of lower floors (the table is in floors.cpp);
 // - files of one folder may include each other, but in no circle;
 // - files in `internal/` are included from their own folder only, and so are `-inl.h` files (compiled once
-//   per instruction set) but for the `-inl.h` files of higher floors;
-// - base, reweighting, report and flow do not include LibTorch;
+//   per instruction set) but for the `-inl.h` files of higher floors; bench/ times what is inside, too;
+// - files that are not on the list of those with LibTorch (in floors.cpp) include neither it nor one that is;
+// - no two files define a type of one full name: a program that links both has undefined behaviour;
 // - a header of reweighting (but no -inl.h or internal one) does not include Highway;
-// - what is included in quotes is a file of the project.
+// - what is included in quotes is a file of the project;
+// - files of the Python package import the standard library, PyTorch and each other, in no circle.
 std::vector<std::string> floor_violations(const std::vector<SourceFile>& files);
 
 }  // namespace polariscope::testing

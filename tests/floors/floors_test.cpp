@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 namespace polariscope::testing {
 namespace {
@@ -13,11 +14,12 @@ namespace {
 std::vector<SourceFile> sources_of_the_project() {
   const std::filesystem::path root = POLARISCOPE_SOURCE_DIR;
   std::vector<SourceFile> files;
-  for (const char* folder : {"src", "cli"}) {
+  for (const char* folder : {"src", "cli", "bench", "python", "tests/support"}) {
     if (!std::filesystem::exists(root / folder)) continue;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root / folder)) {
       const std::string extension = entry.path().extension().string();
-      if (extension != ".h" && extension != ".cpp") continue;
+      const bool is_package = std::string_view(folder) == "python" && extension == ".py";
+      if (extension != ".h" && extension != ".cpp" && !is_package) continue;
       std::ostringstream text;
       text << std::ifstream(entry.path()).rdbuf();
       files.push_back({std::filesystem::relative(entry.path(), root).generic_string(), text.str()});
@@ -44,9 +46,13 @@ std::vector<SourceFile> small_project() {
       {"src/polariscope/reweighting/table.cpp",
        "#include \"polariscope/reweighting/table.h\"\n#include \"simd-inl.h\"\n"
        "#include \"polariscope/reweighting/internal/rows.h\"\n#include <hwy/highway.h>\n"},
-      {"src/polariscope/report/page.h", "#include \"polariscope/base/error.h\"\n"},
+      {"src/polariscope/report/page.h",
+       "#include \"polariscope/base/error.h\"\nnamespace polariscope {\nstruct Page {};\n}\n"},
       {"src/polariscope/flow/model.h", "#include \"polariscope/reweighting/table.h\"\n"},
-      {"src/polariscope/attention/rows.h", "#include <torch/library.h>\n"},
+      {"src/polariscope/attention/rows.h", "#pragma once\n"},
+      {"src/polariscope/attention/torch/attend.h", "#include <torch/library.h>\n"},
+      {"python/polariscope/_library.py", "import os\nimport torch\n"},
+      {"python/polariscope/operator.py", "from typing import List\nfrom ._library import load\n"},
       {"cli/commands.h", "#include \"polariscope/report/page.h\"\n"},
       {"cli/main.cpp", "#include \"commands.h\"\n#include \"polariscope/flow/model.h\"\n"},
   };
@@ -111,12 +117,31 @@ TEST(Floors, KernelsMayBuildOnKernelsOfLowerFloors) {
             "");
 }
 
-TEST(Floors, LowFoldersDoNotIncludeLibTorch) {
-  for (const char* folder : {"base", "reweighting", "report", "flow"}) {
-    const std::string path = std::string("src/polariscope/") + folder + "/bad.cpp";
+TEST(Floors, FilesThatAreNotListedDoNotIncludeLibTorch) {
+  for (const char* path : {"src/polariscope/base/bad.cpp", "src/polariscope/flow/bad.cpp", "cli/bad.cpp",
+                           "src/polariscope/attention/bad.cpp", "src/polariscope/models/bad.cpp",
+                           "src/polariscope/train/bad.cpp", "bench/bad.cpp"}) {
     EXPECT_NE(complaint_about({path, "#include <torch/torch.h>\n"}), "");
     EXPECT_NE(complaint_about({path, "#include <ATen/ATen.h>\n"}), "");
   }
+}
+
+TEST(Floors, NorAFileThatIncludesLibTorch) {
+  EXPECT_EQ(complaint_about({"cli/bad.cpp", "#include \"polariscope/attention/torch/attend.h\"\n"}),
+            "cli/bad.cpp includes polariscope/attention/torch/attend.h, which uses LibTorch: cli/bad.cpp is built "
+            "without it");
+}
+
+TEST(Floors, NoTypeIsDefinedTwice) {
+  EXPECT_EQ(complaint_about({"src/polariscope/flow/more.h", "namespace polariscope {\nstruct Page { int x; };\n}\n"}),
+            "src/polariscope/flow/more.h defines polariscope::Page, as src/polariscope/report/page.h does: one of them "
+            "needs another name");
+}
+
+TEST(Floors, ThePythonPackageImportsNothingThatUsersNeedNotHave) {
+  EXPECT_EQ(complaint_about({"python/polariscope/bad.py", "import pandas as pd\n"}),
+            "python/polariscope/bad.py imports pandas, which users need not have");
+  EXPECT_NE(complaint_about({"python/polariscope/_library.py", "from . import operator\n"}), "");
 }
 
 TEST(Floors, TheFaceOfReweightingHoldsNoSimd) {
