@@ -123,6 +123,13 @@ class _Observer:
             record._add(layer, reweighting, RowStatistics(**{name: getattr(statistics, name) for name in names}))
 
 
+def _is_refusal(error):
+    """Whether attend(), or the route's list of arguments, says no to the call."""
+    if isinstance(error, TypeError):
+        return error.__traceback__.tb_next is None  # raised by calling the route, not within it
+    return str(error).startswith("attend: ")
+
+
 def _routed(original, route):
     """`route` in place of `original` inside watched models; `original` where it cannot."""
 
@@ -130,19 +137,26 @@ def _routed(original, route):
     def call(*args, **kwargs):
         if not _places() or getattr(_thread, "original", False):
             return original(*args, **kwargs)
+        why, fault = "", None
         try:
             return route(*args, **kwargs)
         except routes.NotRouted as reason:
             why = str(reason)
-        except (RuntimeError, TypeError) as error:  # the original's own words are the ones to raise
-            why = f"arguments that attend() refuses ({error})"
-        for record, layer in _places():
-            record.notes[layer, why] += 1
+        except (RuntimeError, TypeError) as error:
+            if _is_refusal(error):
+                why = f"arguments that attend() refuses ({error})"
+            else:
+                fault = error
         _thread.original = True
         try:
-            return original(*args, **kwargs)
+            output = original(*args, **kwargs)  # of a mistake, its own words are the ones to raise
         finally:
             _thread.original = False
+        if fault is not None:  # the original does it: out of memory, or a fault of ours
+            raise fault
+        for record, layer in _places():
+            record.notes[layer, why] += 1
+        return output
 
     return call
 

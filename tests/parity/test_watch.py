@@ -210,6 +210,20 @@ class Watch(unittest.TestCase):
             model(x, x[:, :1], x)
         self.assertEqual(str(watched.exception), str(without.exception))
 
+    def test_a_fault_that_is_no_refusal_is_raised(self):
+        model = nn.MultiheadAttention(16, 4)
+        x = torch.randn(3, 2, 16)
+        for fault in (RuntimeError("not enough memory"), TypeError("a fault of ours")):
+            with mock.patch.object(polariscope.routes, "attend", side_effect=fault):
+                with self.assertRaises(type(fault)) as raised, polariscope.watch(model) as record:
+                    model(x, x, x)
+            self.assertIs(raised.exception, fault)
+            self.assertEqual(dict(record.notes), {})
+        with mock.patch.object(polariscope.routes, "attend", side_effect=RuntimeError("attend: no")):
+            with polariscope.watch(model) as record:
+                model(x, x, x)
+        self.assertEqual(list(record.notes), [("MultiheadAttention", "arguments that attend() refuses (attend: no)")])
+
     def test_everything_is_put_back_after_an_exception(self):
         model = nn.Sequential(Block(), nn.Linear(3, 3))  # the second does not fit
         with self.assertRaises(RuntimeError), polariscope.watch(model) as record:
