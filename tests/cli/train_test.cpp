@@ -6,6 +6,7 @@
 #include "support/small_disk.h"
 #include "support/temporary_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -88,8 +89,9 @@ TEST(Train, RefusesInOneSentenceAndLeavesNoFolder) {
   expect_refused({"train", "--out", "run", "--epochs", "0"}, {"--epochs is 0", "at least 1"});
   expect_refused({"train", "--out", "run", "--learning-rate", "-1"}, {"learning rate", "-1"});
   expect_refused({"train", "--out", "run", "--learning-rate", "fast"}, {"--learning-rate", "fast", "number"});
-  expect_refused({"train", "--out", "run", "--vocabulary", "8"}, {"8"});
-  expect_refused({"train", "--out", "run", "--task", "token-groups", "--vocabulary", "80"}, {"80"});
+  expect_refused({"train", "--out", "run", "--vocabulary", "8"}, {"a vocabulary of 8 has 7 beside BOS"});
+  expect_refused({"train", "--out", "run", "--task", "token-groups", "--vocabulary", "80"},
+                 {"a vocabulary of 80 has 79 tokens beside CLS"});
   expect_refused({"train", "--out", "run", "--task", "token-groups", "--shift-query-token", "true"},
                  {"shift-query-token", "induction"});
   expect_refused({"train", "--out", "run", "--widht", "16"}, {"--widht", "--width"});
@@ -215,7 +217,9 @@ class StoppedRun : public ::testing::Test {
     return path;
   }
   const fs::path& folder() const { return folder_.path(); }
-  RandomStream random_{static_cast<std::uint64_t>(std::random_device()()), 0};
+  const std::uint64_t seed_ = std::random_device()();
+  const ::testing::ScopedTrace seed_of_failures_{__FILE__, __LINE__, fmt::format("seed {}", seed_)};
+  RandomStream random_{seed_, 0};
 
   // Once it has written a checkpoint, and then some.
   void stop_somewhere(const fs::path& run, int signal, Running& process) {

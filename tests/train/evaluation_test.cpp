@@ -59,15 +59,16 @@ TEST(Evaluation, OfAModelThatSaysNothingIsChance) {
   ASSERT_EQ(evaluation.length, 12);
   ASSERT_EQ(evaluation.heads.size(), 1U);
   const train::HeadEvaluation& head = evaluation.heads[0];
-  double entropy = 0.0, norm = 0.0, sink = 0.0;
+  double entropy = 0.0, square = 0.0, norm = 0.0, sink = 0.0;
   for (int i = 0; i < 12; ++i) {
     entropy += std::log(i + 1.0) / 12.0;
+    square += std::log(i + 1.0) * std::log(i + 1.0) / 12.0;
     norm += 1.0 / (i + 1.0);
     if (i >= 1 && i <= 9) sink += 1.0 / (i + 1.0) / 9.0;
     for (int j = 0; j < 12; ++j) EXPECT_NEAR(head.map[i * 12 + j], j <= i ? 1.0 / (i + 1.0) : 0.0, 1e-6);
   }
   EXPECT_NEAR(head.entropy.value(), entropy, 1e-6);
-  EXPECT_NEAR(head.entropy.standard_deviation(), 0.0, 2.0);
+  EXPECT_NEAR(head.entropy.standard_deviation(), std::sqrt(square - entropy * entropy), 1e-6);
   EXPECT_NEAR(head.frobenius_norm.value(), std::sqrt(norm), 1e-6);
   EXPECT_NEAR(head.row_sum.value(), 1.0, 1e-6);
   EXPECT_NEAR(head.first_token_share.value(), sink, 1e-6);
