@@ -4,8 +4,11 @@
 #include "commands.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
+#include "polariscope/base/parallel.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/reweighting/simd_target_name.h"
+#include "polariscope/runs/provenance.h"
 #include "polariscope/runs/run_folder.h"
 #include "settings.h"
 
@@ -14,6 +17,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 namespace polariscope::cli {
 namespace {
@@ -187,6 +191,7 @@ Command add_flow(CLI::App& app) {
     const FlowRun run = plan_flow(*settings);
     const flow::Start first = start_of(run, 0);
     flow::validate(first.problem, first.state);
+    std::optional<runs::RunFolder> folder;
     if (!settings->out.empty()) {
       const bool by_time = settings->has_until && !run.flow;
       std::vector<std::string_view> left_out{"out", "json", "quiet", run.flow ? "step" : "rtol",
@@ -194,7 +199,9 @@ Command add_flow(CLI::App& app) {
       if (by_time) left_out.push_back("steps");
       if (!settings->has_dim && !settings->init.empty()) left_out.push_back("dim");  // the file of --init says it
       if (!settings->has_reweighting && run.model == flow::Model::kLinear) left_out.push_back("reweighting");
-      runs::open_run_folder(settings->out, config_text(*command, left_out));
+      folder.emplace(settings->out, config_text(*command, left_out));
+      const int threads = run.trajectories == 1 ? 1 : processor_count();
+      runs::record_provenance(folder->path(), runs::provenance(reweighting::simd_target_name(), threads));
     }
     return run.trajectories == 1 ? run_single(run, first, *settings) : run_ensemble(run, *settings);
   };

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <system_error>
 
 namespace polariscope::cli {
@@ -153,11 +154,12 @@ Command add_train(CLI::App& app) {
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
     const auto threads = static_cast<int>(whole_number("--threads", s.threads, 0, 4096));
     // Once the options are known to make sense: a folder is made for it.
+    std::optional<runs::RunFolder> held;
     const auto open = [&] {
       if (own_config) {
-        remove_left_behind(folder);
+        held.emplace(folder);
       } else {
-        runs::open_run_folder(folder, config_text(*command, kNotOfTheRun));
+        held.emplace(folder, config_text(*command, kNotOfTheRun));
       }
       catch_interrupts();
     };

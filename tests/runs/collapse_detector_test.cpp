@@ -156,5 +156,49 @@ TEST(MapShape, OfACausalMapHasTheMeanOfLogI) {
   EXPECT_DOUBLE_EQ(runs::map_shape(1, 1, 3, false).uniform_entropy, std::log(3.0));
 }
 
+// A training of two heads with gaps, both signs and an exploding end: every kind of number of the state is in use.
+struct Training {
+  static constexpr int kSteps = 400;
+  static double gradient(int step) { return step % 97 == 0 ? kNaN : step > 300 ? std::exp(0.3 * (step - 300)) : 1.0; }
+  static std::vector<runs::HeadReading> readings(int step) {
+    runs::HeadReading running = healthy();
+    running.logit_variance = step > 300 ? std::exp(0.5 * (step - 300)) : 2.0 + std::sin(step);
+    return {step % 53 == 0    ? runs::HeadReading{.entropy = kNaN}
+            : step % 150 > 90 ? healthy()
+                              : collapsing(step % 150),
+            running};
+  }
+  static std::vector<runs::Alarm> advance(runs::CollapseDetector& detector, int from, int to) {
+    std::vector<runs::Alarm> all;
+    for (int step = from; step <= to; ++step) {
+      for (const runs::Alarm& alarm : detector.step(step, gradient(step), readings(step))) all.push_back(alarm);
+    }
+    return all;
+  }
+};
+
+TEST(CollapseDetectorState, GoesOnWithTheSameNumbersFromAnyStep) {
+  const runs::MapShape shape = runs::map_shape(1, 2, kTokens, false);
+  runs::CollapseDetector whole(shape);
+  const std::vector<runs::Alarm> expected = Training::advance(whole, 1, Training::kSteps);
+  ASSERT_GE(expected.size(), 3U);
+  for (const int cut : {0, 1, 7, 49, 64, 65, 130, 297, 303, 399}) {
+    runs::CollapseDetector before(shape), after(shape);
+    std::vector<runs::Alarm> alarms = Training::advance(before, 1, cut);
+    after.restore(before.state());
+    EXPECT_EQ(after.state(), before.state()) << cut;
+    for (const runs::Alarm& alarm : Training::advance(after, cut + 1, Training::kSteps)) alarms.push_back(alarm);
+    ASSERT_EQ(alarms.size(), expected.size()) << cut;
+    for (std::size_t i = 0; i < alarms.size(); ++i) EXPECT_EQ(in_words(alarms[i]), in_words(expected[i])) << cut;
+    EXPECT_EQ(after.state(), whole.state()) << cut;
+  }
+}
+
+TEST(CollapseDetectorState, OfOtherHeadsIsRefused) {
+  runs::CollapseDetector one(runs::map_shape(1, 1, kTokens, false)), two(runs::map_shape(1, 2, kTokens, false));
+  const std::string complaint = complaint_of([&] { two.restore(one.state()); });
+  EXPECT_NE(complaint.find("2 heads"), std::string::npos) << complaint;
+}
+
 }  // namespace
 }  // namespace polariscope::testing

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -221,6 +222,19 @@ TEST_F(EventFileTest, ADamagedRecordAndWhatFollowsAreCut) {
     runs::EventFile(path_, 3, 1e9);
     ASSERT_EQ(read_file(path_), whole.substr(0, events[1].end)) << at;
   }
+}
+
+TEST_F(EventFileTest, ResumesAFileOfAnySizeFromItsEnd) {
+  const std::string records = write_steps(5000);
+  const auto events = events_of(records);
+  constexpr std::uint64_t kHole = std::uint64_t{5} << 30;
+  write_file(path_, "");
+  std::filesystem::resize_file(path_, kHole);
+  std::ofstream(path_, std::ios::app) << records;
+  { const runs::EventFile file(path_, 5000, 1e9); }
+  EXPECT_EQ(std::filesystem::file_size(path_), kHole + records.size());
+  { const runs::EventFile file(path_, 1000, 1e9); }
+  EXPECT_EQ(std::filesystem::file_size(path_), kHole + events[1001].end);
 }
 
 TEST_F(EventFileTest, AFullDiskLeavesWholeRecords) {

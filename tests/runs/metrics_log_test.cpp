@@ -10,6 +10,9 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <string>
@@ -108,6 +111,24 @@ TEST_F(MetricsLogTest, ALineThatIsNoneOfOursAndWhatFollowsAreCut) {
     EXPECT_EQ(resumed(good + bad + good, 5), good) << bad;
   }
   EXPECT_EQ(resumed(good + std::string(5000, '\0'), 5), good);
+}
+
+// Were it read from its beginning, the hole would be its first line, which is none of ours, and all would be cut.
+TEST_F(MetricsLogTest, ResumesALogOfAnySizeFromItsEnd) {
+  constexpr std::uint64_t kHole = std::uint64_t{5} << 30;
+  write_file(path_, "");
+  std::filesystem::resize_file(path_, kHole);
+  {
+    std::ofstream lines(path_, std::ios::app);
+    lines << '\n';
+    for (int step = 1; step <= 20'000; ++step) lines << "{\"step\":" << step << ",\"loss\":0.5}\n";
+  }
+  const std::uint64_t whole = std::filesystem::file_size(path_);
+  { const runs::MetricsLog log(path_, 20'000); }
+  EXPECT_EQ(std::filesystem::file_size(path_), whole);
+  { const runs::MetricsLog log(path_, 5'000); }  // far before the end
+  EXPECT_EQ(std::filesystem::file_size(path_),
+            whole - 15'000 * std::string("{\"step\":10000,\"loss\":0.5}\n").size() + 5'000 - 1);
 }
 
 TEST_F(MetricsLogTest, AFullDiskLeavesWholeLines) {

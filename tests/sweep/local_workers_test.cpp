@@ -98,9 +98,9 @@ TEST_F(LocalWorkersTest, ARunWaitsWhileAProcessOfAnEarlierAttemptLives) {
   fs::create_directories(folder_.path() / "1");
   sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
   {
-    const auto orphan = sweep::FileLock::take(folder_.path() / "1" / "stderr.txt");
+    const auto orphan = FileLock::take(folder_.path() / "1" / "stderr.txt");
     ASSERT_TRUE(orphan.has_value());
-    EXPECT_TRUE(sweep::FileLock::is_held(folder_.path() / "1" / "stderr.txt"));
+    EXPECT_TRUE(FileLock::is_held(folder_.path() / "1" / "stderr.txt"));
     workers.start(job(1, "well"));
     for (int look = 0; look < 20; ++look) {
       EXPECT_TRUE(workers.ended().empty());
@@ -117,9 +117,9 @@ TEST_F(LocalWorkersTest, ItsProcessesHoldTheirRunAndEndWithIt) {
     sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
     workers.start(job(1, "hang"));
     while (text_of(run / "parent").empty()) workers.ended();
-    EXPECT_TRUE(sweep::FileLock::is_held(run / "stderr.txt"));
+    EXPECT_TRUE(FileLock::is_held(run / "stderr.txt"));
   }
-  EXPECT_FALSE(sweep::FileLock::is_held(run / "stderr.txt"));
+  EXPECT_FALSE(FileLock::is_held(run / "stderr.txt"));
   EXPECT_NE(kill(std::stoi(text_of(run / "process")), 0), 0);
 }
 

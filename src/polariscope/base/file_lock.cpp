@@ -4,12 +4,15 @@
 #include "polariscope/base/error.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
-namespace polariscope::sweep {
+namespace polariscope {
 namespace {
 
 struct flock whole_file() {
@@ -19,15 +22,25 @@ struct flock whole_file() {
   return region;
 }
 
+// Its last holder may have removed it between the opening and the locking: the next one would lock another file.
+bool is_removed(int descriptor) {
+  struct stat status = {};
+  return fstat(descriptor, &status) == 0 && status.st_nlink == 0;
+}
+
 }  // namespace
 
 std::optional<FileLock> FileLock::take(const std::filesystem::path& path) {
-  FileLock lock(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  struct flock region = whole_file();
-  if (lock.descriptor_ >= 0 && fcntl(lock.descriptor_, F_OFD_SETLK, &region) == 0) return lock;
-  if (lock.descriptor_ >= 0 && (errno == EAGAIN || errno == EACCES)) return std::nullopt;
-  throw Error("{}: cannot be locked ({}): choose a folder that is writable and has locks", path.string(),
-              std::strerror(errno));
+  for (;;) {
+    FileLock lock(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+    struct flock region = whole_file();
+    const bool taken = lock.descriptor_ >= 0 && fcntl(lock.descriptor_, F_OFD_SETLK, &region) == 0;
+    if (taken && is_removed(lock.descriptor_)) continue;
+    if (taken) return lock;
+    if (lock.descriptor_ >= 0 && (errno == EAGAIN || errno == EACCES)) return std::nullopt;
+    throw Error("{}: cannot be locked ({}): choose a folder that is writable and has locks", path.string(),
+                std::strerror(errno));
+  }
 }
 
 bool FileLock::is_held(const std::filesystem::path& path) {
@@ -36,8 +49,24 @@ bool FileLock::is_held(const std::filesystem::path& path) {
   return probe.descriptor_ >= 0 && fcntl(probe.descriptor_, F_OFD_GETLK, &region) == 0 && region.l_type != F_UNLCK;
 }
 
+void FileLock::sign() const {
+  utsname system = {};
+  uname(&system);
+  const std::string holder = fmt::format("process {} on {}\n", getpid(), static_cast<const char*>(system.nodename));
+  // Only for those who are refused: where it cannot be written they hear of another process.
+  const bool signed_it = ftruncate(descriptor_, 0) == 0 &&
+                         write(descriptor_, holder.data(), holder.size()) == static_cast<ssize_t>(holder.size());
+  static_cast<void>(signed_it);
+}
+
+std::string FileLock::signature(const std::filesystem::path& path) {
+  std::string line;
+  std::getline(std::ifstream(path), line);
+  return line.starts_with("process ") ? line : "another process";
+}
+
 FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-}  // namespace polariscope::sweep
+}  // namespace polariscope

@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/names.h"
+#include "polariscope/runs/internal/resume_point.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -78,6 +79,24 @@ Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::
     if (step.step > last_step) break;
     for (const Alarm& alarm : detector_.step(step.step, step.gradient_norm, step.readings)) log(alarm);
   }
+}
+
+Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step,
+               std::span<const double> state)
+    : detector_(shape), file_(folder / "alarms.jsonl", [last_step](std::string_view contents) {
+        return bytes_up_to<StepLines>(last_step, contents);
+      }) {
+  constexpr std::size_t kOwn = 2;
+  if (state.size() < kOwn) throw Error("alarms: a state of {} numbers, expected at least {}", state.size(), kOwn);
+  count_ = static_cast<std::int64_t>(state[0]);
+  first_step_ = static_cast<std::int64_t>(state[1]);
+  detector_.restore(state.subspan(kOwn));
+}
+
+std::vector<double> Alarms::state() const {
+  std::vector<double> state{static_cast<double>(count_), static_cast<double>(first_step_)};
+  for (const double number : detector_.state()) state.push_back(number);
+  return state;
 }
 
 void Alarms::log(const Alarm& alarm) {

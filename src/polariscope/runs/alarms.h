@@ -41,10 +41,16 @@ class Alarms {
   // again, so that detector and alarms.jsonl are what they would be had nothing stopped the run. 0 begins anew. Throws
   // Error for files that cannot be read or written.
   Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step);
+  // The same from the state() that a checkpoint of last_step kept, without reading what was logged: alarms.jsonl is cut
+  // after its last line of a step up to last_step.
+  Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step,
+         std::span<const double> state);
 
   // Whether the step gave an alarm, which then is logged and told above `progress`.
   bool step(std::int64_t step, double gradient_norm, std::span<const HeadReading> readings, Progress& progress);
   void flush() { file_.flush(); }
+  // All that the alarms of later steps depend on, after the last step(): for the checkpoint.
+  std::vector<double> state() const;
 
   std::int64_t count() const { return count_; }
   std::int64_t first_step() const { return first_step_; }  // of the first alarm; 0 before

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 namespace polariscope::runs {
 namespace {
@@ -132,6 +133,42 @@ std::vector<Alarm> CollapseDetector::step(std::int64_t step, double gradient_nor
   }
   gradients_[gradients_kept_++ % kGradientSteps] = gradient_norm;
   return alarms;
+}
+
+// Every number of the state, in the order of state().
+template <class Detector, class Visit>
+void CollapseDetector::visit_state(Detector& detector, const Visit& visit) {
+  visit(detector.gradients_kept_);
+  for (auto& gradient : detector.gradients_) visit(gradient);
+  for (auto& head : detector.heads_) {
+    visit(head.read);
+    visit(head.entropy);
+    visit(head.norm);
+    visit(head.log_variance);
+    for (auto& variance : head.log_variances) visit(variance);
+    for (auto& variance : head.smoothed) visit(variance);
+    for (auto* episode : {&head.collapse, &head.runaway}) {
+      visit(episode->on);
+      visit(episode->off);
+      visit(episode->told);
+    }
+  }
+}
+
+std::vector<double> CollapseDetector::state() const {
+  std::vector<double> state;
+  visit_state(*this, [&](const auto& number) { state.push_back(static_cast<double>(number)); });
+  return state;
+}
+
+void CollapseDetector::restore(std::span<const double> state) {
+  const std::size_t expected = this->state().size();
+  if (state.size() != expected) {
+    throw Error("alarms: a state of {} numbers, expected the {} of {} heads", state.size(), expected, heads_.size());
+  }
+  std::size_t next = 0;
+  visit_state(*this,
+              [&](auto& number) { number = static_cast<std::remove_reference_t<decltype(number)>>(state[next++]); });
 }
 
 }  // namespace polariscope::runs

@@ -71,6 +71,11 @@ class CollapseDetector {
   // readings: [layers, heads]. Returns the alarms of this step. Throws Error for another number of readings.
   std::vector<Alarm> step(std::int64_t step, double gradient_norm, std::span<const HeadReading> readings);
 
+  // All that the next step depends on, in plain numbers; after restore() the same alarms. restore() throws Error for
+  // the state of a detector of another number of heads.
+  std::vector<double> state() const;
+  void restore(std::span<const double> state);
+
   const MapShape& shape() const { return shape_; }
 
   // Steps that growth is told over, that a runaway takes at most, and that the median gradient is of.
@@ -92,6 +97,8 @@ class CollapseDetector {
     Episode collapse, runaway;
   };
 
+  template <class Detector, class Visit>
+  static void visit_state(Detector& detector, const Visit& visit);
   double gradient_factor(double gradient_norm) const;
   void watch(Head& head, const HeadReading& reading, Alarm of_head, std::vector<Alarm>& alarms) const;
 

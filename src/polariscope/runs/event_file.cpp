@@ -6,6 +6,7 @@
 #include "polariscope/runs/event_file.h"
 
 #include "polariscope/runs/crc32c.h"
+#include "polariscope/runs/internal/resume_point.h"
 
 #include <bit>
 #include <cstddef>
@@ -83,19 +84,23 @@ std::int64_t step_of(std::string_view event) {
   return static_cast<std::int64_t>(step);
 }
 
-std::size_t bytes_up_to(std::int64_t last_step, std::string_view contents) {
-  std::size_t kept = 0;
-  while (const auto event = first_record(contents.substr(kept))) {
-    if (step_of(*event) > last_step) break;
-    kept += kHeaderBytes + event->size() + kFooterBytes;
+// A record is known by its checksums wherever in the bytes it begins.
+struct EventRecords {
+  static std::optional<LogRecord> read(std::string_view contents, std::size_t at) {
+    const auto event = first_record(contents.substr(at));
+    if (!event) return std::nullopt;
+    return LogRecord{.end = at + kHeaderBytes + event->size() + kFooterBytes, .step = step_of(*event)};
   }
-  return kept;
-}
+  static std::size_t next(std::string_view contents, std::size_t at) {
+    while (at < contents.size() && !first_record(contents.substr(at))) ++at;
+    return at;
+  }
+};
 
 }  // namespace
 
 EventFile::EventFile(const std::filesystem::path& path, std::int64_t last_step, double wall_time)
-    : file_(path, [last_step](std::string_view contents) { return bytes_up_to(last_step, contents); }) {
+    : file_(path, [last_step](std::string_view contents) { return bytes_up_to<EventRecords>(last_step, contents); }) {
   if (file_.size() > 0) return;
   event_ = kWallTime;
   add_little_endian(event_, std::bit_cast<std::uint64_t>(wall_time));

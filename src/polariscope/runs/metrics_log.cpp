@@ -1,36 +1,17 @@
 #include "polariscope/runs/metrics_log.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/runs/internal/resume_point.h"
 
 #include <fmt/compile.h>
 
-#include <charconv>
 #include <cmath>
-#include <optional>
 #include <string_view>
 
 namespace polariscope::runs {
 namespace {
 
 constexpr std::string_view kStart = R"({"step":)";
-
-// None where the line is not one of ours.
-std::optional<std::int64_t> step_of(std::string_view line) {
-  if (!line.starts_with(kStart) || !line.ends_with('}')) return std::nullopt;
-  std::int64_t step = 0;
-  const auto read = std::from_chars(line.data() + kStart.size(), line.data() + line.size(), step);
-  if (read.ec != std::errc{} || (*read.ptr != ',' && *read.ptr != '}')) return std::nullopt;
-  return step;
-}
-
-std::size_t bytes_up_to(std::int64_t last_step, std::string_view contents) {
-  std::size_t kept = 0;
-  for (std::size_t end = 0; (end = contents.find('\n', kept)) != std::string_view::npos; kept = end + 1) {
-    const auto step = step_of(contents.substr(kept, end - kept));
-    if (!step || *step > last_step) break;
-  }
-  return kept;
-}
 
 void add(fmt::memory_buffer& line, std::string_view text) { line.append(text.data(), text.data() + text.size()); }
 
@@ -79,7 +60,7 @@ void add_rows(fmt::memory_buffer& line, const NamedNumbers& list) {
 }  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step)
-    : file_(path, [last_step](std::string_view contents) { return bytes_up_to(last_step, contents); }) {}
+    : file_(path, [last_step](std::string_view contents) { return bytes_up_to<StepLines>(last_step, contents); }) {}
 
 void MetricsLog::write(std::int64_t step, std::span<const NamedNumber> numbers, std::span<const NamedNumbers> lists) {
   line_.clear();

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <sstream>
+#include <system_error>
+#include <utility>
 
 namespace polariscope::runs {
 namespace {
@@ -15,6 +17,24 @@ bool is_unused(const std::filesystem::path& folder) {
     const std::string name = entry.path().filename().string();
     return name.starts_with(".config.toml.") && name.ends_with(".tmp");
   });
+}
+
+constexpr const char* kLock = ".lock";
+
+FileLock lock_of(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / kLock;
+  if (auto lock = FileLock::take(path)) {
+    lock->sign();
+    return std::move(*lock);
+  }
+  throw Error("{}: {} is at work on this run: let it end or stop it first, or choose another folder", folder.string(),
+              FileLock::signature(path));
+}
+
+// Opened without a lock, which would be a file left in a folder that may not be ours.
+const std::filesystem::path& opened(const std::filesystem::path& folder, const std::string& config) {
+  open_run_folder(folder, config);
+  return folder;
 }
 
 }  // namespace
@@ -28,7 +48,7 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
   }
   // Looked for again: another process may have begun the same run here just now.
   if (!std::filesystem::exists(path)) {
-    throw Error("--out {} is not empty and holds no run of Polariscope: choose another folder", folder.string());
+    throw Error("{}: is not empty and holds no run of Polariscope: choose another folder", folder.string());
   }
   std::istringstream found(read_file(path));
   std::istringstream wanted(config);
@@ -39,12 +59,26 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
     const bool more_wanted = static_cast<bool>(std::getline(wanted, wanted_line));
     if (!more_found && !more_wanted) break;
     if (more_found != more_wanted || found_line != wanted_line) {
-      throw Error(
-          "--out {} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
-          folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
+      throw Error("{}: holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
+                  folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
     }
   }
   remove_left_behind(folder);
+}
+
+RunFolder::RunFolder(std::filesystem::path folder, const std::string& config)
+    : path_(std::move(folder)), lock_(lock_of(opened(path_, config))) {
+  // Before the lock another process may have begun another run here at the same moment.
+  open_run_folder(path_, config);
+}
+
+RunFolder::RunFolder(std::filesystem::path folder) : path_(std::move(folder)), lock_(lock_of(path_)) {
+  remove_left_behind(path_);
+}
+
+RunFolder::~RunFolder() {
+  std::error_code unknown;
+  std::filesystem::remove(path_ / kLock, unknown);
 }
 
 }  // namespace polariscope::runs

@@ -1,0 +1,72 @@
+// The alarms of a run that was stopped: what the checkpoint knew, and nothing twice.
+#include "polariscope/runs/alarms.h"
+
+#include "polariscope/base/files.h"
+#include "support/complaint.h"
+#include "support/temporary_folder.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+namespace polariscope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kTokens = 20, kSteps = 500;
+const runs::MapShape kShape = runs::map_shape(1, 2, kTokens, false);
+
+// Both heads collapse, again and again.
+void advance(runs::Alarms& alarms, int from, int to) {
+  Progress nobody;
+  for (int step = from; step <= to; ++step) {
+    const auto head = [&](int at) {
+      return runs::HeadReading{.entropy = 0.1,
+                               .frobenius_norm = 0.96 * std::sqrt(kTokens),
+                               .logit_variance = at % 140 > 80 ? 1.0 : 1e3 * std::exp(0.02 * (at % 140))};
+    };
+    alarms.step(step, 1.0, std::vector{head(step), head(step + 9)}, nobody);
+  }
+}
+
+TEST(AlarmsOfARun, AreTheSameBytesFromWhateverStepItGoesOn) {
+  const TemporaryFolder whole;
+  {
+    runs::Alarms alarms(whole.path(), kShape, 0);
+    advance(alarms, 1, kSteps);
+    ASSERT_GE(alarms.count(), 5);
+  }
+  const std::string expected = read_file(whole.path() / "alarms.jsonl");
+  for (const int cut : {1, 60, 61, 250, 499}) {
+    const TemporaryFolder folder;
+    std::vector<double> state;
+    {
+      runs::Alarms alarms(folder.path(), kShape, 0);
+      advance(alarms, 1, cut);
+      state = alarms.state();
+      advance(alarms, cut + 1, kSteps - 100);  // after the checkpoint, and lost with the process
+    }
+    std::ofstream(folder.path() / "alarms.jsonl", std::ios::app) << "{\"step\":1";  // half a line
+    runs::Alarms alarms(folder.path(), kShape, cut, state);
+    EXPECT_EQ(alarms.state(), state);
+    advance(alarms, cut + 1, kSteps);
+    alarms.flush();
+    EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), expected) << cut;
+    EXPECT_EQ(alarms.count(), std::count(expected.begin(), expected.end(), '\n')) << cut;
+    EXPECT_EQ(expected.find(fmt::format("{{\"step\":{},", alarms.first_step())), 0U) << cut;
+  }
+}
+
+TEST(AlarmsOfARun, RefuseAStateThatIsNotTheirs) {
+  const TemporaryFolder folder;
+  EXPECT_NE(complaint_of([&] { runs::Alarms(folder.path(), kShape, 1, std::vector<double>{}); }), "");
+  EXPECT_NE(complaint_of([&] { runs::Alarms(folder.path(), kShape, 1, std::vector<double>(40)); }), "");
+}
+
+}  // namespace
+}  // namespace polariscope::testing
