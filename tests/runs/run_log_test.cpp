@@ -42,7 +42,8 @@ TEST(RunLog, ReadsBackWhatAMetricsLogWrote) {
 TEST(RunLog, FillsWithNaNWhereAStepLacksANumber) {
   const TemporaryFolder folder;
   write_file(folder.path() / "log",
-             "{\"step\":1,\"a\":1}\n{\"step\":2,\"b\":[[2]]}\n{\"step\":3,\"a\":null,\"b\":[[3]]}");
+             "{\"step\":1,\"a\":1}\n{\"step\":2,\"b\":[[2]]}\n{\"step\":3,\"a\":null,\"b\":[[3]]}\n"
+             "{\"step\":4,");  // which is still being written
   const runs::RunLog log = runs::read_run_log(folder.path() / "log");
   ASSERT_EQ(log.steps(), 3U);
   EXPECT_EQ(log.number("a")[0], 1.0);

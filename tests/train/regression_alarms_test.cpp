@@ -2,6 +2,7 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
 #include "polariscope/runs/alarms.h"
+#include "polariscope/runs/watched_steps.h"
 #include "polariscope/train/regression_run.h"
 #include "polariscope/train/regression_trainer.h"
 #include "support/complaint.h"

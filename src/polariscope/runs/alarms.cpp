@@ -1,75 +1,23 @@
 #include "polariscope/runs/alarms.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/files.h"
 #include "polariscope/base/names.h"
 #include "polariscope/runs/internal/resume_point.h"
+#include "polariscope/runs/watched_steps.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 namespace polariscope::runs {
-namespace {
-
-using nlohmann::json;
-
-double number_of(const json& value) {
-  return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
-}
-
-WatchedStep watched_step(const json& line) {
-  WatchedStep step{.step = line.at("step").get<std::int64_t>(),
-                   .loss = number_of(line.at("loss")),
-                   .gradient_norm = number_of(line.at("gradient_norm")),
-                   .readings = {}};
-  const json &entropy = line.at("entropy"), &norm = line.at("frobenius_norm"), &variance = line.at("logit_variance");
-  for (std::size_t layer = 0; layer < entropy.size(); ++layer) {
-    for (std::size_t head = 0; head < entropy.at(layer).size(); ++head) {
-      step.readings.push_back({.entropy = number_of(entropy.at(layer).at(head)),
-                               .frobenius_norm = number_of(norm.at(layer).at(head)),
-                               .logit_variance = number_of(variance.at(layer).at(head))});
-    }
-  }
-  return step;
-}
-
-}  // namespace
 
 OnAlarm find_on_alarm(std::string_view name) {
   constexpr std::array<std::string_view, 3> kNames{"log", "checkpoint", "stop"};
   const auto found = std::ranges::find(kNames, name);
-  if (found == kNames.end()) throw Error("--on-alarm: {}", unknown_name("reaction to an alarm", name, kNames));
+  if (found == kNames.end()) throw Error("{}", unknown_name("reaction to an alarm", name, kNames));
   return static_cast<OnAlarm>(found - kNames.begin());
-}
-
-std::vector<WatchedStep> read_watched_steps(const std::filesystem::path& metrics) {
-  const std::string text = read_file(metrics);
-  std::vector<WatchedStep> steps;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    try {
-      steps.push_back(watched_step(json::parse(std::string_view(text).substr(begin, end - begin))));
-    } catch (const json::exception&) {
-      throw Error("{}, line {}: expected a step with loss, gradient norm and the statistics of heads, as JSON",
-                  metrics.string(), steps.size() + 1);
-    }
-    begin = end + 1;
-  }
-  return steps;
-}
-
-std::vector<Alarm> alarms_of(std::span<const WatchedStep> steps, const MapShape& shape,
-                             const AlarmThresholds& thresholds) {
-  CollapseDetector detector(shape, thresholds);
-  std::vector<Alarm> alarms;
-  for (const WatchedStep& step : steps) {
-    for (const Alarm& alarm : detector.step(step.step, step.gradient_norm, step.readings)) alarms.push_back(alarm);
-  }
-  return alarms;
 }
 
 Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step)

@@ -22,19 +22,6 @@ enum class OnAlarm {
 // "log", "checkpoint", "stop". Throws Error with the nearest known name.
 OnAlarm find_on_alarm(std::string_view name);
 
-// A step of a metrics.jsonl as a detector reads it; NaN where it has no finite number.
-struct WatchedStep {
-  std::int64_t step = 0;
-  double loss = 0.0, gradient_norm = 0.0;
-  std::vector<HeadReading> readings;  // [layers, heads]
-};
-// Throws Error for a file that cannot be read and a line that is no step of a training with attention.
-std::vector<WatchedStep> read_watched_steps(const std::filesystem::path& metrics);
-
-// What a detector says to a whole training.
-std::vector<Alarm> alarms_of(std::span<const WatchedStep> steps, const MapShape& shape,
-                             const AlarmThresholds& thresholds = {});
-
 class Alarms {
  public:
   // Takes up the run in `folder` after last_step: what its metrics.jsonl tells of the steps until then is watched

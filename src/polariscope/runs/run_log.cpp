@@ -1,13 +1,9 @@
 #include "polariscope/runs/run_log.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/files.h"
+#include "polariscope/runs/internal/read_steps.h"
 
-#include <nlohmann/json.hpp>
-
-#include <algorithm>
 #include <limits>
-#include <string_view>
 
 namespace polariscope::runs {
 namespace {
@@ -63,17 +59,8 @@ const std::vector<double>& RunLog::layer(const std::string& name, std::size_t la
 }
 
 RunLog read_run_log(const std::filesystem::path& path) {
-  const std::string text = read_file(path);
   RunLog log;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    try {
-      add_step(log, json::parse(std::string_view(text).substr(begin, end - begin)));
-    } catch (const json::exception&) {
-      throw Error("{}, line {}: expected a step as JSON", path.string(), log.steps() + 1);
-    }
-    begin = end + 1;
-  }
+  read_steps(path, "a step as JSON", [&](const json& step) { add_step(log, step); });
   for (auto& [name, column] : log.numbers) column.resize(log.steps(), kNothing);
   for (auto& [name, columns] : log.layers) {
     for (std::vector<double>& column : columns) column.resize(log.steps(), kNothing);

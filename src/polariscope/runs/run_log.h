@@ -20,7 +20,8 @@ struct RunLog {
   const std::vector<double>& layer(const std::string& name, std::size_t layer) const;
 };
 
-// Throws Error for a file that cannot be read or a line that is no step.
+// Its whole lines, of a file of any size and of one that still grows; memory is the columns'. Throws Error for a file
+// that cannot be read or a line that is no step.
 RunLog read_run_log(const std::filesystem::path& path);
 
 }  // namespace polariscope::runs

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "polariscope/experiments/shared/trained_runs.h"
-#include "polariscope/runs/alarms.h"
+#include "polariscope/runs/watched_steps.h"
 
 #include <cstdint>
 #include <optional>
