@@ -1,15 +1,26 @@
 #include "training_program.h"
 
 #include "commands.h"
+#include "polariscope/base/error.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <string>
 #include <string_view>
 #include <system_error>
 
 namespace polariscope::cli {
+namespace {
+
+std::string absence() {
+  return fmt::format(
+      "training needs LibTorch, and this build has none ({} is not there): install libtorch-dev and build again",
+      training_program().string());
+}
+
+}  // namespace
 
 std::filesystem::path training_program() {
   std::error_code unknown;
@@ -18,13 +29,13 @@ std::filesystem::path training_program() {
 
 bool is_for_training_program(int argc, char** argv) { return argc > 1 && std::string_view(argv[1]) == "train"; }
 
+void require_training_program() {
+  if (!std::filesystem::exists(training_program())) throw Error("{}", absence());
+}
+
 int run_training_program(char** argv) {
-  const std::filesystem::path program = training_program();
-  execv(program.c_str(), argv);
-  fmt::print(stderr,
-             "polariscope: train needs LibTorch, and this build has none ({} is not there): install libtorch-dev and "
-             "build again\n",
-             program.string());
+  execv(training_program().c_str(), argv);
+  fmt::print(stderr, "polariscope: {}\n", absence());
   return 2;
 }
 

@@ -7,6 +7,7 @@
 namespace polariscope::cli {
 
 std::filesystem::path training_program();  // where it should stand
+void require_training_program();           // throws Error if it does not
 
 bool is_for_training_program(int argc, char** argv);
 

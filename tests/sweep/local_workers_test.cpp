@@ -1,11 +1,15 @@
 #include "polariscope/sweep/local_workers.h"
 
 #include "polariscope/base/file_lock.h"
+#include "polariscope/runs/provenance.h"
+#include "support/captured_stderr.h"
+#include "support/complaint.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -131,6 +135,59 @@ TEST_F(LocalWorkersTest, StopEndsWhatRunsAndForgetsIt) {
   EXPECT_TRUE(workers.has_place());
   EXPECT_TRUE(workers.ended().empty());
   EXPECT_NE(kill(std::stoi(text_of(folder_.path() / "1" / "process")), 0), 0);
+}
+
+// Its program may be exchanged while it is at work.
+class UpgradedProgram : public LocalWorkersTest {
+ protected:
+  UpgradedProgram() { fs::copy_file(FAKE_TRAIN, program_); }
+
+  fs::path program_ = folder_.path() / "program";
+};
+
+TEST_F(UpgradedProgram, GoesOnAsTheOneThatItBeganWithAndSaysSo) {
+  sweep::LocalWorkers workers({.program = {program_.string()}}, 1);
+  workers.start(job(1, "well"));
+  const sweep::RunEnd first = wait_for_one(workers);
+  fs::copy_file("/bin/false", folder_.path() / "new");
+  fs::rename(folder_.path() / "new", program_);
+  testing::CapturedStderr captured(testing::CapturedStderr::To::kFile);
+  for (const int run : {2, 3}) {
+    workers.start(job(run, "well"));
+    const sweep::RunEnd end = wait_for_one(workers);
+    EXPECT_EQ(end.failure, "");
+    EXPECT_EQ(end.made_by, first.made_by);
+  }
+  EXPECT_EQ(captured.text(),
+            "polariscope: " + program_.string() + " was replaced: this sweep goes on with the program it began with\n");
+}
+
+TEST_F(UpgradedProgram, ThatIsOverwrittenEndsTheSweep) {
+  sweep::LocalWorkers workers({.program = {program_.string()}}, 1);
+  workers.start(job(1, "well"));
+  EXPECT_EQ(wait_for_one(workers).failure, "");
+  fs::last_write_time(program_, fs::last_write_time(program_) + std::chrono::seconds(5));
+  workers.start(job(2, "well"));  // the same bytes
+  EXPECT_EQ(wait_for_one(workers).failure, "");
+  fs::copy_file("/bin/false", program_, fs::copy_options::overwrite_existing);
+  workers.start(job(3, "well"));
+  const std::string complaint = testing::complaint_of([&] { wait_for_one(workers); });
+  EXPECT_TRUE(complaint.starts_with(program_.string() + ": was overwritten while the sweep ran")) << complaint;
+}
+
+TEST_F(LocalWorkersTest, TellsWhatTheRunsOwnRecordSaysOfItsPrograms) {
+  runs::Provenance made_by{
+      .version = "0.1.0", .commit = "abc1234", .program = "one", .machine = "m", .simd_target = "", .begun = "then"};
+  fs::create_directories(folder_.path() / "1");
+  runs::record_provenance(folder_.path() / "1", made_by);
+  made_by.program = "two";
+  made_by.begun = "now";
+  runs::record_provenance(folder_.path() / "1", made_by);
+  sweep::LocalWorkers workers({.program = {FAKE_TRAIN}}, 1);
+  workers.start(job(1, "well"));
+  EXPECT_EQ(wait_for_one(workers).made_by,
+            R"({"program_version":"0.1.0","program_commit":"abc1234","program":"one + two","machine":"m",)"
+            R"("simd_target":"","threads":"1","libtorch":"","begun":"then + now"})");
 }
 
 }  // namespace

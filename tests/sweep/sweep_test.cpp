@@ -3,10 +3,14 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/runs/provenance.h"
 #include "polariscope/sweep/export.h"
 #include "polariscope/sweep/internal/store.h"
 #include "polariscope/sweep/local_workers.h"
+#include "polariscope/sweep/made_by.h"
 #include "polariscope/sweep/retry.h"
+#include "polariscope/sweep/rows.h"
+#include "polariscope/sweep/status.h"
 #include "support/temporary_folder.h"
 #include "sweeps.h"
 
@@ -132,14 +136,93 @@ TEST_F(Sweep, TheDatabaseIsReadWhileItIsWritten) {
   ASSERT_EQ(sqlite3_prepare_v2(reader, "SELECT state FROM runs", -1, &rows, nullptr), SQLITE_OK);
   ASSERT_EQ(sqlite3_step(rows), SQLITE_ROW);  // in the midst of reading
   store.start(1);
-  store.record({.run = 1, .metrics = R"({"loss": 0.1, "seed": 7, "loss/2": 3})", .seconds = 1.5});
+  store.record({.run = 1,
+                .metrics = R"({"loss": 0.1, "seed": 7, "loss/2": 3, "threads": 9})",
+                .seconds = 1.5,
+                .made_by = R"({"program_version": "0.1.0", "program": "0123456789abcdef", "threads": "1"})"});
   sqlite3_finalize(rows);
   sqlite3_close(reader);
   // A metric with a setting's name has a column of its own.
   EXPECT_EQ(sweep::sweep_as_csv(folder()),
-            "run,state,seed,x,loss,result_seed,loss/2,seconds,failure\n"
-            "1,done,1,1,0.1,7,3,1.5,\n"
-            "2,waiting,2,1,,,,,\n");
+            "run,state,seed,x,loss,result_seed,loss/2,result_threads,seconds,failure,"
+            "program_version,program_commit,program,machine,simd_target,threads,libtorch,begun\n"
+            "1,done,1,1,0.1,7,3,9,1.5,,0.1.0,,0123456789abcdef,,,1,,\n"
+            "2,waiting,2,1,,,,,,,,,,,,,,\n");
+}
+
+// A database as version 1 of it was, whose rows do not say what made them.
+void make_older(const fs::path& database) {
+  sqlite3* older = nullptr;
+  ASSERT_EQ(sqlite3_open(database.c_str(), &older), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(older,
+                         "DROP VIEW runs; ALTER TABLE run DROP COLUMN made_by; PRAGMA user_version = 1;"
+                         "CREATE VIEW runs AS SELECT run, state, seconds, failure FROM run",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(older);
+  sqlite3_close(older);
+}
+
+TEST_F(Sweep, ItsRowsSayWhichProgramMadeThem) {
+  run("behaviour = ['well', 'nothing']\nx = 1\nseed = 1");
+  const std::string program = runs::program_fingerprint(FAKE_TRAIN);
+  for (const sweep::SweepRow& row : sweep::read_rows(folder())) EXPECT_EQ(sweep::program_of(row.made_by), program);
+  const std::string csv = sweep::sweep_as_csv(folder());
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 3);
+  EXPECT_TRUE(has(csv, program)) << csv;
+}
+
+TEST_F(Sweep, GoesOnWithADatabaseOfAnOlderVersion) {
+  const std::string toml = "x = 1\nseed = [1, 2]";
+  run(toml);
+  make_older(folder() / "runs.sqlite");
+  EXPECT_EQ(sweep::read_rows(folder()).at(1).made_by, "{}");
+  EXPECT_EQ(sweep::read_status(folder()).tally.done, 2);
+  EXPECT_TRUE(sweep::sweep_as_csv(folder()).starts_with("run,state,seconds,failure\n"));
+  EXPECT_EQ(run(toml).tally.done, 2);
+  EXPECT_TRUE(has(sweep::sweep_as_csv(folder()), "run,state,x,seed,square,"));
+  EXPECT_FALSE(fs::exists(sweep::run_path(folder(), 1) / "repeated"));
+}
+
+TEST_F(Sweep, PutsBackWhatAnotherProgramMadeWithAllThatItLeft) {
+  const std::string toml = "x = 1\nseed = [1, 2, 3, 4]";
+  const std::string program = runs::program_fingerprint(FAKE_TRAIN);
+  EXPECT_EQ(sweep::put_back_others(folder(), program), 0);  // there is no sweep
+  run(toml);
+  EXPECT_EQ(sweep::put_back_others(folder(), program), 0);
+  {
+    sweep::Store store(folder(), grid_of(toml), {});
+    store.record({.run = 1, .made_by = R"({"program": "another"})"});
+    store.record({.run = 2, .made_by = "{\"program\": \"another + " + program + "\"}"});
+    store.start(3);
+  }
+  EXPECT_EQ(sweep::put_back_others(folder(), program), 2);
+  for (const int number : {1, 2, 3}) EXPECT_FALSE(fs::exists(sweep::run_path(folder(), number))) << number;
+  EXPECT_TRUE(fs::exists(sweep::run_path(folder(), 4)));
+  EXPECT_EQ(sweep::read_status(folder()).tally.waiting, 3);
+  EXPECT_EQ(run(toml).tally.done, 4);
+  EXPECT_EQ(sweep::put_back_others(folder(), program), 0);
+}
+
+TEST_F(Sweep, PutsBackAllOfAnOlderVersion) {
+  const std::string toml = "x = 1\nseed = [1, 2]";
+  run(toml);
+  make_older(folder() / "runs.sqlite");
+  EXPECT_EQ(sweep::put_back_others(folder(), runs::program_fingerprint(FAKE_TRAIN)), 2);
+  EXPECT_EQ(run(toml).tally.done, 2);
+}
+
+TEST_F(Sweep, ItsStatusNamesTheProgramsIfThereWereSeveral) {
+  const std::string toml = "x = 1\nseed = [1, 2, 3]";
+  run(toml);
+  EXPECT_FALSE(has(in_words(sweep::read_status(folder()), folder()), "programs"));
+  sweep::Store(folder(), grid_of(toml), {})
+      .record(
+          {.run = 2, .made_by = R"({"program": "another", "program_version": "0.0.9", "program_commit": "abc1234"})"});
+  const std::string words = in_words(sweep::read_status(folder()), folder());
+  EXPECT_TRUE(has(words, "made by 2 programs: ")) << words;
+  EXPECT_TRUE(has(words, "1 run by 0.0.9 (abc1234)")) << words;
+  EXPECT_TRUE(has(words, "2 runs by " + runs::program_fingerprint(FAKE_TRAIN))) << words;
 }
 
 }  // namespace

@@ -2,18 +2,16 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
-#include "polariscope/base/fingerprint.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
-#include "polariscope/base/version.h"
 #include "polariscope/experiments/shared/report_parts.h"
 #include "polariscope/experiments/shared/training_sweep.h"
+#include "polariscope/runs/provenance.h"
 #include "polariscope/runs/run_folder.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -22,11 +20,6 @@ namespace polariscope::experiments {
 namespace {
 
 namespace fs = std::filesystem;
-// Changes with any change of the program: a result is only as good as the code that made it.
-std::string program_fingerprint() {
-  const fs::path self = "/proc/self/exe";
-  return fs::exists(self) ? fmt::format("{:016x}", fingerprint(read_file(self))) : version() + " " + commit();
-}
 
 std::string command_for(const ReproduceOptions& options, const std::vector<std::string>& ids) {
   std::string command = "polariscope reproduce";
@@ -51,12 +44,15 @@ std::optional<report::Section> stored_section(const fs::path& path, const std::s
 class Reproducer {
  public:
   Reproducer(const ReproduceOptions& options, ProgressBoard& board)
-      : options_(options), board_(board), program_(program_fingerprint()) {
+      : options_(options), board_(board), program_(runs::program_fingerprint()) {
+    can_train_ = fs::exists(options.training_program);
+    if (can_train_) training_program_ = runs::program_fingerprint(options.training_program);
     for (const std::string& id : options.ids) add(find_experiment(id));
     if (options.ids.empty()) {
       for (const Experiment& experiment : catalogue()) add(experiment);
     }
-    if (options.jobs < 0) throw Error("--jobs is {}: it must be at least 1 (0 takes one per processor)", options.jobs);
+    if (options.jobs < 0)
+      throw Error("{} experiments at once: it must be at least 1 (0 takes one per processor)", options.jobs);
     processors_ = options.jobs == 0 ? processor_count() : options.jobs;
   }
 
@@ -66,7 +62,7 @@ class Reproducer {
     std::vector<Item*> alone;
     std::map<std::string_view, std::vector<Item*>> of_grid;
     for (Item& item : items_) {
-      item.section = stored_section(section_path(*item.experiment), program_);
+      item.section = stored_section(section_path(*item.experiment), makers_of(*item.experiment));
       if (item.section) {
         item.whole = true;
         ++result_.reused;
@@ -91,6 +87,11 @@ class Reproducer {
   void add(const Experiment& experiment) {
     const bool known = std::ranges::find(items_, &experiment, &Item::experiment) != items_.end();
     if (!known) items_.push_back({&experiment});
+  }
+
+  // Changes with any change of the programs that make a section: a result is only as good as the code it is from.
+  std::string makers_of(const Experiment& experiment) const {
+    return experiment.trainings.empty() ? program_ : program_ + " " + training_program_;
   }
 
   fs::path section_path(const Experiment& experiment) const { return options_.out / experiment.id / "section.json"; }
@@ -120,7 +121,8 @@ class Reproducer {
       // Of a sweep that was cut short the section is a partial one: shown, not kept.
       if (!interrupted()) {
         make_folder(options_.out / experiment.id);
-        write_file(section_path(experiment), nlohmann::json{{"program", program_}, {"section", section}}.dump());
+        write_file(section_path(experiment),
+                   nlohmann::json{{"program", makers_of(experiment)}, {"section", section}}.dump());
         item.whole = true;
       }
       item.section = std::move(section);
@@ -136,7 +138,7 @@ class Reproducer {
                               .folder = options_.out / "runs" / grid_of(task, options_.preset),
                               .program = options_.training_program,
                               .jobs = processors_};
-    if (!fs::exists(sweep.program)) {
+    if (!can_train_) {
       for (const Item* item : items) {
         result_.page.skipped.emplace_back(item->experiment->id,
                                           "it trains models, and this build of Polariscope has no LibTorch to do so");
@@ -145,6 +147,11 @@ class Reproducer {
     }
     if (interrupted()) return;
     try {
+      const int others = forget_others(sweep);
+      if (others > 0 && options_.announce) {
+        options_.announce(fmt::format("{}: {} training{} of another version of the program {} done again", sweep.grid,
+                                      others, others == 1 ? "" : "s", others == 1 ? "is" : "are"));
+      }
       if (options_.announce) options_.announce(announcement(sweep));
       execute(sweep, board_);
       run_all(items, fs::path("runs") / sweep.grid);
@@ -180,7 +187,8 @@ class Reproducer {
 
   const ReproduceOptions& options_;
   ProgressBoard& board_;
-  std::string program_;
+  std::string program_, training_program_;  // fingerprints
+  bool can_train_ = false;
   int processors_ = 1;
   std::vector<Item> items_;
   Reproduction result_;

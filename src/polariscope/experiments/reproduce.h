@@ -29,9 +29,9 @@ struct Reproduction {
   std::vector<std::string> errors;  // one sentence for each experiment that could not run
 };
 
-// The folder holds config.toml (what run it is), one ID/section.json an experiment, the
-// trainings in runs/GRID (a sweep's folder), and report.html, each
-// whole or absent. A section is reused if it was made by the same program with the same preset and seed.
+// The folder holds config.toml (what run it is), one ID/section.json an experiment, the trainings in runs/GRID (a
+// sweep's folder), and report.html, each whole or absent. A section or training is reused if it was made by the same
+// program with the same preset and seed; what other versions made is made again.
 // Throws Error for unknown ids, a folder that belongs to another run, and files that cannot be written.
 Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board);
 

@@ -2,7 +2,9 @@
 
 #include "polariscope/base/file_lock.h"
 #include "polariscope/base/files.h"
+#include "polariscope/sweep/internal/held_program.h"
 #include "polariscope/sweep/internal/process.h"
+#include "polariscope/sweep/made_by.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -44,7 +46,7 @@ struct LocalWorkers::Place {
 
   // The file for standard error stays locked while any process that writes to it lives: a killed scheduler's run is
   // never executed beside itself.
-  std::optional<RunEnd> begin(const RunCommand& command) {
+  std::optional<RunEnd> begin(const RunCommand& command, HeldProgram& program) {
     const std::optional<FileLock> lock = FileLock::take(errors());
     if (!lock) return std::nullopt;
     if (auto end = read_result(job.folder)) return end;
@@ -53,7 +55,7 @@ struct LocalWorkers::Place {
     std::vector<std::string> words = command.program;
     words.insert(words.end(), {(job.folder / "config.toml").string(), "--out", job.folder.string(), "--quiet"});
     start = Clock::now();
-    process = std::make_unique<Process>(words, lock->descriptor());
+    process = std::make_unique<Process>(program.executable(), words, lock->descriptor());
     return std::nullopt;
   }
 
@@ -71,9 +73,9 @@ struct LocalWorkers::Place {
   }
 
   // How the run ended, once it has.
-  std::optional<RunEnd> look(const RunCommand& command) {
+  std::optional<RunEnd> look(const RunCommand& command, HeldProgram& program) {
     if (process == nullptr) {
-      if (auto end = begin(command)) return end;
+      if (auto end = begin(command, program)) return end;
       if (process == nullptr && seconds_since(start) > command.limit) {
         return RunEnd{.failure = "a process of an earlier attempt does not end", .seconds = seconds_since(start)};
       }
@@ -88,7 +90,10 @@ struct LocalWorkers::Place {
   }
 };
 
-LocalWorkers::LocalWorkers(RunCommand command, int places) : command_(std::move(command)), places_(places) {}
+LocalWorkers::LocalWorkers(RunCommand command, int places)
+    : command_(std::move(command)),
+      program_(std::make_unique<HeldProgram>(command_.program.front())),
+      places_(places) {}
 
 LocalWorkers::~LocalWorkers() = default;
 
@@ -103,9 +108,10 @@ void LocalWorkers::start(Job job) {
 std::vector<RunEnd> LocalWorkers::ended() {
   std::vector<RunEnd> ends;
   std::erase_if(taken_, [&](const std::unique_ptr<Place>& place) {
-    auto end = place->look(command_);
+    auto end = place->look(command_, *program_);
     if (!end) return false;
     end->run = place->job.run;
+    end->made_by = made_by(place->job.folder, program_->fingerprint());
     ends.push_back(std::move(*end));
     return true;
   });

@@ -40,13 +40,21 @@ Job read_job(const std::string& text) {
 }
 
 std::string written(const RunEnd& end) {
-  return nlohmann::json{{"run", end.run}, {"failure", end.failure}, {"metrics", end.metrics}, {"seconds", end.seconds}}
+  return nlohmann::json{{"run", end.run},
+                        {"failure", end.failure},
+                        {"metrics", end.metrics},
+                        {"seconds", end.seconds},
+                        {"made_by", end.made_by}}
       .dump();
 }
 
 RunEnd read_end(const std::string& text) {
   const auto json = nlohmann::json::parse(text);
-  return {.run = json["run"], .failure = json["failure"], .metrics = json["metrics"], .seconds = json["seconds"]};
+  return {.run = json["run"],
+          .failure = json["failure"],
+          .metrics = json["metrics"],
+          .seconds = json["seconds"],
+          .made_by = json["made_by"]};
 }
 
 // The ranks as rank 0 knows them.

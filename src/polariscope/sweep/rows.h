@@ -13,6 +13,7 @@ struct SweepRow {
   std::string settings, metrics;  // flat JSON objects
   double seconds = 0.0;           // wall time; 0 while it has not ended
   std::string failure;            // "" unless it failed
+  std::string made_by;            // a flat JSON object, made_by.h
 };
 
 // Every row of every database in `folder`, in the order of the runs. Throws Error if there is no sweep.

@@ -12,6 +12,7 @@ struct RunEnd {
   std::string failure = "";    // why, in one line; "" where it succeeded
   std::string metrics = "{}";  // its result, a flat JSON object; null for what is not finite
   double seconds = 0.0;        // wall time
+  std::string made_by = "{}";  // made_by.h
 };
 
 // What the result.json of a run's folder says: success, or a failure if it is no flat object of numbers, texts and

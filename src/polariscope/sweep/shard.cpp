@@ -17,7 +17,7 @@ Shard parse_shard(std::string_view text) {
   const auto count = has_count ? std::from_chars(index.ptr + 1, end, shard.count) : index;
   const bool whole = has_count && count.ec == std::errc() && count.ptr == end;
   if (!whole || shard.index < 1 || shard.index > shard.count) {
-    throw Error("--shard is \"{}\": it must be i/n with 1 <= i <= n, as in 3/8", text);
+    throw Error("\"{}\" is no part of a whole: give i/n with 1 <= i <= n, as in 3/8", text);
   }
   return shard;
 }

@@ -31,6 +31,34 @@ void add_failures(const Database& database, std::vector<FailureGroup>& groups) {
   }
 }
 
+void add_programs(const Database& database, std::vector<ProgramShare>& programs) {
+  Statement rows = database.prepare(
+      fmt::format("SELECT json_extract({0}, '$.program') AS program, json_extract({0}, '$.program_version'), "
+                  "json_extract({0}, '$.program_commit'), count(*) FROM run WHERE state IN ('done', 'failed') "
+                  "GROUP BY program ORDER BY min(turn)",
+                  made_by_in(database)));
+  while (rows.step()) {
+    const ProgramShare found{rows.text(0), rows.text(1), rows.text(2), static_cast<int>(rows.whole(3))};
+    const auto known = std::ranges::find(programs, found.program, &ProgramShare::program);
+    if (known == programs.end()) {
+      programs.push_back(found);
+    } else {
+      known->runs += found.runs;
+    }
+  }
+}
+
+std::string in_words(const std::vector<ProgramShare>& programs) {
+  std::string text = fmt::format("made by {} programs:", programs.size());
+  for (const ProgramShare& share : programs) {
+    text +=
+        fmt::format("{} {} run{} by {}", &share == programs.data() ? "" : ",", share.runs, share.runs == 1 ? "" : "s",
+                    share.version.empty() ? share.program.empty() ? "an unknown one" : share.program
+                                          : fmt::format("{} ({})", share.version, share.commit));
+  }
+  return text + "\n";
+}
+
 std::string table_of_states(const Tally& tally) {
   std::vector<std::vector<std::string>> rows{{"state", " runs"}};
   for (const auto& [state, runs] : {std::pair{"done", tally.done}, std::pair{"failed", tally.failed},
@@ -80,6 +108,7 @@ SweepStatus read_status(const std::filesystem::path& folder) {
     status.tally.failed += tally.failed;
     status.tally.running += at_work ? tally.running : 0;  // the rest was cut short, and waits
     add_failures(database, status.failures);
+    add_programs(database, status.programs);
   }
   Tally& tally = status.tally;
   tally.waiting = runs - tally.done - tally.failed - tally.running;
@@ -93,6 +122,7 @@ std::string in_words(const SweepStatus& status, const std::filesystem::path& fol
   std::string text = table_of_states(tally);
   if (!status.failures.empty()) text += "\n" + table_of_failures(status.failures);
   text += "\n";
+  if (status.programs.size() > 1) text += in_words(status.programs);
   if (status.shards > 1) text += fmt::format("{} of {} shards have begun\n", status.begun, status.shards);
   if (const auto left = status.seconds_left()) {
     text += fmt::format("{} runs at once, {} each: about {} left\n", tally.running, duration(status.mean_seconds),

@@ -2,7 +2,9 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/runs/provenance.h"
 #include "polariscope/sweep/local_workers.h"
+#include "polariscope/sweep/retry.h"
 #include "polariscope/sweep/shipped_grids.h"
 #include "polariscope/sweep/sweep.h"
 
@@ -54,6 +56,10 @@ std::string announcement(const TrainingSweep& sweep) {
   return fmt::format(
       "{}: {} trainings, {} at once: about {} at {} each, as measured on one core of a server; what is done stays done",
       sweep.grid, runs, sweep.jobs, in_days(runs * each / sweep.jobs), duration(each));
+}
+
+int forget_others(const TrainingSweep& sweep) {
+  return sweep::put_back_others(sweep.folder, runs::program_fingerprint(sweep.program));
 }
 
 bool execute(const TrainingSweep& sweep, ProgressBoard& board) {

@@ -8,7 +8,7 @@
 
 namespace polariscope::sweep {
 
-std::vector<std::filesystem::path> databases_in(const std::filesystem::path& folder) {
+std::vector<std::filesystem::path> any_databases_in(const std::filesystem::path& folder) {
   static const std::regex kName(R"(runs(?:-(\d{1,9})-of-\d{1,9})?\.sqlite)");
   std::map<int, std::filesystem::path> by_shard;
   std::error_code error;
@@ -17,11 +17,14 @@ std::vector<std::filesystem::path> databases_in(const std::filesystem::path& fol
     std::smatch parts;
     if (std::regex_match(name, parts, kName)) by_shard[parts[1].matched ? std::stoi(parts[1]) : 1] = entry.path();
   }
-  if (by_shard.empty()) {
-    throw Error("{}: holds no sweep: give the --out folder of `polariscope sweep run`", folder.string());
-  }
   std::vector<std::filesystem::path> paths;
   for (const auto& [shard, path] : by_shard) paths.push_back(path);
+  return paths;
+}
+
+std::vector<std::filesystem::path> databases_in(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> paths = any_databases_in(folder);
+  if (paths.empty()) throw Error("{}: holds no sweep: give the folder of one", folder.string());
   return paths;
 }
 

@@ -11,6 +11,8 @@ namespace polariscope::sweep {
 
 // In the order of the shards. Throws Error if there is none.
 std::vector<std::filesystem::path> databases_in(const std::filesystem::path& folder);
+// The same, or nothing.
+std::vector<std::filesystem::path> any_databases_in(const std::filesystem::path& folder);
 
 Tally tally_of(const Database& database);
 

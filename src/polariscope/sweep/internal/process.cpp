@@ -41,7 +41,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& words) {
 }
 
 // Between fork and exec: only what is safe there.
-[[noreturn]] void become(char** command, char** environment, int errors, pid_t parent) {
+[[noreturn]] void become(const char* program, char** words, char** environment, int errors, pid_t parent) {
   constexpr int kCannotStart = 127;  // as shells have it
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -51,8 +51,8 @@ std::vector<char*> pointers_to(std::vector<std::string>& words) {
   dup2(nowhere, STDOUT_FILENO);
   dup2(errors, STDERR_FILENO);
   close_range(STDERR_FILENO + 1, ~0U, 0);
-  execve(command[0], command, environment);
-  for (const char* part : {"cannot start ", static_cast<const char*>(command[0]), ": ", strerrordesc_np(errno), "\n"}) {
+  execve(program, words, environment);
+  for (const char* part : {"cannot start ", static_cast<const char*>(words[0]), ": ", strerrordesc_np(errno), "\n"}) {
     if (write(STDERR_FILENO, part, std::strlen(part)) < 0) break;
   }
   _exit(kCannotStart);
@@ -60,13 +60,15 @@ std::vector<char*> pointers_to(std::vector<std::string>& words) {
 
 }  // namespace
 
-Process::Process(const std::vector<std::string>& command, int errors) {
-  std::vector<std::string> words = command, environment = environment_of_a_run();
-  const std::vector<char*> arguments = pointers_to(words), settings = pointers_to(environment);
+Process::Process(const std::string& program, const std::vector<std::string>& words, int errors) {
+  std::vector<std::string> told = words, environment = environment_of_a_run();
+  const std::vector<char*> arguments = pointers_to(told), settings = pointers_to(environment);
   const pid_t parent = getpid();
   process_ = fork();
   if (process_ < 0) throw Error("no process can be started ({}): end others, then go on", std::strerror(errno));
-  if (process_ == 0) become(const_cast<char**>(arguments.data()), const_cast<char**>(settings.data()), errors, parent);
+  if (process_ == 0) {
+    become(program.c_str(), const_cast<char**>(arguments.data()), const_cast<char**>(settings.data()), errors, parent);
+  }
   setpgid(process_, process_);  // in both processes, so that neither has to wait for the other
 }
 

@@ -13,9 +13,10 @@ namespace polariscope::sweep {
 // The system kills it when the thread that made it ends, however that happens.
 class Process {
  public:
-  // Standard error goes to `errors`, input and output nowhere. Throws Error if the system gives no process; a program
-  // that cannot be started is a process that says so and exits with 127.
-  Process(const std::vector<std::string>& command, int errors);
+  // Executes the file `program`, which is told `words`, its name first. Standard error goes to `errors`, input and
+  // output nowhere. Throws Error if the system gives no process; a program that cannot be started is a process that
+  // says so and exits with 127.
+  Process(const std::string& program, const std::vector<std::string>& words, int errors);
   // Kills what still runs.
   ~Process();
   Process(const Process&) = delete;

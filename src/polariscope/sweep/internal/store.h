@@ -14,8 +14,8 @@
 
 namespace polariscope::sweep {
 
-// Table `run` holds settings and metrics as JSON, view `runs` a column for each of them:
-//   run, state (waiting, running, done, failed), <settings>, <metrics>, seconds, failure
+// Table `run` holds settings, metrics and made_by as JSON, view `runs` a column for each of them:
+//   run, state (waiting, running, done, failed), <settings>, <metrics>, seconds, failure, <made_by>
 // A metric whose name is taken becomes result_<name>. Others may read while the store writes; every change is whole,
 // and on disk when the call returns.
 class Store {
@@ -44,6 +44,11 @@ class Store {
 
 // Whether a database has its rows; one whose making was cut short has none. Throws Error for another program's file.
 bool has_rows(const Database& database);
+
+// What to select for a row's made_by; rows of an older program's database have none.
+const char* made_by_in(const Database& database);
+// Gives the table of an older program's database the columns that are missing; not its view, which Store makes anew.
+void bring_up_to_date(Database& database);
 
 // Holds a database against other writers. Throws Error if one is at work.
 FileLock lock_for_writing(const std::filesystem::path& database);
