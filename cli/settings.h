@@ -1,6 +1,8 @@
 // Options of a subcommand as a TOML file, read and written.
 #pragma once
 
+#include "polariscope/base/error.h"
+
 #include <CLI/CLI.hpp>
 
 #include <string>
@@ -21,6 +23,16 @@ std::string config_text(const CLI::App& command, const std::vector<std::string_v
 constexpr double kLargestWhole = 9e15;  // doubles hold all whole numbers up to here
 long long whole_number(std::string_view option, double value, double least = -kLargestWhole,
                        double most = kLargestWhole);
+
+// What `read` returns. The libraries know no options: an Error of theirs begins with this one's name.
+template <class Read>
+auto of_option(std::string_view option, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw Error("{}: {}", option, error.what());
+  }
+}
 
 // Throws Error naming an option that was given without text, as an unset variable of a shell does. Names of
 // models and the like are left to whoever knows them.

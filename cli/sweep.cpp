@@ -13,6 +13,7 @@
 #include "polariscope/sweep/shipped_grids.h"
 #include "polariscope/sweep/status.h"
 #include "settings.h"
+#include "training_program.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -59,12 +60,14 @@ Command add_run(CLI::App& app) {
     constexpr double kMostJobs = 10'000;
     require_values(*command);
     const sweep::Grid grid = sweep::find_grid(settings->grid, sweep::train_settings());
-    const sweep::Shard shard = settings->shard.empty() ? sweep::Shard() : sweep::parse_shard(settings->shard);
+    const sweep::Shard shard = of_option(
+        "--shard", [&] { return settings->shard.empty() ? sweep::Shard() : sweep::parse_shard(settings->shard); });
     const auto jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs));
     if (!(settings->limit > 0)) throw Error("--limit is {}: it must be above 0", settings->limit);
     catch_interrupts();
-    // The running program itself, even if its file is replaced meanwhile.
-    const sweep::RunCommand train{.program = {"/proc/self/exe", "train", "--threads", "1"}, .limit = settings->limit};
+    require_training_program();
+    const sweep::RunCommand train{.program = {training_program().string(), "train", "--threads", "1"},
+                                  .limit = settings->limit};
     const int places = jobs > 0 ? jobs : sweep::is_under_mpirun() ? 1 : processor_count();
     return sweep::over_ranks(train, places, [&](sweep::Workers& workers) {
       sweep::SweepEnd end;

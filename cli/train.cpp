@@ -164,7 +164,8 @@ Command add_train(CLI::App& app) {
       catch_interrupts();
     };
     ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
-    const runs::RunOptions run{.checkpoint_seconds = s.checkpoint_every, .on_alarm = runs::find_on_alarm(s.on_alarm)};
+    const runs::RunOptions run{.checkpoint_seconds = s.checkpoint_every,
+                               .on_alarm = of_option("--on-alarm", [&] { return runs::find_on_alarm(s.on_alarm); })};
     if (s.o.task == kRegressionTask) {
       const train::RegressionOptions options = regression_options(*command);
       open();

@@ -22,7 +22,7 @@ TEST(SweepCommand, RefusesMistakesInOneSentence) {
       {{"sweep", "run", "induction", "--out", "x", "--jobs", "-1"}, {"--jobs is -1"}},
       {{"sweep", "run", "induction", "--out", "x", "--jobs", "two"}, {"--jobs is \"two\"", "a number"}},
       {{"sweep", "run", "induction", "--out", "x", "--limit", "0"}, {"--limit is 0", "above 0"}},
-      {{"sweep", "run", "induction", "--out", "x", "--shard", "3"}, {"--shard is \"3\"", "3/8"}},
+      {{"sweep", "run", "induction", "--out", "x", "--shard", "3"}, {"--shard: \"3\"", "3/8"}},
       {{"sweep", "run", "induction", "x", "--out", "x"}, {"\"x\" is one argument too many"}},
       {{"sweep", "status"}, {"status needs to know what"}},
       {{"sweep", "status", "nowhere"}, {"nowhere: holds no sweep"}},

@@ -9,7 +9,7 @@
 namespace polariscope {
 
 // Thrown for mistakes of the user (file, flag, shape); the command line prints what() and exits 2.
-// Example: throw Error("--init {}: a has {} numbers, V has {} columns: both must be k", path, n, k);
+// Example: throw Error("{}: a has {} numbers, V has {} columns: both must be k", path, n, k);
 class Error : public std::runtime_error {
  public:
   template <class... Args>
