@@ -6,11 +6,14 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/base/version.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -32,6 +35,15 @@ class HelpFormat : public CLI::Formatter {
     return aligned_table({{name, make_option_desc(option)}});
   }
 };
+
+// A file that is opened while a standard stream is closed would take its place, and get all that is printed. What is
+// printed to a closed output is an error as before, to a closed standard error nothing.
+void open_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const bool is_closed = fcntl(stream, F_GETFD) == -1 && errno == EBADF;
+    if (is_closed && open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY) != stream) std::_Exit(kUserError);
+  }
+}
 
 // One line, whatever names with line breaks it quotes.
 int complain(std::string sentence) {
@@ -136,6 +148,7 @@ int run(int argc, char** argv, const Program& program) {
 }  // namespace
 
 int run_program(int argc, char** argv, const Program& program) {
+  open_standard_streams();
   try {
     return run(argc, argv, program);
   } catch (const Error& error) {

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <thread>
 
 namespace polariscope::testing {
 namespace {
@@ -148,6 +151,36 @@ TEST_F(RunFolder, LosesWhatAKilledProcessLeftWhenItsRunStartsAgain) {
   EXPECT_NE(listing(folder()), before);
   expect_done({"flow", "--steps", "10", "--out", "run"});
   EXPECT_EQ(listing(folder()), before);
+}
+
+TEST_F(RunFolder, SaysWhichProgramMadeItsRun) {
+  expect_done({"flow", "--steps", "10", "--out", "run"});
+  const std::string bytes = bytes_of(folder() / "run/provenance.json");
+  const auto programs = nlohmann::json::parse(bytes);
+  ASSERT_EQ(programs.size(), 1U);
+  EXPECT_EQ(run({"--version"}).out, "polariscope " + programs[0]["version"].get<std::string>() + " (" +
+                                        programs[0]["commit"].get<std::string>() + ")\n");
+  EXPECT_EQ(programs[0]["program"].get<std::string>().size(), 16U);
+  EXPECT_FALSE(programs[0]["simd_target"].get<std::string>().empty());
+  expect_done({"flow", "--steps", "10", "--out", "run"});  // by the same program
+  EXPECT_EQ(bytes_of(folder() / "run/provenance.json"), bytes);
+}
+
+TEST_F(RunFolder, IsForOneProcessAtATime) {
+  const Words words{"flow", "--trajectories", "2000", "--steps", "20000", "--out", "run", "--quiet"};
+  Surroundings here;
+  here.folder = folder();
+  Running first(polariscope_command(words), here);
+  while (!fs::exists(folder() / "run/provenance.json") && !first.ended()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const Outcome second = run(words);
+  ASSERT_FALSE(first.ended());
+  EXPECT_EQ(second.code, 2);
+  EXPECT_TRUE(second.err.starts_with("polariscope: run: process ")) << second.err;
+  first.send(SIGKILL);
+  first.wait();
+  expect_done({"flow", "--trajectories", "2000", "--steps", "20000", "--out", "run", "--quiet"});
 }
 
 TEST_F(RunFolder, OfAnEnsembleHoldsItsSummary) {

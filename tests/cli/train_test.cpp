@@ -162,6 +162,22 @@ TEST(Train, DoesAtAnAlarmWhatItWasAskedTo) {
   EXPECT_EQ(bytes_of(folder.path() / "log" / "config.toml"), bytes_of(folder.path() / "stop" / "config.toml"));
 }
 
+// Were standard error's number given to the first file that is opened, alarms would be told into it.
+TEST(Train, TellsNobodyOfAnAlarmWhereStandardErrorIsClosed) {
+  const TemporaryFolder folder;
+  const auto command = [&](const char* name) {
+    return polariscope_command({"train", "--width=32", "--heads=2", "--mlp=false", "--layer-norm=false",
+                                "--optimiser=sgd", "--learning-rate=1", "--momentum=0.9", "--training-sequences=640",
+                                "--batch=32", "--epochs=1", "--evaluation-sequences=40", "--threads=1", "--out",
+                                (folder.path() / name).string()});
+  };
+  EXPECT_NE(Running(command("open")).wait().err.find("runaway"), std::string::npos);
+  Words closed{"/bin/sh", "-c", "exec \"$@\" 2>&-", "sh"};
+  for (const std::string& word : command("closed")) closed.push_back(word);
+  EXPECT_EQ(Running(closed).wait().code, 0);
+  expect_same_run(folder.path() / "open", folder.path() / "closed");
+}
+
 TEST(Train, GivesNoAlarmToAnInductionModelThatLearns) {
   const TemporaryFolder folder;
   const fs::path run = folder.path() / "run";
@@ -269,6 +285,26 @@ TEST_F(StoppedRun, ThatWasInterruptedSays130AndGoesOn) {
   }
   expect_done(words(run));
   expect_same_run(expected, run);
+}
+
+TEST_F(StoppedRun, GivesItsFolderToNoSecondProcessUntilItEnds) {
+  const fs::path expected = whole(), run = folder() / "run";
+  Running first(polariscope_command(words(run)));
+  while (!fs::exists(run / "metrics.jsonl") && !first.ended())
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  ASSERT_FALSE(first.ended());
+  // By the same command, and by that which goes on with a folder's own settings.
+  for (const Words& again : {words(run), Words{"train", (run / "config.toml").string(), "--out", run.string()}}) {
+    const Outcome second = Running(polariscope_command(again)).wait();
+    EXPECT_EQ(second.code, 2) << second.out;
+    EXPECT_EQ(lines_of(second.err).size(), 1U) << second.err;
+    for (const std::string& word : {run.string(), std::string("process "), std::string("is at work on this run")}) {
+      EXPECT_NE(second.err.find(word), std::string::npos) << second.err;
+    }
+  }
+  EXPECT_EQ(first.wait().code, 0);
+  expect_same_run(expected, run);
+  EXPECT_FALSE(fs::exists(run / ".lock"));
 }
 
 TEST_F(StoppedRun, ThatWasKilledBetweenItsLastStepAndItsResultKnowsItsLoss) {
