@@ -92,12 +92,12 @@ TEST(RunFolderTest, OfAnotherRunIsRefusedWithoutALockInIt) {
   { const runs::RunFolder held(folder, "seed = 1\n"); }
   EXPECT_EQ(complaint_of([&] { const runs::RunFolder other(folder, "seed = 2\n"); }),
             folder.string() +
-                ": holds another run: its config.toml says \"seed = 1\" where this run has \"seed = 2\"; "
+                " holds another run: its config.toml says \"seed = 1\" where this run has \"seed = 2\"; "
                 "choose another folder");
   EXPECT_EQ(entries(folder), 1);
   write_file(parent.path() / "photos", "miaow");
   EXPECT_EQ(complaint_of([&] { const runs::RunFolder other(parent.path(), "seed = 2\n"); }),
-            parent.path().string() + ": is not empty and holds no run of Polariscope: choose another folder");
+            parent.path().string() + " is not empty and holds no run of Polariscope: choose another folder");
   EXPECT_EQ(entries(parent.path()), 2);
 }
 

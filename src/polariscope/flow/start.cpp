@@ -261,7 +261,7 @@ nlohmann::json read_arrays(const std::filesystem::path& path) {
   try {
     nlohmann::json arrays = nlohmann::json::parse(text, [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
       // The parser could nest deeper than the stack of whoever reads the result.
-      if (depth > kDeepest) throw Error("{}: is nested deeper than rows of numbers in an object", path.string());
+      if (depth > kDeepest) throw Error("{} is nested deeper than rows of numbers in an object", path.string());
       return true;
     });
     require_lists(arrays, path.string());
@@ -270,10 +270,10 @@ nlohmann::json read_arrays(const std::filesystem::path& path) {
     std::smatch found;
     if (std::regex_search(text, found, std::regex("-?(NaN|Infinity)", std::regex::icase))) {
       const auto line = 1 + std::count(text.begin(), text.begin() + found.position(), '\n');
-      throw Error("{}: holds {} at line {}: every number must be finite", path.string(), found.str(), line);
+      throw Error("{} holds {} at line {}: every number must be finite", path.string(), found.str(), line);
     }
     const std::string words = problem.what();  // "[json.exception.parse_error.101] parse error at ..."
-    throw Error("{}: is not a JSON object of arrays: {}", path.string(), words.substr(words.find("] ") + 2));
+    throw Error("{} is not a JSON object of arrays: {}", path.string(), words.substr(words.find("] ") + 2));
   }
 }
 

@@ -48,7 +48,7 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
   }
   // Looked for again: another process may have begun the same run here just now.
   if (!std::filesystem::exists(path)) {
-    throw Error("{}: is not empty and holds no run of Polariscope: choose another folder", folder.string());
+    throw Error("{} is not empty and holds no run of Polariscope: choose another folder", folder.string());
   }
   std::istringstream found(read_file(path));
   std::istringstream wanted(config);
@@ -59,7 +59,7 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
     const bool more_wanted = static_cast<bool>(std::getline(wanted, wanted_line));
     if (!more_found && !more_wanted) break;
     if (more_found != more_wanted || found_line != wanted_line) {
-      throw Error("{}: holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
+      throw Error("{} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
                   folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
     }
   }
