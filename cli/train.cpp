@@ -7,9 +7,9 @@
 #include "polariscope/base/progress.h"
 #include "polariscope/runs/run_folder.h"
 #include "polariscope/train/process.h"
-#include "polariscope/train/regression_run.h"
+#include "polariscope/train/regression_training.h"
 #include "polariscope/train/run.h"
-#include "polariscope/train/trainer.h"
+#include "polariscope/train/transformer_training.h"
 #include "settings.h"
 #include "train_regression.h"
 
@@ -17,7 +17,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <system_error>
 
 namespace polariscope::cli {
@@ -117,7 +116,17 @@ train::TrainingOptions options_of(const Settings& s) {
   o.epochs = whole_number("--epochs", s.epochs, 1);
   o.batch = whole_number("--batch", s.batch, 1);
   o.seed = static_cast<std::uint64_t>(whole_number("--seed", s.seed, 0));
-  return train::completed(o);
+  return o;
+}
+
+// Throws Error for options that make no sense. `command` then has the defaults of its task.
+std::unique_ptr<train::Trainable> make_training(CLI::App& command, const Settings& s, int threads) {
+  if (s.o.task == kRegressionTask) {
+    return std::make_unique<train::RegressionTraining>(regression_options(command), threads);
+  }
+  refuse_regression_options(command, s.o.task);
+  train::use_threads(threads);
+  return std::make_unique<train::TransformerTraining>(options_of(s));
 }
 
 std::string in_words(const std::filesystem::path& folder) {
@@ -152,36 +161,21 @@ Command add_train(CLI::App& app) {
     if (!s.config.empty()) apply_config(*command, s.config);
     require_values(*command);
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
-    const auto threads = static_cast<int>(whole_number("--threads", s.threads, 0, 4096));
-    // Once the options are known to make sense: a folder is made for it.
-    std::optional<runs::RunFolder> held;
-    const auto open = [&] {
-      if (own_config) {
-        held.emplace(folder);
-      } else {
-        held.emplace(folder, config_text(*command, kNotOfTheRun));
-      }
-      catch_interrupts();
-    };
-    ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
+    const auto asked = static_cast<int>(whole_number("--threads", s.threads, 0, 4096));
+    const int threads = asked > 0 ? asked : processor_count();
     const runs::RunOptions run{.checkpoint_seconds = s.checkpoint_every,
-                               .on_alarm = of_option("--on-alarm", [&] { return runs::find_on_alarm(s.on_alarm); })};
-    if (s.o.task == kRegressionTask) {
-      const train::RegressionOptions options = regression_options(*command);
-      open();
-      train::run_regression(options, run, threads, folder,
-                            board.start(fmt::format("{} {}", s.o.task, options.attention),
-                                        static_cast<std::uint64_t>(options.steps), "steps"));
-    } else {
-      refuse_regression_options(*command, s.o.task);
-      const train::TrainingOptions options = options_of(s);
-      const train::Trainer checked(options);
-      open();
-      train::use_threads(threads > 0 ? threads : processor_count());
-      const auto steps = static_cast<std::uint64_t>(options.epochs * steps_per_epoch(options));
-      train::run_training(options, run, folder,
-                          board.start(fmt::format("{} {}", options.task, options.attention), steps, "steps"));
-    }
+                               .on_alarm = of_option("--on-alarm", [&] { return runs::find_on_alarm(s.on_alarm); }),
+                               .threads = threads,
+                               .libtorch = s.o.task == kRegressionTask ? "" : train::libtorch_version()};
+    // Before a folder is made for it: this checks the options.
+    const auto training = make_training(*command, s, threads);
+    const auto held =
+        own_config ? runs::RunFolder(folder) : runs::RunFolder(folder, config_text(*command, kNotOfTheRun));
+    catch_interrupts();
+    ProgressBoard board(s.quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);
+    train::run_training(*training, run, held,
+                        board.start(fmt::format("{} {}", s.o.task, s.o.attention),
+                                    static_cast<std::uint64_t>(training->steps()), "steps"));
     if (!s.quiet) fmt::print("{}", in_words(folder));
     return 0;
   };

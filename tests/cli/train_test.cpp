@@ -2,6 +2,7 @@
 // with the same bits.
 #include "command.h"
 #include "polariscope/base/random.h"
+#include "polariscope/base/safetensors.h"
 #include "polariscope/sweep/setting.h"
 #include "support/small_disk.h"
 #include "support/temporary_folder.h"
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -210,15 +212,31 @@ TEST(Train, LeavesResultsThatProgramsRead) {
   EXPECT_EQ(nlohmann::json::parse(bytes_of(run / "heads.json")).size(), 2U);
 }
 
-TEST(Train, ThatExplodesEndsInAResultWhoseLossIsNull) {
+TEST(Train, ThatDivergesKeepsTheParametersBeforeItAndSaysSo) {
   const TemporaryFolder folder;
   const fs::path run = folder.path() / "run";
   // LayerNorm and AdamW keep numbers small: without the one, SGD with this rate overflows in a few steps.
   expect_done(train({"--out", run.string(), "--layer-norm", "false", "--optimiser", "sgd", "--learning-rate", "1e9"}));
   const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  EXPECT_EQ(result.at("diverged"), true) << result;
   EXPECT_TRUE(result.at("training_loss").is_null()) << result;
-  EXPECT_TRUE(result.at("loss").is_null()) << result;
-  EXPECT_EQ(result.at("steps"), 100);
+  const std::int64_t last = result.at("last_finite_step");
+  EXPECT_EQ(result.at("steps"), last + 1);
+  EXPECT_LT(last, 100);
+  const auto lines = lines_of(bytes_of(run / "metrics.jsonl"));
+  EXPECT_EQ(lines.size(), static_cast<std::size_t>(last + 1));
+  EXPECT_TRUE(nlohmann::json::parse(lines.back()).at("update_norm").is_null());
+  const Safetensors before(run / "checkpoint" / "before_divergence.safetensors");
+  EXPECT_EQ(before.metadata().at("step"), std::to_string(last));
+  for (const StoredTensor& tensor : before.tensors()) {
+    for (const double number : to_doubles(tensor)) ASSERT_TRUE(std::isfinite(number)) << tensor.name;
+  }
+  // Killed before its result, it diverges again.
+  const std::string metrics = bytes_of(run / "metrics.jsonl"), whole = bytes_of(run / "result.json");
+  fs::remove(run / "result.json");
+  expect_done(train({"--out", run.string(), "--layer-norm", "false", "--optimiser", "sgd", "--learning-rate", "1e9"}));
+  EXPECT_EQ(bytes_of(run / "metrics.jsonl"), metrics);
+  EXPECT_EQ(bytes_of(run / "result.json"), whole);
 }
 
 // A run long enough to be killed in its middle, and what it is when nobody does.

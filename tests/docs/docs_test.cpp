@@ -100,9 +100,10 @@ TEST(Docs, TheTableOfReweightingsIsTheProgramsOwn) { expect_listing("docs/reweig
 TEST(Docs, TheTableOfAttentionsIsTheProgramsOwn) { expect_listing("docs/attention.md", "attentions"); }
 
 TEST(Docs, TheExamplesAreTheProgramsThatTheTestsRun) {
-  const std::string example = bytes_of(kSources / "examples/attend_raw.cpp");
-  EXPECT_EQ(marked(bytes_of(kSources / "docs/attention.md"), "examples/attend_raw.cpp"),
-            "```cpp\n" + example + "```\n");
+  for (const auto& [page, example] : {std::pair{"docs/attention.md", "examples/attend_raw.cpp"},
+                                      {"docs/adding-a-model.md", "examples/recall_training.h"}}) {
+    EXPECT_EQ(marked(bytes_of(kSources / page), example), "```cpp\n" + bytes_of(kSources / example) + "```\n");
+  }
 }
 
 TEST(Docs, EveryCommandShownIsOneThatTheProgramTakes) {

@@ -1,10 +1,12 @@
 // What a training of in-context regression does at an alarm.
+#include "checkpoint_file.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
 #include "polariscope/runs/alarms.h"
 #include "polariscope/runs/watched_steps.h"
-#include "polariscope/train/regression_run.h"
 #include "polariscope/train/regression_trainer.h"
+#include "polariscope/train/regression_training.h"
+#include "polariscope/train/run.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
 
@@ -24,7 +26,8 @@ namespace fs = std::filesystem;
 train::RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
 nlohmann::json run(const train::RegressionOptions& options, const fs::path& folder, runs::OnAlarm on_alarm) {
-  train::run_regression(options, {.on_alarm = on_alarm}, 1, folder, Progress());
+  train::RegressionTraining training(options, 1);
+  train::run_training(training, {.on_alarm = on_alarm}, folder, Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
@@ -55,7 +58,7 @@ TEST(RegressionAlarms, KeepTheStateOfTheStepThatAlarmed) {
   const fs::path checkpoint = folder.path() / "checkpoint" / ("alarm-" + std::to_string(step) + ".safetensors");
   ASSERT_TRUE(fs::exists(checkpoint));
   train::RegressionTrainer trainer(exploding());
-  trainer.read_checkpoint(checkpoint);
+  read_checkpoint(trainer, checkpoint, step);
   EXPECT_EQ(trainer.step(), step);
 }
 

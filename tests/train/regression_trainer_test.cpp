@@ -1,9 +1,11 @@
 // Steps of in-context regression, their checkpoints and their end.
 #include "polariscope/train/regression_trainer.h"
 
+#include "checkpoint_file.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
-#include "polariscope/train/regression_run.h"
+#include "polariscope/train/regression_training.h"
+#include "polariscope/train/run.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
 
@@ -24,7 +26,8 @@ namespace fs = std::filesystem;
 train::RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
 nlohmann::json run(const train::RegressionOptions& options, const fs::path& folder, double checkpoint_seconds = 60.0) {
-  train::run_regression(options, {.checkpoint_seconds = checkpoint_seconds}, 1, folder, Progress());
+  train::RegressionTraining training(options, 1);
+  train::run_training(training, {.checkpoint_seconds = checkpoint_seconds}, folder, Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
@@ -48,7 +51,7 @@ TEST(RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
   for (const auto& [folder, threads] : {std::pair{&one, 1}, std::pair{&three, 3}}) {
     train::RegressionTrainer trainer({.attention = "sink", .qk_norm = "rms", .batch = 700}, threads);
     for (int i = 0; i < 5; ++i) trainer.advance();
-    trainer.write_checkpoint(folder->path() / name);
+    write_checkpoint(trainer, folder->path() / name);
   }
   EXPECT_TRUE(read_file(one.path() / name) == read_file(three.path() / name));
 }
@@ -60,13 +63,13 @@ TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
     train::RegressionTrainer whole(options), first(options), second(options);
     while (whole.step() < 11) whole.advance();
     while (first.step() < stop) first.advance();
-    first.write_checkpoint(folder.path() / "part");
-    second.read_checkpoint(folder.path() / "part");
+    write_checkpoint(first, folder.path() / "part");
+    read_checkpoint(second, folder.path() / "part", stop);
     EXPECT_EQ(second.step(), stop);
     EXPECT_EQ(second.last_finite().loss, first.last_finite().loss);
     while (second.step() < 11) second.advance();
-    whole.write_checkpoint(folder.path() / "whole");
-    second.write_checkpoint(folder.path() / "second");
+    write_checkpoint(whole, folder.path() / "whole");
+    write_checkpoint(second, folder.path() / "second");
     EXPECT_TRUE(read_file(folder.path() / "whole") == read_file(folder.path() / "second")) << stop;
   }
 }
@@ -74,9 +77,9 @@ TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
 TEST(RegressionTrainer, RefusesTheCheckpointOfAnotherModel) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "checkpoint";
-  train::RegressionTrainer({.batch = 10}).write_checkpoint(path);
+  write_checkpoint(train::RegressionTrainer({.batch = 10}), path);
   train::RegressionTrainer normed({.qk_norm = "layer", .batch = 10});
-  EXPECT_NE(complaint_of([&] { normed.read_checkpoint(path); }).find("before.layer1.query_norm.gain is missing"),
+  EXPECT_NE(complaint_of([&] { read_checkpoint(normed, path, 0); }).find("before.layer1.query_norm.gain is missing"),
             std::string::npos);
 }
 

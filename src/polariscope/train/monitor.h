@@ -2,7 +2,6 @@
 #pragma once
 
 #include "polariscope/attention/torch/attend.h"
-#include "polariscope/train/optimiser.h"
 
 #include <cstdint>
 #include <string>
@@ -18,9 +17,8 @@ struct LayerRecord {
 };
 
 struct StepRecord {
-  std::int64_t step = 0;  // counted from 1
-  double loss = 0.0;
-  StepNorms norms;
+  std::int64_t step = 0;                                      // counted from 1
+  double loss = 0.0, gradient_norm = 0.0, update_norm = 0.0;  // ‖g‖₂ and ‖θ' - θ‖₂ over all parameters
   std::vector<LayerRecord> layers;
 };
 

@@ -17,7 +17,12 @@ void require(bool holds, std::string_view what, double found) {
   if (!holds) throw Error("{}, found {}", what, found);
 }
 
-StepNorms norms_of(const SquaredNorms& squares) { return {std::sqrt(squares.gradient), std::sqrt(squares.update)}; }
+// run.operator()<T>() in the type of the numbers; the root of what it returns.
+template <class Run>
+double root_of(const at::Tensor& numbers, const Run& run) {
+  return std::sqrt(numbers.scalar_type() == at::kDouble ? run.template operator()<double>()
+                                                        : run.template operator()<float>());
+}
 
 template <class T>
 AdamWFactors<T> factors_of(const AdamWOptions& o, double steps) {
@@ -33,6 +38,10 @@ AdamWFactors<T> factors_of(const AdamWOptions& o, double steps) {
 
 }  // namespace
 
+double gradient_norm(const at::Tensor& gradients) {
+  return root_of(gradients, [&]<class T>() { return squared_norm(gradients.numel(), gradients.data_ptr<T>()); });
+}
+
 AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
     : options_(options),
       mean_(at::zeros_like(values)),
@@ -45,13 +54,12 @@ AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
   require(options.weight_decay >= 0.0, "AdamW's weight decay must be at least 0", options.weight_decay);
 }
 
-StepNorms AdamW::step(const at::Tensor& values, const at::Tensor& gradients) {
+double AdamW::step(const at::Tensor& values, const at::Tensor& gradients) {
   const auto steps = static_cast<double>(++*steps_.data_ptr<std::int64_t>());
-  const auto run = [&]<class T>() {
-    return norms_of(adamw_step(factors_of<T>(options_, steps), values.numel(), gradients.data_ptr<T>(),
-                               values.data_ptr<T>(), mean_.data_ptr<T>(), square_.data_ptr<T>()));
-  };
-  return values.scalar_type() == at::kDouble ? run.template operator()<double>() : run.template operator()<float>();
+  return root_of(values, [&]<class T>() {
+    return adamw_step(factors_of<T>(options_, steps), values.numel(), gradients.data_ptr<T>(), values.data_ptr<T>(),
+                      mean_.data_ptr<T>(), square_.data_ptr<T>());
+  });
 }
 
 std::vector<std::pair<std::string, at::Tensor>> AdamW::state() const {
@@ -63,12 +71,11 @@ Sgd::Sgd(const SgdOptions& options, const at::Tensor& values) : options_(options
   require(options.momentum >= 0.0 && options.momentum < 1.0, "SGD's momentum must be in [0, 1)", options.momentum);
 }
 
-StepNorms Sgd::step(const at::Tensor& values, const at::Tensor& gradients) {
-  const auto run = [&]<class T>() {
-    return norms_of(sgd_step(static_cast<T>(options_.learning_rate), static_cast<T>(options_.momentum), values.numel(),
-                             gradients.data_ptr<T>(), values.data_ptr<T>(), velocity_.data_ptr<T>()));
-  };
-  return values.scalar_type() == at::kDouble ? run.template operator()<double>() : run.template operator()<float>();
+double Sgd::step(const at::Tensor& values, const at::Tensor& gradients) {
+  return root_of(values, [&]<class T>() {
+    return sgd_step(static_cast<T>(options_.learning_rate), static_cast<T>(options_.momentum), values.numel(),
+                    gradients.data_ptr<T>(), values.data_ptr<T>(), velocity_.data_ptr<T>());
+  });
 }
 
 std::vector<std::pair<std::string, at::Tensor>> Sgd::state() const { return {{"velocity", velocity_}}; }

@@ -11,17 +11,15 @@
 
 namespace polariscope::train {
 
-// What a step did, over all parameters.
-struct StepNorms {
-  double gradient = 0.0;  // ‖g‖₂
-  double update = 0.0;    // ‖θ' - θ‖₂
-};
+// ‖g‖₂ of contiguous numbers.
+double gradient_norm(const at::Tensor& gradients);
 
 class Optimiser {
  public:
   virtual ~Optimiser() = default;
-  // values and gradients: [count], contiguous, of one type. A gradient that is not finite makes values that are not.
-  virtual StepNorms step(const at::Tensor& values, const at::Tensor& gradients) = 0;
+  // values and gradients: [count], contiguous, of one type. Returns ‖θ' - θ‖₂. A gradient that is not finite makes
+  // values that are not.
+  virtual double step(const at::Tensor& values, const at::Tensor& gradients) = 0;
   // What the next step depends on besides values and gradients, by name; loading them continues the same run.
   virtual std::vector<std::pair<std::string, at::Tensor>> state() const = 0;
 };
@@ -37,7 +35,7 @@ class AdamW final : public Optimiser {
  public:
   // Throws Error for options out of range: learning_rate and epsilon > 0, betas in [0, 1), weight_decay >= 0.
   AdamW(const AdamWOptions& options, const at::Tensor& values);
-  StepNorms step(const at::Tensor& values, const at::Tensor& gradients) override;
+  double step(const at::Tensor& values, const at::Tensor& gradients) override;
   std::vector<std::pair<std::string, at::Tensor>> state() const override;
 
  private:
@@ -53,7 +51,7 @@ class Sgd final : public Optimiser {
  public:
   // Throws Error for options out of range: learning_rate > 0, momentum in [0, 1).
   Sgd(const SgdOptions& options, const at::Tensor& values);
-  StepNorms step(const at::Tensor& values, const at::Tensor& gradients) override;
+  double step(const at::Tensor& values, const at::Tensor& gradients) override;
   std::vector<std::pair<std::string, at::Tensor>> state() const override;
 
  private:

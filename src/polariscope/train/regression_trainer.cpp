@@ -1,16 +1,12 @@
 #include "polariscope/train/regression_trainer.h"
 
-#include "polariscope/base/error.h"
 #include "polariscope/base/parallel.h"
-#include "polariscope/base/safetensors.h"
 #include "polariscope/train/internal/optimiser_kernels.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 namespace polariscope::train {
@@ -23,25 +19,7 @@ const RegressionOptions& validated(const RegressionOptions& options) {
   return options;
 }
 
-// The step of a checkpoint; -1 where it has none.
-std::int64_t step_of(const Safetensors& file) {
-  const auto found = file.metadata().find("step");
-  std::int64_t step = -1;
-  if (found == file.metadata().end()) return step;
-  const char *begin = found->second.data(), *end = begin + found->second.size();
-  const auto [rest, failure] = std::from_chars(begin, end, step);
-  return failure == std::errc() && rest == end ? step : -1;
-}
-
 }  // namespace
-
-// Numbers of a state under the name of the file.
-struct RegressionTrainer::Stored {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  float* first;
-  std::size_t count;
-};
 
 RegressionTrainer::RegressionTrainer(const RegressionOptions& options, int threads)
     : options_(validated(options)),
@@ -80,62 +58,46 @@ RegressionRecord RegressionTrainer::advance() {
     return record;
   }
   before_ = state_;
-  const SquaredNorms norms =
+  const double squares_of_update =
       sgd_step(static_cast<float>(options_.learning_rate), static_cast<float>(options_.momentum),
                model_.parameter_count(), gradient_.data(), state_.values.data(), state_.velocity.data());
-  record.update_norm = std::sqrt(norms.update);
+  record.update_norm = std::sqrt(squares_of_update);
   last_finite_ = record;
   return record;
 }
 
-std::vector<RegressionTrainer::Stored> RegressionTrainer::stored(State& state, const char* prefix) const {
-  std::vector<Stored> all;
+std::vector<StoredTensor> RegressionTrainer::tensors(const State& state, const char* prefix) const {
+  std::vector<StoredTensor> all;
   for (const auto& [kind, numbers] : {std::pair{"", &state.values}, std::pair{"velocity.", &state.velocity}}) {
     for (const models::ParameterPlace& place : model_.parameters()) {
       all.push_back({.name = fmt::format("{}{}{}", prefix, kind, place.name),
+                     .dtype = Dtype::kF32,
                      .shape = place.shape,
-                     .first = numbers->data() + place.first,
-                     .count = static_cast<std::size_t>(place.count)});
+                     .bytes = std::as_bytes(std::span(*numbers).subspan(static_cast<std::size_t>(place.first),
+                                                                        static_cast<std::size_t>(place.count)))});
     }
   }
   return all;
 }
 
-void RegressionTrainer::write(const std::filesystem::path& path, std::int64_t step,
-                              const std::vector<Stored>& all) const {
-  std::vector<StoredTensor> tensors;
-  for (const Stored& one : all) {
-    tensors.push_back({.name = one.name,
-                       .dtype = Dtype::kF32,
-                       .shape = one.shape,
-                       .bytes = std::as_bytes(std::span(one.first, one.count))});
-  }
-  write_safetensors(path, tensors, {{"step", fmt::format("{}", step)}});
+Checkpoint RegressionTrainer::checkpoint() const {
+  Checkpoint checkpoint{.tensors = tensors(state_, ""), .metadata = {}};
+  for (StoredTensor& one : tensors(before_, "before.")) checkpoint.tensors.push_back(std::move(one));
+  return checkpoint;
 }
 
-void RegressionTrainer::write_checkpoint(const std::filesystem::path& path) {
-  std::vector<Stored> all = stored(state_, "");
-  for (Stored& one : stored(before_, "before.")) all.push_back(std::move(one));
-  write(path, last_finite_.step, all);
-}
+Checkpoint RegressionTrainer::before_last_finite() const { return {.tensors = tensors(before_, ""), .metadata = {}}; }
 
-void RegressionTrainer::write_last_finite(const std::filesystem::path& path) {
-  write(path, last_finite_.step, stored(before_, ""));
-}
-
-void RegressionTrainer::read_checkpoint(const std::filesystem::path& path) {
-  const Safetensors file(path);
-  const std::int64_t step = step_of(file);
-  if (step < 0 || step > options_.steps) {
-    throw Error("{} is no checkpoint of this run: it is of no step from 0 to {}", path.string(), options_.steps);
-  }
+void RegressionTrainer::restore(const Safetensors& checkpoint, std::int64_t step) {
+  const std::vector<StoredTensor> likes = tensors(before_, "before.");
+  auto like = likes.begin();
   State before = before_;
-  for (const Stored& one : stored(before, "before.")) {
-    const StoredTensor* found = file.find(one.name);
-    if (found == nullptr || found->dtype != Dtype::kF32 || found->shape != one.shape) {
-      throw Error("{} is no checkpoint of this run: its tensor {} is missing or different", path.string(), one.name);
+  for (std::vector<float>* numbers : {&before.values, &before.velocity}) {
+    for (const models::ParameterPlace& place : model_.parameters()) {
+      read_tensor(checkpoint, *like++,
+                  std::as_writable_bytes(std::span(*numbers).subspan(static_cast<std::size_t>(place.first),
+                                                                     static_cast<std::size_t>(place.count))));
     }
-    std::memcpy(one.first, found->bytes.data(), found->bytes.size());
   }
   state_ = before_ = std::move(before);
   diverged_ = false;

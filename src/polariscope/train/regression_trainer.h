@@ -2,10 +2,10 @@
 #pragma once
 
 #include "polariscope/tasks/in_context_regression.h"
+#include "polariscope/train/checkpoint.h"
 #include "polariscope/train/regression_options.h"
 
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <vector>
 
@@ -33,21 +33,20 @@ class RegressionTrainer {
   RegressionRecord advance();
 
   // The state after the last finite step and, since that step is taken again when it is read back, the one before it:
-  // a run goes on with the same bits and knows its last record. Written atomically. Throws Error for a file that cannot
-  // be written; read_checkpoint() also for one that is of another model or run.
-  void write_checkpoint(const std::filesystem::path& path);
-  void read_checkpoint(const std::filesystem::path& path);
+  // a run goes on with the same bits and knows its last record. restore() throws Error for a checkpoint of another
+  // model; `step` is its last finite step's.
+  Checkpoint checkpoint() const;
+  void restore(const Safetensors& checkpoint, std::int64_t step);
   // The parameters that the last finite step's loss is of, and the velocity it began with.
-  void write_last_finite(const std::filesystem::path& path);
+  Checkpoint before_last_finite() const;
 
  private:
   // Of all parameters, and b of SGD.
   struct State {
     std::vector<float> values, velocity;
   };
-  struct Stored;
-  std::vector<Stored> stored(State& state, const char* prefix) const;
-  void write(const std::filesystem::path& path, std::int64_t step, const std::vector<Stored>& all) const;
+  // Its tensors under the names of a file.
+  std::vector<StoredTensor> tensors(const State& state, const char* prefix) const;
   void draw(std::int64_t first);
 
   RegressionOptions options_;

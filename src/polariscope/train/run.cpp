@@ -1,200 +1,170 @@
 #include "polariscope/train/run.h"
 
+#include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
-#include "polariscope/base/npy.h"
-#include "polariscope/metrics/sink_score.h"
+#include "polariscope/runs/alarms.h"
 #include "polariscope/runs/step_logs.h"
-#include "polariscope/train/cls_attention.h"
-#include "polariscope/train/flip_example.h"
-#include "polariscope/train/trainer.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
-#include <optional>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 namespace polariscope::train {
 namespace {
 
+namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
-                                   std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
-                                   std::pair{"maximum", &LayerRecord::maximum},
-                                   std::pair{"first_key", &LayerRecord::first_key},
-                                   std::pair{"logit_variance", &LayerRecord::logit_variance},
-                                   std::pair{"row_sum", &LayerRecord::row_sum}};
+// -1 where the file names none.
+std::int64_t step_of(const Safetensors& file) {
+  const std::string word = word_of(file, "step");
+  std::int64_t step = -1;
+  const auto [rest, failure] = std::from_chars(word.data(), word.data() + word.size(), step);
+  return failure == std::errc() && rest == word.data() + word.size() ? step : -1;
+}
 
-void write(runs::StepLogs& logs, const StepRecord& record) {
-  const std::array<runs::NamedNumber, 3> numbers{
-      {{"loss", record.loss}, {"gradient_norm", record.norms.gradient}, {"update_norm", record.norms.update}}};
-  std::array<std::vector<double>, kLayerNumbers.size()> values;
-  std::vector<runs::NamedNumbers> lists;
-  for (std::size_t n = 0; n < kLayerNumbers.size(); ++n) {
-    for (const LayerRecord& layer : record.layers) {
-      const std::vector<double>& heads = layer.*kLayerNumbers[n].second;
-      values[n].insert(values[n].end(), heads.begin(), heads.end());
-    }
-    lists.push_back({kLayerNumbers[n].first, values[n], values[n].size() / record.layers.size()});
+// The step at which the checkpoint leaves the training; 0 where there is none.
+std::int64_t resumed(Trainable& training, const fs::path& checkpoint) {
+  if (!fs::exists(checkpoint)) return 0;
+  const Safetensors file(checkpoint);
+  try {
+    const std::int64_t step = step_of(file);
+    if (step < 0 || step > training.steps()) throw Error("it is of no step from 0 to {}", training.steps());
+    training.restore(file, step);
+    return step;
+  } catch (const Error& error) {
+    throw Error("{} is no checkpoint of this run: {}", checkpoint.string(), error.what());
   }
-  logs.write(record.step, numbers, lists);
 }
 
-runs::MapShape shape_of(const Trainer& trainer) {
-  const std::array<std::int64_t, 1> first{0};
-  const auto tokens = static_cast<int>(trainer.task().batch(tasks::Split::kTraining, first).tokens.size(1));
-  const models::TransformerOptions& model = trainer.model().options();
-  return runs::map_shape(static_cast<int>(model.layers), static_cast<int>(model.heads), tokens, model.causal);
+const std::vector<double>& named(const StepNumbers& numbers, std::string_view name) {
+  const auto found = std::ranges::find(numbers.heads, name, &HeadNumbers::name);
+  if (found == numbers.heads.end()) throw Error("step {} has no \"{}\" of its heads to watch", numbers.step, name);
+  return found->values;
 }
 
-std::vector<runs::HeadReading> readings_of(const StepRecord& record) {
+std::vector<runs::HeadReading> readings_of(const StepNumbers& numbers) {
+  const std::vector<double>&entropy = named(numbers, "entropy"), &norm = named(numbers, "frobenius_norm"),
+        &variance = named(numbers, "logit_variance");
   std::vector<runs::HeadReading> readings;
-  for (const LayerRecord& layer : record.layers) {
-    for (std::size_t head = 0; head < layer.entropy.size(); ++head) {
-      readings.push_back({layer.entropy[head], layer.frobenius_norm[head], layer.logit_variance[head]});
-    }
-  }
+  for (std::size_t i = 0; i < entropy.size(); ++i) readings.push_back({entropy[i], norm.at(i), variance.at(i)});
   return readings;
 }
 
-nlohmann::json finite_or_null(double number) {
-  return std::isfinite(number) ? nlohmann::json(number) : nlohmann::json(nullptr);
-}
+class Loop {
+ public:
+  Loop(Trainable& training, const runs::RunOptions& options, const fs::path& folder, Progress& progress)
+      : training_(training),
+        options_(options),
+        folder_(folder),
+        progress_(progress),
+        heads_(static_cast<std::size_t>(training.maps().heads)),
+        step_(resumed(training, last())),
+        logs_(folder, step_),
+        alarms_(folder, training.maps(), step_) {
+    training.open_logs(folder);
+  }
 
-constexpr std::array kHeadNumbers{std::pair{"entropy", &HeadEvaluation::entropy},
-                                  std::pair{"relative_entropy", &HeadEvaluation::relative_entropy},
-                                  std::pair{"frobenius_norm", &HeadEvaluation::frobenius_norm},
-                                  std::pair{"row_sum", &HeadEvaluation::row_sum},
-                                  std::pair{"sparsity", &HeadEvaluation::sparsity},
-                                  std::pair{"first_token_share", &HeadEvaluation::first_token_share},
-                                  std::pair{"first_token_ratio", &HeadEvaluation::first_token_ratio},
-                                  std::pair{"importance", &HeadEvaluation::importance},
-                                  std::pair{"sink_rate", &HeadEvaluation::sinks},
-                                  std::pair{"flip_rate", &HeadEvaluation::flips}};
-
-nlohmann::json heads_json(const Evaluation& evaluation) {
-  nlohmann::json heads = nlohmann::json::array();
-  for (const HeadEvaluation& head : evaluation.heads) {
-    nlohmann::json one{{"layer", head.layer + 1}, {"head", head.head + 1}};
-    for (const auto& [name, member] : kHeadNumbers) {
-      if ((head.*member).count() == 0) continue;
-      one[name] = finite_or_null((head.*member).value());
-      one[std::string(name) + "_deviation"] = finite_or_null((head.*member).standard_deviation());
+  void run() {
+    while (step_ < training_.steps() && !diverged_ && !stopped()) {
+      advance();
+      const bool due = options_.checkpoints &&
+                       std::chrono::duration<double>(Clock::now() - kept_).count() > options_.checkpoint_seconds;
+      if (due || interrupted()) {
+        keep();
+        stop_if_interrupted();
+      }
     }
-    one["sink_score"] = finite_or_null(metrics::sink_score(head.first_token_share));
-    heads.push_back(std::move(one));
+    keep();
+    if (diverged_) write(folder_ / "checkpoint" / "before_divergence.safetensors", training_.before_divergence());
+    finish();
   }
-  return heads;
-}
 
-// The last layer's heads decide figure 4; the largest flip rate of any head figure 6.
-nlohmann::json result_json(const Evaluation& evaluation, const Trainer& trainer, const runs::Alarms& alarms,
-                           bool stopped_by_alarm) {
-  const std::int64_t last = trainer.options().layers - 1;
-  double sinks = 0.0, ratio_sinks = 0.0, flips = 0.0;
-  metrics::Mean score, entropy, relative, frobenius, sparsity, row_sum, importance;
-  bool any_flips = false;
-  for (const HeadEvaluation& head : evaluation.heads) {
-    if (head.flips.count() > 0) {
-      any_flips = true;
-      flips = std::max(flips, head.flips.value());
+ private:
+  fs::path last() const { return folder_ / "checkpoint" / "last.safetensors"; }
+  bool stopped() const { return options_.on_alarm == runs::OnAlarm::kStop && alarms_.count() > 0; }
+  std::int64_t last_finite() const { return diverged_ ? step_ - 1 : step_; }
+
+  void advance() {
+    const StepNumbers numbers = training_.advance();
+    step_ = numbers.step;
+    diverged_ = !std::isfinite(numbers.loss) || !std::isfinite(numbers.gradient_norm);
+    log(numbers);
+    const bool alarm = alarms_.step(step_, numbers.gradient_norm, readings_of(numbers), progress_);
+    if (alarm && options_.on_alarm == runs::OnAlarm::kCheckpoint) {
+      write(folder_ / "checkpoint" / fmt::format("alarm-{}.safetensors", step_), training_.checkpoint());
     }
-    if (head.layer != last) continue;
-    const double of_head = metrics::sink_score(head.first_token_share);
-    score.add(of_head);
-    sinks += of_head > metrics::kSinkScoreThreshold ? 1.0 : 0.0;
-    ratio_sinks += head.first_token_ratio.value() > metrics::kSinkScoreThreshold ? 1.0 : 0.0;
-    entropy.add(head.entropy.value());
-    relative.add(head.relative_entropy.value());
-    frobenius.add(head.frobenius_norm.value());
-    sparsity.add(head.sparsity.value());
-    row_sum.add(head.row_sum.value());
-    importance.add(head.importance.value());
+    if (progress_.active()) {
+      progress_.update(static_cast<std::uint64_t>(step_), fmt::format("loss {:.4g}", numbers.loss));
+    }
   }
-  const auto heads = static_cast<double>(trainer.options().heads);
-  nlohmann::json result{{"steps", trainer.step()},        {"training_loss", trainer.loss()},
-                        {"loss", evaluation.loss},        {"accuracy", evaluation.accuracy},
-                        {"sink_fraction", sinks / heads}, {"sink_fraction_public_code", ratio_sinks / heads},
-                        {"alarms", alarms.count()},       {"stopped_by_alarm", stopped_by_alarm}};
-  if (alarms.count() > 0) result["first_alarm_step"] = alarms.first_step();
-  const auto put = [&](const char* name, const metrics::Mean& mean) {
-    if (mean.count() > 0) result[name] = mean.value();
-  };
-  put("sink_score", score);
-  put("importance", importance);
-  put("entropy", entropy);
-  put("relative_entropy", relative);
-  put("frobenius_norm", frobenius);
-  put("sparsity", sparsity);
-  put("row_sum", row_sum);
-  if (any_flips) result["flip_rate"] = flips;
-  return result;
-}
 
-std::string maps_npy(const Evaluation& evaluation) {
-  std::vector<NpyField> fields;
-  for (const HeadEvaluation& head : evaluation.heads) {
-    fields.push_back({.name = fmt::format("layer{}_head{}", head.layer + 1, head.head + 1),
-                      .width = static_cast<std::size_t>(evaluation.length),
-                      .values = head.map});
+  void log(const StepNumbers& numbers) {
+    const std::array<runs::NamedNumber, 3> three{
+        {{"loss", numbers.loss}, {"gradient_norm", numbers.gradient_norm}, {"update_norm", numbers.update_norm}}};
+    std::vector<runs::NamedNumbers> lists;
+    for (const HeadNumbers& one : numbers.heads) lists.push_back({one.name, one.values, heads_});
+    logs_.write(numbers.step, three, lists);
   }
-  return npy_records(static_cast<std::size_t>(evaluation.length), fields);
-}
+
+  // Logs first: the checkpoint goes on from their last line.
+  void keep() {
+    training_.flush_logs();
+    alarms_.flush();
+    logs_.flush();
+    write(last(), training_.checkpoint());
+    kept_ = Clock::now();
+  }
+
+  void write(const fs::path& path, Checkpoint checkpoint) const {
+    checkpoint.metadata["step"] = fmt::format("{}", last_finite());
+    write_safetensors(path, checkpoint.tensors, checkpoint.metadata);
+  }
+
+  void finish() {
+    nlohmann::ordered_json result{{"steps", step_},
+                                  {"diverged", diverged_},
+                                  {"last_finite_step", last_finite()},
+                                  {"alarms", alarms_.count()},
+                                  {"stopped_by_alarm", stopped()}};
+    if (alarms_.count() > 0) result["first_alarm_step"] = alarms_.first_step();
+    const std::string headline = training_.finish(folder_, result);
+    write_file(folder_ / "result.json", result.dump(1) + "\n");
+    progress_.finish(diverged_   ? fmt::format("not finite after step {}", last_finite())
+                     : stopped() ? fmt::format("stopped by the alarm of step {}", alarms_.first_step())
+                                 : headline);
+  }
+
+  Trainable& training_;
+  const runs::RunOptions& options_;
+  fs::path folder_;
+  Progress& progress_;
+  std::size_t heads_;
+  std::int64_t step_;  // of the last line of the log
+  bool diverged_ = false;
+  runs::StepLogs logs_;
+  runs::Alarms alarms_;
+  Clock::time_point kept_ = Clock::now();
+};
 
 }  // namespace
 
-void run_training(const TrainingOptions& options, const runs::RunOptions& run, const std::filesystem::path& folder,
-                  Progress progress) {
-  if (std::filesystem::exists(folder / "result.json")) return;
-  Trainer trainer(options);
+void run_training(Trainable& training, const runs::RunOptions& options, const fs::path& folder, Progress progress) {
+  if (fs::exists(folder / "result.json")) return;
   make_folder(folder / "checkpoint");
-  const std::filesystem::path checkpoint = folder / "checkpoint" / "last.safetensors";
-  if (std::filesystem::exists(checkpoint)) trainer.read_checkpoint(checkpoint);
-  runs::StepLogs logs(folder, trainer.step());
-  const bool groups = trainer.options().task == "token-groups";
-  std::optional<ClsAttentionLog> cls;
-  if (groups) {
-    cls.emplace(folder / "cls_attention.jsonl", trainer.step() > 0 ? trainer.step() : -1, trainer.task(),
-                trainer.steps());
-    if (trainer.step() == 0) cls->write(0, trainer.model());
-  }
-  runs::Alarms alarms(folder, shape_of(trainer), trainer.step());
-  const auto stopped = [&] { return run.on_alarm == runs::OnAlarm::kStop && alarms.count() > 0; };
-  const auto keep = [&] {
-    if (cls) cls->flush();
-    alarms.flush();
-    logs.flush();  // before the checkpoint, which goes on from their last line
-    trainer.write_checkpoint(checkpoint);
-  };
-  auto kept = Clock::now();
-  while (trainer.step() < trainer.steps() && !stopped()) {
-    const StepRecord record = trainer.advance();
-    write(logs, record);
-    const bool alarm = alarms.step(record.step, record.norms.gradient, readings_of(record), progress);
-    if (alarm && run.on_alarm == runs::OnAlarm::kCheckpoint) {
-      trainer.write_checkpoint(folder / "checkpoint" / fmt::format("alarm-{}.safetensors", record.step));
-    }
-    if (cls && cls->wants(record.step)) cls->write(record.step, trainer.model());
-    if (progress.active()) progress.update(record.step, fmt::format("loss {:.4g}", record.loss));
-    const bool due =
-        run.checkpoints && std::chrono::duration<double>(Clock::now() - kept).count() > run.checkpoint_seconds;
-    if (due || interrupted()) {
-      keep();
-      kept = Clock::now();
-      stop_if_interrupted();
-    }
-  }
-  keep();
-  const Evaluation evaluation = evaluate(trainer.model(), trainer.task(), trainer.options());
-  write_file(folder / "attention.npy", maps_npy(evaluation));
-  if (groups) write_file(folder / "flip_example.json", flip_example(trainer.model(), trainer.task(), evaluation));
-  write_file(folder / "heads.json", heads_json(evaluation).dump(1) + "\n");
-  write_file(folder / "result.json", result_json(evaluation, trainer, alarms, stopped()).dump(1) + "\n");
-  progress.finish(stopped() ? fmt::format("stopped by the alarm of step {}", alarms.first_step())
-                            : fmt::format("accuracy {:.4g}", evaluation.accuracy));
+  Loop(training, options, folder, progress).run();
 }
 
 }  // namespace polariscope::train

@@ -10,14 +10,15 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eq.h>
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
 namespace polariscope::train {
 namespace {
 
-// Streams below 2^62 are free of examples (tasks/split.h); parameters' streams are hashes of names under a seed of
-// their own.
+// Below 2^62, so no example's (tasks/split.h). Parameters draw under the same seed from the 64-bit fingerprints of
+// their names, which meet an order or an example by chance alone.
 constexpr std::uint64_t kOrderStream = 1;
 
 template <class Task>
@@ -49,8 +50,9 @@ class InductionBatches final : public TaskBatches {
   void fit(models::TransformerOptions& model) const override {
     model.vocabulary = model.outputs = training_.vocabulary();
     model.causal = true;
-    model.longest = std::max(model.longest, std::int64_t{training_.input_length()});
+    model.longest = std::max(model.longest, length());
   }
+  std::int64_t length() const override { return training_.input_length(); }
   Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const override {
     const tasks::Induction& task = split == tasks::Split::kTraining ? training_ : evaluation_;
     return filled(task, examples, task.input_length());
@@ -81,8 +83,9 @@ class TokenGroupBatches final : public TaskBatches {
     model.vocabulary = training_.vocabulary();
     model.outputs = training_.labels();
     model.causal = false;
-    model.longest = std::max(model.longest, std::int64_t{training_.input_length()});
+    model.longest = std::max(model.longest, length());
   }
+  std::int64_t length() const override { return training_.input_length(); }
   Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const override {
     Batch batch = filled(split == tasks::Split::kTraining ? training_ : evaluation_, examples, 1);
     batch.targets = batch.targets.view({-1});

@@ -26,6 +26,7 @@ class TaskBatches {
 
   // The model's part that the task decides: vocabulary, outputs, mask.
   virtual void fit(models::TransformerOptions& model) const = 0;
+  virtual std::int64_t length() const = 0;  // tokens of an example
   // The examples of these numbers.
   virtual Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const = 0;
   virtual at::Tensor loss(const at::Tensor& logits, const at::Tensor& targets) const = 0;

@@ -1,16 +1,17 @@
 #include "polariscope/train/trainer.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/safetensors.h"
 
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <optional>
+#include <cmath>
+#include <span>
+#include <string>
 #include <system_error>
+#include <utility>
 
 namespace polariscope::train {
 namespace {
@@ -43,21 +44,15 @@ Named checkpointed(const models::Transformer& model, const Optimiser& optimiser)
   return all;
 }
 
-Dtype dtype_of(const at::Tensor& tensor) {
-  if (tensor.scalar_type() == at::kLong) return Dtype::kI64;
-  return tensor.scalar_type() == at::kDouble ? Dtype::kF64 : Dtype::kF32;
-}
-
-// A number of the file's metadata; nothing where there is none of that name.
-template <class Number>
-std::optional<Number> number_of(const Safetensors& file, const std::string& name) {
-  const auto found = file.metadata().find(name);
-  if (found == file.metadata().end()) return std::nullopt;
-  const char *begin = found->second.data(), *end = begin + found->second.size();
-  Number number{};
-  const auto [rest, failure] = std::from_chars(begin, end, number);
-  if (failure != std::errc() || rest != end) return std::nullopt;
-  return number;
+StoredTensor stored(const std::string& name, const at::Tensor& tensor) {
+  const Dtype dtype = tensor.scalar_type() == at::kLong     ? Dtype::kI64
+                      : tensor.scalar_type() == at::kDouble ? Dtype::kF64
+                                                            : Dtype::kF32;
+  const auto* first = static_cast<const std::byte*>(tensor.data_ptr());
+  return {.name = name,
+          .dtype = dtype,
+          .shape = tensor.sizes().vec(),
+          .bytes = {first, static_cast<std::size_t>(tensor.nbytes())}};
 }
 
 }  // namespace
@@ -83,48 +78,37 @@ StepRecord Trainer::advance() {
   const at::Tensor loss = task_->loss(of_model.logits, batch.targets);
   model_.parameters().clear_gradients();
   loss.backward();
-  StepRecord record;
-  record.norms = optimiser_->step(model_.parameters().values(), model_.parameters().gradients());
-  record.step = ++step_;
-  record.loss = loss_ = loss.item<double>();
+  StepRecord record{.step = step_ + 1, .loss = loss.item<double>(), .layers = {}};
+  const at::Tensor gradients = model_.parameters().gradients();
+  record.gradient_norm = gradient_norm(gradients);
   for (const attention::TensorStatistics& statistics : of_model.statistics)
     record.layers.push_back(layer_record(statistics));
+  if (std::isfinite(record.loss) && std::isfinite(record.gradient_norm)) {
+    record.update_norm = optimiser_->step(model_.parameters().values(), gradients);
+    step_ = record.step;
+    loss_ = record.loss;
+  } else {
+    record.update_norm = std::numeric_limits<double>::quiet_NaN();
+  }
   return record;
 }
 
-void Trainer::write_checkpoint(const std::filesystem::path& path) const {
-  const Named all = checkpointed(model_, *optimiser_);
-  std::vector<StoredTensor> stored;
-  for (const auto& [name, tensor] : all) {
-    const auto* first = static_cast<const std::byte*>(tensor.data_ptr());
-    stored.push_back({.name = name,
-                      .dtype = dtype_of(tensor),
-                      .shape = tensor.sizes().vec(),
-                      .bytes = {first, static_cast<std::size_t>(tensor.nbytes())}});
+Checkpoint Trainer::checkpoint() const {
+  Checkpoint checkpoint{.tensors = {}, .metadata = {{"loss", fmt::format("{}", loss_)}}};
+  for (const auto& [name, tensor] : checkpointed(model_, *optimiser_)) {
+    checkpoint.tensors.push_back(stored(name, tensor));
   }
-  write_safetensors(path, stored, {{"step", fmt::format("{}", step_)}, {"loss", fmt::format("{}", loss_)}});
+  return checkpoint;
 }
 
-void Trainer::read_checkpoint(const std::filesystem::path& path) {
-  const Safetensors file(path);
-  const auto step = number_of<std::int64_t>(file, "step");
-  const auto loss = number_of<double>(file, "loss");
-  if (!step || *step < 0 || *step > steps_ || !loss) {
-    throw Error("{} is no checkpoint of this run: it is of no step from 0 to {}", path.string(), steps_);
+void Trainer::restore(const Safetensors& checkpoint, std::int64_t step) {
+  const std::string loss = word_of(checkpoint, "loss");
+  if (std::from_chars(loss.data(), loss.data() + loss.size(), loss_).ec != std::errc()) throw Error("it has no loss");
+  for (const auto& [name, tensor] : checkpointed(model_, *optimiser_)) {
+    read_tensor(checkpoint, stored(name, tensor),
+                {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())});
   }
-  const Named all = checkpointed(model_, *optimiser_);
-  for (const auto& [name, tensor] : all) {
-    const StoredTensor* stored = file.find(name);
-    const bool fits = stored != nullptr && stored->dtype == dtype_of(tensor) && stored->shape == tensor.sizes().vec();
-    if (!fits) {
-      throw Error("{} is no checkpoint of this run: its tensor {} is missing or different", path.string(), name);
-    }
-  }
-  for (const auto& [name, tensor] : all) {
-    std::memcpy(tensor.data_ptr(), file.find(name)->bytes.data(), static_cast<std::size_t>(tensor.nbytes()));
-  }
-  step_ = *step;
-  loss_ = *loss;
+  step_ = step;
 }
 
 }  // namespace polariscope::train

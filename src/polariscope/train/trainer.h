@@ -2,13 +2,13 @@
 #pragma once
 
 #include "polariscope/models/transformer.h"
+#include "polariscope/train/checkpoint.h"
 #include "polariscope/train/monitor.h"
 #include "polariscope/train/optimiser.h"
 #include "polariscope/train/task_batches.h"
 #include "polariscope/train/training_options.h"
 
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -22,14 +22,15 @@ class Trainer {
 
   std::int64_t step() const { return step_; }    // steps done
   std::int64_t steps() const { return steps_; }  // of the whole run
-  double loss() const { return loss_; }          // of the last step; NaN before the first
-  // The next step; step() < steps() must hold. The same numbers every time: same options, same threads, same bits.
+  double loss() const { return loss_; }          // of the last step done; NaN before the first
+  // The next step; step() < steps() must hold. The same numbers every time: same options, same threads, same bits. A
+  // step whose loss or gradient is not finite is recorded, but not done: nothing has moved after it.
   StepRecord advance();
 
-  // All that the next step depends on, written atomically; reading it back goes on with the same bits. Throws Error for
-  // a file that cannot be written; read_checkpoint() also for one that is of another model.
-  void write_checkpoint(const std::filesystem::path& path) const;
-  void read_checkpoint(const std::filesystem::path& path);
+  // All that the next step depends on; restored, a trainer goes on with the same bits. restore() throws Error for a
+  // checkpoint of another model.
+  Checkpoint checkpoint() const;
+  void restore(const Safetensors& checkpoint, std::int64_t step);
 
   const TrainingOptions& options() const { return options_; }
   const TaskBatches& task() const { return *task_; }

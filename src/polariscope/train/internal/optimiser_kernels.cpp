@@ -20,42 +20,42 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Numbers whose squares are summed before they go to double.
 constexpr std::int64_t kBlock = 1024;
 
-// Σ g² and Σ moved² over [begin, end), where move(d, i) makes the step of the numbers from i on and returns what it
-// added to the values.
-template <class T, class Move>
-HWY_INLINE void add_block(std::int64_t begin, std::int64_t end, const T* gradients, const Move& move,
-                          SquaredNorms& norms) {
+// Adds Σ x² over [begin, end), where x = number(d, i) are the numbers from i on.
+template <class T, class Number>
+HWY_INLINE void add_block(std::int64_t begin, std::int64_t end, const Number& number, double& sum) {
   const hn::ScalableTag<T> d;
   const hn::CappedTag<T, 1> one;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  auto gradient = hn::Zero(d), update = hn::Zero(d);
+  auto squares = hn::Zero(d);
   std::int64_t i = begin;
   for (; i + lanes <= end; i += lanes) {
-    const auto moved = move(d, i), g = hn::LoadU(d, gradients + i);
-    gradient = hn::MulAdd(g, g, gradient);
-    update = hn::MulAdd(moved, moved, update);
+    const auto x = number(d, i);
+    squares = hn::MulAdd(x, x, squares);
   }
-  norms.gradient += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, gradient)));
-  norms.update += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, update)));
+  sum += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, squares)));
   for (; i < end; ++i) {
-    const T moved = hn::GetLane(move(one, i));
-    norms.gradient += static_cast<double>(gradients[i] * gradients[i]);
-    norms.update += static_cast<double>(moved * moved);
+    const T x = hn::GetLane(number(one, i));
+    sum += static_cast<double>(x * x);
   }
 }
 
-template <class T, class Move>
-HWY_INLINE SquaredNorms in_blocks(std::int64_t count, const T* gradients, const Move& move) {
-  SquaredNorms norms;
+template <class T, class Number>
+HWY_INLINE double in_blocks(std::int64_t count, const Number& number) {
+  double sum = 0.0;
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    add_block<T>(begin, std::min(begin + kBlock, count), gradients, move, norms);
+    add_block<T>(begin, std::min(begin + kBlock, count), number, sum);
   }
-  return norms;
+  return sum;
 }
 
 template <class T>
-SquaredNorms adamw(const AdamWFactors<T>& f, std::int64_t count, const T* gradients, T* values, T* mean, T* square) {
-  return in_blocks<T>(count, gradients, [=](auto d, std::int64_t i) HWY_ATTR {
+double squares(std::int64_t count, const T* gradients) {
+  return in_blocks<T>(count, [=](auto d, std::int64_t i) HWY_ATTR { return hn::LoadU(d, gradients + i); });
+}
+
+template <class T>
+double adamw(const AdamWFactors<T>& f, std::int64_t count, const T* gradients, T* values, T* mean, T* square) {
+  return in_blocks<T>(count, [=](auto d, std::int64_t i) HWY_ATTR {
     const auto g = hn::LoadU(d, gradients + i), before = hn::LoadU(d, values + i);
     const auto m = hn::MulAdd(hn::Set(d, f.beta_1), hn::LoadU(d, mean + i), hn::Mul(hn::Set(d, f.rest_1), g));
     const auto v =
@@ -70,8 +70,8 @@ SquaredNorms adamw(const AdamWFactors<T>& f, std::int64_t count, const T* gradie
 }
 
 template <class T>
-SquaredNorms sgd(T rate, T momentum, std::int64_t count, const T* gradients, T* values, T* velocity) {
-  return in_blocks<T>(count, gradients, [=](auto d, std::int64_t i) HWY_ATTR {
+double sgd(T rate, T momentum, std::int64_t count, const T* gradients, T* values, T* velocity) {
+  return in_blocks<T>(count, [=](auto d, std::int64_t i) HWY_ATTR {
     const auto b = hn::MulAdd(hn::Set(d, momentum), hn::LoadU(d, velocity + i), hn::LoadU(d, gradients + i));
     const auto moved = hn::Mul(hn::Set(d, -rate), b);
     hn::StoreU(b, d, velocity + i);
@@ -81,20 +81,22 @@ SquaredNorms sgd(T rate, T momentum, std::int64_t count, const T* gradients, T* 
 }
 
 // HWY_EXPORT takes no templates.
-SquaredNorms adamw_float(const AdamWFactors<float>& factors, std::int64_t count, const float* gradients, float* values,
-                         float* mean, float* square) {
+double squares_float(std::int64_t count, const float* gradients) { return squares(count, gradients); }
+double squares_double(std::int64_t count, const double* gradients) { return squares(count, gradients); }
+double adamw_float(const AdamWFactors<float>& factors, std::int64_t count, const float* gradients, float* values,
+                   float* mean, float* square) {
   return adamw(factors, count, gradients, values, mean, square);
 }
-SquaredNorms adamw_double(const AdamWFactors<double>& factors, std::int64_t count, const double* gradients,
-                          double* values, double* mean, double* square) {
+double adamw_double(const AdamWFactors<double>& factors, std::int64_t count, const double* gradients, double* values,
+                    double* mean, double* square) {
   return adamw(factors, count, gradients, values, mean, square);
 }
-SquaredNorms sgd_float(float rate, float momentum, std::int64_t count, const float* gradients, float* values,
-                       float* velocity) {
+double sgd_float(float rate, float momentum, std::int64_t count, const float* gradients, float* values,
+                 float* velocity) {
   return sgd(rate, momentum, count, gradients, values, velocity);
 }
-SquaredNorms sgd_double(double rate, double momentum, std::int64_t count, const double* gradients, double* values,
-                        double* velocity) {
+double sgd_double(double rate, double momentum, std::int64_t count, const double* gradients, double* values,
+                  double* velocity) {
   return sgd(rate, momentum, count, gradients, values, velocity);
 }
 
@@ -105,32 +107,44 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace polariscope::train {
 
+HWY_EXPORT(squares_float);
+HWY_EXPORT(squares_double);
 HWY_EXPORT(adamw_float);
 HWY_EXPORT(adamw_double);
 HWY_EXPORT(sgd_float);
 HWY_EXPORT(sgd_double);
 
 template <>
-SquaredNorms adamw_step(const AdamWFactors<float>& factors, std::int64_t count, const float* gradients, float* values,
-                        float* mean, float* square) {
+double squared_norm(std::int64_t count, const float* gradients) {
+  reweighting::obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(squares_float)(count, gradients);
+}
+template <>
+double squared_norm(std::int64_t count, const double* gradients) {
+  reweighting::obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(squares_double)(count, gradients);
+}
+template <>
+double adamw_step(const AdamWFactors<float>& factors, std::int64_t count, const float* gradients, float* values,
+                  float* mean, float* square) {
   reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(adamw_float)(factors, count, gradients, values, mean, square);
 }
 template <>
-SquaredNorms adamw_step(const AdamWFactors<double>& factors, std::int64_t count, const double* gradients,
-                        double* values, double* mean, double* square) {
+double adamw_step(const AdamWFactors<double>& factors, std::int64_t count, const double* gradients, double* values,
+                  double* mean, double* square) {
   reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(adamw_double)(factors, count, gradients, values, mean, square);
 }
 template <>
-SquaredNorms sgd_step(float rate, float momentum, std::int64_t count, const float* gradients, float* values,
-                      float* velocity) {
+double sgd_step(float rate, float momentum, std::int64_t count, const float* gradients, float* values,
+                float* velocity) {
   reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(sgd_float)(rate, momentum, count, gradients, values, velocity);
 }
 template <>
-SquaredNorms sgd_step(double rate, double momentum, std::int64_t count, const double* gradients, double* values,
-                      double* velocity) {
+double sgd_step(double rate, double momentum, std::int64_t count, const double* gradients, double* values,
+                double* velocity) {
   reweighting::obey_forced_target();
   return HWY_DYNAMIC_DISPATCH(sgd_double)(rate, momentum, count, gradients, values, velocity);
 }

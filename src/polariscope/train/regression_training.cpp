@@ -1,0 +1,67 @@
+#include "polariscope/train/regression_training.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace polariscope::train {
+namespace {
+
+using Statistics = models::AttentionOnlyStatistics;
+
+constexpr std::array kLayerNumbers{std::pair{"entropy", &Statistics::entropy},
+                                   std::pair{"entropy_deviation", &Statistics::entropy_deviation},
+                                   std::pair{"frobenius_norm", &Statistics::frobenius_norm},
+                                   std::pair{"maximum", &Statistics::maximum},
+                                   std::pair{"first_key", &Statistics::first_key},
+                                   std::pair{"logit_variance", &Statistics::logit_variance},
+                                   std::pair{"skewness", &Statistics::skewness},
+                                   std::pair{"row_sum", &Statistics::row_sum},
+                                   std::pair{"dead_rows", &Statistics::dead_rows}};
+
+}  // namespace
+
+runs::MapShape RegressionTraining::maps() const {
+  const RegressionOptions& o = trainer_.options();
+  return runs::map_shape(static_cast<int>(o.layers), 1, static_cast<int>(o.tokens), false);
+}
+
+StepNumbers RegressionTraining::advance() {
+  const RegressionRecord record = trainer_.advance();
+  StepNumbers numbers{.step = record.step,
+                      .loss = record.loss,
+                      .gradient_norm = record.gradient_norm,
+                      .update_norm = record.update_norm,
+                      .heads = {}};
+  for (const auto& [name, member] : kLayerNumbers) {
+    std::vector<double> values;
+    for (const Statistics& layer : record.layers) values.push_back(layer.*member);
+    numbers.heads.push_back({name, std::move(values)});
+  }
+  return numbers;
+}
+
+std::string RegressionTraining::finish(const std::filesystem::path&, nlohmann::ordered_json& result) {
+  const RegressionRecord& last = trainer_.last_finite();
+  const auto put = [&](const std::string& name, double value) {
+    if (std::isfinite(value)) result[name] = value;
+  };
+  if (last.step > 0) {
+    put("loss", last.loss);
+    put("gradient_norm", last.gradient_norm);
+    put("update_norm", last.update_norm);
+  }
+  for (const auto& [name, member] : kLayerNumbers) {
+    for (std::size_t layer = 0; layer < last.layers.size(); ++layer) {
+      put(fmt::format("{}_layer{}", name, layer + 1), last.layers[layer].*member);
+    }
+  }
+  return fmt::format("loss {:.4g}", last.loss);
+}
+
+}  // namespace polariscope::train
