@@ -22,12 +22,13 @@ namespace fs = std::filesystem;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInfinity = std::numeric_limits<double>::infinity();
 
+struct Step {
+  double loss = 1.0, gradient_norm = 1.0;
+};
+
 // Its state is the number of steps done.
 class Scripted final : public train::Trainable {
  public:
-  struct Step {
-    double loss = 1.0, gradient_norm = 1.0;
-  };
   explicit Scripted(std::vector<Step> script) : script_(std::move(script)) {}
 
   runs::MapShape maps() const override { return runs::map_shape(1, 2, 4, false); }
@@ -64,7 +65,8 @@ class Scripted final : public train::Trainable {
   std::array<std::int64_t, 1> done_{};
 };
 
-nlohmann::json run(Scripted training, const fs::path& folder) {
+nlohmann::json run(const std::vector<Step>& script, const fs::path& folder) {
+  Scripted training(script);
   train::run_training(training, {}, folder, Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
@@ -80,7 +82,7 @@ std::int64_t step_of(const fs::path& checkpoint) {
 
 TEST(Loop, LeavesALineAStepACheckpointAndAResult) {
   const TemporaryFolder folder;
-  EXPECT_EQ(run(Scripted({{3.0, 1.0}, {2.0, 1.5}}), folder.path()),
+  EXPECT_EQ(run({{3.0, 1.0}, {2.0, 1.5}}, folder.path()),
             nlohmann::json::parse(R"({"steps":2,"diverged":false,"last_finite_step":2,"alarms":0,
                                       "stopped_by_alarm":false,"of_its_own":2})"));
   EXPECT_EQ(read_file(folder.path() / "metrics.jsonl"),
@@ -96,9 +98,9 @@ TEST(Loop, LeavesALineAStepACheckpointAndAResult) {
 }
 
 TEST(Loop, EndsAtTheFirstLossOrGradientThatIsNotFinite) {
-  for (const Scripted::Step bad : {Scripted::Step{kNan, 1.0}, {kInfinity, 1.0}, {1.0, kNan}, {1.0, -kInfinity}}) {
+  for (const Step bad : {Step{kNan, 1.0}, {kInfinity, 1.0}, {1.0, kNan}, {1.0, -kInfinity}}) {
     const TemporaryFolder folder;
-    const nlohmann::json result = run(Scripted({{}, {}, bad, {}}), folder.path());
+    const nlohmann::json result = run({{}, {}, bad, {}}, folder.path());
     EXPECT_EQ(result.at("diverged"), true);
     EXPECT_EQ(result.at("steps"), 3);
     EXPECT_EQ(result.at("last_finite_step"), 2);
@@ -111,14 +113,14 @@ TEST(Loop, EndsAtTheFirstLossOrGradientThatIsNotFinite) {
     EXPECT_NE(log.find(R"("update_norm":null)"), std::string::npos);
     // Killed between its last checkpoint and its result: it ends there again.
     fs::remove(folder.path() / "result.json");
-    EXPECT_EQ(run(Scripted({{}, {}, bad, {}}), folder.path()), result);
+    EXPECT_EQ(run({{}, {}, bad, {}}, folder.path()), result);
     EXPECT_EQ(read_file(folder.path() / "metrics.jsonl"), log);
   }
 }
 
 TEST(Loop, EndsAtAFirstStepThatIsNotFinite) {
   const TemporaryFolder folder;
-  const nlohmann::json result = run(Scripted({{kNan, kNan}, {}}), folder.path());
+  const nlohmann::json result = run({{kNan, kNan}, {}}, folder.path());
   EXPECT_EQ(result.at("diverged"), true);
   EXPECT_EQ(result.at("last_finite_step"), 0);
 }
@@ -126,7 +128,7 @@ TEST(Loop, EndsAtAFirstStepThatIsNotFinite) {
 TEST(Loop, LeavesAFolderWithAResultAsItIs) {
   const TemporaryFolder folder;
   write_file(folder.path() / "result.json", "{}");
-  EXPECT_EQ(run(Scripted({{}, {}}), folder.path()), nlohmann::json::object());
+  EXPECT_EQ(run({{}, {}}, folder.path()), nlohmann::json::object());
   EXPECT_FALSE(fs::exists(folder.path() / "metrics.jsonl"));
 }
 
@@ -142,7 +144,7 @@ TEST(Loop, RefusesACheckpointOfAnotherTraining) {
   other_type.dtype = Dtype::kF64;
   const auto complaint = [&](const StoredTensor& tensor, const SafetensorsMetadata& metadata) {
     write_safetensors(checkpoint, std::span(&tensor, 1), metadata);
-    return complaint_of([&] { run(Scripted({{}, {}, {}, {}}), folder.path()); });
+    return complaint_of([&] { run({{}, {}, {}, {}}, folder.path()); });
   };
   const std::string opening = checkpoint.string() + " is no checkpoint of this run: ";
   for (const StoredTensor& one : {other_name, other_shape, other_type}) {
@@ -156,9 +158,9 @@ TEST(Loop, RefusesACheckpointOfAnotherTraining) {
 
 TEST(Loop, NeedsTheNumbersThatAlarmsWatch) {
   const TemporaryFolder folder;
-  Scripted training({{}});
+  Scripted training(std::vector<Step>(1));
   training.names = {"entropy", "logit_variance"};
-  EXPECT_EQ(complaint_of([&] { run(training, folder.path()); }),
+  EXPECT_EQ(complaint_of([&] { train::run_training(training, {}, folder.path(), Progress()); }),
             "step 1 has no \"frobenius_norm\" of its heads to watch");
 }
 
