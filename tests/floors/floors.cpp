@@ -43,6 +43,8 @@ const std::set<std::string> kWithTorch = {
     "src/polariscope/train/cls_attention.h",
     "src/polariscope/train/evaluation.cpp",
     "src/polariscope/train/evaluation.h",
+    "src/polariscope/train/evaluation_files.cpp",
+    "src/polariscope/train/evaluation_files.h",
     "src/polariscope/train/flip_example.cpp",
     "src/polariscope/train/flip_example.h",
     "src/polariscope/train/loss.cpp",
@@ -52,12 +54,12 @@ const std::set<std::string> kWithTorch = {
     "src/polariscope/train/optimiser.cpp",
     "src/polariscope/train/optimiser.h",
     "src/polariscope/train/process.cpp",
-    "src/polariscope/train/run.cpp",
-    "src/polariscope/train/run.h",
     "src/polariscope/train/task_batches.cpp",
     "src/polariscope/train/task_batches.h",
     "src/polariscope/train/trainer.cpp",
     "src/polariscope/train/trainer.h",
+    "src/polariscope/train/transformer_training.cpp",
+    "src/polariscope/train/transformer_training.h",
 };
 const std::string kTorchFolder = "src/polariscope/attention/torch/";
 const std::string kLibrary = "src/polariscope/";
