@@ -155,7 +155,7 @@ Problem<T> random_problem(const reweighting::AttentionForm& form, const attentio
   problem.key.fill_normal(random, 1.0);
   problem.value.fill_normal(random, 1.0);
   problem.d_output.fill_normal(random, 1.0);
-  if (form.normaliser == reweighting::Normaliser::kSumAndSink && form.name == "sink") {
+  if (form.learned_sink) {
     for (std::int64_t h = 0; h < shape.heads; ++h) problem.sink.push_back(static_cast<T>(random.normal()));
   }
   return problem;

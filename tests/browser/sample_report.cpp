@@ -29,6 +29,7 @@ struct Weights {
   std::string name;
   std::function<double(double)> f, slope;
   bool normalised;
+  std::string colour;
 };
 
 Vector weights_of(const Weights& weights, const Vector& a) {
@@ -117,12 +118,13 @@ double logistic_slope(double z) { return logistic(z) * (1 - logistic(z)); }
 const std::vector<Weights>& all_weights() {
   static const auto exponential = [](double z) { return std::exp(z); };
   static const std::vector<Weights> all = {
-      {"softmax", exponential, exponential, true},
-      {"relu/sum", positive_part, step_of, true},
-      {"sigmoid/sum", logistic, logistic_slope, true},
-      {"sigmoid", logistic, logistic_slope, false},
-      {"square/sum", [](double z) { return z * z; }, [](double z) { return 2 * z; }, true},
-      {"identity", [](double z) { return z; }, one, false},
+      {"softmax", exponential, exponential, true, report::named_colour("red")},
+      {"relu/sum", positive_part, step_of, true, report::named_colour("blue")},
+      {"sigmoid/sum", logistic, logistic_slope, true, report::named_colour("green")},
+      {"sigmoid", logistic, logistic_slope, false, report::named_colour("green")},
+      {"square/sum", [](double z) { return z * z; }, [](double z) { return 2 * z; }, true,
+       report::named_colour("pink")},
+      {"identity", [](double z) { return z; }, one, false, report::named_colour("grey")},
   };
   return all;
 }
@@ -193,8 +195,8 @@ report::Section normalisations() {
       {"time t", report::Scale::kLog}, {"entropy H(σ) (nats)"}, {}, {{"log k", std::log(8.0)}}, false};
   report::SeriesChart finals{{"largest initial u"}, {"final largest weight"}, {}, {{"threshold 0.9", 0.9}}, true};
   for (const Weights& weights : all_weights()) {
-    report::Series median{weights.name, {}, {}, {}, {}, report::colour_of(weights.name), report::dashed(weights.name)};
-    report::Series dots{weights.name, {}, {}, {}, {}, report::colour_of(weights.name), false};
+    report::Series median{weights.name, {}, {}, {}, {}, weights.colour, !weights.normalised};
+    report::Series dots{weights.name, {}, {}, {}, {}, weights.colour, false};
     std::vector<Vector> runs;
     for (unsigned seed = 0; seed < 5; ++seed) {
       const Flow flow = simulate(weights, seed, 1, 1e4);
@@ -251,7 +253,7 @@ report::Section long_times() {
   report::SeriesChart signed_axis{
       {"time t", report::Scale::kLog}, {"difference from the limit", report::Scale::kSymlog}, {}, {}, false};
   for (int i = 0; i < 6; ++i) {
-    report::Series run{"runs", {}, {}, {}, {}, report::colour_of("softmax"), false, true};
+    report::Series run{"runs", {}, {}, {}, {}, report::named_colour("red"), false, true};
     for (int e = 20; e <= 2990; ++e) {
       const double log_t = 0.1 * e * std::numbers::ln10;
       run.x.push_back(std::pow(10.0, 0.1 * e));

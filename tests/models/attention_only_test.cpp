@@ -97,7 +97,7 @@ constexpr models::QkNorm kNorms[] = {models::QkNorm::kNo, models::QkNorm::kLayer
 
 TEST(AttentionOnly, AgreesWithTheReferenceForEveryFormOfAttention) {
   for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
-    if (form.name.starts_with("mlp")) continue;
+    if (form.maps_queries) continue;
     const models::AttentionOnlyOptions o{.attention = std::string(form.name), .layers = 2, .tokens = 7};
     // Weights that do not sum to one make the tokens grow from layer to layer: small parameters keep them in range.
     const Drawn<double> drawn = draw<double>(o, 5, 0.3);
@@ -278,6 +278,36 @@ TEST(AttentionOnly, ParametersBeginAsTheirLayersSay) {
   const std::vector<float> single =
       models::AttentionOnly<float>({.qk_norm = models::QkNorm::kL2, .layers = 2}).initial_values(7);
   for (std::size_t i = 0; i < single.size(); ++i) EXPECT_EQ(single[i], static_cast<float>(values[i]));
+}
+
+// For every form: what the table says is learned, and nothing else; a parameter that nothing depends on would be
+// learned in name only.
+TEST(AttentionOnly, HasForEveryFormTheParametersOfTheTable) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
+    const models::AttentionOnlyOptions o{.attention = std::string(form.name), .layers = 2, .tokens = 7};
+    if (form.maps_queries) {
+      EXPECT_NE(complaint_of([&] { models::AttentionOnly<double>{o}; }).find("choose another"), std::string::npos);
+      continue;
+    }
+    const models::AttentionOnly<double> model(o);
+    const Stepped<double> stepped = step(o, draw<double>(o, 5, 0.3));
+    std::vector<std::string> names, expected;
+    for (const models::ParameterPlace& place : model.parameters()) {
+      names.push_back(place.name);
+      const bool of_scores = place.name.ends_with("query") || place.name.ends_with("key");
+      double largest = 0.0;
+      for (std::int64_t i = 0; i < place.count; ++i) {
+        largest = std::max(largest, std::abs(stepped.gradient[static_cast<std::size_t>(place.first + i)]));
+      }
+      EXPECT_EQ(largest > 0.0, !of_scores || form.weight != reweighting::WeightFunction::kOne)
+          << form.name << ", " << place.name;
+    }
+    for (const std::string layer : {"layer1.", "layer2."}) {
+      for (const char* part : {"query", "key", "value"}) expected.push_back(layer + part);
+      if (form.learned_sink) expected.push_back(layer + "sink");
+    }
+    EXPECT_EQ(names, expected) << form.name;
+  }
 }
 
 TEST(AttentionOnly, RefusesWhatMakesNoSense) {

@@ -1,5 +1,7 @@
 #include "polariscope/report/colours.h"
 
+#include "support/complaint.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,9 +13,8 @@
 namespace polariscope {
 namespace {
 
-const std::vector<std::string> kNames = {"softmax",    "sigmoid",  "sigmoid/sum",   "relu",         "relu/sum",
-                                         "elu1",       "elu1/sum", "identity",      "identity/sum", "abs/sum",
-                                         "square/sum", "uniform",  "identity/max1", "softmax1"};
+const std::vector<std::string> kNames = {"red",  "blue",   "indigo", "cyan",  "green", "orange",
+                                         "pink", "violet", "brown",  "taupe", "grey",  "slate"};
 
 // Relative luminance and contrast as WCAG 2 defines them.
 double luminance(const std::string& colour) {
@@ -35,30 +36,18 @@ void expect_visible_on_both_papers(const std::string& colour) {
   EXPECT_GE(contrast(colour, "#15181c"), 3.0) << colour << " on black";
 }
 
-TEST(Colours, EveryReweightingHasOneThatShowsOnBothPapers) {
+TEST(Colours, EveryNamedOneShowsOnBothPapersAndIsNoOther) {
+  std::set<std::string> colours;
   for (const std::string& name : kNames) {
-    ASSERT_FALSE(report::colour_of(name).empty()) << name;
-    expect_visible_on_both_papers(report::colour_of(name));
+    expect_visible_on_both_papers(report::named_colour(name));
+    colours.insert(report::named_colour(name));
   }
+  EXPECT_EQ(colours.size(), kNames.size());
 }
 
-TEST(Colours, AnUnknownNameHasNone) {
-  EXPECT_EQ(report::colour_of("sparsemax?"), "");
-  EXPECT_FALSE(report::dashed("sparsemax?"));
-}
-
-TEST(Colours, ColourAndDashTogetherNameOneReweighting) {
-  // A function and its normalised sibling share the hue: the dash has to tell them apart.
-  std::set<std::pair<std::string, bool>> looks;
-  for (const std::string& name : kNames) looks.emplace(report::colour_of(name), report::dashed(name));
-  EXPECT_EQ(looks.size(), kNames.size());
-}
-
-TEST(Colours, DashesMeanThatNothingNormalises) {
-  for (const std::string& name : kNames) {
-    const bool elementwise = name == "sigmoid" || name == "relu" || name == "elu1" || name == "identity";
-    EXPECT_EQ(report::dashed(name), elementwise) << name;
-  }
+TEST(Colours, AnUnknownNameIsRefusedWithTheNearestOne) {
+  const std::string complaint = testing::complaint_of([] { report::named_colour("gray"); });
+  EXPECT_NE(complaint.find("did you mean \"grey\"?"), std::string::npos) << complaint;
 }
 
 TEST(Colours, TheSequentialScaleShowsOnBothPapersAndGetsLighter) {

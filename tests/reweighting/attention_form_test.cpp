@@ -127,6 +127,15 @@ TEST(AttentionForms, AreSignedOnlyWhereTheScoreItselfIsTheWeight) {
   EXPECT_EQ(found, (std::set<std::string_view>{"identity", "identity/sum", "identity/max1", "mlp", "mlp/max1"}));
 }
 
+TEST(AttentionForms, SumOffsetsBelongToSumsOfOtherWeightsThanExponentials) {
+  std::set<std::string_view> found;
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
+    if (reweighting::has_sum_offset(form)) found.insert(form.name);
+  }
+  EXPECT_EQ(found, (std::set<std::string_view>{"sigmoid/sum", "relu/sum", "elu1/sum", "identity/sum", "abs/sum",
+                                               "square/sum", "uniform", "elu1_kernel/sum", "relu_kernel/sum"}));
+}
+
 TEST(AttentionForms, ForPeopleHaveOneLineEach) {
   const auto table = reweighting::attention_form_table();
   ASSERT_EQ(table.size(), reweighting::attention_forms().size() + 1);

@@ -312,6 +312,58 @@ TEST_P(Conformance, IsShiftInvariantWhereTheTableSaysSoAndOnlyThere) {
   EXPECT_EQ(ever_moves, !row().shift_invariant);
 }
 
+// J(z)ᵀh along a straight line through many signs of z: where it changes most, halving the stretch again and again
+// leaves a smooth function no change. Poles, at Σw = 0, are no kinks.
+double jump_along(const reweighting::Reweighting& row, const Vector& from, const Vector& to, const Vector& h) {
+  const auto slope_at = [&](double t) {
+    Vector z(from.size()), dz(from.size());
+    double total = 0.0, size = 0.0;
+    for (std::size_t j = 0; j < z.size(); ++j) {
+      z[j] = from[j] + t * (to[j] - from[j]);
+      const double w = reweighting::weight(row, z[j]);
+      total += w;
+      size += std::abs(w);
+    }
+    if (row.sums_to_one && std::abs(total) < 1e-2 * size) return Vector(z.size(), kNan);
+    reweighting::reweight_vjp(row, z, h, dz);
+    return dz;
+  };
+  const auto change = [&](double a, double b) {
+    const Vector x = slope_at(a), y = slope_at(b);
+    double most = 0.0;
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      if (std::isnan(x[j] - y[j])) return 0.0;
+      most = std::max(most, std::abs(x[j] - y[j]) / (1.0 + std::abs(x[j]) + std::abs(y[j])));
+    }
+    return most;
+  };
+  constexpr int kParts = 64;
+  double largest = 0.0;
+  for (int part = 0; part < kParts; ++part) {
+    double a = static_cast<double>(part) / kParts, b = static_cast<double>(part + 1) / kParts;
+    for (int halving = 0; halving < 30; ++halving) {
+      const double middle = 0.5 * (a + b);
+      (change(a, middle) > change(middle, b) ? b : a) = middle;
+    }
+    largest = std::max(largest, change(a, b));
+  }
+  return largest;
+}
+
+TEST_P(Conformance, IsSmoothWhereTheTableSaysSoAndOnlyThere) {
+  RandomStream random(50, 0);
+  double largest = 0.0;
+  for (int trial = 0; trial < 100; ++trial) {
+    largest =
+        std::max(largest, jump_along(row(), normal(random, 5, 1.0), normal(random, 5, 1.0), normal(random, 5, 1.0)));
+  }
+  if (row().smooth) {
+    EXPECT_LT(largest, 1e-6);
+  } else {
+    EXPECT_GT(largest, 1e-2);
+  }
+}
+
 TEST_P(Conformance, DoesNotDependOnTheOrderOfTokens) {
   RandomStream random(49, 0);
   for (int trial = 0; trial < 200; ++trial) {

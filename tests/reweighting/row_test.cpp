@@ -1,5 +1,6 @@
 // Vector-Jacobian products and Lipschitz constants of every row of the table.
 #include "polariscope/reweighting/row-inl.h"
+#include "polariscope/reweighting/scalar_packet-inl.h"
 #include "rows.h"
 
 #include <Eigen/SVD>
@@ -42,6 +43,23 @@ bool smooth_around(const reweighting::Reweighting& row, const Vector& z) {
   for (double score : z) total += reweighting::weight(row, score);
   if (row.name == "identity/max1") return std::abs(std::abs(total) - 1.0) > kReach;
   return !row.sums_to_one || row.shift_invariant || std::abs(total) > 1.0 || (row.positive && row.strictly_rising);
+}
+
+// Whatever f is: no row of the table has a sink of another function than e^z.
+TEST(Row, OfASinkDividesByWhatTheSinkWeighsToo) {
+  using namespace reweighting::HWY_NAMESPACE;  // NOLINT(google-build-using-namespace)
+  const Vector z{0.5, -1.0, 2.0};
+  const auto expect_sink = [&]<class Function>(double weight_of_zero) {
+    Vector w(3), p(3);
+    Row<Function, reweighting::Normaliser::kSumAndSink, ScalarPacket>::forward(ScalarPacket{}, 3, z.data(), w.data(),
+                                                                               p.data());
+    double n = weight_of_zero;
+    for (double score : z) n += Function::weight(ScalarPacket{}, score);
+    for (int j = 0; j < 3; ++j) EXPECT_NEAR(p[j], Function::weight(ScalarPacket{}, z[j]) / n, 1e-15);
+  };
+  expect_sink.operator()<ExpFunction>(1.0);
+  expect_sink.operator()<SigmoidFunction>(0.5);
+  expect_sink.operator()<SquareFunction>(0.0);
 }
 
 class RowOfTheTable : public EveryRow {};

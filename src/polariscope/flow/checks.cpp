@@ -143,9 +143,7 @@ std::string drawn_to_beta(const Trajectory& t) {
 
 // At a kink the flow may slide along it, and dL/dt is no derivative.
 std::string differentiable(const Trajectory& t) {
-  const std::string_view name = t.problem.reweighting->name;
-  return needs(!name.starts_with("relu") && !name.starts_with("abs") && name != "identity/max1",
-               "the re-weighting must be differentiable");
+  return needs(t.problem.reweighting->smooth, "the re-weighting must be differentiable");
 }
 
 std::string fitted(const Trajectory& t) {

@@ -35,8 +35,6 @@ void require_within(std::string_view what, int found, int least, int most) {
   }
 }
 
-bool has_learned_sink(const reweighting::AttentionForm& form) { return form.name == "sink"; }
-
 LayerPlan plan_of(const AttentionOnlyOptions& o, const reweighting::AttentionForm& form) {
   return {.form = form,
           .layer_form = o.layer_form,
@@ -69,7 +67,7 @@ bool exists(const LayerPlan& plan, LayerSlot slot) {
     case kQueryBiasSlot:
     case kKeyBiasSlot: return plan.qk_norm == QkNorm::kLayer;
     case kGainSlot: return plan.qk_norm == QkNorm::kL2;
-    case kSinkSlot: return has_learned_sink(plan.form);
+    case kSinkSlot: return plan.form.learned_sink;
     default: return true;
   }
 }
@@ -163,7 +161,7 @@ AttentionOnly<T>::AttentionOnly(const AttentionOnlyOptions& options)
     : options_(options), form_(reweighting::find_attention_form(options.attention)) {
   require_within("layers", options.layers, 1, kMostLayers);
   require_within("tokens", options.tokens, 2, kMostTokens);
-  if (form_.name.starts_with("mlp")) {
+  if (form_.maps_queries) {
     throw Error(
         "attention {} needs a map of queries and keys that a model of attention alone does not have: choose another",
         form_.name);

@@ -39,7 +39,7 @@ LayerForm find_layer_form(std::string_view name);
 QkNorm find_qk_norm(std::string_view name);
 
 struct AttentionOnlyOptions {
-  std::string attention = "softmax";  // as `polariscope list attentions` names them, but for "mlp" and "mlp/max1"
+  std::string attention = "softmax";  // of attention_forms(), but for those that map queries
   LayerForm layer_form = LayerForm::kResidual;
   QkNorm qk_norm = QkNorm::kNo;
   int layers = 5;   // in [1, 64]

@@ -1,53 +1,29 @@
 #include "polariscope/report/colours.h"
 
+#include "polariscope/base/error.h"
+#include "polariscope/base/names.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
-#include <utility>
 
 namespace polariscope::report {
 namespace {
 
-struct Assignment {
-  std::string_view name;
-  std::string_view colour;
-  bool dashed;
+struct Named {
+  std::string_view name, colour;
 };
 
-// A normalised function and its unnormalised sibling share the hue: the dash tells them apart.
-// The even powers (abs, square) are neither kernels nor signed and have violets of their own.
-constexpr std::array kAssignments = {
-    Assignment{"softmax", "#d7263d", false},
-    Assignment{"sigmoid", "#2a9055", true},
-    Assignment{"sigmoid/sum", "#2a9055", false},
-    Assignment{"relu", "#2f74d0", true},
-    Assignment{"relu/sum", "#2f74d0", false},
-    Assignment{"relu_kernel/sum", "#2f74d0", false},
-    Assignment{"elu1", "#2b94b8", true},
-    Assignment{"elu1/sum", "#2b94b8", false},
-    Assignment{"elu1_kernel", "#5b6fd6", true},
-    Assignment{"elu1_kernel/sum", "#5b6fd6", false},
-    Assignment{"mlp", "#7f7466", true},
-    Assignment{"mlp/max1", "#7f7466", false},
-    Assignment{"identity", "#85858c", true},
-    Assignment{"identity/sum", "#85858c", false},
-    Assignment{"identity/max1", "#6c7480", false},
-    Assignment{"abs/sum", "#a04fc4", false},
-    Assignment{"square/sum", "#c0559f", false},
-    Assignment{"uniform", "#8c7455", false},
-    Assignment{"softmax1", "#cf7413", false},
-};
-
-constexpr std::array<std::string_view, 8> kPalette = {"#2f74d0", "#cf7413", "#2a9055", "#a04fc4",
-                                                      "#d7263d", "#2b94b8", "#8c7455", "#c0559f"};
-
-const Assignment* find(std::string_view name) {
-  const auto* found = std::ranges::find(kAssignments, name, &Assignment::name);
-  return found == kAssignments.end() ? nullptr : found;
-}
+// Colours of one row of reweighting's table and of its neighbours were chosen together: a hue for each function, and
+// greys for what is signed.
+constexpr std::array kNamed{Named{"blue", "#2f74d0"},   Named{"orange", "#cf7413"}, Named{"green", "#2a9055"},
+                            Named{"violet", "#a04fc4"}, Named{"red", "#d7263d"},    Named{"cyan", "#2b94b8"},
+                            Named{"brown", "#8c7455"},  Named{"pink", "#c0559f"},   Named{"indigo", "#5b6fd6"},
+                            Named{"taupe", "#7f7466"},  Named{"grey", "#85858c"},   Named{"slate", "#6c7480"}};
+constexpr std::size_t kPalette = 8;  // the first, for series without a colour of their own
 
 int to_byte(double linear) {
   const double clipped = std::clamp(linear, 0.0, 1.0);
@@ -70,17 +46,16 @@ std::string from_oklch(double lightness, double chroma, double hue_degrees) {
 
 }  // namespace
 
-std::string colour_of(std::string_view reweighting) {
-  const Assignment* assignment = find(reweighting);
-  return std::string(assignment == nullptr ? std::string_view() : assignment->colour);
+std::string named_colour(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const Named& named : kNamed) {
+    if (named.name == name) return std::string(named.colour);
+    known.push_back(named.name);
+  }
+  throw Error("{}", unknown_name("colour", name, known));
 }
 
-bool dashed(std::string_view reweighting) {
-  const Assignment* assignment = find(reweighting);
-  return assignment != nullptr && assignment->dashed;
-}
-
-std::string palette_colour(std::size_t index) { return std::string(kPalette[index % kPalette.size()]); }
+std::string palette_colour(std::size_t index) { return std::string(kNamed[index % kPalette].colour); }
 
 std::vector<std::string> sequential_colours(std::size_t count) {
   // The lightness stays where both papers give a contrast of about 3; hue carries most of the order.

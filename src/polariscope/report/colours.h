@@ -1,4 +1,4 @@
-// One colour per re-weighting function in every figure of every report; colour-blind safe.
+// The colours of every figure of every report; colour-blind safe.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,11 @@
 
 namespace polariscope::report {
 
-// Softmax a strong red, kernels blues, sigmoids greens, signed ones greys, mitigations oranges.
-// A name without a fixed colour gets "".
-std::string colour_of(std::string_view reweighting);
-// Dashes tell normalised from unnormalised: true for names without a normaliser.
-bool dashed(std::string_view reweighting);
+// "red", "blue", ... as Vega reads it; each stands out on white and on black paper. Throws Error for a name that there
+// is none of.
+std::string named_colour(std::string_view name);
 
-// For series that are no re-weighting function: the i-th of eight colours, then again from the first.
+// For series without a colour of their own: the i-th of eight, then again from the first.
 std::string palette_colour(std::size_t index);
 
 // `count` colours, evenly spaced to the eye, from violet (first) to olive (last). Every one of them

@@ -4,6 +4,7 @@
 #include "polariscope/base/names.h"
 #include "polariscope/reweighting/table-inl.h"
 
+#include <algorithm>
 #include <array>
 
 namespace polariscope::reweighting {
@@ -19,30 +20,40 @@ constexpr std::array kAttentionOnly{
                   .feature = FeatureMap::kElu1,
                   .scaled = false,
                   .weight = WeightFunction::kIdentity,
-                  .normaliser = Normaliser::kNone},
+                  .normaliser = Normaliser::kNone,
+                  .colour = "indigo"},
     AttentionForm{.name = "elu1_kernel/sum",
                   .formula = "φ(q)·φ(k) / Σ φ(q)·φ(k), φ = elu + 1",
                   .alias = "linear",
                   .feature = FeatureMap::kElu1,
                   .scaled = false,
-                  .weight = WeightFunction::kIdentity},
+                  .weight = WeightFunction::kIdentity,
+                  .colour = "indigo"},
     AttentionForm{.name = "relu_kernel/sum",
                   .formula = "φ(q)·φ(k) / Σ φ(q)·φ(k), φ = relu + 0.01",
                   .feature = FeatureMap::kRelu,
                   .feature_offset = 0.01,
                   .scaled = false,
-                  .weight = WeightFunction::kIdentity},
+                  .weight = WeightFunction::kIdentity,
+                  .colour = "blue"},
     AttentionForm{.name = "mlp",
                   .formula = "z, of q and k that the model maps",
                   .alias = "mlp_unnorm",
                   .weight = WeightFunction::kIdentity,
-                  .normaliser = Normaliser::kNone},
+                  .normaliser = Normaliser::kNone,
+                  .maps_queries = true,
+                  .colour = "taupe"},
     AttentionForm{.name = "mlp/max1",
                   .formula = "z / max(|Σ z|, 1), of q and k that the model maps",
                   .alias = "mlp_norm",
                   .weight = WeightFunction::kIdentity,
-                  .normaliser = Normaliser::kMax1},
-    AttentionForm{.name = "sink", .formula = "e^z / (e^s + Σ e^z), s learned", .normaliser = Normaliser::kSumAndSink},
+                  .normaliser = Normaliser::kMax1,
+                  .maps_queries = true,
+                  .colour = "taupe"},
+    AttentionForm{.name = "sink",
+                  .formula = "e^z / (e^s + Σ e^z), s learned",
+                  .normaliser = Normaliser::kSumAndSink,
+                  .learned_sink = true},
     AttentionForm{.name = "sigmoid_log",
                   .formula = "sigmoid(z - log M), M keys",
                   .transform = Transform::kMinusLogKeys,
@@ -95,11 +106,18 @@ constexpr auto kForms = std::apply(
                         .formula = row.formula,
                         .alias = alias_of(row.name),
                         .weight = decltype(row)::Function::kFunction,
-                        .normaliser = decltype(row)::kNormaliser}...};
+                        .normaliser = decltype(row)::kNormaliser,
+                        .colour = row.colour}...};
       for (std::size_t i = 0; i < kAttentionOnly.size(); ++i) forms[sizeof...(row) + i] = kAttentionOnly[i];
       return forms;
     },
     kTable);
+
+static_assert(std::ranges::all_of(kForms,
+                                  [](const AttentionForm& form) {
+                                    return !form.learned_sink || form.normaliser == Normaliser::kSumAndSink;
+                                  }),
+              "only a sink that is there can be learned");
 
 void require(bool holds, const AttentionForm& form, std::string_view what, double found) {
   if (!holds) throw Error("attention {}: {}, found {}", form.name, what, found);
@@ -134,6 +152,34 @@ void validate(const AttentionForm& form) {
 bool is_signed(const AttentionForm& form) {
   if (form.rule != RowRule::kElementwise) return false;
   return form.weight == WeightFunction::kIdentity && form.feature == FeatureMap::kNone;
+}
+
+bool has_sum_offset(const AttentionForm& form) {
+  return form.rule == RowRule::kElementwise && form.normaliser == Normaliser::kSum &&
+         form.weight != WeightFunction::kExp;
+}
+
+WeightKind kind_of(const AttentionForm& form) {
+  switch (form.rule) {
+    case RowRule::kElementwise: break;
+    case RowRule::kClippedSoftmax:
+    case RowRule::kSoftpick: return WeightKind::kUnnormalised;
+    case RowRule::kSparsemax:
+    case RowRule::kEntmax: return WeightKind::kNormalised;
+  }
+  if (form.weight == WeightFunction::kOne) return WeightKind::kUniform;
+  if (is_signed(form)) return WeightKind::kSigned;
+  return form.normaliser == Normaliser::kSum ? WeightKind::kNormalised : WeightKind::kUnnormalised;
+}
+
+std::string_view name_of(WeightKind kind) {
+  switch (kind) {
+    case WeightKind::kNormalised: return "normalised positive";
+    case WeightKind::kUnnormalised: return "unnormalised positive";
+    case WeightKind::kSigned: return "signed";
+    case WeightKind::kUniform: return "uniform";
+  }
+  return "";
 }
 
 std::vector<std::vector<std::string>> attention_form_table() {

@@ -54,6 +54,10 @@ struct AttentionForm {
   double gamma = -0.03, zeta = 1.03;  // kClippedSoftmax, γ <= 0, ζ >= 1
   double epsilon = 1e-8;              // kSoftpick, > 0
   double alpha = 1.5;                 // kEntmax, > 1
+  // What a model learns for it beside queries, keys and values.
+  bool learned_sink = false;     // s of Normaliser::kSumAndSink, one a head, from 0; without it s is 0
+  bool maps_queries = false;     // an MLP that queries and keys go through
+  std::string_view colour = "";  // in figures, by its name in report/colours.h; "": the chart's next
 };
 
 std::span<const AttentionForm> attention_forms();
@@ -66,6 +70,19 @@ void validate(const AttentionForm& form);
 
 // Whether the weights can be negative: statistics are then of |w| (attention/statistics.h).
 bool is_signed(const AttentionForm& form);
+
+// Whether sum_offset is added to what the weights are divided by.
+bool has_sum_offset(const AttentionForm& form);
+
+// What a row's weights are, whatever its scores; a row without any weight aside.
+enum class WeightKind {
+  kNormalised,    // positive, and they sum to one
+  kUnnormalised,  // positive
+  kSigned,
+  kUniform,  // the same for all scores
+};
+WeightKind kind_of(const AttentionForm& form);
+std::string_view name_of(WeightKind kind);  // for people: "normalised positive"
 
 // The table for people, heading first: name, alias, formula.
 std::vector<std::vector<std::string>> attention_form_table();

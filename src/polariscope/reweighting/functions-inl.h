@@ -3,7 +3,7 @@
 //
 // `Math` says how to compute with `Real`: doubles, complex numbers (the conformance test's
 // complex-step derivative) or SIMD vectors. Adding a function is one struct here and one row in
-// reweighting.cpp. slope() takes the weight already computed, so that no exponential is paid twice.
+// table-inl.h. slope() takes the weight already computed, so that no exponential is paid twice.
 // NaN in, NaN out: comparisons are written so that NaN takes the branch that keeps it.
 
 #if defined(POLARISCOPE_REWEIGHTING_FUNCTIONS_INL_H_) == defined(HWY_TARGET_TOGGLE)

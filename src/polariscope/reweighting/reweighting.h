@@ -13,22 +13,24 @@ enum class WeightFunction { kExp, kSigmoid, kRelu, kElu1, kIdentity, kAbs, kSqua
 enum class Normaliser {
   kNone,        // p = w
   kSum,         // p = w / Σw; a row with |Σw| < 2^-1022 has p = 0
-  kSumAndSink,  // p = w / (Σw + f(0)): attention may go to nothing
+  kSumAndSink,  // p = w / (Σw + f(s)): attention may go to nothing; s = 0, or learned (attention_form.h)
   kMax1,        // p = w / max(|Σw|, 1)
-  kCount,       // p = w / nᵅ, n tokens; attention_form.h
+  kCount,       // p = w / nᵅ, n visible keys: of attention_form.h alone
 };
 
 struct Reweighting {
   std::string_view name;  // "elu1/sum": function, slash, normaliser
   std::string_view formula;
   // Properties of z -> p, each checked on random inputs by the conformance tests.
-  bool positive;           // every weight >= 0
-  bool monotone;           // f never decreases
-  bool strictly_rising;    // f' > 0 everywhere
-  bool shift_invariant;    // p(z + c) = p(z)
-  bool sums_to_one;        // Σp = 1 wherever Σw != 0
-  double lipschitz;        // smallest known L with |p(z) - p(z')|_2 <= L |z - z'|_2; infinity where none is finite
-  std::string_view alias;  // the polarisation paper's name in figure 13, "" where it is the same
+  bool positive;            // every weight >= 0
+  bool monotone;            // f never decreases
+  bool strictly_rising;     // f' > 0 everywhere
+  bool shift_invariant;     // p(z + c) = p(z)
+  bool sums_to_one;         // Σp = 1 wherever Σw != 0
+  bool smooth;              // continuously differentiable wherever Σw != 0
+  double lipschitz;         // smallest known L with |p(z) - p(z')|_2 <= L |z - z'|_2; infinity where none is finite
+  std::string_view alias;   // the polarisation paper's name in figure 13, "" where it is the same
+  std::string_view colour;  // in figures, by its name in report/colours.h
 };
 
 std::span<const Reweighting> reweightings();

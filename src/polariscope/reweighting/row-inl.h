@@ -45,7 +45,7 @@ struct Row {
     const Whole zero = math.constant(0.0);
     const Whole one = math.constant(1.0);
     if constexpr (kNormaliser == Normaliser::kSum || kNormaliser == Normaliser::kSumAndSink) {
-      if constexpr (kNormaliser == Normaliser::kSumAndSink) total = total + math.exp(math.negate(shift));
+      if constexpr (kNormaliser == Normaliser::kSumAndSink) total = total + Function::weight(math, math.negate(shift));
       const Whole smallest = math.constant(std::numeric_limits<double>::min());
       return {math.select(math.less(math.abs(total), smallest), zero, one / total), one};
     } else if constexpr (kNormaliser == Normaliser::kMax1) {
@@ -53,6 +53,7 @@ struct Row {
       const Whole sign = math.select(math.less(total, zero), math.negate(one), one);
       return {one / math.select(math.less(size, one), one, size), math.select(math.less(one, size), sign, zero)};
     } else {
+      static_assert(kNormaliser == Normaliser::kNone, "only attention's rows have visible keys to count");
       return {one, zero};
     }
   }

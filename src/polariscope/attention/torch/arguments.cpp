@@ -126,11 +126,7 @@ constexpr std::array kParameters{
                 return f.transform == reweighting::Transform::kSoftCap ||
                        f.transform == reweighting::Transform::kLogCount;
               }},
-    Parameter{"sum_offset", &reweighting::AttentionForm::sum_offset,
-              [](const reweighting::AttentionForm& f) {
-                return f.rule == reweighting::RowRule::kElementwise && f.normaliser == reweighting::Normaliser::kSum &&
-                       f.weight != reweighting::WeightFunction::kExp;
-              }},
+    Parameter{"sum_offset", &reweighting::AttentionForm::sum_offset, reweighting::has_sum_offset},
     Parameter{"count_power", &reweighting::AttentionForm::count_power,
               [](const reweighting::AttentionForm& f) { return f.normaliser == reweighting::Normaliser::kCount; }},
     Parameter{"feature_offset", &reweighting::AttentionForm::feature_offset,

@@ -3,6 +3,7 @@
 #include "polariscope/base/random.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/readings.h"
 #include "polariscope/experiments/shared/spread_series.h"
@@ -132,7 +133,7 @@ report::Figure entropy_figure(const std::vector<Layer>& layers) {
   const report::SeriesChart chart{
       .x = {"scale of W_Q and W_K", report::Scale::kLog},
       .y = {"attention entropy H (nats)"},
-      .series = {against_scale(layers, "entropy", report::colour_of("softmax"), of_entropy)},
+      .series = {against_scale(layers, "entropy", colour_of("softmax"), of_entropy)},
       .references = {{fmt::format("log N = {:.2f}", log_tokens), log_tokens},
                      {fmt::format("collapsed: below {:g} log N", kCollapsed), kCollapsed * log_tokens}}};
   return chart_figure("entropy", "From uniform to collapsed attention",

@@ -2,6 +2,7 @@
 
 #include "polariscope/attention/oracle.h"
 #include "polariscope/base/random.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/metrics/entropy.h"
 #include "polariscope/metrics/logits.h"
 #include "polariscope/report/colours.h"
@@ -84,12 +85,11 @@ std::vector<double> weights_of(const reweighting::AttentionForm& form, const Vec
 
 std::span<const ControlledAttention> controlled_attentions() {
   static const std::array kAttentions{
-      ControlledAttention{"softmax", reweighting::find_attention_form("softmax"), false, report::colour_of("softmax")},
-      ControlledAttention{"QK-LayerNorm", reweighting::find_attention_form("softmax"), true,
-                          report::colour_of("softmax1")},
-      ControlledAttention{"ReLU kernel", pure_relu_kernel(), false, report::colour_of("relu/sum")},
+      ControlledAttention{"softmax", reweighting::find_attention_form("softmax"), false, colour_of("softmax")},
+      ControlledAttention{"QK-LayerNorm", reweighting::find_attention_form("softmax"), true, colour_of("softmax1")},
+      ControlledAttention{"ReLU kernel", pure_relu_kernel(), false, colour_of("relu/sum")},
       ControlledAttention{"ELU+1 kernel", reweighting::find_attention_form("elu1_kernel/sum"), false,
-                          report::colour_of("elu1_kernel/sum")}};
+                          colour_of("elu1_kernel/sum")}};
   return kAttentions;
 }
 

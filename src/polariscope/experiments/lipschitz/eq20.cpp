@@ -2,6 +2,7 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/lipschitz/controlled_variance.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/readings.h"
 #include "polariscope/report/colours.h"
@@ -83,13 +84,13 @@ report::Section run(const Context& context) {
   progress.finish();
 
   const Spread together = spread_of(agreements), up = spread_of(risen), down = spread_of(fallen);
-  const report::SeriesChart chart{.x = {"standard deviation of the scores σ", report::Scale::kLog},
-                                  .y = {"entropy (nats)"},
-                                  .series = {line_of("equation (20), of the density of the scores",
-                                                     report::palette_colour(0), pairs, &Pair::differential),
-                                             line_of("attention entropy H, of the softmax row",
-                                                     report::colour_of("softmax"), pairs, &Pair::attention)},
-                                  .references = {{fmt::format("log N = {:.2f}", log_keys), log_keys}}};
+  const report::SeriesChart chart{
+      .x = {"standard deviation of the scores σ", report::Scale::kLog},
+      .y = {"entropy (nats)"},
+      .series = {line_of("equation (20), of the density of the scores", report::palette_colour(0), pairs,
+                         &Pair::differential),
+                 line_of("attention entropy H, of the softmax row", colour_of("softmax"), pairs, &Pair::attention)},
+      .references = {{fmt::format("log N = {:.2f}", log_keys), log_keys}}};
   const bool falls = std::ranges::all_of(pairs, [](const Pair& pair) {
     return std::ranges::all_of(changes(pair.attention), [](double change) { return change < 0.0; });
   });

@@ -1,6 +1,7 @@
 #include "polariscope/experiments/lipschitz/regression_runs.h"
 
 #include "polariscope/base/terminal.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
@@ -17,8 +18,17 @@ namespace {
 using nlohmann::json;
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
-constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNorms{
-    std::pair{"layer", "QK-LayerNorm"}, {"rms", "QK-RMSNorm"}, {"l2", "QK-L2"}};
+struct NormLooks {
+  std::string_view norm, name, colour;
+};
+constexpr std::array kNorms{NormLooks{"layer", "QK-LayerNorm", "orange"}, NormLooks{"rms", "QK-RMSNorm", "violet"},
+                            NormLooks{"l2", "QK-L2", "pink"}};
+
+// Null for "no".
+const NormLooks* looks_of(std::string_view norm) {
+  const auto* found = std::ranges::find(kNorms, norm, &NormLooks::norm);
+  return found == kNorms.end() ? nullptr : found;
+}
 
 double median_of(std::span<const double> values) {
   return spread_of(std::vector<double>(values.begin(), values.end())).median;
@@ -38,16 +48,14 @@ void cut(runs::RunLog& log, double last_finite) {
 }  // namespace
 
 std::string AttentionVariant::name() const {
-  const auto norm = std::ranges::find(kNorms, qk_norm, &std::pair<std::string_view, std::string_view>::first);
-  if (norm == kNorms.end()) return attention;
-  return attention == "softmax" ? std::string(norm->second) : fmt::format("{}, {}", attention, norm->second);
+  const NormLooks* norm = looks_of(qk_norm);
+  if (norm == nullptr) return attention;
+  return attention == "softmax" ? std::string(norm->name) : fmt::format("{}, {}", attention, norm->name);
 }
 
 std::string AttentionVariant::colour() const {
-  return qk_norm == "no" ? report::colour_of(attention)
-                         : report::palette_colour(qk_norm == "layer" ? 1
-                                                  : qk_norm == "rms" ? 3
-                                                                     : 7);
+  const NormLooks* norm = looks_of(qk_norm);
+  return norm == nullptr ? colour_of(attention) : report::named_colour(norm->colour);
 }
 
 std::span<const AttentionVariant> paper_variants() {

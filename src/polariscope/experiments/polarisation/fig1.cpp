@@ -4,9 +4,9 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/polarisation/sink_runs.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/multiples.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -85,7 +85,7 @@ report::Figure plane(const SinkRuns& runs) {
                             .y = metrics_of(trained, "sink_score"),
                             .low = {},
                             .high = {},
-                            .colour = report::colour_of(attention)});
+                            .colour = colour_of(attention)});
   }
   chart.references = {{"threshold 0.9", 0.9}};
   return {.id = "plane",

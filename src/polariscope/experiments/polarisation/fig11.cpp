@@ -3,6 +3,7 @@
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/polarisation/descents.h"
 #include "polariscope/experiments/polarisation/flow_section.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/readings.h"
 #include "polariscope/experiments/shared/spread_series.h"
 #include "polariscope/report/colours.h"
@@ -132,7 +133,7 @@ report::SeriesChart norms_chart(const Runs& runs) {
     chart.series.back().colour = colours[d];
   }
   chart.series.push_back(spread_series("median of the others, all D", t, others));
-  chart.series.back().colour = report::colour_of("uniform");
+  chart.series.back().colour = colour_of("uniform");
   chart.series.back().dashed = true;
   return chart;
 }

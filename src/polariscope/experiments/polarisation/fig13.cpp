@@ -4,9 +4,9 @@
 #include "polariscope/experiments/polarisation/descents.h"
 #include "polariscope/experiments/polarisation/flow_section.h"
 #include "polariscope/experiments/polarisation/long_flows.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/multiples.h"
 #include "polariscope/experiments/shared/readings.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -120,8 +120,8 @@ report::Figure shares_figure(const Runs& runs, std::size_t setting) {
                             .references = {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}}};
   for (std::size_t f = 0; f < kPapers; ++f) {
     report::Series line = line_over(std::string(kFunctions[f]), runs.at(setting, f), shares);
-    line.colour = report::colour_of(kFunctions[f]);
-    line.dashed = report::dashed(kFunctions[f]);
+    line.colour = colour_of(kFunctions[f]);
+    line.dashed = is_dashed(kFunctions[f]);
     chart.series.push_back(std::move(line));
   }
   const std::string_view loss = name_of(kSettings[setting].loss);
@@ -140,8 +140,8 @@ report::Figure limit_figure(const Runs& runs) {
                             .references = {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}}};
   for (const std::string_view name : kSmooth) {
     report::Series line = line_over(std::string(name), runs.flow_of(name), shares);
-    line.colour = report::colour_of(name);
-    line.dashed = report::dashed(name);
+    line.colour = colour_of(name);
+    line.dashed = is_dashed(name);
     chart.series.push_back(std::move(line));
   }
   return chart_figure("limit", "Polarisation under the gradient flow to t = 1e299, logistic loss",

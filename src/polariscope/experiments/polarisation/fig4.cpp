@@ -1,8 +1,8 @@
 // Figure 4 of the polarisation paper: which attentions turn heads of an induction model into sinks.
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/polarisation/attention_kinds.h"
 #include "polariscope/experiments/polarisation/sink_runs.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 
 #include <fmt/format.h>
@@ -23,7 +23,7 @@ report::Verdict judged(const Spread& spread, bool holds) {
 }
 
 report::Claim sinks_claim(const std::string& attention, const Spread& sinks) {
-  const bool expected = kind_of(attention) == AttentionKind::kNormalised;
+  const bool expected = kind_of(attention) == reweighting::WeightKind::kNormalised;
   return claim_in_words(fmt::format("A.fig4/{}", attention),
                         fmt::format("{}, {}, {}.", attention, name_of(kind_of(attention)),
                                     expected ? "turns heads into sinks" : "turns no head into a sink"),
@@ -40,8 +40,8 @@ report::Claim order_claim(const SinkRuns& runs) {
   std::vector<double> normalised, others;
   for (const std::string& attention : runs.attentions) {
     const Spread score = spread_of(metrics_of(runs.learned_by(attention), "sink_score"));
-    if (score.runs < kSeeds || kind_of(attention) == AttentionKind::kUniform) continue;
-    (kind_of(attention) == AttentionKind::kNormalised ? normalised : others).push_back(score.median);
+    if (score.runs < kSeeds || kind_of(attention) == reweighting::WeightKind::kUniform) continue;
+    (kind_of(attention) == reweighting::WeightKind::kNormalised ? normalised : others).push_back(score.median);
   }
   const Spread low = spread_of(normalised), high = spread_of(others);
   const bool both = low.runs > 0 && high.runs > 0;
@@ -74,7 +74,7 @@ report::Figure metric_figure(const SinkRuns& runs, std::string id, const std::st
           .table = report::table_of(chart)};
 }
 
-std::string medians(const SinkRuns& runs, AttentionKind kind, const char* metric) {
+std::string medians(const SinkRuns& runs, reweighting::WeightKind kind, const char* metric) {
   std::vector<std::string> words;
   for (const std::string& attention : runs.attentions) {
     if (kind_of(attention) != kind) continue;
@@ -92,12 +92,14 @@ report::Section run(const Context& context) {
   section.findings = fmt::format(
       "Median fraction of sink heads: normalised positive {}; unnormalised {}; signed {}. Median entropy of layer 2 in "
       "nats: normalised positive {}; unnormalised {}; signed, of |w|/Σ|w|, {}.",
-      medians(runs, AttentionKind::kNormalised, "sink_fraction"),
-      medians(runs, AttentionKind::kUnnormalised, "sink_fraction"),
-      medians(runs, AttentionKind::kSigned, "sink_fraction"), medians(runs, AttentionKind::kNormalised, "entropy"),
-      medians(runs, AttentionKind::kUnnormalised, "entropy"), medians(runs, AttentionKind::kSigned, "entropy"));
+      medians(runs, reweighting::WeightKind::kNormalised, "sink_fraction"),
+      medians(runs, reweighting::WeightKind::kUnnormalised, "sink_fraction"),
+      medians(runs, reweighting::WeightKind::kSigned, "sink_fraction"),
+      medians(runs, reweighting::WeightKind::kNormalised, "entropy"),
+      medians(runs, reweighting::WeightKind::kUnnormalised, "entropy"),
+      medians(runs, reweighting::WeightKind::kSigned, "entropy"));
   for (const std::string& attention : runs.attentions) {
-    if (kind_of(attention) == AttentionKind::kUniform) continue;
+    if (kind_of(attention) == reweighting::WeightKind::kUniform) continue;
     const auto trained = runs.learned_by(attention);
     section.claims.push_back(sinks_claim(attention, spread_of(metrics_of(trained, "sink_fraction"))));
   }

@@ -3,10 +3,10 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/polarisation/flip_runs.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/multiples.h"
 #include "polariscope/experiments/shared/spread_series.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -103,8 +103,8 @@ report::Section run(const Context& context) {
     }
     if (shares.empty()) continue;
     report::Series line = spread_series(attention, steps, shares);
-    line.colour = report::colour_of(attention);
-    line.dashed = report::dashed(attention);
+    line.colour = colour_of(attention);
+    line.dashed = is_dashed(attention);
     if (attention != "softmax") line.low = line.high = {};
     over_steps.series.push_back(std::move(line));
     Ends of;

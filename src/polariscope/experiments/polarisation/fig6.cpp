@@ -2,8 +2,8 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/polarisation/flip_runs.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -59,7 +59,7 @@ report::Figure attentions_figure(const FlipRuns& runs, const char* metric, std::
     const auto all = runs.all.where(runs.headline(attention, 1, 1));
     const auto passed = learned(all);
     chart.categories.push_back({fmt::format("{} · {} of {}", attention, passed.size(), all.size()),
-                                metrics_of(passed, metric), report::colour_of(attention)});
+                                metrics_of(passed, metric), colour_of(attention)});
   }
   return {.id = std::move(id),
           .title = title,

@@ -1,11 +1,10 @@
 // Figure F.2 of the polarisation paper: the sinks of figure 4 under every way to pose the task.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/polarisation/attention_kinds.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/multiples.h"
 #include "polariscope/experiments/shared/trained_runs.h"
 #include "polariscope/report/charts.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -49,7 +48,7 @@ Multiple panel(const TrainedRuns& runs, const Setting& setting, const char* metr
     if (every.empty()) continue;
     const auto trained = learned(every);
     chart.categories.push_back({fmt::format("{} · {} of {}", attention, trained.size(), every.size()),
-                                metrics_of(trained, metric), report::colour_of(attention)});
+                                metrics_of(trained, metric), colour_of(attention)});
   }
   return {.title = setting.name, .spec = report::category_chart(chart), .table = report::table_of(chart)};
 }
@@ -58,10 +57,10 @@ Multiple panel(const TrainedRuns& runs, const Setting& setting, const char* metr
 report::Claim claim_of(const TrainedRuns& runs, const Setting& setting) {
   std::vector<double> softmax, others;
   for (const std::string& attention : runs.attentions()) {
-    const AttentionKind kind = kind_of(attention);
+    const reweighting::WeightKind kind = kind_of(attention);
     const std::vector<double> found = metrics_of(learned(runs_of(runs, setting, attention)), "sink_score");
     if (attention == "softmax") softmax = found;
-    if (kind == AttentionKind::kUnnormalised || kind == AttentionKind::kSigned) {
+    if (kind == reweighting::WeightKind::kUnnormalised || kind == reweighting::WeightKind::kSigned) {
       others.insert(others.end(), found.begin(), found.end());
     }
   }

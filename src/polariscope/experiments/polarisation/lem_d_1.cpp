@@ -3,10 +3,10 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/polarisation/ensemble_checks.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/spread_series.h"
 #include "polariscope/report/charts.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -88,7 +88,7 @@ report::Figure shift_figure(const Effects& effects) {
       }
     }
     chart.series.push_back(spread_series(std::string(kRows[row]), sizes, runs));
-    chart.series.back().colour = report::colour_of(kRows[row]);
+    chart.series.back().colour = colour_of(kRows[row]);
     ends.push_back(fmt::format("{} for {}", end_in_words(chart.series.back(), 2), kRows[row]));
   }
   return {

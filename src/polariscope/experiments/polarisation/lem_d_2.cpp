@@ -2,9 +2,9 @@
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/polarisation/ensemble_checks.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/report/charts.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 
@@ -116,8 +116,8 @@ report::Section run(const Context& context) {
                          line.name = row;
                          line.x = t.t;
                          line.y = ratios(t);
-                         line.colour = report::colour_of(row);
-                         line.dashed = report::dashed(row);
+                         line.colour = colour_of(row);
+                         line.dashed = is_dashed(row);
                          lines[l].push_back(std::move(line));
                        });
     }

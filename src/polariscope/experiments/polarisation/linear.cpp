@@ -3,9 +3,9 @@
 #include "polariscope/experiments/polarisation/descents.h"
 #include "polariscope/experiments/polarisation/flow_section.h"
 #include "polariscope/experiments/polarisation/long_flows.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/readings.h"
 #include "polariscope/experiments/shared/spread_series.h"
-#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 
@@ -53,9 +53,9 @@ report::SeriesChart side_by_side(const std::vector<flow::Trajectory>& runs, int 
                             .series = {line_over("linear, σ(a) = a", group_of(runs, seeds, kLinear), record),
                                        line_over("softmax", group_of(runs, seeds, kSoftmax), record)},
                             .references = std::move(references)};
-  chart.series[0].colour = report::colour_of("identity");
-  chart.series[0].dashed = report::dashed("identity");
-  chart.series[1].colour = report::colour_of("softmax");
+  chart.series[0].colour = colour_of("identity");
+  chart.series[0].dashed = is_dashed("identity");
+  chart.series[1].colour = colour_of("softmax");
   return chart;
 }
 

@@ -1,6 +1,6 @@
 #include "polariscope/experiments/polarisation/sink_runs.h"
 
-#include "polariscope/report/colours.h"
+#include "polariscope/experiments/shared/attention_looks.h"
 
 #include <fmt/format.h>
 
@@ -44,7 +44,7 @@ report::Category SinkRuns::category(const std::string& attention, const char* me
   const bool filtered = std::string_view(metric) != "accuracy";
   return {.name = fmt::format("{} · {} of {}", attention, passed.size(), runs.size()),
           .values = metrics_of(filtered ? passed : runs, metric),
-          .colour = report::colour_of(attention)};
+          .colour = colour_of(attention)};
 }
 
 std::string SinkRuns::method() const {
