@@ -112,6 +112,23 @@ TEST(Trainer, LeavesEverythingAsItWasAtAStepThatIsNotFinite) {
   EXPECT_TRUE(bytes_of(trainer) == before);
 }
 
+// The first loss is softmax1's, since s begins at 0; no later one is.
+TEST(Trainer, OfALearnedSinkMovesItAndLeavesSoftmax1) {
+  train::TrainingOptions options = tiny();
+  options.attention = "sink";
+  train::Trainer learned(options);
+  options.attention = "softmax1";
+  train::Trainer fixed(options);
+  EXPECT_EQ(learned.advance().loss, fixed.advance().loss);
+  const at::Tensor sink = learned.model().parameters().tensor("layers.0.sink");
+  for (int step = 1; step < 4; ++step) {
+    const at::Tensor before = sink.detach().clone();
+    EXPECT_NE(learned.advance().loss, fixed.advance().loss) << "step " << step;
+    EXPECT_TRUE((sink - before).ne(0).all().item<bool>()) << "step " << step;
+  }
+  EXPECT_FALSE(fixed.model().parameters().has("layers.0.sink"));
+}
+
 TEST(Trainer, RefusesOptionsThatMakeNoSense) {
   train::TrainingOptions options = tiny();
   options.heads = 3;

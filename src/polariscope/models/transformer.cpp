@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <initializer_list>
+#include <vector>
 
 namespace polariscope::models {
 namespace {
@@ -14,21 +16,26 @@ namespace {
 // What the paper's code adds to sums that it divides by.
 constexpr double kSumOffset = 1e-9;
 
+const reweighting::AttentionForm& form_of(const ModelOptions& o) {
+  return reweighting::find_attention_form(o.attention);
+}
+
 void require_positive(std::string_view what, std::int64_t found) {
   if (found < 1) throw Error("the transformer's {} must be positive, found {}", what, found);
 }
 
-const TransformerOptions& checked(const TransformerOptions& o) {
-  reweighting::find_attention_form(o.attention);
-  require_positive("number of layers", o.layers);
-  require_positive("number of heads", o.heads);
-  require_positive("width", o.width);
-  require_positive("vocabulary", o.vocabulary);
-  require_positive("number of outputs", o.outputs);
-  require_positive("longest sequence", o.longest);
-  if (o.width % o.heads != 0) throw Error("heads must divide the width {}, found {} heads", o.width, o.heads);
-  if (o.positions == Positions::kConcat && o.width % 2 != 0) {
-    throw Error("positions \"concat\" share the width with the tokens: it must be even, found {}", o.width);
+const ModelOptions& checked(const ModelOptions& o) {
+  form_of(o);
+  const ModelShape& s = o.shape;
+  require_positive("number of layers", s.layers);
+  require_positive("number of heads", s.heads);
+  require_positive("width", s.width);
+  require_positive("vocabulary", s.vocabulary);
+  require_positive("number of outputs", s.outputs);
+  require_positive("longest sequence", s.longest);
+  if (s.width % s.heads != 0) throw Error("heads must divide the width {}, found {} heads", s.width, s.heads);
+  if (o.architecture.positions == Positions::kConcat && s.width % 2 != 0) {
+    throw Error("positions \"concat\" share the width with the tokens: it must be even, found {}", s.width);
   }
   return o;
 }
@@ -36,127 +43,182 @@ const TransformerOptions& checked(const TransformerOptions& o) {
 // Whether the weights depend on queries and keys at all.
 bool has_scores(const reweighting::AttentionForm& form) { return form.weight != reweighting::WeightFunction::kOne; }
 
-bool maps_queries(const reweighting::AttentionForm& form) { return form.name == "mlp" || form.name == "mlp/max1"; }
-
-attention::AttendOptions attend_options(const TransformerOptions& o) {
-  const reweighting::AttentionForm& form = reweighting::find_attention_form(o.attention);
-  attention::AttendOptions options{.reweighting = std::string(form.name), .causal = o.causal};
-  const bool offset = form.rule == reweighting::RowRule::kElementwise &&
-                      form.normaliser == reweighting::Normaliser::kSum &&
-                      form.weight != reweighting::WeightFunction::kExp;
-  if (offset) options.parameters.emplace_back("sum_offset", kSumOffset);
+attention::AttendOptions attend_options(const ModelOptions& o) {
+  const reweighting::AttentionForm& form = form_of(o);
+  attention::AttendOptions options{.reweighting = std::string(form.name), .causal = o.shape.causal};
+  if (reweighting::has_sum_offset(form)) options.parameters.emplace_back("sum_offset", kSumOffset);
   return options;
 }
 
-void add_linear(std::vector<ParameterSpec>& specs, const std::vector<std::string>& names, std::int64_t inputs,
-                std::int64_t outputs_each) {
-  const double bound = 1.0 / std::sqrt(static_cast<double>(inputs));
-  const auto outputs = static_cast<std::int64_t>(names.size()) * outputs_each;
-  ParameterSpec weight{{}, {outputs, inputs}, Start::kUniform, bound}, bias{{}, {outputs}, Start::kUniform, bound};
-  for (const std::string& name : names) {
-    weight.names.push_back(name + ".weight");
-    bias.names.push_back(name + ".bias");
+std::string layer_prefix(const Architecture& architecture, std::int64_t layer) {
+  return fmt::format(fmt::runtime(architecture.names.layer), layer);
+}
+
+std::string parameter(std::string_view prefix, std::string_view name, std::string_view of) {
+  return fmt::format("{}{}.{}", prefix, name, of);
+}
+
+// A model's parameters in the order of its row.
+class Specs {
+ public:
+  Specs(const Architecture& architecture) : architecture_(architecture) {}
+
+  void add_embedding(std::string_view name, std::int64_t count, std::int64_t width) {
+    specs_.push_back({{parameter("", name, "weight")}, {count, width}, architecture_.embeddings});
   }
-  specs.push_back(weight);
-  specs.push_back(bias);
-}
+  void add_linear(std::string_view prefix, std::initializer_list<std::string_view> names, std::int64_t inputs,
+                  std::int64_t outputs_each, bool trained = true) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(inputs));
+    const auto outputs = static_cast<std::int64_t>(names.size()) * outputs_each;
+    ParameterSpec weight{{}, {outputs, inputs}, architecture_.linear, bound, trained};
+    ParameterSpec bias{{}, {outputs}, architecture_.linear, bound, trained};
+    for (const std::string_view name : names) {
+      weight.names.push_back(parameter(prefix, name, "weight"));
+      bias.names.push_back(parameter(prefix, name, "bias"));
+    }
+    specs_.push_back(weight);
+    specs_.push_back(bias);
+  }
+  void add_norm(std::string_view prefix, std::string_view name, std::int64_t width) {
+    if (!architecture_.layer_norm) return;
+    specs_.push_back({{parameter(prefix, name, "weight")}, {width}, Start::kOnes});
+    specs_.push_back({{parameter(prefix, name, "bias")}, {width}, Start::kZeros});
+  }
+  void add_zeros(std::string_view prefix, std::string_view name, std::int64_t count) {
+    specs_.push_back({{fmt::format("{}{}", prefix, name)}, {count}, Start::kZeros});
+  }
 
-void add_norm(std::vector<ParameterSpec>& specs, const std::string& name, std::int64_t width) {
-  specs.push_back({{name + ".weight"}, {width}, Start::kOnes});
-  specs.push_back({{name + ".bias"}, {width}, Start::kZeros});
-}
+  std::vector<ParameterSpec> take() { return std::move(specs_); }
 
-std::vector<ParameterSpec> specs_of(const TransformerOptions& o) {
-  const std::int64_t each = o.positions == Positions::kConcat ? o.width / 2 : o.width;
-  const std::int64_t head_width = o.width / o.heads;
-  const reweighting::AttentionForm& form = reweighting::find_attention_form(o.attention);
-  std::vector<ParameterSpec> specs;
-  if (o.positions != Positions::kNone) specs.push_back({{"pos_embedding.weight"}, {o.longest, each}, Start::kNormal});
-  specs.push_back({{"embedding.weight"}, {o.vocabulary, each}, Start::kNormal});
-  for (std::int64_t i = 0; i < o.layers; ++i) {
-    const std::string layer = fmt::format("layers.{}.", i);
+ private:
+  const Architecture& architecture_;
+  std::vector<ParameterSpec> specs_;
+};
+
+std::vector<ParameterSpec> specs_of(const ModelOptions& o) {
+  const Architecture& a = o.architecture;
+  const TensorNames& names = a.names;
+  const ModelShape& s = o.shape;
+  const reweighting::AttentionForm& form = form_of(o);
+  const std::int64_t embedded = a.positions == Positions::kConcat ? s.width / 2 : s.width;
+  const std::int64_t head_width = s.width / s.heads;
+  Specs specs(a);
+  if (a.positions != Positions::kNone) specs.add_embedding(names.positions, s.longest, embedded);
+  specs.add_embedding(names.tokens, s.vocabulary, embedded);
+  for (std::int64_t i = 0; i < s.layers; ++i) {
+    const std::string layer = layer_prefix(a, i);
     if (has_scores(form)) {
-      add_linear(specs, {layer + "q_proj", layer + "k_proj", layer + "v_proj"}, o.width, o.width);
+      specs.add_linear(layer, {names.query, names.key, names.value}, s.width, s.width);
     } else {
-      add_linear(specs, {layer + "q_proj", layer + "k_proj"}, o.width, o.width);
-      for (std::size_t last = specs.size(); last-- > specs.size() - 2;) specs[last].trained = false;
-      add_linear(specs, {layer + "v_proj"}, o.width, o.width);
+      specs.add_linear(layer, {names.query, names.key}, s.width, s.width, false);
+      specs.add_linear(layer, {names.value}, s.width, s.width);
     }
-    add_linear(specs, {layer + "o_proj"}, o.width, o.width);
-    if (o.layer_norm) add_norm(specs, layer + "norm1", o.width);
-    if (o.layer_norm && o.mlp) add_norm(specs, layer + "norm2", o.width);
-    if (o.mlp) {
-      add_linear(specs, {layer + "mlp.0"}, o.width, 4 * o.width);
-      add_linear(specs, {layer + "mlp.2"}, 4 * o.width, o.width);
+    specs.add_linear(layer, {names.attention_output}, s.width, s.width);
+    specs.add_norm(layer, names.attention_norm, s.width);
+    if (a.mlp) {
+      specs.add_norm(layer, names.mlp_norm, s.width);
+      specs.add_linear(layer, {names.mlp_in}, s.width, a.hidden_ratio * s.width);
+      specs.add_linear(layer, {names.mlp_out}, a.hidden_ratio * s.width, s.width);
     }
-    if (maps_queries(form)) {
-      add_linear(specs, {layer + "attn_mlp.0"}, head_width, 4 * head_width);
-      add_linear(specs, {layer + "attn_mlp.2"}, 4 * head_width, head_width);
+    if (form.learned_sink) specs.add_zeros(layer, names.sink, s.heads);
+    if (form.maps_queries) {
+      specs.add_linear(layer, {names.map_in}, head_width, a.hidden_ratio * head_width);
+      specs.add_linear(layer, {names.map_out}, a.hidden_ratio * head_width, head_width);
     }
   }
-  if (o.layer_norm) add_norm(specs, "final_norm", o.width);
-  add_linear(specs, {"output_proj"}, o.width, o.outputs);
-  return specs;
+  specs.add_norm("", names.final_norm, s.width);
+  specs.add_linear("", {names.output}, s.width, s.outputs);
+  return specs.take();
+}
+
+ModelOptions model_options(const TransformerOptions& o) {
+  ModelOptions options{.attention = o.attention,
+                       .shape = {.layers = o.layers,
+                                 .heads = o.heads,
+                                 .width = o.width,
+                                 .vocabulary = o.vocabulary,
+                                 .outputs = o.outputs,
+                                 .longest = o.longest,
+                                 .causal = o.causal}};
+  options.architecture.positions = o.positions;
+  options.architecture.layer_norm = o.layer_norm;
+  options.architecture.mlp = o.mlp;
+  return options;
 }
 
 }  // namespace
 
-Transformer::Transformer(const TransformerOptions& options, at::ScalarType type, std::uint64_t seed)
-    : options_(checked(options)),
-      attend_(attend_options(options_)),
-      scored_(has_scores(reweighting::find_attention_form(options_.attention))),
-      mapped_(maps_queries(reweighting::find_attention_form(options_.attention))),
-      parameters_(specs_of(options_), type, seed) {}
+Transformer::Transformer(const ModelOptions& options, at::ScalarType type, std::uint64_t seed)
+    : Model(checked(options).shape, {specs_of(options), type, seed}),
+      architecture_(options.architecture),
+      attend_(attend_options(options)),
+      form_(form_of(options)) {}
 
-LinearParameters Transformer::linear_of(const std::string& name) const {
-  return {parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias")};
-}
-
-NormParameters Transformer::norm_of(const std::string& name) const {
-  if (!options_.layer_norm) return {};
-  return {parameters_.tensor(name + ".weight"), parameters_.tensor(name + ".bias")};
+Transformer::Transformer(const TransformerOptions& o, at::ScalarType type, std::uint64_t seed)
+    : Transformer(model_options(o), type, seed) {
+  options_ = o;
 }
 
 Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::vector<std::string>& statistics,
                                          bool with_weights) const {
+  Result result;
+  const LayerObserver observer{.statistics = statistics, .see = [&](const LayerAttention& layer) {
+                                 result.statistics.push_back(layer.statistics);
+                                 if (with_weights) result.weights.push_back(layer.weights());
+                               }};
+  result.logits = forward(tokens, observer);
+  return result;
+}
+
+LinearParameters Transformer::linear_of(std::string_view layer, std::string_view name) const {
+  return {parameters().tensor(parameter(layer, name, "weight")), parameters().tensor(parameter(layer, name, "bias"))};
+}
+
+NormParameters Transformer::norm_of(std::string_view layer, std::string_view name) const {
+  if (!architecture_.layer_norm) return {};
+  return {parameters().tensor(parameter(layer, name, "weight")), parameters().tensor(parameter(layer, name, "bias"))};
+}
+
+at::Tensor Transformer::forward(const at::Tensor& tokens, const LayerObserver& observer) const {
   if (tokens.dim() != 2 || tokens.scalar_type() != at::kLong) {
     throw Error("the transformer's tokens must be int64 [batch, length]");
   }
-  const std::int64_t batch = tokens.size(0), length = tokens.size(1), width = options_.width, heads = options_.heads;
-  if (options_.positions != Positions::kNone && length > options_.longest) {
-    throw Error("a sequence has {} tokens: the model was made for at most {}", length, options_.longest);
+  const TensorNames& names = architecture_.names;
+  const bool placed = architecture_.positions != Positions::kNone;
+  const std::int64_t batch = tokens.size(0), length = tokens.size(1), width = shape().width;
+  if (placed && length > shape().longest) {
+    throw Error("a sequence has {} tokens: the model was made for at most {}", length, shape().longest);
   }
-  Result result;
-  at::Tensor x =
-      embed(tokens, parameters_.tensor("embedding.weight"),
-            options_.positions != Positions::kNone ? parameters_.tensor("pos_embedding.weight") : at::Tensor(),
-            options_.positions);
-  for (std::int64_t i = 0; i < options_.layers; ++i) {
-    const std::string layer = fmt::format("layers.{}.", i);
+  at::Tensor x = embed(tokens, parameters().tensor(parameter("", names.tokens, "weight")),
+                       placed ? parameters().tensor(parameter("", names.positions, "weight")) : at::Tensor(),
+                       architecture_.positions);
+  const bool scored = has_scores(form_);
+  attention::AttendOptions options = attend_;
+  for (std::int64_t i = 0; i < shape().layers; ++i) {
+    const std::string layer = layer_prefix(architecture_, i);
     const Branch attending =
-        norm_linear(x, norm_of(layer + "norm1"), linear_of(layer + (scored_ ? "q_proj" : "v_proj")));
-    const std::vector<at::Tensor> parts = split_heads(attending.y, scored_ ? 3 : 1, heads);
+        norm_linear(x, norm_of(layer, names.attention_norm), linear_of(layer, scored ? names.query : names.value));
+    const std::vector<at::Tensor> parts = split_heads(attending.y, scored ? 3 : 1, shape().heads);
     const at::Tensor& value = parts.back();
-    at::Tensor query = scored_ ? parts[0] : value.detach();
-    at::Tensor key = scored_ ? parts[1] : value.detach();
-    if (mapped_) {
+    at::Tensor query = scored ? parts[0] : value.detach();
+    at::Tensor key = scored ? parts[1] : value.detach();
+    if (form_.maps_queries) {
       const auto map = [&](const at::Tensor& from) {
-        return linear(linear_gelu(from.contiguous(), linear_of(layer + "attn_mlp.0")), linear_of(layer + "attn_mlp.2"));
+        return linear(linear_gelu(from.contiguous(), linear_of(layer, names.map_in)), linear_of(layer, names.map_out));
       };
       query = map(query);
       key = map(key);
     }
-    const attention::TensorAttention attention = attention::attend(query, key, value, attend_, statistics);
-    result.statistics.push_back(attention.statistics);
-    if (with_weights) result.weights.push_back(attention::attention_weights(query, key, attend_));
+    if (form_.learned_sink) options.sink = parameters().tensor(layer + std::string(names.sink));
+    const attention::TensorAttention attention = attention::attend(query, key, value, options, observer.statistics);
+    if (observer.see) observer.see({i, attention.statistics, query, key, options});
     const at::Tensor mixed = attention.output.transpose(1, 2).reshape({batch, length, width});
-    x = add_linear(attending.x, mixed, linear_of(layer + "o_proj"));
-    if (options_.mlp) {
-      x = add_mlp(x, norm_of(layer + "norm2"), linear_of(layer + "mlp.0"), linear_of(layer + "mlp.2"));
+    x = add_linear(attending.x, mixed, linear_of(layer, names.attention_output));
+    if (architecture_.mlp) {
+      x = add_mlp(x, norm_of(layer, names.mlp_norm), linear_of(layer, names.mlp_in), linear_of(layer, names.mlp_out));
     }
   }
-  result.logits = norm_linear(x, norm_of("final_norm"), linear_of("output_proj")).y;
-  return result;
+  return norm_linear(x, norm_of("", names.final_norm), linear_of("", names.output)).y;
 }
 
 }  // namespace polariscope::models

@@ -1,16 +1,15 @@
-// The polarisation paper's transformer: pre-LayerNorm blocks over learned positions, any attention of the family,
-// LayerNorm and MLP each optional, all linear layers with biases, exact GELU.
+// A transformer of pre-LayerNorm blocks over learned positions, any attention of the family: the polarisation paper's
+// model. All linear layers have biases; the GELU is exact.
 //
 //   x = x + Attention(LN(x)),   x = x + MLP(LN(x)),   logits = W LN(x) + b
 #pragma once
 
-#include "polariscope/attention/torch/attend.h"
-#include "polariscope/models/embedding.h"
-#include "polariscope/models/parameters.h"
+#include "polariscope/models/architecture.h"
 #include "polariscope/models/residual_layers.h"
+#include "polariscope/reweighting/attention_form.h"
 
-#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace polariscope::models {
@@ -25,34 +24,32 @@ struct TransformerOptions {
   std::int64_t longest = 16;  // sequence, where there are positions
 };
 
-class Transformer {
+class Transformer final : public Model {
  public:
-  // Throws Error for numbers that do not fit together. type: float32 or float64.
+  // As make_model().
+  Transformer(const ModelOptions& options, at::ScalarType type, std::uint64_t seed);
   Transformer(const TransformerOptions& options, at::ScalarType type, std::uint64_t seed);
+
+  at::Tensor forward(const at::Tensor& tokens, const LayerObserver& observer) const override;
 
   struct Result {
     at::Tensor logits;                                    // [batch, length, outputs]
     std::vector<attention::TensorStatistics> statistics;  // one a layer, [batch, heads, length] each
     std::vector<at::Tensor> weights;                      // if asked for: one a layer, [batch, heads, queries, keys]
   };
-  // tokens: [batch, length], int64, in [0, vocabulary). statistics: as statistics_of(attention). Differentiable with
-  // respect to parameters() but for the weights. Throws Error.
   Result forward(const at::Tensor& tokens, const std::vector<std::string>& statistics = {},
                  bool with_weights = false) const;
-
   const TransformerOptions& options() const { return options_; }
-  Parameters& parameters() { return parameters_; }
-  const Parameters& parameters() const { return parameters_; }
 
  private:
-  LinearParameters linear_of(const std::string& name) const;
-  NormParameters norm_of(const std::string& name) const;
+  // By its name in the architecture's table, which `layer` stands before.
+  LinearParameters linear_of(std::string_view layer, std::string_view name) const;
+  NormParameters norm_of(std::string_view layer, std::string_view name) const;
 
   TransformerOptions options_;
+  Architecture architecture_;
   attention::AttendOptions attend_;
-  bool scored_ = true;   // queries and keys matter
-  bool mapped_ = false;  // they go through an MLP
-  Parameters parameters_;
+  reweighting::AttentionForm form_;
 };
 
 }  // namespace polariscope::models
