@@ -6,9 +6,7 @@ namespace polariscope::attention {
 
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options, const std::vector<std::string>& statistics) {
-  // Without a tensor the dispatcher could not choose a kernel to complain.
-  check({query, key, value, options});
-  const Tensors results = call_forward({query, key, value, options}, statistics);
+  const Tensors results = forward_from_cpp({query, key, value, options}, statistics);
   const Tensors rows(results.begin() + 1, results.end());
   const auto get = [&](std::string_view name) { return named(statistics, rows, name); };
   return {.output = results[0],

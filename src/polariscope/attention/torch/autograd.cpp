@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace polariscope::attention {
 namespace {
@@ -33,73 +34,48 @@ Names needed_rows(const reweighting::AttentionForm& form, const Names& statistic
   return needed;
 }
 
-// Saved tensors by name, since an absent one cannot be saved.
-void save(AutogradContext* context, const TensorArguments& a, const at::Tensor& output, const Names& row_names,
-          const Tensors& rows) {
+// The forward and the backward pass that a recorded call goes on to.
+struct Passes {
+  Tensors (*forward)(const TensorArguments&, const Names&);
+  Tensors (*backward)(const BackwardArguments&);
+};
+constexpr Passes kDispatched{call_forward, call_backward};  // compilers and tracers listen to the dispatcher
+constexpr Passes kDirect{compute_forward, compute_backward};
+
+// What the backward pass needs beside tensors.
+struct Call final : torch::CustomClassHolder {
+  Call(AttendOptions given, Names needed, Names asked, const Passes& goes_on)
+      : options(std::move(given)), rows(std::move(needed)), statistics(std::move(asked)), passes(goes_on) {
+    for (at::Tensor* tensor : {&options.bias, &options.slopes, &options.sink, &options.key_lengths}) tensor->reset();
+  }
+  AttendOptions options;
+  Names rows;        // that the forward pass wrote for the backward
+  Names statistics;  // that were asked for
+  Passes passes;
+};
+
+constexpr const char* kCall = "call";
+constexpr std::size_t kInputs = 8;
+
+// Any of the inputs' tensors may be absent.
+void save(AutogradContext* context, const TensorArguments& a, const at::Tensor& output, const Tensors& rows,
+          const c10::intrusive_ptr<Call>& call) {
   const AttendOptions& o = a.options;
-  Names names;
-  Tensors tensors;
-  const auto keep = [&](const char* name, const at::Tensor& tensor) {
-    if (!tensor.defined()) return;
-    names.emplace_back(name);
-    tensors.push_back(tensor);
-  };
-  keep("query", a.query);
-  keep("key", a.key);
-  keep("value", a.value);
-  keep("bias", o.bias);
-  keep("slopes", o.slopes);
-  keep("sink", o.sink);
-  keep("key_lengths", o.key_lengths);
-  keep("output", output);
+  Tensors tensors{a.query, a.key, a.value, o.bias, o.slopes, o.sink, o.key_lengths, output};
   tensors.insert(tensors.end(), rows.begin(), rows.end());
   context->save_for_backward(tensors);
-  auto& data = context->saved_data;
-  data["names"] = names;
-  data["rows"] = row_names;
-  data["reweighting"] = o.reweighting;
-  if (o.scale.has_value()) data["scale"] = *o.scale;
-  data["causal"] = o.causal;
-  if (o.window.has_value()) data["window"] = *o.window;
-  Names parameters;
-  std::vector<double> numbers;
-  for (const auto& [name, number] : o.parameters) {
-    parameters.push_back(name);
-    numbers.push_back(number);
-  }
-  data["parameters"] = parameters;
-  data["numbers"] = numbers;
+  context->saved_data[kCall] = c10::IValue::make_capsule(call);
 }
 
-Names strings(const c10::IValue& value) {
-  Names names;
-  for (const c10::IValue& name : value.toListRef()) names.push_back(name.toStringRef());
-  return names;
-}
-
-BackwardArguments restored(AutogradContext* context) {
-  auto& data = context->saved_data;
-  const Names names = strings(data["names"]);
-  const Tensors tensors = context->get_saved_variables();
+BackwardArguments restored(const Call& call, const Tensors& tensors) {
   BackwardArguments a;
-  a.forward.query = named(names, tensors, "query");
-  a.forward.key = named(names, tensors, "key");
-  a.forward.value = named(names, tensors, "value");
-  a.output = named(names, tensors, "output");
   AttendOptions& o = a.forward.options;
-  o.bias = named(names, tensors, "bias");
-  o.slopes = named(names, tensors, "slopes");
-  o.sink = named(names, tensors, "sink");
-  o.key_lengths = named(names, tensors, "key_lengths");
-  a.saved_names = strings(data["rows"]);
-  a.saved.assign(tensors.begin() + std::int64_t(names.size()), tensors.end());
-  o.reweighting = data["reweighting"].toStringRef();
-  if (data.count("scale") > 0) o.scale = data["scale"].toDouble();
-  o.causal = data["causal"].toBool();
-  if (data.count("window") > 0) o.window = data["window"].toInt();
-  const Names parameters = strings(data["parameters"]);
-  const std::vector<double> numbers = data["numbers"].toDoubleVector();
-  for (std::size_t i = 0; i < parameters.size(); ++i) o.parameters.emplace_back(parameters[i], numbers[i]);
+  o = call.options;
+  at::Tensor* const inputs[kInputs] = {&a.forward.query, &a.forward.key, &a.forward.value, &o.bias,
+                                       &o.slopes,        &o.sink,        &o.key_lengths,   &a.output};
+  for (std::size_t i = 0; i < kInputs; ++i) *inputs[i] = tensors[i];
+  a.saved_names = call.rows;
+  a.saved.assign(tensors.begin() + kInputs, tensors.end());
   return a;
 }
 
@@ -112,18 +88,19 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
   // The first five are what can have a gradient; they are in `arguments` as well.
   static Tensors forward(AutogradContext* context, const at::Tensor&, const at::Tensor&, const at::Tensor&,
                          const c10::optional<at::Tensor>&, const c10::optional<at::Tensor>&,
-                         const TensorArguments& arguments, const Names& statistics) {
+                         const TensorArguments& arguments, const Names& statistics, const Passes& passes) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     const Names needed = needed_rows(form_of(arguments.options), statistics);
     Names computed = statistics;
     for (const std::string& name : needed) {
       if (!has(computed, name)) computed.push_back(name);
     }
-    Tensors results = call_forward(arguments, computed);
+    Tensors results = passes.forward(arguments, computed);
     const Tensors rows(results.begin() + 1, results.end());
     Tensors needed_tensors;
     for (const std::string& name : needed) needed_tensors.push_back(named(computed, rows, name));
-    save(context, arguments, results[0], needed, needed_tensors);
+    save(context, arguments, results[0], needed_tensors,
+         c10::make_intrusive<Call>(arguments.options, needed, statistics, passes));
     results.resize(1 + statistics.size());
     Tensors without_gradient;
     for (std::size_t i = 0; i < statistics.size(); ++i) {
@@ -131,17 +108,17 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
     }
     context->mark_non_differentiable(without_gradient);
     context->set_materialize_grads(false);
-    context->saved_data["statistics"] = statistics;
     return results;
   }
 
   static Tensors backward(AutogradContext* context, const Tensors& gradients) {
-    BackwardArguments a = restored(context);
+    const auto kept = context->saved_data[kCall].toCapsule();
+    const auto& call = static_cast<const Call&>(*kept);
+    BackwardArguments a = restored(call, context->get_saved_variables());
     a.d_output = gradients[0];
-    const Names statistics = strings(context->saved_data["statistics"]);
-    for (std::size_t i = 0; i < statistics.size(); ++i) {
-      if (!gradients[1 + i].defined() || !is_differentiable(statistics[i])) continue;
-      a.d_names.push_back(statistics[i]);
+    for (std::size_t i = 0; i < call.statistics.size(); ++i) {
+      if (!gradients[1 + i].defined() || !is_differentiable(call.statistics[i])) continue;
+      a.d_names.push_back(call.statistics[i]);
       a.d_statistics.push_back(gradients[1 + i]);
     }
     // Edges are counted over the tensors that are there.
@@ -155,9 +132,9 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
       a.wanted.emplace_back(inputs[place].first);
       places.push_back(place);
     }
-    Tensors all(7);  // one for each argument of forward(); those that are no tensors have none
+    Tensors all(8);  // one for each argument of forward(); those that are no tensors have none
     if (!a.d_output.defined() && a.d_names.empty()) return all;
-    const Tensors results = call_backward(a);
+    const Tensors results = call.passes.backward(a);
     for (std::size_t i = 0; i < results.size(); ++i) all[places[i]] = results[i];
     return all;
   }
@@ -165,11 +142,7 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
 
 bool needs_gradient(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
-}  // namespace
-
-Tensors forward_with_autograd(const TensorArguments& given, const Names& statistics) {
-  check(given);
-  check(statistics, form_of(given.options));
+Tensors recorded(const TensorArguments& given, const Names& statistics, const Passes& passes) {
   const bool recording = at::GradMode::is_enabled();
   if (recording && needs_gradient(given.options.slopes)) {
     throw Error("attend: slopes have no gradient: detach them, or give what they add as a bias");
@@ -179,13 +152,27 @@ Tensors forward_with_autograd(const TensorArguments& given, const Names& statist
   Tensors results;
   if (recording && (needs_gradient(a.query) || needs_gradient(a.key) || needs_gradient(a.value) ||
                     needs_gradient(o.bias) || needs_gradient(o.sink))) {
-    results = AttendFunction::apply(a.query, a.key, a.value, optional(o.bias), optional(o.sink), a, statistics);
+    results = AttendFunction::apply(a.query, a.key, a.value, optional(o.bias), optional(o.sink), a, statistics, passes);
   } else {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    results = call_forward(a, statistics);
+    results = passes.forward(a, statistics);
   }
   results[0] = results[0].to(given.query.scalar_type());
   return results;
+}
+
+}  // namespace
+
+Tensors forward_with_autograd(const TensorArguments& given, const Names& statistics) {
+  check(given);
+  check(statistics, form_of(given.options));
+  return recorded(given, statistics, kDispatched);
+}
+
+Tensors forward_from_cpp(const TensorArguments& given, const Names& statistics) {
+  check(given);
+  check(statistics, form_of(given.options));
+  return recorded(given, statistics, given.query.device().is_cpu() ? kDirect : kDispatched);
 }
 
 }  // namespace polariscope::attention

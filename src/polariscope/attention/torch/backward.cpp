@@ -96,6 +96,10 @@ Tensors backward(const BackwardArguments& a) {
 
 }  // namespace
 
+Tensors compute_backward(const BackwardArguments& a) {
+  return computed_type(a.forward) == at::kDouble ? backward<double>(a) : backward<float>(a);
+}
+
 Tensors backward_on_cpu(const BackwardArguments& given) {
   check(given.forward);
   BackwardArguments a = given;
@@ -103,7 +107,7 @@ Tensors backward_on_cpu(const BackwardArguments& given) {
   if (a.saved.size() != a.saved_names.size() || a.d_statistics.size() != a.d_names.size()) {
     throw Error("attend_backward: expected as many row arrays as names of row arrays");
   }
-  return computed_type(a.forward) == at::kDouble ? backward<double>(a) : backward<float>(a);
+  return compute_backward(a);
 }
 
 }  // namespace polariscope::attention

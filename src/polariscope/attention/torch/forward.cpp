@@ -44,12 +44,15 @@ Tensors forward(const TensorArguments& arguments, const Names& statistics) {
 
 }  // namespace
 
+Tensors compute_forward(const TensorArguments& arguments, const Names& statistics) {
+  return computed_type(arguments) == at::kDouble ? forward<double>(arguments, statistics)
+                                                 : forward<float>(arguments, statistics);
+}
+
 Tensors forward_on_cpu(const TensorArguments& given, const Names& statistics) {
   check(given);
-  const TensorArguments arguments = converted(given);
-  check(statistics, form_of(arguments.options));
-  Tensors results = computed_type(arguments) == at::kDouble ? forward<double>(arguments, statistics)
-                                                            : forward<float>(arguments, statistics);
+  check(statistics, form_of(given.options));
+  Tensors results = compute_forward(converted(given), statistics);
   results[0] = results[0].to(given.query.scalar_type());
   return results;
 }

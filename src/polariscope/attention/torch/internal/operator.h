@@ -1,15 +1,24 @@
-// The operators' kernels, and how they are called through PyTorch's dispatcher.
+// The operators' kernels, and the ways to them: PyTorch's dispatcher, or none for callers in C++.
 #pragma once
 
 #include "polariscope/attention/torch/internal/arguments.h"
 
 namespace polariscope::attention {
 
-// The output and then the statistics, in the order of their names.
+// All return the output and then the statistics, in the order of their names. The dispatcher's kernels check what they
+// are given, each being a way in of its own: graphs and tensors without autograd come to the CPU's at once.
 Tensors forward_on_cpu(const TensorArguments& arguments, const Names& statistics);
 Tensors forward_on_meta(const TensorArguments& arguments, const Names& statistics);
 Tensors forward_with_autograd(const TensorArguments& arguments, const Names& statistics);
+
+// Through the dispatcher.
 Tensors call_forward(const TensorArguments& arguments, const Names& statistics);
+
+// Checks, records and computes without the dispatcher, for callers in C++.
+Tensors forward_from_cpp(const TensorArguments& arguments, const Names& statistics);
+
+// The pass itself, of arguments that are checked and converted().
+Tensors compute_forward(const TensorArguments& arguments, const Names& statistics);
 
 struct BackwardArguments {
   TensorArguments forward;
@@ -26,5 +35,6 @@ struct BackwardArguments {
 Tensors backward_on_cpu(const BackwardArguments& arguments);
 Tensors backward_on_meta(const BackwardArguments& arguments);
 Tensors call_backward(const BackwardArguments& arguments);
+Tensors compute_backward(const BackwardArguments& arguments);
 
 }  // namespace polariscope::attention
