@@ -172,6 +172,59 @@ std::string without_programs(const std::string& page) {
   return text;
 }
 
+// Every file of the tree that can be named, and the words of those with code in them.
+struct Tree {
+  std::vector<std::string> paths;
+  std::set<std::string> words;
+
+  Tree() {
+    const std::regex word("[A-Za-z_][A-Za-z0-9_]*");
+    for (const char* room : {"src", "tests", "cli", "bench", "python", "cmake", "grids", "docs"}) {
+      for (const auto& entry : fs::recursive_directory_iterator(kSources / room)) {
+        paths.push_back(fs::relative(entry.path(), kSources).string());
+        const std::string kind = entry.path().extension().string();
+        if (kind != ".h" && kind != ".cpp" && kind != ".py") continue;
+        const std::string code = bytes_of(entry.path());
+        for (std::sregex_iterator match(code.begin(), code.end(), word), end; match != end; ++match) {
+          words.insert(match->str());
+        }
+      }
+    }
+  }
+  bool has_path(std::string name) const {
+    if (name.ends_with('/')) name.pop_back();
+    return std::ranges::any_of(paths, [&](const std::string& path) { return ("/" + path).ends_with("/" + name); });
+  }
+};
+
+// The pages for those who carry the work on name files, functions and types. What the page's own example makes, in its
+// indented lines, is none of them.
+TEST(Docs, NamesOfFilesFunctionsAndTypesAreThere) {
+  const Tree tree;
+  const std::regex span("`([^`\n]+)`"), path(R"([\w./-]+\.(h|cpp|toml|txt)|[\w-][\w/-]*/)");
+  const std::regex name(R"([A-Za-z_]\w*(::\w+)*(\(\))?)"), word(R"(\w+)");
+  int seen = 0;
+  for (const fs::path& page : pages()) {
+    if (!page.filename().string().starts_with("adding-")) continue;
+    std::string prose, example;
+    for (const std::string& line : lines_of(page)) (line.starts_with("    ") ? example : prose) += line + "\n";
+    for (std::sregex_iterator match(prose.begin(), prose.end(), span), end; match != end; ++match) {
+      const std::string text = (*match)[1].str();
+      SCOPED_TRACE(page.filename().string() + ": " + text);
+      if (example.find(text) != std::string::npos) continue;
+      ++seen;
+      if (std::regex_match(text, path)) {
+        EXPECT_TRUE(tree.has_path(text)) << "no such file";
+      } else if (std::regex_match(text, name)) {
+        for (std::sregex_iterator part(text.begin(), text.end(), word); part != end; ++part) {
+          EXPECT_TRUE(tree.words.contains(part->str())) << part->str() << " is in no source";
+        }
+      }
+    }
+  }
+  EXPECT_GE(seen, 40);
+}
+
 TEST(Docs, RelativeLinksLeadToFiles) {
   const std::regex link(R"(\]\(([^)#\s]+)[^)]*\)|(?:src|href|srcset)="([^"#]+)[^"]*")");
   for (const fs::path& path : pages()) {
