@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 nlohmann::json run(const train::RecallOptions& options, const fs::path& folder,
                    runs::OnAlarm on_alarm = runs::OnAlarm::kLog) {
   train::RecallTraining training(options);
-  train::run_training(training, {.on_alarm = on_alarm}, folder, Progress());
+  train::run_training(training, {.on_alarm = on_alarm}, runs::RunFolder(folder), Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 

@@ -27,7 +27,7 @@ train::RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
 nlohmann::json run(const train::RegressionOptions& options, const fs::path& folder, runs::OnAlarm on_alarm) {
   train::RegressionTraining training(options, 1);
-  train::run_training(training, {.on_alarm = on_alarm}, folder, Progress());
+  train::run_training(training, {.on_alarm = on_alarm}, runs::RunFolder(folder), Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 

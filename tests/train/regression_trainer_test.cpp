@@ -27,7 +27,7 @@ train::RegressionOptions exploding() { return {.steps = 2000, .batch = 64}; }
 
 nlohmann::json run(const train::RegressionOptions& options, const fs::path& folder, double checkpoint_seconds = 60.0) {
   train::RegressionTraining training(options, 1);
-  train::run_training(training, {.checkpoint_seconds = checkpoint_seconds}, folder, Progress());
+  train::run_training(training, {.checkpoint_seconds = checkpoint_seconds}, runs::RunFolder(folder), Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 

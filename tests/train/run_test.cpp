@@ -67,7 +67,7 @@ class Scripted final : public train::Trainable {
 
 nlohmann::json run(const std::vector<Step>& script, const fs::path& folder) {
   Scripted training(script);
-  train::run_training(training, {}, folder, Progress());
+  train::run_training(training, {}, runs::RunFolder(folder), Progress());
   return nlohmann::json::parse(read_file(folder / "result.json"));
 }
 
@@ -160,7 +160,7 @@ TEST(Loop, NeedsTheNumbersThatAlarmsWatch) {
   const TemporaryFolder folder;
   Scripted training(std::vector<Step>(1));
   training.names = {"entropy", "logit_variance"};
-  EXPECT_EQ(complaint_of([&] { train::run_training(training, {}, folder.path(), Progress()); }),
+  EXPECT_EQ(complaint_of([&] { train::run_training(training, {}, runs::RunFolder(folder.path()), Progress()); }),
             "step 1 has no \"frobenius_norm\" of its heads to watch");
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 #include <malloc.h>
+#include <torch/version.h>
 
 namespace polariscope::train {
 
@@ -11,6 +12,8 @@ void use_threads(int count) {
   using Set = void (*)(int);
   if (const auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(count);
 }
+
+std::string libtorch_version() { return TORCH_VERSION; }
 
 void keep_freed_memory() {
   constexpr int kKept = 1 << 30;

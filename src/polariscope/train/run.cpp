@@ -3,7 +3,9 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
+#include "polariscope/reweighting/simd_target_name.h"
 #include "polariscope/runs/alarms.h"
+#include "polariscope/runs/provenance.h"
 #include "polariscope/runs/step_logs.h"
 
 #include <fmt/format.h>
@@ -15,6 +17,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -35,15 +38,24 @@ std::int64_t step_of(const Safetensors& file) {
   return failure == std::errc() && rest == word.data() + word.size() ? step : -1;
 }
 
-// The step at which the checkpoint leaves the training; 0 where there is none.
-std::int64_t resumed(Trainable& training, const fs::path& checkpoint) {
-  if (!fs::exists(checkpoint)) return 0;
+// The tensor of a checkpoint that holds what the alarms of later steps depend on.
+constexpr std::string_view kAlarmState = "alarms";
+
+// Where a checkpoint leaves the training; step 0 where there is none.
+struct Resumed {
+  std::int64_t step = 0;
+  std::vector<double> alarms;  // none where it keeps none, as those of version 0.1.0: the log is watched again
+};
+
+Resumed resumed(Trainable& training, const fs::path& checkpoint) {
+  if (!fs::exists(checkpoint)) return {};
   const Safetensors file(checkpoint);
   try {
     const std::int64_t step = step_of(file);
     if (step < 0 || step > training.steps()) throw Error("it is of no step from 0 to {}", training.steps());
     training.restore(file, step);
-    return step;
+    const StoredTensor* alarms = file.find(kAlarmState);
+    return {step, alarms != nullptr ? to_doubles(*alarms) : std::vector<double>()};
   } catch (const Error& error) {
     throw Error("{} is no checkpoint of this run: {}", checkpoint.string(), error.what());
   }
@@ -71,9 +83,11 @@ class Loop {
         folder_(folder),
         progress_(progress),
         heads_(static_cast<std::size_t>(training.maps().heads)),
-        step_(resumed(training, last())),
+        resumed_(resumed(training, last())),
+        step_(resumed_.step),
         logs_(folder, step_),
-        alarms_(folder, training.maps(), step_) {
+        alarms_(resumed_.alarms.empty() ? runs::Alarms(folder, training.maps(), step_)
+                                        : runs::Alarms(folder, training.maps(), step_, resumed_.alarms)) {
     training.open_logs(folder);
   }
 
@@ -129,6 +143,11 @@ class Loop {
   }
 
   void write(const fs::path& path, Checkpoint checkpoint) const {
+    const std::vector<double> alarms = alarms_.state();
+    checkpoint.tensors.push_back({.name = std::string(kAlarmState),
+                                  .dtype = Dtype::kF64,
+                                  .shape = {static_cast<std::int64_t>(alarms.size())},
+                                  .bytes = std::as_bytes(std::span(alarms))});
     checkpoint.metadata["step"] = fmt::format("{}", last_finite());
     write_safetensors(path, checkpoint.tensors, checkpoint.metadata);
   }
@@ -152,6 +171,7 @@ class Loop {
   fs::path folder_;
   Progress& progress_;
   std::size_t heads_;
+  Resumed resumed_;
   std::int64_t step_;  // of the last line of the log
   bool diverged_ = false;
   runs::StepLogs logs_;
@@ -161,10 +181,13 @@ class Loop {
 
 }  // namespace
 
-void run_training(Trainable& training, const runs::RunOptions& options, const fs::path& folder, Progress progress) {
-  if (fs::exists(folder / "result.json")) return;
-  make_folder(folder / "checkpoint");
-  Loop(training, options, folder, progress).run();
+void run_training(Trainable& training, const runs::RunOptions& options, const runs::RunFolder& folder,
+                  Progress progress) {
+  if (fs::exists(folder.path() / "result.json")) return;
+  make_folder(folder.path() / "checkpoint");
+  runs::record_provenance(folder.path(),
+                          runs::provenance(reweighting::simd_target_name(), options.threads, options.libtorch));
+  Loop(training, options, folder.path(), progress).run();
 }
 
 }  // namespace polariscope::train

@@ -2,21 +2,20 @@
 #pragma once
 
 #include "polariscope/base/progress.h"
+#include "polariscope/runs/run_folder.h"
 #include "polariscope/runs/run_options.h"
 #include "polariscope/train/trainable.h"
-
-#include <filesystem>
 
 namespace polariscope::train {
 
 // Trains from step 0, or goes on where checkpoint/last.safetensors in `folder` stands, and leaves there metrics.jsonl,
 // events.out.tfevents.polariscope, alarms.jsonl (docs/alarms.md), the checkpoint of the last step, what the training
-// adds, and result.json (the run in a few numbers). The first loss or gradient that is not finite ends the run: its
-// line is the log's last, the result says `diverged`, and checkpoint/before_divergence.safetensors holds the parameters
-// before it. A folder that holds a result is done. Throws Interrupted after the checkpoint that Ctrl-C asks for; Error
-// where a file cannot be written or the checkpoint is of another run. What it has computed is the same bits whether
-// interrupted or not.
-void run_training(Trainable& training, const runs::RunOptions& options, const std::filesystem::path& folder,
+// adds, provenance.json and result.json (the run in a few numbers). The first loss or gradient that is not finite ends
+// the run: its line is the log's last, the result says `diverged`, and checkpoint/before_divergence.safetensors holds
+// the parameters before it. A folder that holds a result is done. Throws Interrupted after the checkpoint that Ctrl-C
+// asks for; Error where a file cannot be written or the checkpoint is of another run. What it has computed is the same
+// bits whether interrupted or not.
+void run_training(Trainable& training, const runs::RunOptions& options, const runs::RunFolder& folder,
                   Progress progress);
 
 }  // namespace polariscope::train
