@@ -160,14 +160,14 @@ TEST(Docs, TheExamplesInTheHelpAreCommandsThatTheProgramTakes) {
   EXPECT_GE(seen, 10);
 }
 
-// The page without its fenced blocks: what looks like a link in a program is none.
+// The page without its fenced and indented blocks: what looks like a link in a program is none.
 std::string without_programs(const std::string& page) {
   std::string text;
   bool inside = false;
   for (const std::string& line : lines_of(page)) {
     const bool fence = line.starts_with("```");
     if (fence) inside = !inside;
-    if (!inside && !fence) text += line + "\n";
+    if (!inside && !fence && !line.starts_with("    ")) text += line + "\n";
   }
   return text;
 }
@@ -207,7 +207,7 @@ TEST(Docs, NamesOfFilesFunctionsAndTypesAreThere) {
   for (const fs::path& page : pages()) {
     if (!page.filename().string().starts_with("adding-")) continue;
     std::string prose, example;
-    for (const std::string& line : lines_of(page)) (line.starts_with("    ") ? example : prose) += line + "\n";
+    for (const std::string& line : lines_of(bytes_of(page))) (line.starts_with("    ") ? example : prose) += line + "\n";
     for (std::sregex_iterator match(prose.begin(), prose.end(), span), end; match != end; ++match) {
       const std::string text = (*match)[1].str();
       SCOPED_TRACE(page.filename().string() + ": " + text);
