@@ -1,6 +1,7 @@
 // polariscope train from the command line: what it refuses, and runs that are stopped, killed and out of disk and end
 // with the same bits.
 #include "command.h"
+#include "polariscope/base/fingerprint.h"
 #include "polariscope/base/random.h"
 #include "polariscope/base/safetensors.h"
 #include "polariscope/sweep/setting.h"
@@ -212,6 +213,48 @@ TEST(Train, LeavesResultsThatProgramsRead) {
   EXPECT_EQ(last["entropy"].size(), 1U);
   EXPECT_EQ(last["entropy"][0].size(), 2U);
   EXPECT_EQ(nlohmann::json::parse(bytes_of(run / "heads.json")).size(), 2U);
+}
+
+TEST(Train, SaysWhichProgramMadeARun) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  const auto words = [&](const char* threads) {
+    Words all = train({"--threads", threads, "--out", run.string()});
+    std::erase(all, "--threads=1");
+    return all;
+  };
+  expect_done(words("1"));
+  const std::string bytes = bytes_of(run / "provenance.json");
+  const auto programs = nlohmann::json::parse(bytes);
+  ASSERT_EQ(programs.size(), 1U);
+  const fs::path program = fs::path(POLARISCOPE_BINARY).parent_path() / "polariscope-train";
+  EXPECT_EQ(programs[0]["program"], fmt::format("{:016x}", fingerprint(bytes_of(program))));
+  EXPECT_EQ(programs[0]["threads"], 1);
+  EXPECT_NE(programs[0]["libtorch"], "");
+  EXPECT_NE(programs[0]["simd_target"], "");
+  // Of a run that is done no other is a part.
+  expect_done(words("2"));
+  EXPECT_EQ(bytes_of(run / "provenance.json"), bytes);
+  fs::remove(run / "result.json");
+  expect_done(words("2"));
+  const auto both = nlohmann::json::parse(bytes_of(run / "provenance.json"));
+  ASSERT_EQ(both.size(), 2U);
+  EXPECT_EQ(both[1]["threads"], 2);
+}
+
+TEST(Train, IsOfOneProgramInEveryRowOfASweep) {
+  const TemporaryFolder folder;
+  write_bytes(folder.path() / "grid.toml",
+              "task = \"in-context-regression\"\nsteps = 3\nbatch = 8\nlayer_form = [\"plain\", \"residual\"]\n");
+  Surroundings here;
+  here.folder = folder.path();
+  EXPECT_EQ(polariscope_run({"sweep", "run", "grid.toml", "--out", "sweep", "--quiet"}, here).code, 0);
+  const Words rows = lines_of(polariscope_run({"sweep", "export", "sweep"}, here).out);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_NE(rows[0].find(",failure,program_version,program_commit,program,machine,"), std::string::npos) << rows[0];
+  const fs::path program = fs::path(POLARISCOPE_BINARY).parent_path() / "polariscope-train";
+  const std::string made_by = fmt::format(",{:016x},", fingerprint(bytes_of(program)));
+  for (std::size_t row : {1, 2}) EXPECT_NE(rows[row].find(made_by), std::string::npos) << rows[row];
 }
 
 TEST(Train, ThatDivergesKeepsTheParametersBeforeItAndSaysSo) {

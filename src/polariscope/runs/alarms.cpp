@@ -23,10 +23,11 @@ OnAlarm find_on_alarm(std::string_view name) {
 Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step)
     : detector_(shape), file_(folder / "alarms.jsonl", [](std::string_view) { return 0; }) {
   if (last_step == 0) return;
-  for (const WatchedStep& step : read_watched_steps(folder / "metrics.jsonl")) {
-    if (step.step > last_step) break;
+  for_each_watched_step(folder / "metrics.jsonl", [&](const WatchedStep& step) {
+    if (step.step > last_step) return false;
     for (const Alarm& alarm : detector_.step(step.step, step.gradient_norm, step.readings)) log(alarm);
-  }
+    return true;
+  });
 }
 
 Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step,

@@ -60,7 +60,10 @@ const std::vector<double>& RunLog::layer(const std::string& name, std::size_t la
 
 RunLog read_run_log(const std::filesystem::path& path) {
   RunLog log;
-  read_steps(path, "a step as JSON", [&](const json& step) { add_step(log, step); });
+  read_steps(path, "a step as JSON", [&](const json& step) {
+    add_step(log, step);
+    return true;
+  });
   for (auto& [name, column] : log.numbers) column.resize(log.steps(), kNothing);
   for (auto& [name, columns] : log.layers) {
     for (std::vector<double>& column : columns) column.resize(log.steps(), kNothing);

@@ -31,10 +31,17 @@ WatchedStep watched_step(const json& line) {
 
 }  // namespace
 
+void for_each_watched_step(const std::filesystem::path& metrics, const std::function<bool(const WatchedStep&)>& visit) {
+  read_steps(metrics, "a step with loss, gradient norm and the statistics of heads, as JSON",
+             [&](const json& line) { return visit(watched_step(line)); });
+}
+
 std::vector<WatchedStep> read_watched_steps(const std::filesystem::path& metrics) {
   std::vector<WatchedStep> steps;
-  read_steps(metrics, "a step with loss, gradient norm and the statistics of heads, as JSON",
-             [&](const json& line) { steps.push_back(watched_step(line)); });
+  for_each_watched_step(metrics, [&](const WatchedStep& step) {
+    steps.push_back(step);
+    return true;
+  });
   return steps;
 }
 

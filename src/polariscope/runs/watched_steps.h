@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -16,7 +17,10 @@ struct WatchedStep {
   double loss = 0.0, gradient_norm = 0.0;
   std::vector<HeadReading> readings;  // [layers, heads]
 };
-// Throws Error for a file that cannot be read and a line that is no step of a training with attention.
+// Calls visit with one step after another, until it returns false. Throws Error for a file that cannot be read and a
+// line that is no step of a training with attention.
+void for_each_watched_step(const std::filesystem::path& metrics, const std::function<bool(const WatchedStep&)>& visit);
+// All of them.
 std::vector<WatchedStep> read_watched_steps(const std::filesystem::path& metrics);
 
 // What a detector says to a whole training.

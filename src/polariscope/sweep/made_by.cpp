@@ -4,8 +4,10 @@
 #include "polariscope/runs/provenance.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include <utility>
 #include <vector>
 
 namespace polariscope::sweep {
@@ -31,18 +33,17 @@ std::vector<runs::Provenance> programs_of(const std::filesystem::path& folder) {
 }  // namespace
 
 std::string made_by(const std::filesystem::path& folder, const std::string& program) {
+  const std::vector<runs::Provenance> programs = programs_of(folder);
   Json object = Json::object();
-  std::array<std::string, kMadeBy.size()> last;
-  for (const runs::Provenance& one : programs_of(folder)) {
-    const auto texts = texts_of(one);
-    for (std::size_t column = 0; column < texts.size(); ++column) {
-      std::string before = object.value(kMadeBy[column], std::string());
-      if (object.contains(kMadeBy[column]) && texts[column] == last[column]) continue;
-      object[std::string(kMadeBy[column])] = before.empty() ? texts[column] : before + " + " + texts[column];
+  for (std::size_t column = 0; column < kMadeBy.size() && !programs.empty(); ++column) {
+    std::vector<std::string> different;
+    for (const runs::Provenance& one : programs) {
+      std::string text = texts_of(one)[column];
+      if (different.empty() || different.back() != text) different.push_back(std::move(text));
     }
-    last = texts;
+    object[std::string(kMadeBy[column])] = fmt::format("{}", fmt::join(different, " + "));
   }
-  if (object.empty() && !program.empty()) object[std::string(kMadeBy[kProgram])] = program;
+  if (programs.empty() && !program.empty()) object[std::string(kMadeBy[kProgram])] = program;
   return object.dump();
 }
 

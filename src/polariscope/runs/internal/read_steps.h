@@ -11,14 +11,14 @@
 
 namespace polariscope::runs {
 
-// Calls visit(step) with each whole line; what it throws for a line that is none of its own (json::exception), and a
-// line that is no JSON, is an Error that names the line and what was `expected`.
+// Calls visit(step) with one whole line after another, until it returns false. What it throws for a line that is none
+// of its own (json::exception), and a line that is no JSON, is an Error that names the line and what was `expected`.
 template <class Visit>
 void read_steps(const std::filesystem::path& metrics, std::string_view expected, const Visit& visit) {
   LineReader lines(metrics);
   while (const auto line = lines.next()) {
     try {
-      visit(nlohmann::json::parse(*line));
+      if (!visit(nlohmann::json::parse(*line))) return;
     } catch (const nlohmann::json::exception&) {
       throw Error("{}, line {}: expected {}", metrics.string(), lines.lines(), expected);
     }
