@@ -4,11 +4,22 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 namespace polariscope::testing {
 namespace {
 
 // Nothing that could be trained: such runs fail at once, which is all that these tests need.
 const std::string kGrid = "task = \"induction\"\nheads = 0\nlayers = 0\nseed = [1, 2]\n";
+
+bool can_train() {
+  return std::filesystem::exists(std::filesystem::path(POLARISCOPE_BINARY).parent_path() / "polariscope-train");
+}
+
+TEST(SweepCommand, IsRefusedAtOnceWhereNothingCanTrain) {
+  if (can_train()) GTEST_SKIP() << "polariscope-train is there";
+  expect_refused({"sweep", "run", "induction", "--out", "x"}, {"training needs LibTorch", "polariscope-train"});
+}
 
 TEST(SweepCommand, RefusesMistakesInOneSentence) {
   const std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> refusals{
@@ -42,6 +53,7 @@ TEST(SweepCommand, NamesTheLineOfAGrid) {
 }
 
 TEST(SweepCommand, TakesAShippedGridThoughAFolderHasItsName) {
+  if (!can_train()) GTEST_SKIP() << "there is no polariscope-train";
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "induction");
   write_bytes(folder.path() / "induction/cat.jpg", "miaow");
@@ -56,6 +68,7 @@ TEST(SweepCommand, AloneShowsItsHelp) {
 }
 
 TEST(SweepCommand, RunsRecordsRetriesAndExports) {
+  if (!can_train()) GTEST_SKIP() << "there is no polariscope-train";
   const TemporaryFolder folder;
   write_bytes(folder.path() / "grid.toml", kGrid);
   Surroundings surroundings;
