@@ -207,7 +207,8 @@ TEST(Docs, NamesOfFilesFunctionsAndTypesAreThere) {
   for (const fs::path& page : pages()) {
     if (!page.filename().string().starts_with("adding-")) continue;
     std::string prose, example;
-    for (const std::string& line : lines_of(bytes_of(page))) (line.starts_with("    ") ? example : prose) += line + "\n";
+    for (const std::string& line : lines_of(bytes_of(page)))
+      (line.starts_with("    ") ? example : prose) += line + "\n";
     for (std::sregex_iterator match(prose.begin(), prose.end(), span), end; match != end; ++match) {
       const std::string text = (*match)[1].str();
       SCOPED_TRACE(page.filename().string() + ": " + text);

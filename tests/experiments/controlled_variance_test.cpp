@@ -46,16 +46,21 @@ TEST(ControlledVariance, SoftmaxLosesHalfTheVarianceOfItsScores) {
 TEST(ControlledVariance, ScoresHaveTheVarianceThatIsAskedFor) {
   // 200 keys: a relative error of about √(2/200) a row; the rows share their keys, so their mean is not much better.
   EXPECT_NEAR(rows_at(experiments::kSoftmax, 1.0, 4.0).score_variance, 16.0, 4.0);
-  EXPECT_NEAR(rows_at(experiments::kSoftmax, 0.5, 4.0).score_variance / rows_at(experiments::kSoftmax, 1.0, 4.0).score_variance, 0.25, 1e-12);
+  EXPECT_NEAR(
+      rows_at(experiments::kSoftmax, 0.5, 4.0).score_variance / rows_at(experiments::kSoftmax, 1.0, 4.0).score_variance,
+      0.25, 1e-12);
 }
 
 TEST(ControlledVariance, TheReluKernelKnowsNoScaleAndLayerNormAllButNone) {
-  EXPECT_NEAR(rows_at(experiments::kReluKernel, 1.0, 1.0).entropy.value(), rows_at(experiments::kReluKernel, 3.0, 8.0).entropy.value(), 1e-12);
-  EXPECT_NEAR(rows_at(experiments::kQkLayerNorm, 1.0, 1.0).entropy.value(), rows_at(experiments::kQkLayerNorm, 1.0, 8.0).entropy.value(), 1e-3);
+  EXPECT_NEAR(rows_at(experiments::kReluKernel, 1.0, 1.0).entropy.value(),
+              rows_at(experiments::kReluKernel, 3.0, 8.0).entropy.value(), 1e-12);
+  EXPECT_NEAR(rows_at(experiments::kQkLayerNorm, 1.0, 1.0).entropy.value(),
+              rows_at(experiments::kQkLayerNorm, 1.0, 8.0).entropy.value(), 1e-3);
 }
 
 TEST(ControlledVariance, RowsSumToOneAndDeadOnesAreCountedApart) {
-  for (const experiments::ControlledKind kind : {experiments::kSoftmax, experiments::kQkLayerNorm, experiments::kReluKernel, experiments::kElu1Kernel}) {
+  for (const experiments::ControlledKind kind :
+       {experiments::kSoftmax, experiments::kQkLayerNorm, experiments::kReluKernel, experiments::kElu1Kernel}) {
     const experiments::ControlledRows rows = rows_at(kind, 1.0, 2.0);
     EXPECT_EQ(rows.entropy.count() + rows.dead, 50);
     EXPECT_NEAR(std::accumulate(rows.first_row.begin(), rows.first_row.end(), 0.0), 1.0, 1e-12);

@@ -215,7 +215,8 @@ INSTANTIATE_TEST_SUITE_P(Combinations, EveryKernel, ::testing::ValuesIn(combinat
 
 TEST(Combinations, AreTheTwoHundredThatMakeSense) {
   // value-softmax, rows and tied: 4 losses × 14 rows each; reduced: 2 × 14; linear: 4 × 1.
-  EXPECT_EQ(combinations().size(), 3U * 4 * reweighting::reweightings().size() + 2 * reweighting::reweightings().size() + 4);
+  EXPECT_EQ(combinations().size(),
+            3U * 4 * reweighting::reweightings().size() + 2 * reweighting::reweightings().size() + 4);
 }
 
 // The late phase of the flow: margins of hundreds, where sigmoid(-z) alone would underflow.

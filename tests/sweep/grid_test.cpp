@@ -44,9 +44,7 @@ TEST(Grid, TakesRangesByStepAndByFactorWithBothEnds) {
   EXPECT_EQ(values_of("x = { from = 3, to = 3 }"), "x = 3.0\n");
 }
 
-TEST(Grid, ReadsWholeNumbersHoweverTheyAreWritten) {
-  EXPECT_EQ(values_of("seed = [1e5, 7]"), "seed = [100000, 7]\n");
-}
+TEST(Grid, ReadsWholeNumbersHoweverTheyAreWritten) { EXPECT_EQ(values_of("seed = [1e5, 7]"), "seed = [100000, 7]\n"); }
 
 TEST(Grid, LeavesOutWhatEverySettingOfASkipFits) {
   const sweep::Grid grid = parse(

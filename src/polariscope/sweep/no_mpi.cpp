@@ -5,7 +5,8 @@ namespace polariscope::sweep {
 
 int over_ranks(const RunCommand& command, int places, const std::function<int(Workers&)>& coordinate) {
   if (is_under_mpirun()) {
-    throw Error("this program is built without MPI: build it where libopenmpi-dev is installed, or run the sweep in shards");
+    throw Error(
+        "this program is built without MPI: build it where libopenmpi-dev is installed, or run the sweep in shards");
   }
   LocalWorkers workers(command, places);
   return coordinate(workers);
