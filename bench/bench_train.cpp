@@ -49,7 +49,7 @@ std::string_view bytes_of(const at::Tensor& tensor) {
 // The model at its start and the batches of its first steps, as the peer reads them.
 void write_inputs(const train::Trainer& trainer, const std::filesystem::path& folder) {
   const train::TrainingOptions& o = trainer.options();
-  const models::TransformerOptions& model = trainer.model().options();
+  const models::ModelShape& model = trainer.model().shape();
   std::string numbers, tokens;
   nlohmann::json names = nlohmann::json::array();
   for (const auto& [name, values] : trainer.model().parameters().named_values()) {
@@ -128,7 +128,7 @@ Row row_of(const char* name, const std::vector<double>& ours, const std::vector<
 std::vector<Row> run_products(const Settings& settings) {
   train::Trainer trainer(training());
   const std::int64_t rows = trainer.options().batch * (trainer.options().sequence_length - 1);
-  const TrainProducts products(trainer.model().options(), rows);
+  const TrainProducts products(trainer.model().shape(), trainer.options().mlp, rows);
   const auto time = [](const auto& work) {
     return processor_seconds_of([&] {
              for (int i = 0; i < kSteps; ++i) work();

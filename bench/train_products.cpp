@@ -19,7 +19,7 @@ float* row(const at::Tensor& matrix, std::int64_t first) { return matrix.data_pt
 
 }  // namespace
 
-TrainProducts::TrainProducts(const models::TransformerOptions& o, std::int64_t rows) {
+TrainProducts::TrainProducts(const models::ModelShape& o, bool mlp, std::int64_t rows) {
   const auto add = [&](std::int64_t inputs, std::int64_t outputs) {
     products_.push_back({at::randn({rows, inputs}), at::randn({outputs, inputs}), at::empty({rows, outputs}),
                          at::empty({rows, inputs}), at::empty({outputs, inputs})});
@@ -27,7 +27,7 @@ TrainProducts::TrainProducts(const models::TransformerOptions& o, std::int64_t r
   for (std::int64_t layer = 0; layer < o.layers; ++layer) {
     add(o.width, 3 * o.width);
     add(o.width, o.width);
-    if (!o.mlp) continue;
+    if (!mlp) continue;
     add(o.width, 4 * o.width);
     add(4 * o.width, o.width);
   }

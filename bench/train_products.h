@@ -1,7 +1,7 @@
 // The matrix products of a transformer's training step, and nothing else of it.
 #pragma once
 
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/model.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -13,7 +13,7 @@ namespace polariscope::bench {
 class TrainProducts {
  public:
   // rows: tokens of a batch.
-  TrainProducts(const models::TransformerOptions& options, std::int64_t rows);
+  TrainProducts(const models::ModelShape& shape, bool mlp, std::int64_t rows);
 
   void by_our_library() const;  // the call and the chunks of rows that our layers use
   void by_aten() const;         // whole products, ATen's call: OpenBLAS

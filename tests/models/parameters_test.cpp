@@ -1,13 +1,14 @@
 // A model's parameters: names, starts, views of one memory.
 #include "polariscope/models/parameters.h"
 
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/architecture.h"
 #include "support/complaint.h"
 
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -74,19 +75,26 @@ TEST(Parameters, GatherGradientsInOneTensor) {
   EXPECT_EQ(parameters.gradients().abs().sum().item<double>(), 0.0);
 }
 
-std::map<std::string, at::Tensor> start_of(const models::TransformerOptions& options) {
+// Of one layer of width 16 over nine tokens.
+models::ModelOptions small_options() {
+  models::ModelOptions options{.architecture = models::find_architecture("polarisation"),
+                               .shape = {.layers = 1, .width = 16, .vocabulary = 9, .outputs = 9}};
+  options.architecture.positions = models::Positions::kAdd;
+  return options;
+}
+
+std::map<std::string, at::Tensor> start_of(const models::ModelOptions& options) {
+  const std::unique_ptr<models::Model> model = models::make_model(options, at::kFloat, 5);
   std::map<std::string, at::Tensor> all;
-  for (const auto& [name, values] : models::Transformer(options, at::kFloat, 5).parameters().named_values())
-    all[name] = values;
+  for (const auto& [name, values] : model->parameters().named_values()) all[name] = values;
   return all;
 }
 
 TEST(TransformerParameters, OfALayerDoNotDependOnTheOtherOptions) {
-  const models::TransformerOptions small{
-      .positions = models::Positions::kAdd, .layers = 1, .width = 16, .vocabulary = 9, .outputs = 9};
-  models::TransformerOptions large = small;
-  large.layers = 2;
-  large.mlp = large.layer_norm = false;
+  const models::ModelOptions small = small_options();
+  models::ModelOptions large = small;
+  large.shape.layers = 2;
+  large.architecture.mlp = large.architecture.layer_norm = false;
   large.attention = "uniform";
   const auto of_small = start_of(small), of_large = start_of(large);
   int shared = 0;
@@ -101,7 +109,7 @@ TEST(TransformerParameters, OfALayerDoNotDependOnTheOtherOptions) {
 
 TEST(TransformerParameters, AreThoseOfThePapersModel) {
   std::set<std::string> names;
-  for (const auto& [name, values] : start_of({.layers = 1, .width = 16, .vocabulary = 9, .outputs = 9})) {
+  for (const auto& [name, values] : start_of(small_options())) {
     names.insert(name);
   }
   for (const char* name : {"embedding.weight", "pos_embedding.weight", "layers.0.q_proj.weight", "layers.0.k_proj.bias",
@@ -112,20 +120,20 @@ TEST(TransformerParameters, AreThoseOfThePapersModel) {
 }
 
 TEST(Transformer, RefusesWhatDoesNotFit) {
-  const auto complaint = [](const models::TransformerOptions& options) {
-    return testing::complaint_of([&] { models::Transformer(options, at::kFloat, 0); });
+  const auto complaint = [](const models::ModelOptions& options) {
+    return testing::complaint_of([&] { models::make_model(options, at::kFloat, 0); });
   };
-  const models::TransformerOptions good{.vocabulary = 5, .outputs = 5};
+  const models::ModelOptions good{.shape = {.vocabulary = 5, .outputs = 5}};
   EXPECT_EQ(complaint(good), "");
-  models::TransformerOptions o = good;
-  o.heads = 3;
+  models::ModelOptions o = good;
+  o.shape.heads = 3;
   EXPECT_EQ(complaint(o), "heads must divide the width 128, found 3 heads");
   o = good;
-  o.width = 9;
-  o.heads = 1;
+  o.shape.width = 9;
+  o.shape.heads = 1;
   EXPECT_EQ(complaint(o), "positions \"concat\" share the width with the tokens: it must be even, found 9");
   o = good;
-  o.layers = 0;
+  o.shape.layers = 0;
   EXPECT_EQ(complaint(o), "the transformer's number of layers must be positive, found 0");
   o = good;
   o.attention = "softmx";

@@ -1,7 +1,6 @@
 // The transformer against reference runs of the polarisation paper's own model in float64 (tests/golden).
-#include "polariscope/models/transformer.h"
-
 #include "polariscope/base/error.h"
+#include "polariscope/models/architecture.h"
 #include "polariscope/train/loss.h"
 #include "polariscope/train/optimiser.h"
 
@@ -14,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -65,29 +65,31 @@ class ReferenceRun : public ::testing::TestWithParam<int> {
   ReferenceRun()
       : run_(reference_cases()[GetParam()]),
         induction_(run_["kind"] == "induction"),
-        model_(
-            {
-                .attention = run_["attention_type"],
-                .positions = models::find_positions(run_["positional_type"]),
-                .causal = induction_,
-                .mlp = run_["use_mlp"],
-                .layer_norm = run_["use_layernorm"],
-                .layers = run_["layers"],
-                .heads = run_["heads"],
-                .width = run_["embed_dim"],
-                .vocabulary = run_["vocab"],
-                .outputs = run_["output_dim"],
-            },
-            at::kDouble, 0) {
+        model_(models::make_model(options(), at::kDouble, 0)) {
     const at::NoGradGuard guard;
     const json& parameters = run_["params"];
-    const auto named = model_.parameters().named_values();
+    const auto named = model_->parameters().named_values();
     EXPECT_EQ(named.size(), parameters.size());
     for (const auto& [name, values] : named) {
       std::vector<double> numbers;
       flatten(parameters.at(name), numbers);
       values.copy_(at::tensor(numbers, at::kDouble).view(values.sizes()));
     }
+  }
+
+  models::ModelOptions options() const {
+    models::ModelOptions options{.architecture = models::find_architecture("polarisation"),
+                                 .attention = run_["attention_type"],
+                                 .shape = {.layers = run_["layers"],
+                                           .heads = run_["heads"],
+                                           .width = run_["embed_dim"],
+                                           .vocabulary = run_["vocab"],
+                                           .outputs = run_["output_dim"],
+                                           .causal = induction_}};
+    options.architecture.positions = models::find_positions(run_["positional_type"]);
+    options.architecture.layer_norm = run_["use_layernorm"];
+    options.architecture.mlp = run_["use_mlp"];
+    return options;
   }
 
   at::Tensor loss_of(const at::Tensor& logits) const {
@@ -97,30 +99,33 @@ class ReferenceRun : public ::testing::TestWithParam<int> {
 
   const json& run_;
   bool induction_;
-  models::Transformer model_;
+  std::unique_ptr<models::Model> model_;
 };
 
 TEST_P(ReferenceRun, HasTheSameLogitsWeightsGradientsAndSteps) {
   const at::Tensor tokens = whole_numbers(run_["X"]);
-  train::AdamW optimiser({}, model_.parameters().values());
+  train::AdamW optimiser({}, model_->parameters().values());
   for (int step = 0; step < 4; ++step) {
-    const models::Transformer::Result result = model_.forward(tokens, {"entropy"}, step == 0);
-    const at::Tensor loss = loss_of(result.logits);
+    std::vector<at::Tensor> weights;
+    const at::Tensor logits = model_->forward(
+        tokens, {.statistics = {"entropy"},
+                 .see = [&](const models::LayerAttention& layer) { weights.push_back(layer.weights()); }});
+    const at::Tensor loss = loss_of(logits);
     EXPECT_NEAR(loss.item<double>(), run_["losses_before_each_of_3_steps_and_after"][step].get<double>(), kTolerance);
     if (step == 3) break;
-    model_.parameters().clear_gradients();
+    model_->parameters().clear_gradients();
     loss.backward();
     if (step == 0) {
-      expect_near(result.logits, run_["logits"], "logits");
-      expect_near(at::stack(result.weights), run_["attn"], "attention");
-      for (const auto& [name, gradient] : model_.parameters().named_gradients()) {
+      expect_near(logits, run_["logits"], "logits");
+      expect_near(at::stack(weights), run_["attn"], "attention");
+      for (const auto& [name, gradient] : model_->parameters().named_gradients()) {
         const json& expected = run_["grads"].at(name);  // null where the loss does not depend on it
         if (!expected.is_null()) expect_near(gradient, expected, "gradient of " + name);
       }
     }
-    optimiser.step(model_.parameters().values(), model_.parameters().gradients());
+    optimiser.step(model_->parameters().values(), model_->parameters().gradients());
   }
-  for (const auto& [name, values] : model_.parameters().named_values()) {
+  for (const auto& [name, values] : model_->parameters().named_values()) {
     expect_near(values, run_["params_after_3_adamw_steps"].at(name), name + " after three steps");
   }
 }

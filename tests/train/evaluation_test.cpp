@@ -1,6 +1,8 @@
 // Evaluation of models made by hand, whose answers are known.
 #include "polariscope/train/evaluation.h"
 
+#include "polariscope/models/architecture.h"
+
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
@@ -16,28 +18,25 @@ namespace {
 class HandMade {
  public:
   explicit HandMade(train::TrainingOptions options)
-      : options_(train::completed(options)), task_(train::TaskBatches::make(options_)), model_(shape(), at::kFloat, 0) {
-    for (auto& [name, values] : model_.parameters().named_values()) parameters_[name] = values.zero_();
+      : options_(train::completed(options)), task_(train::TaskBatches::make(options_)), model_(model()) {
+    for (auto& [name, values] : model_->parameters().named_values()) parameters_[name] = values.zero_();
   }
   at::Tensor& operator[](const std::string& name) { return parameters_.at(name); }
-  train::Evaluation evaluation() const { return train::evaluate(model_, *task_, options_); }
+  train::Evaluation evaluation() const { return train::evaluate(*model_, *task_, options_); }
   const train::TaskBatches& task() const { return *task_; }
 
  private:
-  models::TransformerOptions shape() const {
-    models::TransformerOptions shape{.attention = options_.attention,
-                                     .positions = models::Positions::kNone,
-                                     .mlp = false,
-                                     .layer_norm = false,
-                                     .layers = options_.layers,
-                                     .heads = options_.heads,
-                                     .width = options_.width};
-    task_->fit(shape);
-    return shape;
+  std::unique_ptr<models::Model> model() const {
+    models::ModelOptions model{.attention = options_.attention,
+                               .shape = {.layers = options_.layers, .heads = options_.heads, .width = options_.width}};
+    model.architecture.positions = models::Positions::kNone;
+    model.architecture.layer_norm = model.architecture.mlp = false;
+    task_->fit(model.shape);
+    return models::make_model(model, at::kFloat, 0);
   }
   train::TrainingOptions options_;
   std::unique_ptr<train::TaskBatches> task_;
-  models::Transformer model_;
+  std::unique_ptr<models::Model> model_;
   std::map<std::string, at::Tensor> parameters_;
 };
 
@@ -102,9 +101,9 @@ TEST(Evaluation, DoesNotDependOnTheBatch) {
     options.batch = batch;
     const train::TrainingOptions all = train::completed(options);
     const std::unique_ptr<train::TaskBatches> task = train::TaskBatches::make(all);
-    models::TransformerOptions shape{.layers = 1, .heads = 2, .width = 8};
-    task->fit(shape);
-    return train::evaluate(models::Transformer(shape, at::kFloat, 3), *task, all);
+    models::ModelOptions model{.shape = {.layers = 1, .heads = 2, .width = 8}};
+    task->fit(model.shape);
+    return train::evaluate(*models::make_model(model, at::kFloat, 3), *task, all);
   };
   const train::Evaluation one = with_batch(40), other = with_batch(7);
   EXPECT_NEAR(one.loss, other.loss, 1e-6);

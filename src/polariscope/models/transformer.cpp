@@ -131,21 +131,6 @@ std::vector<ParameterSpec> specs_of(const ModelOptions& o) {
   return specs.take();
 }
 
-ModelOptions model_options(const TransformerOptions& o) {
-  ModelOptions options{.attention = o.attention,
-                       .shape = {.layers = o.layers,
-                                 .heads = o.heads,
-                                 .width = o.width,
-                                 .vocabulary = o.vocabulary,
-                                 .outputs = o.outputs,
-                                 .longest = o.longest,
-                                 .causal = o.causal}};
-  options.architecture.positions = o.positions;
-  options.architecture.layer_norm = o.layer_norm;
-  options.architecture.mlp = o.mlp;
-  return options;
-}
-
 }  // namespace
 
 Transformer::Transformer(const ModelOptions& options, at::ScalarType type, std::uint64_t seed)
@@ -153,22 +138,6 @@ Transformer::Transformer(const ModelOptions& options, at::ScalarType type, std::
       architecture_(options.architecture),
       attend_(attend_options(options)),
       form_(form_of(options)) {}
-
-Transformer::Transformer(const TransformerOptions& o, at::ScalarType type, std::uint64_t seed)
-    : Transformer(model_options(o), type, seed) {
-  options_ = o;
-}
-
-Transformer::Result Transformer::forward(const at::Tensor& tokens, const std::vector<std::string>& statistics,
-                                         bool with_weights) const {
-  Result result;
-  const LayerObserver observer{.statistics = statistics, .see = [&](const LayerAttention& layer) {
-                                 result.statistics.push_back(layer.statistics);
-                                 if (with_weights) result.weights.push_back(layer.weights());
-                               }};
-  result.logits = forward(tokens, observer);
-  return result;
-}
 
 LinearParameters Transformer::linear_of(std::string_view layer, std::string_view name) const {
   return {parameters().tensor(parameter(layer, name, "weight")), parameters().tensor(parameter(layer, name, "bias"))};

@@ -17,8 +17,7 @@ struct Named {
   std::string_view name, colour;
 };
 
-// Colours of one row of reweighting's table and of its neighbours were chosen together: a hue for each function, and
-// greys for what is signed.
+// Chosen together, so that none is taken for another: a hue for each weight function, greys for signed ones.
 constexpr std::array kNamed{Named{"blue", "#2f74d0"},   Named{"orange", "#cf7413"}, Named{"green", "#2a9055"},
                             Named{"violet", "#a04fc4"}, Named{"red", "#d7263d"},    Named{"cyan", "#2b94b8"},
                             Named{"brown", "#8c7455"},  Named{"pink", "#c0559f"},   Named{"indigo", "#5b6fd6"},

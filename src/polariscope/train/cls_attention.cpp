@@ -35,21 +35,23 @@ bool ClsAttentionLog::wants(std::int64_t step) const {
   return line(step) > line(step - 1);
 }
 
-void ClsAttentionLog::write(std::int64_t step, const models::Transformer& model) {
+void ClsAttentionLog::write(std::int64_t step, const models::Model& model) {
   const at::NoGradGuard guard;
-  const models::Transformer::Result result = model.forward(batch_.tokens, {}, true);
   const std::int64_t length = batch_.tokens.size(1);
-  const std::vector<double> labels = numbers_of(result.logits.select(1, length - 1).argmax(1));
   std::deque<std::string> names{"label"};  // named by the lists below, so they must not move
-  std::deque<std::vector<double>> values{labels};
-  std::vector<runs::NamedNumbers> lists{{names.back(), values.back(), 0}};
-  for (std::size_t layer = 0; layer < result.weights.size(); ++layer) {
-    const at::Tensor& weights = result.weights[layer];  // [sequences, heads, length, length]
-    for (std::int64_t head = 0; head < weights.size(1); ++head) {
-      names.push_back(fmt::format("layer{}_head{}", layer + 1, head + 1));
-      values.push_back(numbers_of(weights.select(1, head).select(1, length - 1)));
-      lists.push_back({names.back(), values.back(), static_cast<std::size_t>(length)});
-    }
+  std::deque<std::vector<double>> values{{}};
+  const at::Tensor logits =
+      model.forward(batch_.tokens, {.see = [&](const models::LayerAttention& layer) {
+                      const at::Tensor weights = layer.weights();  // [sequences, heads, length, length]
+                      for (std::int64_t head = 0; head < weights.size(1); ++head) {
+                        names.push_back(fmt::format("layer{}_head{}", layer.layer + 1, head + 1));
+                        values.push_back(numbers_of(weights.select(1, head).select(1, length - 1)));
+                      }
+                    }});
+  values.front() = numbers_of(logits.select(1, length - 1).argmax(1));
+  std::vector<runs::NamedNumbers> lists{{names.front(), values.front(), 0}};
+  for (std::size_t row = 1; row < names.size(); ++row) {
+    lists.push_back({names[row], values[row], static_cast<std::size_t>(length)});
   }
   log_.write(step, {}, lists);
 }

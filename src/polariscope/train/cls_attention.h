@@ -1,7 +1,7 @@
 // What CLS looks at while a classifier of token groups learns, on fixed sequences. Polarisation paper, figure 5.
 #pragma once
 
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/model.h"
 #include "polariscope/runs/metrics_log.h"
 #include "polariscope/train/task_batches.h"
 
@@ -20,7 +20,7 @@ class ClsAttentionLog {
                   std::int64_t steps);
 
   bool wants(std::int64_t step) const;  // of 0 to steps
-  void write(std::int64_t step, const models::Transformer& model);
+  void write(std::int64_t step, const models::Model& model);
   void flush() { log_.flush(); }
 
  private:

@@ -64,9 +64,8 @@ void add_layer(std::vector<HeadEvaluation>& heads, std::int64_t layer, const at:
   }
 }
 
-void add_flips(std::vector<HeadEvaluation>& heads, const models::Transformer& model,
-               const std::vector<at::Tensor>& cls_rows, const at::Tensor& tokens, const at::Tensor& labels,
-               std::uint64_t seed) {
+void add_flips(std::vector<HeadEvaluation>& heads, const models::Model& model, const std::vector<at::Tensor>& cls_rows,
+               const at::Tensor& tokens, const at::Tensor& labels, std::uint64_t seed) {
   const std::int64_t length = tokens.size(1);
   const auto numbers = [](const at::Tensor& t) {
     return std::span<const std::int64_t>(t.data_ptr<std::int64_t>(), static_cast<std::size_t>(t.numel()));
@@ -76,7 +75,7 @@ void add_flips(std::vector<HeadEvaluation>& heads, const models::Transformer& mo
     // from_blob() takes no constant memory; nothing is written there.
     const at::Tensor batch =
         at::from_blob(const_cast<std::int64_t*>(sequences.data()), {count, length}, at::TensorOptions(at::kLong));
-    const at::Tensor best = model.forward(batch).logits.select(1, length - 1).argmax(1).contiguous();
+    const at::Tensor best = model.forward(batch).select(1, length - 1).argmax(1).contiguous();
     const auto* first = best.data_ptr<std::int64_t>();
     return std::vector<std::int64_t>(first, first + count);
   };
@@ -88,10 +87,10 @@ void add_flips(std::vector<HeadEvaluation>& heads, const models::Transformer& mo
 
 }  // namespace
 
-Evaluation evaluate(const models::Transformer& model, const TaskBatches& task, const TrainingOptions& options) {
+Evaluation evaluate(const models::Model& model, const TaskBatches& task, const TrainingOptions& options) {
   const at::NoGradGuard guard;
-  const models::TransformerOptions& shape = model.options();
-  const bool negative = reweighting::is_signed(reweighting::find_attention_form(shape.attention));
+  const models::ModelShape& shape = model.shape();
+  const bool negative = reweighting::is_signed(reweighting::find_attention_form(options.attention));
   const bool groups = options.task == "token-groups";
   Evaluation result;
   result.heads.resize(static_cast<std::size_t>(shape.layers * shape.heads));
@@ -106,16 +105,16 @@ Evaluation evaluate(const models::Transformer& model, const TaskBatches& task, c
     examples.resize(static_cast<std::size_t>(std::min(options.batch, options.evaluation_sequences - first)));
     std::iota(examples.begin(), examples.end(), first);
     const Batch batch = task.batch(tasks::Split::kEvaluation, examples);
-    const models::Transformer::Result of_model = model.forward(batch.tokens, {}, true);
-    const double share = static_cast<double>(examples.size()) / static_cast<double>(options.evaluation_sequences);
-    result.loss += share * task.loss(of_model.logits, batch.targets).item<double>();
-    result.accuracy += share * task.accuracy(of_model.logits, batch.targets);
     result.length = batch.tokens.size(1);
-    for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
-      const at::Tensor weights = of_model.weights[layer].to(at::kFloat);
-      add_layer(result.heads, layer, weights, shape.causal, negative);
-      if (groups) cls_rows[layer].push_back(weights.narrow(2, result.length - 1, 1));
-    }
+    const at::Tensor logits =
+        model.forward(batch.tokens, {.see = [&](const models::LayerAttention& layer) {
+                        const at::Tensor weights = layer.weights().to(at::kFloat);
+                        add_layer(result.heads, layer.layer, weights, shape.causal, negative);
+                        if (groups) cls_rows[layer.layer].push_back(weights.narrow(2, result.length - 1, 1));
+                      }});
+    const double share = static_cast<double>(examples.size()) / static_cast<double>(options.evaluation_sequences);
+    result.loss += share * task.loss(logits, batch.targets).item<double>();
+    result.accuracy += share * task.accuracy(logits, batch.targets);
     if (groups) {
       all_tokens.push_back(batch.tokens);
       all_labels.push_back(batch.targets);

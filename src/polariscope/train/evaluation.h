@@ -2,7 +2,7 @@
 #pragma once
 
 #include "polariscope/metrics/mean.h"
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/model.h"
 #include "polariscope/train/task_batches.h"
 #include "polariscope/train/training_options.h"
 
@@ -29,6 +29,6 @@ struct Evaluation {
 };
 
 // On the evaluation split of the options' task; options: completed().
-Evaluation evaluate(const models::Transformer& model, const TaskBatches& task, const TrainingOptions& options);
+Evaluation evaluate(const models::Model& model, const TaskBatches& task, const TrainingOptions& options);
 
 }  // namespace polariscope::train

@@ -42,18 +42,21 @@ struct Seen {
   }
 };
 
-Seen look(const models::Transformer& model, const at::Tensor& tokens, const HeadEvaluation& head) {
-  const models::Transformer::Result result = model.forward(tokens, {}, true);
+Seen look(const models::Model& model, const at::Tensor& tokens, const HeadEvaluation& head) {
   const std::int64_t last = tokens.size(1) - 1;
-  return {.tokens = tokens,
-          .attention =
-              result.weights[static_cast<std::size_t>(head.layer)].select(1, head.head).select(1, last).to(at::kDouble),
-          .probabilities = result.logits.select(1, last).to(at::kDouble).softmax(1)};
+  Seen seen{.tokens = tokens, .attention = {}, .probabilities = {}};
+  const at::Tensor logits = model.forward(tokens, {.see = [&](const models::LayerAttention& layer) {
+                                            if (layer.layer == head.layer)
+                                              seen.attention =
+                                                  layer.weights().select(1, head.head).select(1, last).to(at::kDouble);
+                                          }});
+  seen.probabilities = logits.select(1, last).to(at::kDouble).softmax(1);
+  return seen;
 }
 
 }  // namespace
 
-std::string flip_example(const models::Transformer& model, const TaskBatches& task, const Evaluation& evaluation) {
+std::string flip_example(const models::Model& model, const TaskBatches& task, const Evaluation& evaluation) {
   const at::NoGradGuard guard;
   const HeadEvaluation& head = *std::ranges::max_element(
       evaluation.heads, {}, [](const HeadEvaluation& one) { return one.flips.count() > 0 ? one.flips.value() : -1.0; });

@@ -1,7 +1,7 @@
 // One prediction that a single token turns over, told in full. Polarisation paper, figure 9.
 #pragma once
 
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/model.h"
 #include "polariscope/train/evaluation.h"
 #include "polariscope/train/task_batches.h"
 
@@ -14,6 +14,6 @@ namespace polariscope::train {
 // place of its own; or, where no pair of the first sixty-four sequences does so, the first two that are not. JSON with
 // both sequences (tokens, label, CLS's attention), the mixed one (CLS's attention, probability of each label), the head
 // and whether it flipped.
-std::string flip_example(const models::Transformer& model, const TaskBatches& task, const Evaluation& evaluation);
+std::string flip_example(const models::Model& model, const TaskBatches& task, const Evaluation& evaluation);
 
 }  // namespace polariscope::train

@@ -47,7 +47,7 @@ class InductionBatches final : public TaskBatches {
         evaluation_(task(o), o.seed, tasks::Split::kEvaluation),
         auxiliary_(o.auxiliary_loss) {}
 
-  void fit(models::TransformerOptions& model) const override {
+  void fit(models::ModelShape& model) const override {
     model.vocabulary = model.outputs = training_.vocabulary();
     model.causal = true;
     model.longest = std::max(model.longest, length());
@@ -79,7 +79,7 @@ class TokenGroupBatches final : public TaskBatches {
   explicit TokenGroupBatches(const TrainingOptions& o)
       : training_(task(o), o.seed, tasks::Split::kTraining), evaluation_(task(o), o.seed, tasks::Split::kEvaluation) {}
 
-  void fit(models::TransformerOptions& model) const override {
+  void fit(models::ModelShape& model) const override {
     model.vocabulary = training_.vocabulary();
     model.outputs = training_.labels();
     model.causal = false;

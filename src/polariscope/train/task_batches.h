@@ -1,7 +1,7 @@
 // A task as a model meets it: batches of tokens, what the right answers are, how far off it was.
 #pragma once
 
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/model.h"
 #include "polariscope/tasks/split.h"
 #include "polariscope/train/training_options.h"
 
@@ -24,8 +24,8 @@ class TaskBatches {
   static std::unique_ptr<TaskBatches> make(const TrainingOptions& options);
   virtual ~TaskBatches() = default;
 
-  // The model's part that the task decides: vocabulary, outputs, mask.
-  virtual void fit(models::TransformerOptions& model) const = 0;
+  // The model's part that the task decides: vocabulary, outputs, longest sequence, mask.
+  virtual void fit(models::ModelShape& model) const = 0;
   virtual std::int64_t length() const = 0;  // tokens of an example
   // The examples of these numbers.
   virtual Batch batch(tasks::Split split, std::span<const std::int64_t> examples) const = 0;

@@ -1,6 +1,7 @@
 #include "polariscope/train/trainer.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/models/architecture.h"
 
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
@@ -16,16 +17,15 @@
 namespace polariscope::train {
 namespace {
 
-models::Transformer make_model(const TrainingOptions& o, const TaskBatches& task) {
-  models::TransformerOptions model{.attention = o.attention,
-                                   .positions = models::find_positions(o.positions),
-                                   .mlp = o.mlp,
-                                   .layer_norm = o.layer_norm,
-                                   .layers = o.layers,
-                                   .heads = o.heads,
-                                   .width = o.width};
-  task.fit(model);
-  return {model, at::kFloat, o.seed};
+std::unique_ptr<models::Model> make_model(const TrainingOptions& o, const TaskBatches& task) {
+  models::ModelOptions model{.architecture = models::find_architecture("polarisation"),
+                             .attention = o.attention,
+                             .shape = {.layers = o.layers, .heads = o.heads, .width = o.width}};
+  model.architecture.positions = models::find_positions(o.positions);
+  model.architecture.layer_norm = o.layer_norm;
+  model.architecture.mlp = o.mlp;
+  task.fit(model.shape);
+  return models::make_model(model, at::kFloat, o.seed);
 }
 
 std::unique_ptr<Optimiser> make_optimiser(const TrainingOptions& o, const at::Tensor& values) {
@@ -38,7 +38,7 @@ std::unique_ptr<Optimiser> make_optimiser(const TrainingOptions& o, const at::Te
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;
 
-Named checkpointed(const models::Transformer& model, const Optimiser& optimiser) {
+Named checkpointed(const models::Model& model, const Optimiser& optimiser) {
   Named all = model.parameters().named_values();
   for (auto& [name, tensor] : optimiser.state()) all.emplace_back("optimiser." + name, tensor);
   return all;
@@ -61,7 +61,7 @@ Trainer::Trainer(const TrainingOptions& options)
     : options_(completed(options)),
       task_(TaskBatches::make(options_)),
       model_(make_model(options_, *task_)),
-      optimiser_(make_optimiser(options_, model_.parameters().values())),
+      optimiser_(make_optimiser(options_, model_->parameters().values())),
       steps_(options_.epochs * steps_per_epoch(options_)) {}
 
 StepRecord Trainer::advance() {
@@ -74,17 +74,19 @@ StepRecord Trainer::advance() {
   const std::int64_t count = std::min(options_.batch, options_.training_sequences - first);
   const Batch batch =
       task_->batch(tasks::Split::kTraining, std::span(order_).subspan(static_cast<std::size_t>(first), count));
-  const models::Transformer::Result of_model = model_.forward(batch.tokens, monitored_statistics());
-  const at::Tensor loss = task_->loss(of_model.logits, batch.targets);
-  model_.parameters().clear_gradients();
+  StepRecord record{.step = step_ + 1, .layers = {}};
+  const at::Tensor logits = model_->forward(
+      batch.tokens, {.statistics = monitored_statistics(), .see = [&](const models::LayerAttention& layer) {
+                       record.layers.push_back(layer_record(layer.statistics));
+                     }});
+  const at::Tensor loss = task_->loss(logits, batch.targets);
+  model_->parameters().clear_gradients();
   loss.backward();
-  StepRecord record{.step = step_ + 1, .loss = loss.item<double>(), .layers = {}};
-  const at::Tensor gradients = model_.parameters().gradients();
+  record.loss = loss.item<double>();
+  const at::Tensor gradients = model_->parameters().gradients();
   record.gradient_norm = gradient_norm(gradients);
-  for (const attention::TensorStatistics& statistics : of_model.statistics)
-    record.layers.push_back(layer_record(statistics));
   if (std::isfinite(record.loss) && std::isfinite(record.gradient_norm)) {
-    record.update_norm = optimiser_->step(model_.parameters().values(), gradients);
+    record.update_norm = optimiser_->step(model_->parameters().values(), gradients);
     step_ = record.step;
     loss_ = record.loss;
   } else {
@@ -95,7 +97,7 @@ StepRecord Trainer::advance() {
 
 Checkpoint Trainer::checkpoint() const {
   Checkpoint checkpoint{.tensors = {}, .metadata = {{"loss", fmt::format("{}", loss_)}}};
-  for (const auto& [name, tensor] : checkpointed(model_, *optimiser_)) {
+  for (const auto& [name, tensor] : checkpointed(*model_, *optimiser_)) {
     checkpoint.tensors.push_back(stored(name, tensor));
   }
   return checkpoint;
@@ -104,7 +106,7 @@ Checkpoint Trainer::checkpoint() const {
 void Trainer::restore(const Safetensors& checkpoint, std::int64_t step) {
   const std::string loss = word_of(checkpoint, "loss");
   if (std::from_chars(loss.data(), loss.data() + loss.size(), loss_).ec != std::errc()) throw Error("it has no loss");
-  for (const auto& [name, tensor] : checkpointed(model_, *optimiser_)) {
+  for (const auto& [name, tensor] : checkpointed(*model_, *optimiser_)) {
     read_tensor(checkpoint, stored(name, tensor),
                 {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())});
   }

@@ -1,7 +1,7 @@
 // A model being trained: one step after another, from where its checkpoint left it.
 #pragma once
 
-#include "polariscope/models/transformer.h"
+#include "polariscope/models/model.h"
 #include "polariscope/train/checkpoint.h"
 #include "polariscope/train/monitor.h"
 #include "polariscope/train/optimiser.h"
@@ -34,12 +34,12 @@ class Trainer {
 
   const TrainingOptions& options() const { return options_; }
   const TaskBatches& task() const { return *task_; }
-  const models::Transformer& model() const { return model_; }
+  const models::Model& model() const { return *model_; }
 
  private:
   TrainingOptions options_;
   std::unique_ptr<TaskBatches> task_;
-  models::Transformer model_;
+  std::unique_ptr<models::Model> model_;
   std::unique_ptr<Optimiser> optimiser_;
   std::int64_t step_ = 0, steps_;
   double loss_ = std::numeric_limits<double>::quiet_NaN();

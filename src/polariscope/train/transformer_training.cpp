@@ -27,7 +27,7 @@ constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
 }  // namespace
 
 runs::MapShape TransformerTraining::maps() const {
-  const models::TransformerOptions& model = trainer_.model().options();
+  const models::ModelShape& model = trainer_.model().shape();
   return runs::map_shape(static_cast<int>(model.layers), static_cast<int>(model.heads),
                          static_cast<int>(trainer_.task().length()), model.causal);
 }
