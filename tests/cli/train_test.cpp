@@ -388,6 +388,44 @@ TEST_F(StoppedRun, WithADamagedCheckpointIsRefusedAndLeftAsItIs) {
   }
 }
 
+TEST(Train, RefusesACheckpointThatIsNotOfItsSettings) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run", other = folder.path() / "other";
+  const fs::path checkpoint = fs::path("checkpoint") / "last.safetensors";
+  for (const auto& [path, seed] : {std::pair{run, "0"}, std::pair{other, "1"}}) {
+    expect_done(train({"--seed", seed, "--out", path.string()}));
+    fs::remove(path / "result.json");
+  }
+  // Another run's.
+  const std::string own = bytes_of(run / checkpoint);
+  fs::copy_file(other / checkpoint, run / checkpoint, fs::copy_options::overwrite_existing);
+  expect_refused_in(folder.path(), train({"--seed", "0", "--out", run.string()}),
+                    {"last.safetensors", "seed = 1", "seed = 0"});
+  // Its own, with a config.toml that was edited meanwhile.
+  write_bytes(run / checkpoint, own);
+  std::string config = bytes_of(run / "config.toml");
+  config.replace(config.find("seed = 0"), 8, "seed = 7");
+  write_bytes(run / "config.toml", config);
+  expect_refused_in(folder.path(), {"train", (run / "config.toml").string(), "--quiet", "--out", run.string()},
+                    {"last.safetensors", "seed = 0", "seed = 7"});
+}
+
+TEST(Train, RefusesALogThatEndsBeforeItsCheckpoint) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run", log = run / "metrics.jsonl";
+  expect_done(train({"--out", run.string()}));
+  fs::remove(run / "result.json");
+  const std::string lines = bytes_of(log);
+  for (const auto& [kept, found] :
+       {std::pair{lines.substr(0, lines.find("{\"step\":41,")), "40"},
+        std::pair{lines.substr(0, lines.size() - 1), "99"}, std::pair{std::string(), "none"}}) {
+    write_bytes(log, kept);
+    expect_refused_in(folder.path(), train({"--out", run.string()}), {"metrics.jsonl", "100", found});
+  }
+  write_bytes(log, lines);
+  expect_done(train({"--out", run.string()}));
+}
+
 TEST(FullDisk, LosesNothingOfATraining) {
   const SmallDisk disk(512);
   if (!disk.unavailable().empty()) GTEST_SKIP() << disk.unavailable();

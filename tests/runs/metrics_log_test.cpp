@@ -85,6 +85,16 @@ TEST_F(MetricsLogTest, RefusesNumbersThatFillNoRows) {
   EXPECT_EQ(read_file(path_), "{\"step\":0}\n") << "the refused line left a part";
 }
 
+TEST_F(MetricsLogTest, KnowsTheStepOfItsLastLine) {
+  runs::MetricsLog log(path_, -1);
+  EXPECT_EQ(log.last_step(), -1);
+  log.write(3, {});
+  EXPECT_EQ(log.last_step(), 3);
+  log.flush();
+  EXPECT_EQ(runs::MetricsLog(path_, 5).last_step(), 3);
+  EXPECT_EQ(runs::MetricsLog(path_, 2).last_step(), -1);
+}
+
 TEST_F(MetricsLogTest, ResumesAfterTheLastLineUpToAStep) {
   const std::string lines = "{\"step\":0}\n{\"step\":9,\"loss\":0.5}\n{\"step\":10,\"loss\":0.25}\n";
   EXPECT_EQ(resumed(lines, 10), lines);

@@ -2,6 +2,7 @@
 #include "polariscope/runs/step_logs.h"
 
 #include "polariscope/base/files.h"
+#include "support/complaint.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -52,6 +53,21 @@ TEST(StepLogs, GoOnTogetherAndBeginAnewTogether) {
   EXPECT_GT(three.second, two.second);
   EXPECT_EQ(after(2, {}), two) << "the third is of after the checkpoint";
   EXPECT_EQ(after(0, {1, 2}), two);
+}
+
+TEST(StepLogs, RefuseToGoOnAfterAStepThatTheyDoNotHave) {
+  const TemporaryFolder folder;
+  const std::string metrics = (folder.path() / "metrics.jsonl").string();
+  const auto complaint = [&](std::int64_t last_step) {
+    return complaint_of([&] { runs::StepLogs(folder.path(), last_step); });
+  };
+  EXPECT_EQ(complaint(1), metrics + ": expected the steps up to 1, after which the run goes on, found none");
+  {
+    runs::StepLogs logs(folder.path(), 0);
+    for (const std::int64_t step : {1, 2}) write(logs, step);
+  }
+  EXPECT_EQ(complaint(3), metrics + ": expected the steps up to 3, after which the run goes on, found those up to 2");
+  EXPECT_EQ(complaint(2), "");
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::
 Alarms::Alarms(const std::filesystem::path& folder, const MapShape& shape, std::int64_t last_step,
                std::span<const double> state)
     : detector_(shape), file_(folder / "alarms.jsonl", [last_step](std::string_view contents) {
-        return bytes_up_to<StepLines>(last_step, contents);
+        return last_up_to<StepLines>(last_step, contents).end;
       }) {
   constexpr std::size_t kOwn = 2;
   if (state.size() < kOwn) throw Error("alarms: a state of {} numbers, expected at least {}", state.size(), kOwn);

@@ -100,7 +100,8 @@ struct EventRecords {
 }  // namespace
 
 EventFile::EventFile(const std::filesystem::path& path, std::int64_t last_step, double wall_time)
-    : file_(path, [last_step](std::string_view contents) { return bytes_up_to<EventRecords>(last_step, contents); }) {
+    : file_(path,
+            [last_step](std::string_view contents) { return last_up_to<EventRecords>(last_step, contents).end; }) {
   if (file_.size() > 0) return;
   event_ = kWallTime;
   add_little_endian(event_, std::bit_cast<std::uint64_t>(wall_time));

@@ -60,7 +60,11 @@ void add_rows(fmt::memory_buffer& line, const NamedNumbers& list) {
 }  // namespace
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step)
-    : file_(path, [last_step](std::string_view contents) { return bytes_up_to<StepLines>(last_step, contents); }) {}
+    : file_(path, [&](std::string_view contents) {
+        const LogRecord last = last_up_to<StepLines>(last_step, contents);
+        last_step_ = last.step;
+        return last.end;
+      }) {}
 
 void MetricsLog::write(std::int64_t step, std::span<const NamedNumber> numbers, std::span<const NamedNumbers> lists) {
   line_.clear();
@@ -79,6 +83,7 @@ void MetricsLog::write(std::int64_t step, std::span<const NamedNumber> numbers, 
   }
   add(line_, "}\n");
   file_.append({line_.data(), line_.size()});
+  last_step_ = step;
 }
 
 }  // namespace polariscope::runs

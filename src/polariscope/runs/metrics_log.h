@@ -27,7 +27,10 @@ class MetricsLog {
   // On return the lines survive a power failure: call it before a checkpoint that resumes from them is written.
   void flush() { file_.flush(); }
 
+  std::int64_t last_step() const { return last_step_; }  // of the last line; -1 where there is none
+
  private:
+  std::int64_t last_step_ = -1;
   AppendedFile file_;
   fmt::memory_buffer line_;
 };

@@ -39,6 +39,18 @@ const std::filesystem::path& opened(const std::filesystem::path& folder, const s
 
 }  // namespace
 
+std::optional<std::pair<std::string, std::string>> first_difference(const std::string& config,
+                                                                    const std::string& other) {
+  std::istringstream ones(config), others(other);
+  while (true) {
+    std::string one, another;
+    const bool more = static_cast<bool>(std::getline(ones, one));
+    const bool more_of_other = static_cast<bool>(std::getline(others, another));
+    if (!more && !more_of_other) return std::nullopt;
+    if (more != more_of_other || one != another) return std::pair{one, another};
+  }
+}
+
 void open_run_folder(const std::filesystem::path& folder, const std::string& config) {
   make_folder(folder);
   const std::filesystem::path path = folder / "config.toml";
@@ -50,18 +62,9 @@ void open_run_folder(const std::filesystem::path& folder, const std::string& con
   if (!std::filesystem::exists(path)) {
     throw Error("{} is not empty and holds no run of Polariscope: choose another folder", folder.string());
   }
-  std::istringstream found(read_file(path));
-  std::istringstream wanted(config);
-  std::string found_line;
-  std::string wanted_line;
-  while (true) {
-    const bool more_found = static_cast<bool>(std::getline(found, found_line));
-    const bool more_wanted = static_cast<bool>(std::getline(wanted, wanted_line));
-    if (!more_found && !more_wanted) break;
-    if (more_found != more_wanted || found_line != wanted_line) {
-      throw Error("{} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
-                  folder.string(), more_found ? found_line : "", more_wanted ? wanted_line : "");
-    }
+  if (const auto lines = first_difference(read_file(path), config)) {
+    throw Error("{} holds another run: its config.toml says \"{}\" where this run has \"{}\"; choose another folder",
+                folder.string(), lines->first, lines->second);
   }
   remove_left_behind(folder);
 }
@@ -74,6 +77,11 @@ RunFolder::RunFolder(std::filesystem::path folder, const std::string& config)
 
 RunFolder::RunFolder(std::filesystem::path folder) : path_(std::move(folder)), lock_(lock_of(path_)) {
   remove_left_behind(path_);
+}
+
+std::string RunFolder::config() const {
+  const std::filesystem::path config = path_ / "config.toml";
+  return std::filesystem::exists(config) ? read_file(config) : "";
 }
 
 RunFolder::~RunFolder() {

@@ -4,9 +4,15 @@
 #include "polariscope/base/file_lock.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace polariscope::runs {
+
+// The first lines in which the texts of two config.toml differ, "" for the end of one; nothing where they are equal.
+std::optional<std::pair<std::string, std::string>> first_difference(const std::string& config,
+                                                                    const std::string& other);
 
 // Creates `folder` if need be and makes it the run that `config` (the text of its config.toml) describes.
 // A folder that already holds the same run is taken again, without what killed processes left half written there; one
@@ -28,6 +34,8 @@ class RunFolder {
   RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  // The text of its config.toml; "" where it has none. Throws Error where it cannot be read.
+  std::string config() const;
 
  private:
   std::filesystem::path path_;

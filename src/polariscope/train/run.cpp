@@ -38,19 +38,24 @@ std::int64_t step_of(const Safetensors& file) {
   return failure == std::errc() && rest == word.data() + word.size() ? step : -1;
 }
 
-// The tensor of a checkpoint that holds what the alarms of later steps depend on.
-constexpr std::string_view kAlarmState = "alarms";
+// What a checkpoint holds beside the training's own: a tensor of what the alarms of later steps depend on, and the
+// words of the run's config.toml. Those of version 0.1.0 have neither.
+constexpr const char *kAlarmState = "alarms", *kConfig = "config";
 
 // Where a checkpoint leaves the training; step 0 where there is none.
 struct Resumed {
   std::int64_t step = 0;
-  std::vector<double> alarms;  // none where it keeps none, as those of version 0.1.0: the log is watched again
+  std::vector<double> alarms;  // none where it keeps none: the log is watched again
 };
 
-Resumed resumed(Trainable& training, const fs::path& checkpoint) {
+Resumed resumed(Trainable& training, const fs::path& checkpoint, const std::string& config) {
   if (!fs::exists(checkpoint)) return {};
   const Safetensors file(checkpoint);
   try {
+    const std::string kept = word_of(file, kConfig);
+    if (const auto lines = runs::first_difference(kept, config); lines && !kept.empty()) {
+      throw Error("it is of one with \"{}\" where this one has \"{}\"", lines->first, lines->second);
+    }
     const std::int64_t step = step_of(file);
     if (step < 0 || step > training.steps()) throw Error("it is of no step from 0 to {}", training.steps());
     training.restore(file, step);
@@ -77,18 +82,19 @@ std::vector<runs::HeadReading> readings_of(const StepNumbers& numbers) {
 
 class Loop {
  public:
-  Loop(Trainable& training, const runs::RunOptions& options, const fs::path& folder, Progress& progress)
+  Loop(Trainable& training, const runs::RunOptions& options, const runs::RunFolder& folder, Progress& progress)
       : training_(training),
         options_(options),
-        folder_(folder),
+        folder_(folder.path()),
+        config_(folder.config()),
         progress_(progress),
         heads_(static_cast<std::size_t>(training.maps().heads)),
-        resumed_(resumed(training, last())),
+        resumed_(resumed(training, last(), config_)),
         step_(resumed_.step),
-        logs_(folder, step_),
-        alarms_(resumed_.alarms.empty() ? runs::Alarms(folder, training.maps(), step_)
-                                        : runs::Alarms(folder, training.maps(), step_, resumed_.alarms)) {
-    training.open_logs(folder);
+        logs_(folder_, step_),
+        alarms_(resumed_.alarms.empty() ? runs::Alarms(folder_, training.maps(), step_)
+                                        : runs::Alarms(folder_, training.maps(), step_, resumed_.alarms)) {
+    training.open_logs(folder_);
   }
 
   void run() {
@@ -116,7 +122,8 @@ class Loop {
     step_ = numbers.step;
     diverged_ = !std::isfinite(numbers.loss) || !std::isfinite(numbers.gradient_norm);
     log(numbers);
-    const bool alarm = alarms_.step(step_, numbers.gradient_norm, readings_of(numbers), progress_);
+    // A step that is not finite is taken again after a resume, so nothing that is kept may have seen it.
+    const bool alarm = !diverged_ && alarms_.step(step_, numbers.gradient_norm, readings_of(numbers), progress_);
     if (alarm && options_.on_alarm == runs::OnAlarm::kCheckpoint) {
       write(folder_ / "checkpoint" / fmt::format("alarm-{}.safetensors", step_), training_.checkpoint());
     }
@@ -144,10 +151,11 @@ class Loop {
 
   void write(const fs::path& path, Checkpoint checkpoint) const {
     const std::vector<double> alarms = alarms_.state();
-    checkpoint.tensors.push_back({.name = std::string(kAlarmState),
+    checkpoint.tensors.push_back({.name = kAlarmState,
                                   .dtype = Dtype::kF64,
                                   .shape = {static_cast<std::int64_t>(alarms.size())},
                                   .bytes = std::as_bytes(std::span(alarms))});
+    if (!config_.empty()) checkpoint.metadata[kConfig] = config_;
     checkpoint.metadata["step"] = fmt::format("{}", last_finite());
     write_safetensors(path, checkpoint.tensors, checkpoint.metadata);
   }
@@ -169,6 +177,7 @@ class Loop {
   Trainable& training_;
   const runs::RunOptions& options_;
   fs::path folder_;
+  std::string config_;
   Progress& progress_;
   std::size_t heads_;
   Resumed resumed_;
@@ -187,7 +196,7 @@ void run_training(Trainable& training, const runs::RunOptions& options, const ru
   make_folder(folder.path() / "checkpoint");
   runs::record_provenance(folder.path(),
                           runs::provenance(reweighting::simd_target_name(), options.threads, options.libtorch));
-  Loop(training, options, folder.path(), progress).run();
+  Loop(training, options, folder, progress).run();
 }
 
 }  // namespace polariscope::train
