@@ -284,6 +284,32 @@ TEST(Train, ThatDivergesKeepsTheParametersBeforeItAndSaysSo) {
   EXPECT_EQ(bytes_of(run / "result.json"), whole);
 }
 
+TEST(Train, SaysWithHowManyThreadsItRan) {
+  const TemporaryFolder folder;
+  const auto threads_of = [&](const fs::path& run) {
+    std::vector<int> threads;
+    for (const auto& one : nlohmann::json::parse(bytes_of(run / "provenance.json"))) {
+      EXPECT_EQ(one.at("libtorch").get<std::string>().empty(), run.filename() == "regression");
+      threads.push_back(one.at("threads"));
+    }
+    return threads;
+  };
+  const Words transformer = train({}, "1"),
+              regression{"train", "--task",     "in-context-regression", "--quiet", "--steps", "3", "--batch",
+                         "10",    "--threads=1"};
+  for (const auto& [name, words] : {std::pair{"transformer", transformer}, std::pair{"regression", regression}}) {
+    const fs::path run = folder.path() / name;
+    Words more = words;
+    more.insert(more.end(), {"--out", run.string()});
+    expect_done(more);
+    EXPECT_EQ(threads_of(run), std::vector{1}) << name;
+    fs::remove(run / "result.json");
+    std::ranges::replace(more, std::string("--threads=1"), std::string("--threads=2"));
+    expect_done(more);
+    EXPECT_EQ(threads_of(run), (std::vector{1, 2})) << name;
+  }
+}
+
 // A run long enough to be killed in its middle, and what it is when nobody does.
 class StoppedRun : public ::testing::Test {
  protected:
