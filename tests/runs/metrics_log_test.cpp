@@ -85,14 +85,15 @@ TEST_F(MetricsLogTest, RefusesNumbersThatFillNoRows) {
   EXPECT_EQ(read_file(path_), "{\"step\":0}\n") << "the refused line left a part";
 }
 
-TEST_F(MetricsLogTest, KnowsTheStepOfItsLastLine) {
-  runs::MetricsLog log(path_, -1);
-  EXPECT_EQ(log.last_step(), -1);
-  log.write(3, {});
-  EXPECT_EQ(log.last_step(), 3);
-  log.flush();
-  EXPECT_EQ(runs::MetricsLog(path_, 5).last_step(), 3);
-  EXPECT_EQ(runs::MetricsLog(path_, 2).last_step(), -1);
+TEST_F(MetricsLogTest, ThatLacksANeededStepIsRefusedAndLeftAsItIs) {
+  const std::string lines = "{\"step\":1}\n{\"step\":3}\n{\"step\"";
+  write_file(path_, lines);
+  EXPECT_EQ(complaint_of([&] { runs::MetricsLog(path_, 4, 4); }),
+            path_.string() + " lacks steps: expected those up to 4, after which the run goes on, found those up to 3");
+  EXPECT_EQ(complaint_of([&] { runs::MetricsLog(path_, 0, 0); }),
+            path_.string() + " lacks steps: expected those up to 0, after which the run goes on, found none");
+  EXPECT_EQ(read_file(path_), lines);
+  EXPECT_EQ(complaint_of([&] { runs::MetricsLog(path_, 4, 3); }), "");
 }
 
 TEST_F(MetricsLogTest, ResumesAfterTheLastLineUpToAStep) {

@@ -61,12 +61,13 @@ TEST(StepLogs, RefuseToGoOnAfterAStepThatTheyDoNotHave) {
   const auto complaint = [&](std::int64_t last_step) {
     return complaint_of([&] { runs::StepLogs(folder.path(), last_step); });
   };
-  EXPECT_EQ(complaint(1), metrics + ": expected the steps up to 1, after which the run goes on, found none");
+  EXPECT_EQ(complaint(1), metrics + " lacks steps: expected those up to 1, after which the run goes on, found none");
   {
     runs::StepLogs logs(folder.path(), 0);
     for (const std::int64_t step : {1, 2}) write(logs, step);
   }
-  EXPECT_EQ(complaint(3), metrics + ": expected the steps up to 3, after which the run goes on, found those up to 2");
+  EXPECT_EQ(complaint(3),
+            metrics + " lacks steps: expected those up to 3, after which the run goes on, found those up to 2");
   EXPECT_EQ(complaint(2), "");
 }
 

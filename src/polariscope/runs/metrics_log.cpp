@@ -59,10 +59,13 @@ void add_rows(fmt::memory_buffer& line, const NamedNumbers& list) {
 
 }  // namespace
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step)
+MetricsLog::MetricsLog(const std::filesystem::path& path, std::int64_t last_step, std::int64_t needed_step)
     : file_(path, [&](std::string_view contents) {
         const LogRecord last = last_up_to<StepLines>(last_step, contents);
-        last_step_ = last.step;
+        if (last.step < needed_step) {
+          throw Error("{} lacks steps: expected those up to {}, after which the run goes on, found {}", path.string(),
+                      needed_step, last.step < 0 ? "none" : fmt::format("those up to {}", last.step));
+        }
         return last.end;
       }) {}
 
@@ -83,7 +86,6 @@ void MetricsLog::write(std::int64_t step, std::span<const NamedNumber> numbers, 
   }
   add(line_, "}\n");
   file_.append({line_.data(), line_.size()});
-  last_step_ = step;
 }
 
 }  // namespace polariscope::runs

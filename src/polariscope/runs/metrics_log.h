@@ -18,8 +18,8 @@ class MetricsLog {
  public:
   // Continues the log at `path`, made if it is not there, from its last line of a step up to `last_step`: cuts the
   // first line that is of a later step, or not whole, and all that follow. -1 begins anew. Throws Error where the file
-  // cannot be read and written.
-  MetricsLog(const std::filesystem::path& path, std::int64_t last_step);
+  // cannot be read and written, and where that line is of a step before `needed_step`: it is left as it is then.
+  MetricsLog(const std::filesystem::path& path, std::int64_t last_step, std::int64_t needed_step = -1);
 
   // Steps begin with 0 and grow. Throws Error where earlier lines cannot be written, or where the numbers of an entry
   // of `lists` are not rows of its width.
@@ -27,10 +27,7 @@ class MetricsLog {
   // On return the lines survive a power failure: call it before a checkpoint that resumes from them is written.
   void flush() { file_.flush(); }
 
-  std::int64_t last_step() const { return last_step_; }  // of the last line; -1 where there is none
-
  private:
-  std::int64_t last_step_ = -1;
   AppendedFile file_;
   fmt::memory_buffer line_;
 };

@@ -1,7 +1,5 @@
 #include "polariscope/runs/step_logs.h"
 
-#include "polariscope/base/error.h"
-
 #include <fmt/format.h>
 
 #include <chrono>
@@ -29,14 +27,8 @@ std::vector<std::string> tags_of(std::span<const NamedNumber> numbers, std::span
 }  // namespace
 
 StepLogs::StepLogs(const std::filesystem::path& folder, std::int64_t last_step)
-    : metrics_(folder / "metrics.jsonl", kept_up_to(last_step)),
-      events_(folder / "events.out.tfevents.polariscope", kept_up_to(last_step), wall_time()) {
-  if (last_step > 0 && metrics_.last_step() < last_step) {
-    throw Error("{}: expected the steps up to {}, after which the run goes on, found {}",
-                (folder / "metrics.jsonl").string(), last_step,
-                metrics_.last_step() < 0 ? "none" : fmt::format("those up to {}", metrics_.last_step()));
-  }
-}
+    : metrics_(folder / "metrics.jsonl", kept_up_to(last_step), kept_up_to(last_step)),
+      events_(folder / "events.out.tfevents.polariscope", kept_up_to(last_step), wall_time()) {}
 
 void StepLogs::write(std::int64_t step, std::span<const NamedNumber> numbers, std::span<const NamedNumbers> lists) {
   metrics_.write(step, numbers, lists);

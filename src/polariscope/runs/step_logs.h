@@ -16,7 +16,7 @@ namespace polariscope::runs {
 class StepLogs {
  public:
   // Continues the logs in `folder`, made if they are not there, from their last step up to `last_step`; 0 begins anew.
-  // Throws Error where a file cannot be read and written, and where metrics.jsonl has lost steps up to `last_step`.
+  // Throws Error where a file cannot be read and written, and where metrics.jsonl lacks steps up to `last_step`.
   StepLogs(const std::filesystem::path& folder, std::int64_t last_step);
 
   // `lists` are [layers, heads] each. The curves are training/NAME of a number and NAME/layer 1 head 1 of a list; the

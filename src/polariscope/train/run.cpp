@@ -194,9 +194,10 @@ void run_training(Trainable& training, const runs::RunOptions& options, const ru
                   Progress progress) {
   if (fs::exists(folder.path() / "result.json")) return;
   make_folder(folder.path() / "checkpoint");
+  Loop loop(training, options, folder, progress);
   runs::record_provenance(folder.path(),
                           runs::provenance(reweighting::simd_target_name(), options.threads, options.libtorch));
-  Loop(training, options, folder, progress).run();
+  loop.run();
 }
 
 }  // namespace polariscope::train
