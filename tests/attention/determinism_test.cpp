@@ -64,8 +64,7 @@ TEST_P(Determinism, TheForwardPassGivesTheSameBitsOnAnyNumberOfThreads) {
   });
 }
 
-TEST_P(Determinism, AStatisticAskedAloneHasTheBitsThatItHasAmongAll) {
-  Problem<float> problem = problem_of(GetParam());
+void expect_the_same_statistics_alone(Problem<float>& problem) {
   for_each_simd_target([&] {
     Forward<float> all(problem);
     attention::attend(problem.input(), all.view(), 1);
@@ -97,6 +96,27 @@ TEST_P(Determinism, AStatisticAskedAloneHasTheBitsThatItHasAmongAll) {
     expect_alone(
         "nothing", [](auto&, auto&) {}, [](auto&) { return true; });
   });
+}
+
+TEST_P(Determinism, AStatisticAskedAloneHasTheBitsThatItHasAmongAll) {
+  Problem<float> problem = problem_of(GetParam());
+  expect_the_same_statistics_alone(problem);
+}
+
+// Short sequences have kernels of their own, one of them for rows of which all is asked.
+TEST_P(Determinism, OfShortSequencesToo) {
+  for (const std::int64_t width : {3, 32}) {
+    for (const std::int64_t window : {0, 3}) {
+      SCOPED_TRACE(width);
+      SCOPED_TRACE(window);
+      RandomStream random(103, stream_of(GetParam()));
+      const attention::AttentionShape shape{
+          .batch = 37, .queries = 14, .keys = 22, .width = width, .value_width = width};
+      Problem<float> problem = random_problem<float>(GetParam(), shape, random);
+      problem.window = window;
+      expect_the_same_statistics_alone(problem);
+    }
+  }
 }
 
 TEST_P(Determinism, AGradientAskedAloneHasTheBitsThatItHasAmongAll) {

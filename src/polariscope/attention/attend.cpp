@@ -5,6 +5,8 @@
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 
+#include <algorithm>
+
 namespace polariscope::attention {
 
 template <class T>
@@ -16,9 +18,13 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
   const int lanes = attention_lanes<T>();
   if (is_tiny(input, lanes)) {
     const std::int64_t heads = shape.batch * shape.heads;
-    parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) {
+    const std::int64_t vectors = (heads + lanes - 1) / lanes;
+    // A few vectors of heads at once, each fetching what the next will read; but enough items to share out.
+    const std::int64_t many =
+        std::clamp<std::int64_t>(vectors / (4 * (threads > 0 ? threads : processor_count())), 1, 16);
+    parallel_for((vectors + many - 1) / many, threads, [&](std::int64_t i) {
       const FlushDenormals flush;
-      attend_tiny(input, output, i * lanes);
+      attend_tiny(input, output, i * many * lanes, std::min(heads, (i + 1) * many * lanes));
     });
     return;
   }

@@ -33,6 +33,8 @@ T sink_score(const AttentionInput<T>& in, std::int64_t head) {
 template <class Function, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE void clear_row(D d, Row& row, hn::Vec<D> shift) {
   constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  // Unrolled early, lest a row that is held in registers be cleared in memory.
+#pragma GCC unroll 32
   for (int q = 0; q < kQuantities; ++q) row.set(static_cast<Quantity>(q), hn::Zero(d));
   row.set(kLogitMaximum, hn::Set(d, kLowest<T>));
   row.set(kLargest, hn::Set(d, kExponential ? kLowest<T> : T(-1)));
@@ -83,85 +85,103 @@ HWY_INLINE hn::Vec<D> inverse_of(const reweighting::AttentionForm& form, hn::Vec
   return hn::IfThenElseZero(hn::Ge(hn::Abs(total), smallest), hn::Div(one, total));
 }
 
-// Turns the running sums of a vector of rows into what `out` has arrays for, and calls visit(array, values) with
-// each, the values being those of the rows as numbers of type T. Returns 1/n, NaN for a spoilt row.
-template <class Function, class T, class Row, class Visit, class D = hn::ScalableTag<T>>
-HWY_INLINE hn::Vec<D> visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Row& row,
-                                    hn::Vec<D> sink, const Visit& visit) {
+// Turns the running sums of kRows vectors of rows into what `out` has arrays for, and calls visit(array, values) with
+// each, the values being those of the rows as numbers of type T. inverse receives 1/n, NaN for a spoilt row. Rows go
+// through each statistic side by side: one alone would wait for each of its divisions.
+template <class Function, class T, int kRows, class Row, class Visit, class D = hn::ScalableTag<T>>
+HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Row (&rows)[kRows],
+                              hn::Vec<D> sink, hn::Vec<D> (&inverse)[kRows], const Visit& visit) {
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const D d;
   const V zero = hn::Zero(d);
   const V one = hn::Set(d, 1);
+  const V smallest = hn::Set(d, std::numeric_limits<T>::min());
   const RowStatistics<T>& to = out.statistics;
-  const V spoilt = row.get(kSpoilt);
-  const V shift = row.get(kShift);
-  const V keys = row.get(kCount);
-  const V sum = row.get(kSum);
-  const auto empty = hn::Eq(keys, zero);
-  // Nothing but the sink has weight in a row without visible keys.
-  const auto weightless = hn::Eq(keys, has_sink(in) ? hn::Set(d, -1) : zero);
-  const V scale = inverse_of<Function, T>(in.form, sink, sum, shift, keys);
-  const V inverse = hn::Add(hn::IfThenElse(weightless, zero, scale), spoilt);
 
-  const auto store = [&](T* array, V value) HWY_ATTR {
-    if (array != nullptr) visit(array, hn::Add(hn::IfThenElse(empty, zero, value), spoilt));
+  const auto count = [&](int r) HWY_ATTR { return rows[r].get(kCount); };
+  // Nothing but the sink has weight in a row without visible keys.
+  const auto weightless = [&](int r) HWY_ATTR { return hn::Eq(count(r), has_sink(in) ? hn::Set(d, -1) : zero); };
+  const auto absolute = [&](int r) HWY_ATTR { return rows[r].get(kExponential ? kSum : kSumAbsolute); };
+  V filled[kRows], per_key[kRows], log_mass[kRows];  // filled: all bits, or none for a row without visible keys
+  const bool logarithm = to.entropy != nullptr || to.log_sum_exp != nullptr;
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    const V scale = inverse_of<Function, T>(in.form, sink, rows[r].get(kSum), rows[r].get(kShift), count(r));
+    inverse[r] = hn::Add(hn::IfThenElse(weightless(r), zero, scale), rows[r].get(kSpoilt));
+    filled[r] = hn::VecFromMask(d, hn::Ne(count(r), zero));
+    per_key[r] = hn::Div(one, hn::Max(count(r), one));
+    log_mass[r] = logarithm ? hn::Log(d, hn::Max(absolute(r), smallest)) : zero;
+  }
+
+  const auto give = [&](auto* array, const auto& value) HWY_ATTR {
+    if (array == nullptr) return;
+    V values[kRows];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) values[r] = value(r);
+    visit(array, values);
   };
-  const V per_key = hn::Div(one, hn::Max(keys, one));
-  const V absolute = kExponential ? sum : row.get(kSumAbsolute);
-  V log_mass = zero;
-  if (to.entropy != nullptr || to.log_sum_exp != nullptr) {
-    log_mass = hn::Log(d, hn::Max(absolute, hn::Set(d, std::numeric_limits<T>::min())));
-  }
-  if (to.entropy != nullptr) {
-    const V entropy = hn::Sub(log_mass, hn::Div(row.get(kSumLog), absolute));
+  const auto store = [&](T* array, const auto& value) HWY_ATTR {
+    give(array, [&](int r) HWY_ATTR { return hn::Add(hn::And(filled[r], value(r)), rows[r].get(kSpoilt)); });
+  };
+  store(to.entropy, [&](int r) HWY_ATTR {
+    const V entropy = hn::Sub(log_mass[r], hn::Div(rows[r].get(kSumLog), absolute(r)));
     // Rounding may take the entropy of a single key just below zero.
-    store(to.entropy, hn::IfThenElseZero(hn::Gt(absolute, zero), hn::Max(entropy, zero)));
-  }
-  store(to.sum_of_squares, hn::Mul(hn::Mul(row.get(kSumSquares), inverse), inverse));
-  if (to.maximum != nullptr) {
-    V largest = row.get(kLargest);
-    if constexpr (kExponential) largest = exp_below(d, hn::Sub(row.get(kLogitMaximum), shift));
-    store(to.maximum, hn::Mul(hn::Max(largest, zero), hn::Abs(inverse)));
-  }
-  if (to.argmax != nullptr) {
-    const auto none = hn::Or(empty, hn::IsNaN(spoilt));
-    visit(to.argmax, hn::IfThenElse(none, hn::Set(d, -1), row.get(kLargestIndex)));
-  }
-  if (to.first_key != nullptr) {
-    V first = row.get(kFirst);
-    if constexpr (kExponential) first = kept<true>(d, first, exp_below(d, hn::Sub(first, shift)));
-    store(to.first_key, hn::Mul(first, inverse));
-  }
-  store(to.row_sum, kExponential ? hn::Mul(sum, inverse) : sum);
-  if (to.log_sum_exp != nullptr) {
+    return hn::IfThenElseZero(hn::Gt(absolute(r), zero), hn::Max(entropy, zero));
+  });
+  store(to.sum_of_squares,
+        [&](int r) HWY_ATTR { return hn::Mul(hn::Mul(rows[r].get(kSumSquares), inverse[r]), inverse[r]); });
+  store(to.maximum, [&](int r) HWY_ATTR {
+    V largest = rows[r].get(kLargest);
+    if constexpr (kExponential) {
+      const V below = hn::Sub(rows[r].get(kLogitMaximum), rows[r].get(kShift));
+      largest = hn::AllTrue(d, hn::Eq(below, zero)) ? one : exp_below(d, below);
+    }
+    return hn::Mul(hn::Max(largest, zero), hn::Abs(inverse[r]));
+  });
+  give(to.argmax, [&](int r) HWY_ATTR {
+    const auto none = hn::Or(hn::Eq(count(r), zero), hn::IsNaN(rows[r].get(kSpoilt)));
+    return hn::IfThenElse(none, hn::Set(d, -1), rows[r].get(kLargestIndex));
+  });
+  store(to.first_key, [&](int r) HWY_ATTR {
+    V first = rows[r].get(kFirst);
+    if constexpr (kExponential && !Row::kWhole) {
+      first = kept<true>(d, first, exp_below(d, hn::Sub(first, rows[r].get(kShift))));
+    }
+    return hn::Mul(first, inverse[r]);
+  });
+  store(to.row_sum, [&](int r) HWY_ATTR {
+    const V sum = rows[r].get(kSum);
+    return kExponential ? hn::Mul(sum, inverse[r]) : sum;
+  });
+  give(to.log_sum_exp, [&](int r) HWY_ATTR {
+    const V shift = rows[r].get(kShift), spoilt = rows[r].get(kSpoilt);
+    if constexpr (!kExponential) return hn::Add(hn::Set(d, std::numeric_limits<T>::quiet_NaN()), spoilt);
     // Without a visible key: minus infinity, or the sink's score, which is then the shift.
     const V none = has_sink(in) ? shift : hn::Set(d, kHidden<T>);
-    const V log = has_sink(in) ? hn::Neg(hn::Log(d, inverse)) : log_mass;
-    const V lse = kExponential ? hn::IfThenElse(empty, none, hn::Add(shift, log))
-                               : hn::Set(d, std::numeric_limits<T>::quiet_NaN());
-    visit(to.log_sum_exp, hn::Add(lse, spoilt));
-  }
-  store(to.logit_mean, row.get(kLogitMean));
-  store(to.logit_variance, hn::Mul(row.get(kLogitSquares), per_key));
-  store(to.logit_maximum, row.get(kLogitMaximum));
-  if (to.skewness != nullptr) {
+    const V log = has_sink(in) ? hn::Neg(hn::Log(d, inverse[r])) : log_mass[r];
+    return hn::Add(hn::IfThenElse(hn::Eq(count(r), zero), none, hn::Add(shift, log)), spoilt);
+  });
+  store(to.logit_mean, [&](int r) HWY_ATTR { return rows[r].get(kLogitMean); });
+  store(to.logit_variance, [&](int r) HWY_ATTR { return hn::Mul(rows[r].get(kLogitSquares), per_key[r]); });
+  store(to.logit_maximum, [&](int r) HWY_ATTR { return rows[r].get(kLogitMaximum); });
+  store(to.skewness, [&](int r) HWY_ATTR {
     // What rounding leaves of weights that are all equal is no variance: their mean is a sum of half a tile at a time.
     constexpr int kHalfTile = kTileKeys / 2;
-    const V rounding = hn::Mul(hn::Set(d, kHalfTile * std::numeric_limits<T>::epsilon()), row.get(kWeightMean));
-    const V variance = hn::Mul(row.get(kWeightSquares), per_key);
-    const V cube = hn::Mul(row.get(kWeightCubes), per_key);
+    const V mean = rows[r].get(kWeightMean);
+    const V rounding = hn::Mul(hn::Set(d, kHalfTile * std::numeric_limits<T>::epsilon()), mean);
+    const V variance = hn::Mul(rows[r].get(kWeightSquares), per_key[r]);
+    const V cube = hn::Mul(rows[r].get(kWeightCubes), per_key[r]);
     const V skewness = hn::Div(cube, hn::Mul(variance, hn::Sqrt(variance)));
     // A negative normaliser turns the weights round.
-    store(to.skewness, hn::IfThenElseZero(hn::Gt(variance, hn::Mul(rounding, rounding)),
-                                          hn::CopySign(skewness, hn::Mul(skewness, inverse))));
-  }
-  if (to.visible != nullptr) visit(to.visible, keys);
-  if (to.non_finite != nullptr) visit(to.non_finite, hn::IfThenElseZero(hn::IsNaN(spoilt), one));
-  if (out.shift != nullptr) visit(out.shift, hn::IfThenElse(weightless, zero, shift));
-  if (out.inverse != nullptr) visit(out.inverse, inverse);
+    return hn::IfThenElseZero(hn::Gt(variance, hn::Mul(rounding, rounding)),
+                              hn::CopySign(skewness, hn::Mul(skewness, inverse[r])));
+  });
+  give(to.visible, count);
+  give(to.non_finite, [&](int r) HWY_ATTR { return hn::IfThenElseZero(hn::IsNaN(rows[r].get(kSpoilt)), one); });
+  give(out.shift, [&](int r) HWY_ATTR { return hn::IfThenElse(weightless(r), zero, rows[r].get(kShift)); });
+  give(out.inverse, [&](int r) HWY_ATTR { return inverse[r]; });
   store(out.mass, absolute);
-  return inverse;
 }
 
 // Writes the rows of a block whose lanes are queries.
@@ -177,20 +197,22 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
   for (int c = 0; c < block.vectors; ++c) {
     const int count = std::min(lanes, block.count - c * lanes);
     const std::int64_t at = row_0 + c * lanes;
-    const auto store = [&]<class Number>(Number* array, V values) HWY_ATTR {
+    const auto store = [&]<class Number>(Number* array, const V(&values)[1]) HWY_ATTR {
       if constexpr (std::is_same_v<Number, T>) {
-        if (count == lanes) return hn::StoreU(values, d, array + at);
+        if (count == lanes) return hn::StoreU(values[0], d, array + at);
       }
       HWY_ALIGN T buffer[hn::MaxLanes(D())];
-      hn::Store(values, d, buffer);
+      hn::Store(values[0], d, buffer);
       for (int q = 0; q < count; ++q) array[at + q] = static_cast<Number>(buffer[q]);
     };
-    const V inverse = visit_results<Function>(in, out, scores.running(c), sink, store);
+    const Running<D> row[1] = {scores.running(c)};
+    V inverse[1];
+    visit_results<Function>(in, out, row, sink, inverse, store);
     T* rows[hn::MaxLanes(D())];
     for (int q = 0; q < count; ++q) {
       rows[q] = out.output.row(block.batch, block.head, block.first + c * lanes + q);
     }
-    const auto scaled = [&](V o) HWY_ATTR { return hn::Mul(o, inverse); };
+    const auto scaled = [&](V o) HWY_ATTR { return hn::Mul(o, inverse[0]); };
     lanes_to_rows(d, work.output + c * lanes, scores.width(), static_cast<int>(in.shape.value_width), rows, count,
                   scaled);
   }

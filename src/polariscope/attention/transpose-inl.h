@@ -34,20 +34,20 @@ HWY_INLINE hn::Vec<D> load_strips(D d, const T* const* rows, std::ptrdiff_t colu
     return hn::Combine(d, load_strips(half, rows + hn::MaxLanes(half), column), load_strips(half, rows, column));
   }
 }
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE void store_strips(D d, hn::Vec<D> strips, T* const* rows, std::ptrdiff_t column) {
+template <class D, class Rows, class T = hn::TFromD<D>>
+HWY_INLINE void store_strips(D d, hn::Vec<D> strips, const Rows& rows, int row, std::ptrdiff_t column) {
   if constexpr (hn::MaxLanes(d) == kStrip<D>) {
-    hn::StoreU(strips, d, rows[0] + column);
+    hn::StoreU(strips, d, rows(row) + column);
   } else {
     const hn::Half<D> half;
-    store_strips(half, hn::LowerHalf(half, strips), rows, column);
-    store_strips(half, hn::UpperHalf(half, strips), rows + hn::MaxLanes(half), column);
+    store_strips(half, hn::LowerHalf(half, strips), rows, row, column);
+    store_strips(half, hn::UpperHalf(half, strips), rows, row + hn::MaxLanes(half), column);
   }
 }
 
 // Transposes the 128-bit blocks of kStrip vectors.
 template <class D>
-HWY_INLINE void transpose_blocks(D d, hn::Vec<D> (&x)[kStrip<D>]) {
+HWY_INLINE void transpose_blocks(D d, hn::Vec<D>* x) {
   if constexpr (kStrip<D> == 2) {
     const hn::Vec<D> a = x[0];
     x[0] = hn::InterleaveLower(d, a, x[1]);
@@ -86,6 +86,26 @@ HWY_INLINE void rows_to_lanes(D d, const T* const* rows, int columns, T* to, std
   }
 }
 
+// rows(lane)[c] = x[c]'s lane, of whole vectors. kCount: a multiple of 16 bytes' numbers.
+template <int kCount, class D, class Rows>
+HWY_INLINE void store_columns(D d, const hn::Vec<D> (&x)[kCount], const Rows& rows) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int c = 0; c < kCount; ++c) hn::Store(x[c], d, rows(0) + c);
+#else
+  constexpr int kStep = kStrip<D>;
+  static_assert(kCount % kStep == 0);
+#pragma GCC unroll 4
+  for (int c = 0; c < kCount; c += kStep) {
+    hn::Vec<D> strip[kStep];
+#pragma GCC unroll 4
+    for (int r = 0; r < kStep; ++r) strip[r] = x[c + r];
+    transpose_blocks(d, strip);
+#pragma GCC unroll 4
+    for (int r = 0; r < kStep; ++r) store_strips(d, strip[r], rows, r, c);
+  }
+#endif
+}
+
 // rows[lane][column] = map(from[column * stride + lane]) for the first `count` lanes.
 template <class D, class Map, class T = hn::TFromD<D>>
 HWY_INLINE void lanes_to_rows(D d, const T* from, std::ptrdiff_t stride, int columns, T* const* rows, int count,
@@ -93,11 +113,12 @@ HWY_INLINE void lanes_to_rows(D d, const T* from, std::ptrdiff_t stride, int col
   int column = 0;
 #if HWY_TARGET != HWY_SCALAR
   constexpr int kStep = kStrip<D>;
+  const auto row = [&](int r) HWY_ATTR { return rows[r]; };
   for (; column + kStep <= columns && count == static_cast<int>(hn::Lanes(d)); column += kStep) {
     hn::Vec<D> x[kStep];
     for (int r = 0; r < kStep; ++r) x[r] = map(hn::Load(d, from + (column + r) * stride));
     transpose_blocks(d, x);
-    for (int r = 0; r < kStep; ++r) store_strips(d, x[r], rows + r, column);
+    for (int r = 0; r < kStep; ++r) store_strips(d, x[r], row, r, column);
   }
 #endif
   for (; column < columns; ++column) {

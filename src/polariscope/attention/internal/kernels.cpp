@@ -94,10 +94,12 @@ void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Q
             [&]<template <class> class Rule>() { forward_whole_rows<Rule>(in, out, block, what, work, all); });
 }
 template <class T>
-void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64_t first) {
+void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64_t first, std::int64_t end) {
   with_function(in.form.weight, [&]<class Function>() {
-    TinyForward<Function, T> heads(in, first, room<T, 2>(TinyForward<Function, T>::room(in.shape)));
-    heads.run(out, wanted(out.statistics));
+    T* work = room<T, 2>(TinyForward<Function, T>::room(in.shape));
+    for (; first < end; first += lanes_of<T>()) {
+      TinyForward<Function, T>(in, first, end, work).run(out, wanted(out.statistics));
+    }
   });
 }
 template <class T>
@@ -148,8 +150,9 @@ void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>
 void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, const QueryBlock& block) {
   forward(in, out, block);
 }
-void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, std::int64_t first) {
-  tiny(in, out, first);
+void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, std::int64_t first,
+                std::int64_t end) {
+  tiny(in, out, first, end);
 }
 void tiny_backward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out,
                          const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
@@ -166,8 +169,9 @@ void backward_float(const AttentionInput<float>& in, const AttentionOutput<float
                     const BackwardWorkspace<float>& work, double& d_sink) {
   backward(in, out, d_output, d_statistics, gradient, block, work, d_sink);
 }
-void tiny_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, std::int64_t first) {
-  tiny(in, out, first);
+void tiny_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, std::int64_t first,
+                 std::int64_t end) {
+  tiny(in, out, first, end);
 }
 void tiny_backward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out,
                           const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
@@ -271,13 +275,15 @@ void attend_tile_columns(const AttentionInput<double>& input, const double* shif
 }
 
 template <>
-void attend_tiny(const AttentionInput<float>& input, const AttentionOutput<float>& output, std::int64_t first) {
-  HWY_DYNAMIC_DISPATCH(tiny_float)(input, output, first);
+void attend_tiny(const AttentionInput<float>& input, const AttentionOutput<float>& output, std::int64_t first,
+                 std::int64_t end) {
+  HWY_DYNAMIC_DISPATCH(tiny_float)(input, output, first, end);
 }
 
 template <>
-void attend_tiny(const AttentionInput<double>& input, const AttentionOutput<double>& output, std::int64_t first) {
-  HWY_DYNAMIC_DISPATCH(tiny_double)(input, output, first);
+void attend_tiny(const AttentionInput<double>& input, const AttentionOutput<double>& output, std::int64_t first,
+                 std::int64_t end) {
+  HWY_DYNAMIC_DISPATCH(tiny_double)(input, output, first, end);
 }
 
 }  // namespace polariscope::attention

@@ -17,11 +17,13 @@ int attention_lanes();
 template <class T>
 void attend_block(const AttentionInput<T>& input, const AttentionOutput<T>& output, const QueryBlock& block);
 
-// The heads from `first` of batch * heads that a vector holds; is_tiny(input) must hold.
+// Heads [first, end) of batch * heads, a vector of them at a time; is_tiny(input) must hold.
 template <class T>
-void attend_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& output, std::int64_t first);
+void attend_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& output, std::int64_t first,
+                 std::int64_t end);
 
-// The same heads' gradients, each having keys of its own. d_sink: one number a head, to be added to.
+// The gradients of the heads from `first` that a vector holds, each having keys of its own. d_sink: one number a head,
+// to be added to.
 template <class T>
 void attend_tiny_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
                           const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& d_statistics,

@@ -25,7 +25,7 @@ enum Quantity : int {
   kSumSquares,    // Σ w²
   kLargest,       // max |w|, of other weights than exponentials
   kLargestIndex,  // the key that attains it first
-  kFirst,         // z of key 0 (exponentials), or its w
+  kFirst,         // z of key 0 (exponentials of rows taken tile by tile), or its w
   kCount,         // visible keys
   kLogitMean,
   kLogitSquares,  // Σ (z - mean)²
@@ -43,6 +43,7 @@ class Running {
  public:
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
+  static constexpr bool kWhole = false;
   // first: quantity 0 of these lanes; stride: from one quantity to the next.
   HWY_INLINE Running(T* first, std::ptrdiff_t stride) : first_(first), stride_(stride) {}
   HWY_INLINE V get(Quantity q) const { return hn::Load(D(), first_ + q * stride_); }
@@ -59,6 +60,7 @@ template <class D>
 class HeldRow {
  public:
   using V = hn::Vec<D>;
+  static constexpr bool kWhole = true;
   HWY_INLINE V get(Quantity q) const { return values_[q]; }
   HWY_INLINE void set(Quantity q, V value) { values_[q] = value; }
   HWY_INLINE void add(Quantity q, V value) { values_[q] = hn::Add(values_[q], value); }

@@ -73,6 +73,7 @@ template <class Visit>
 HWY_INLINE void for_each_key(int keys, const Visit& visit) {
   int j = 0;
   for (; j + kChains <= keys; j += kChains) {
+#pragma GCC unroll 4
     for (int k = 0; k < kChains; ++k) visit(j + k, k);
   }
   for (; j < keys; ++j) visit(j, 0);
@@ -87,6 +88,11 @@ template <class V>
 struct Summary {
   V count, mean, largest;
 };
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE Summary<V> summary_of(D d, V count, const V (&sum)[kChains], const V (&largest)[kChains]) {
+  const V most = hn::Max(hn::Max(largest[0], largest[1]), hn::Max(largest[2], largest[3]));
+  return {count, hn::Div(total_of(sum), hn::Max(count, hn::Set(d, 1))), most};
+}
 template <bool kMasked, class D, class T = hn::TFromD<D>>
 HWY_INLINE Summary<hn::Vec<D>> summary(D d, Column<T> tile) {
   using V = hn::Vec<D>;
@@ -103,8 +109,7 @@ HWY_INLINE Summary<hn::Vec<D>> summary(D d, Column<T> tile) {
     if constexpr (kMasked) count = hn::Add(count, kept<true>(d, z, one));
   });
   if constexpr (!kMasked) count = hn::Set(d, static_cast<T>(tile.keys));
-  const V most = hn::Max(hn::Max(largest[0], largest[1]), hn::Max(largest[2], largest[3]));
-  return {count, hn::Div(total_of(sum), hn::Max(count, one)), most};
+  return summary_of(d, count, sum, largest);
 }
 
 // Σ (x - mean)² and, with kCubes, Σ (x - mean)³ over the visible keys; `scores` says which they are.

@@ -7,41 +7,44 @@
 #define POLARISCOPE_ATTENTION_TINY_INL_H_
 #endif
 
+#include "polariscope/attention/internal/softmax_rows-inl.h"
 #include "polariscope/attention/internal/tiny_heads-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
-#include <array>
-#include <variant>
+#include <optional>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
+// A few rows at a time go all the way from scores to output, so that what is between stays in the first-level cache.
 template <class Function, class T>
 class TinyForward {
  public:
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   static constexpr int kMostLanes = hn::MaxLanes(D());
-  static constexpr int kMostResults = 16;
+  static constexpr int kRows = 4;
 
   // Numbers of room that a vector of heads needs.
   static std::ptrdiff_t room(const AttentionShape& s) {
-    const std::ptrdiff_t vectors = s.queries * s.width + s.keys * (s.width + s.value_width) + 2 * s.queries * s.keys +
-                                   s.queries * s.value_width + s.queries * (kMostResults + 1);
-    return vectors * kMostLanes;
+    const std::int64_t gathered = s.width + (in_place(s) ? 0 : s.value_width);
+    return ((s.queries + s.keys) * gathered + 2 * kRows * s.keys) * kMostLanes;
   }
 
-  // first: the first head of batch * heads.
-  TinyForward(const AttentionInput<T>& in, std::int64_t first, T* room)
+  // first: the first head of batch * heads; after these come those up to `end`.
+  TinyForward(const AttentionInput<T>& in, std::int64_t first, std::int64_t end, T* room)
       : in_(in),
         heads_(in, first),
         lanes_(heads_.lanes()),
         queries_(static_cast<int>(in.shape.queries)),
         keys_(static_cast<int>(in.shape.keys)),
         width_(static_cast<int>(in.shape.width)),
-        value_width_(static_cast<int>(in.shape.value_width)) {
+        value_width_(static_cast<int>(in.shape.value_width)),
+        in_place_(in_place(in.shape)) {
     const auto take = [&](std::ptrdiff_t vectors) {
       T* taken = room;
       room += vectors * lanes_;
@@ -49,91 +52,141 @@ class TinyForward {
     };
     query_ = take(queries_ * width_);
     key_ = take(keys_ * width_);
-    value_ = take(keys_ * value_width_);
-    scores_ = take(queries_ * keys_);
-    weights_ = take(queries_ * keys_);
-    output_ = take(queries_ * value_width_);
-    results_ = take(queries_ * kMostResults);
-    inverse_ = take(queries_);
+    value_ = take(in_place_ ? 0 : keys_ * value_width_);
+    output_ = take(in_place_ ? 0 : queries_ * value_width_);
+    scores_ = take(kRows * keys_);
+    // Hidden scores say which keys are; others the weights may overwrite.
+    weights_ = heads_.hides() ? take(kRows * keys_) : scores_;
+    if (first + lanes_ < end) next_.emplace(in, first + lanes_);
   }
 
   void run(const AttentionOutput<T>& out, const Wanted& wanted) {
-    const D d;
-    heads_.gather_inputs(query_, key_, value_);
-    lane_product<D>(d, {query_, width_, 1}, {key_, 1, width_}, queries_, keys_, width_, {scores_, keys_, 1});
-    for (int i = 0; i < queries_; ++i) weigh_row(i, out, wanted);
-    lane_product<D>(d, {weights_, keys_, 1}, {value_, value_width_, 1}, queries_, value_width_, keys_,
-                    {output_, value_width_, 1});
-    for (int i = 0; i < queries_; ++i) {
-      const V inverse = hn::Load(d, inverse_ + i * lanes_);
-      for (int c = 0; c < value_width_; ++c) {
-        T* at = output_ + (i * value_width_ + c) * lanes_;
-        hn::Store(hn::Mul(inverse, hn::Load(d, at)), d, at);
+    heads_.gather_inputs(query_, key_, in_place_ ? nullptr : value_);
+    const LaneRows<const T> values = heads_.key_rows(in_.value);
+    const LaneRows<T> outputs = heads_.own_rows(out.output);
+    int fetched = 0;
+    for (int i = 0; i < queries_; i += kRows) {
+      const int rows = std::min(kRows, queries_ - i);
+      HeldRow<D> held[kRows];
+      V inverse[kRows];
+      const bool weighed = weigh_rows(i, rows, wanted, held);
+      for (; next_ && fetched < lanes_ * (i + rows) / queries_; ++fetched) next_->prefetch(fetched);
+      write_results(i, rows, held, out, inverse);
+      if (in_place_) {
+        weigh_values_in_place(i, rows, inverse, values, outputs);
+      } else {
+        weigh_values(i, rows, inverse, weighed);
       }
     }
-    heads_.scatter(output_, queries_, value_width_, out.output, [](V x) HWY_ATTR { return x; });
-    write_results();
+    if (!in_place_) heads_.scatter(output_, queries_, value_width_, out.output, [](V x) HWY_ATTR { return x; });
   }
 
  private:
-  HWY_INLINE void weigh_row(int i, const AttentionOutput<T>& out, const Wanted& wanted) {
+  // Whether values need not be gathered.
+  static bool in_place(const AttentionShape& s) { return whole_vectors<T>(s.value_width); }
+
+  // Rows [i, i + rows) from their queries to weights and sums. Returns whether values were summed with them.
+  HWY_INLINE bool weigh_rows(int i, int rows, const Wanted& wanted, HeldRow<D>* held) {
     const D d;
-    HeldRow<D> row;
-    const V sinks = heads_.sinks();
-    clear_row<Function>(d, row, has_sink(in_) ? sinks : hn::Set(d, kLowest<T>));
-    const Column<T> column{scores_ + i * keys_ * lanes_, lanes_, keys_};
-    T* weights = weights_ + i * keys_ * lanes_;
-    if (heads_.hides()) {
-      heads_.hide(i, column, row);
-      weigh_column<Function, true, true, false>(d, column, weights, T(0), wanted, row);
+    const T* query = query_ + i * width_ * lanes_;
+    const V shift = has_sink(in_) ? heads_.sinks() : hn::Set(d, kLowest<T>);
+    if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
+      Summary<V> summaries[kRows];
+      for (int r = 0; r < rows; ++r) held[r].set(kSpoilt, hn::Zero(d));
+      if (width_ <= kNarrow && !heads_.hides()) {
+        narrow_scores(d, query, key_, rows, keys_, width_, scores_, summaries);
+      } else {
+        lane_product<false, true>(d, query, key_, rows, keys_, width_, scores_);
+        for (int r = 0; r < rows && heads_.hides(); ++r) heads_.hide(i + r, column(r), held[r]);
+        heads_.hides() ? summarise_rows<true>(d, scores_, rows, keys_, summaries)
+                       : summarise_rows<false>(d, scores_, rows, keys_, summaries);
+      }
+      return heads_.hides() ? measure_rows<true>(i, rows, wanted, summaries, shift, held)
+                            : measure_rows<false>(i, rows, wanted, summaries, shift, held);
     } else {
-      weigh_column<Function, false, true, false>(d, column, weights, T(0), wanted, row);
+      lane_product<false, true>(d, query, key_, rows, keys_, width_, scores_);
+      for (int r = 0; r < rows; ++r) weigh_row(i, r, shift, wanted, held[r]);
+      return false;
     }
-    found_ = 0;
-    const auto keep = [&](auto* array, V values) HWY_ATTR {
-      arrays_[found_] = array;
-      hn::Store(values, d, results_ + (found_ * queries_ + i) * lanes_);
-      ++found_;
-    };
-    hn::Store(visit_results<Function>(in_, out, row, sinks, keep), d, inverse_ + i * lanes_);
   }
 
-  // From [queries, lanes] of each array to [heads, queries].
-  HWY_INLINE void write_results() {
+  template <bool kMasked>
+  HWY_INLINE bool measure_rows(int i, int rows, const Wanted& wanted, const Summary<V>* summaries, const V& shift,
+                               HeldRow<D>* held) {
     const D d;
-    const auto same = [](V x) HWY_ATTR { return x; };
-    for (int n = 0; n < found_; ++n) {
-      const T* from = results_ + n * queries_ * lanes_;
-      std::visit(
-          [&](auto* array) HWY_ATTR {
-            using Number = std::remove_pointer_t<decltype(array)>;
-            T* rows[kMostLanes];
-            constexpr bool kConverted = !std::is_same_v<Number, T>;
-            for (int l = 0; l < heads_.count(); ++l) {
-              if constexpr (kConverted) {
-                rows[l] = scores_ + l * queries_;  // which are done with
-              } else {
-                rows[l] = array + heads_.pair(l) * queries_;
-              }
-            }
-            lanes_to_rows(d, from, lanes_, queries_, rows, heads_.count(), same);
-            if constexpr (kConverted) {
-              for (int l = 0; l < heads_.count(); ++l) {
-                std::transform(rows[l], rows[l] + queries_, array + heads_.pair(l) * queries_,
-                               [](T x) { return static_cast<Number>(x); });
-              }
-            }
-          },
-          arrays_[n]);
+    if (wanted.entropy || wanted.squares || wanted.largest || wanted.logit_moments) {
+      weigh_softmax_rows<kMasked, true>(d, scores_, weights_, rows, keys_, summaries, shift, held);
+    } else {
+      weigh_softmax_rows<kMasked, false>(d, scores_, weights_, rows, keys_, summaries, shift, held);
     }
+    if (!wanted.skewness) return false;
+    T* output = output_ + i * value_width_ * lanes_;
+    const auto measure = [&]<int kValues>() HWY_ATTR {
+      measure_softmax_rows<kMasked, kValues>(d, scores_, weights_, value_, rows, keys_, held, output);
+      return kValues > 0;
+    };
+    switch (in_place_ ? 0 : value_width_) {
+      case 1: return measure.template operator()<1>();
+      case 2: return measure.template operator()<2>();
+      case 3: return measure.template operator()<3>();
+      case 4: return measure.template operator()<4>();
+      default: return measure.template operator()<0>();
+    }
+  }
+
+  HWY_NOINLINE void weigh_row(int i, int r, const V& shift, const Wanted& wanted, HeldRow<D>& held) {
+    const D d;
+    T* weights = weights_ + r * keys_ * lanes_;
+    HeldRow<D> row;
+    clear_row<Function>(d, row, shift);
+    if (heads_.hides()) {
+      heads_.hide(i + r, column(r), row);
+      weigh_column<Function, true, true, false>(d, column(r), weights, T(0), wanted, row);
+    } else {
+      weigh_column<Function, false, true, false>(d, column(r), weights, T(0), wanted, row);
+    }
+    held = row;
+  }
+  Column<T> column(int r) const { return {scores_ + r * keys_ * lanes_, lanes_, keys_}; }
+
+  HWY_NOINLINE void write_results(int i, int rows, HeldRow<D> (&held)[kRows], const AttentionOutput<T>& out,
+                                  V (&inverse)[kRows]) const {
+    for (int r = rows; r < kRows; ++r) held[r] = held[0];
+    const std::int64_t first = heads_.pair(0) * queries_;
+    const auto write = [&](auto* array, const V(&values)[kRows]) HWY_ATTR {
+      // As much as the next heads will write of a row.
+      for (int r = 0; r < rows && next_; ++r) hwy::Prefetch(array + first + (queries_ + i + r) * lanes_);
+      heads_.write(values, rows, array + first + i, queries_);
+    };
+    visit_results<Function>(in_, out, held, heads_.sinks(), inverse, write);
+  }
+
+  HWY_INLINE void weigh_values(int i, int rows, const V (&inverse)[kRows], bool weighed) {
+    const D d;
+    T* output = output_ + i * value_width_ * lanes_;
+    if (!weighed) lane_product<false, false>(d, weights_, value_, rows, value_width_, keys_, output);
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < value_width_; ++c, output += lanes_) {
+        hn::Store(hn::Mul(inverse[r], hn::Load(d, output)), d, output);
+      }
+    }
+  }
+  HWY_INLINE void weigh_values_in_place(int i, int rows, const V (&inverse)[kRows], const LaneRows<const T>& values,
+                                        const LaneRows<T>& outputs) {
+    HWY_ALIGN T scale[kRows * kMostLanes];
+    for (int r = 0; r < rows; ++r) hn::Store(inverse[r], D(), scale + r * lanes_);
+    KeyRange seen[kMostLanes];
+    heads_.seen(i, rows, seen);
+    weigh_in_place<D>(D(), {weights_, keys_ * lanes_, lanes_}, rows, seen, values, value_width_, {scale, lanes_, 0},
+                      outputs, i, heads_.count());
   }
 
   const AttentionInput<T>& in_;
   TinyHeads<T> heads_;
+  std::optional<TinyHeads<T>> next_;
   int lanes_, queries_, keys_, width_, value_width_;
-  T *query_, *key_, *value_, *scores_, *weights_, *output_, *results_, *inverse_;
-  std::array<std::variant<T*, std::int32_t*, std::uint8_t*>, kMostResults> arrays_;
-  int found_ = 0;
+  bool in_place_;
+  T *query_, *key_, *value_, *output_, *scores_, *weights_;
 };
 
 }  // namespace HWY_NAMESPACE

@@ -10,6 +10,8 @@
 #include "polariscope/attention/internal/backward-inl.h"
 #include "polariscope/attention/internal/tiny_heads-inl.h"
 
+#include <algorithm>
+
 HWY_BEFORE_NAMESPACE();
 namespace polariscope::attention {
 namespace HWY_NAMESPACE {
@@ -60,27 +62,16 @@ class TinyBackward {
     const D d;
     const auto same = [](V x) HWY_ATTR { return x; };
     heads_.gather_inputs(query_, key_, value_);
-    heads_.gather(forward.output, 1, queries_, value_width_, output_, same);
-    heads_.gather(d_output, 1, queries_, value_width_, d_output_, same);
-    lane_product<D>(d, {query_, width_, 1}, {key_, 1, width_}, queries_, keys_, width_, {probability_, keys_, 1});
-    lane_product<D>(d, {d_output_, value_width_, 1}, {value_, 1, value_width_}, queries_, keys_, value_width_,
-                    {d_score_, keys_, 1});
+    heads_.gather(forward.output, queries_, value_width_, output_, same);
+    heads_.gather(d_output, queries_, value_width_, d_output_, same);
+    lane_product<false, true>(d, query_, key_, queries_, keys_, width_, probability_);
+    lane_product<false, true>(d, d_output_, value_, queries_, keys_, value_width_, d_score_);
     for (int i = 0; i < queries_; ++i) differentiate_row(i, forward, upstream, d_sink);
-    if (gradient.query.data != nullptr) {
-      const V scale = hn::Set(d, static_cast<T>(in_.scale));
-      lane_product<D>(d, {d_score_, keys_, 1}, {key_, width_, 1}, queries_, width_, keys_, {d_query_, width_, 1});
-      heads_.scatter(d_query_, queries_, width_, gradient.query, [&](V x) HWY_ATTR { return hn::Mul(scale, x); });
-      heads_.times_slope(in_.query, queries_, gradient.query);
-    }
-    if (gradient.key.data != nullptr) {
-      lane_product<D>(d, {d_score_, 1, keys_}, {query_, width_, 1}, keys_, width_, queries_, {d_key_, width_, 1});
-      heads_.scatter(d_key_, keys_, width_, gradient.key, same);
-      heads_.times_slope(in_.key, keys_, gradient.key);
-    }
+    const bool in_place = in_.form.feature == reweighting::FeatureMap::kNone && whole_vectors<T>(width_);
+    if (gradient.query.data != nullptr) in_place ? push_queries_in_place(gradient.query) : push_queries(gradient.query);
+    if (gradient.key.data != nullptr) in_place ? push_keys_in_place(gradient.key) : push_keys(gradient.key);
     if (gradient.value.data != nullptr) {
-      lane_product<D>(d, {probability_, 1, keys_}, {d_output_, value_width_, 1}, keys_, value_width_, queries_,
-                      {d_value_, value_width_, 1});
-      heads_.scatter(d_value_, keys_, value_width_, gradient.value, same);
+      whole_vectors<T>(value_width_) ? push_values_in_place(d_output, gradient.value) : push_values(gradient.value);
     }
   }
 
@@ -116,6 +107,66 @@ class TinyBackward {
     } else {
       apply.template operator()<false>();
     }
+  }
+
+  // What queries, keys and values are due: lanes transposed back to rows.
+  void push_queries(const HeadsView<T>& to) {
+    const V scale = hn::Set(D(), static_cast<T>(in_.scale));
+    lane_product<false, false>(D(), d_score_, key_, queries_, width_, keys_, d_query_);
+    heads_.scatter(d_query_, queries_, width_, to, [&](V x) HWY_ATTR { return hn::Mul(scale, x); });
+    heads_.times_slope(in_.query, queries_, to);
+  }
+  void push_keys(const HeadsView<T>& to) {
+    lane_product<true, false>(D(), d_score_, query_, keys_, width_, queries_, d_key_);
+    heads_.scatter(d_key_, keys_, width_, to, [](V x) HWY_ATTR { return x; });
+    heads_.times_slope(in_.key, keys_, to);
+  }
+  void push_values(const HeadsView<T>& to) {
+    lane_product<true, false>(D(), probability_, d_output_, keys_, value_width_, queries_, d_value_);
+    heads_.scatter(d_value_, keys_, value_width_, to, [](V x) HWY_ATTR { return x; });
+  }
+
+  // The same, of rows where they lie.
+  void push_queries_in_place(const HeadsView<T>& to) const {
+    constexpr int kRows = 4;
+    HWY_ALIGN T scale[kMostLanes];
+    std::fill_n(scale, lanes_, static_cast<T>(in_.scale));
+    const LaneRows<const T> keys = heads_.key_rows(in_.key);
+    const LaneRows<T> due = heads_.own_rows(to);
+    for (int i = 0; i < queries_; i += kRows) {
+      const int rows = std::min(kRows, queries_ - i);
+      KeyRange seen[kMostLanes];
+      heads_.seen(i, rows, seen);
+      weigh_in_place<D>(D(), {d_score_ + i * keys_ * lanes_, keys_ * lanes_, lanes_}, rows, seen, keys, width_,
+                        {scale, 0, 0}, due, i, heads_.count());
+    }
+  }
+  void push_keys_in_place(const HeadsView<T>& to) {
+    const V scale = hn::Set(D(), static_cast<T>(in_.scale));
+    const LaneRows<const T> queries = heads_.own_rows(in_.query);
+    LaneRows<const T> scaled{.first = {}, .stride = width_};
+    T* at = query_;  // which are done with
+    for (int l = 0; l < heads_.count(); ++l) {
+      scaled.first[l] = at;
+      for (int i = 0; i < queries_; ++i, at += width_) {
+        for (int c = 0; c < width_; c += lanes_) {
+          hn::Store(hn::Mul(scale, hn::LoadU(D(), queries.first[l] + i * queries.stride + c)), D(), at + c);
+        }
+      }
+    }
+    push_columns(d_score_, scaled, width_, to);
+  }
+  void push_values_in_place(const HeadsView<const T>& d_output, const HeadsView<T>& to) const {
+    push_columns(probability_, heads_.own_rows(d_output), value_width_, to);
+  }
+  // What the columns of a matrix [queries, keys] make of the queries' rows.
+  void push_columns(const T* matrix, const LaneRows<const T>& rows, int width, const HeadsView<T>& to) const {
+    HWY_ALIGN T one[kMostLanes];
+    KeyRange all[kMostLanes];
+    std::fill_n(one, lanes_, T(1));
+    std::fill_n(all, lanes_, KeyRange{0, queries_});
+    weigh_in_place<D>(D(), {matrix, lanes_, keys_ * lanes_}, keys_, all, rows, width, {one, 0, 0}, heads_.own_rows(to),
+                      0, heads_.count());
   }
 
   const AttentionInput<T>& in_;

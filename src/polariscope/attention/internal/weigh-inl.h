@@ -28,14 +28,14 @@ HWY_INLINE V times_log(D d, V size) {
 // The first key of the tile whose score is `largest`, for the lanes in `where`.
 template <class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE void find_largest(D d, Column<T> scores, T key_0, hn::Vec<D> largest, hn::Mask<D> where, Row& row) {
-  const hn::Vec<D> one = hn::Set(d, 1);
-  hn::Vec<D> index = row.get(kLargestIndex), key = hn::Set(d, key_0 + static_cast<T>(scores.keys - 1));
+  const hn::Vec<D> one = hn::Set(d, 1), before = row.get(kLargestIndex);
+  hn::Vec<D> index = before, key = hn::Set(d, key_0 + static_cast<T>(scores.keys - 1));
+#pragma GCC unroll 4
   for (int j = scores.keys - 1; j >= 0; --j) {
-    const auto here = hn::And(where, hn::Eq(hn::Load(d, scores.data + j * scores.stride), largest));
-    index = hn::IfThenElse(here, key, index);
+    index = hn::IfThenElse(hn::Eq(hn::Load(d, scores.data + j * scores.stride), largest), key, index);
     key = hn::Sub(key, one);
   }
-  row.set(kLargestIndex, index);
+  row.set(kLargestIndex, hn::IfThenElse(where, index, before));
 }
 
 // The moments of rows whose keys so far may be none. kWhole: they are none, and the tile holds all.
@@ -216,7 +216,7 @@ HWY_INLINE hn::Vec<D> measure(D d, Column<T> scores, const Weight& weight, T* we
 template <bool kWhole, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE bool raise_shift(D d, Column<T> scores, T key_0, hn::Vec<D> most, const Wanted& wanted, Row& row) {
   using V = hn::Vec<D>;
-  if (key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
+  if (!kWhole && key_0 == 0) row.set(kFirst, hn::Load(d, scores.data));
   const V shift = row.get(kShift);
   const auto higher = hn::Lt(row.get(kLargest), most);
   if constexpr (kWhole) {
@@ -266,6 +266,7 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
     }
     sum = measured ? exponentials<kMasked, true, false>(d, scores, weights, row)
                    : exponentials<kMasked, false, false>(d, scores, weights, row);
+    if constexpr (kWhole) row.set(kFirst, hn::Load(d, weights));
   } else {
     const auto weight = [](V z) HWY_ATTR { return Function::weight(SimdMath<D>(), z); };
     sum = measure<kMasked>(d, scores, weight, weights, key_0, wanted, row);

@@ -46,11 +46,14 @@ HWY_INLINE void finish_row(const reweighting::AttentionForm& form, const HeldRow
                     .row_sum = found[4],
                     .logit_variance = found[5],
                     .skewness = found[6]};
-  const auto keep = [&]<class Number>(Number* array, V values) HWY_ATTR {
-    if constexpr (std::is_same_v<Number, T>) hn::Store(values, d, array);
+  const auto keep = [&]<class Number>(Number* array, const V(&values)[1]) HWY_ATTR {
+    if constexpr (std::is_same_v<Number, T>) hn::Store(values[0], d, array);
   };
   row.shift = sums.get(kShift);
-  row.inverse = visit_results<Function>(in, out, sums, row.sink, keep);
+  const HeldRow<D> rows[1] = {sums};
+  V inverse[1];
+  visit_results<Function>(in, out, rows, row.sink, inverse, keep);
+  row.inverse = inverse[0];
   for (int j = 0; j < row.scores.keys; ++j) {
     T* at = row.weights + j * row.scores.stride;
     hn::Store(hn::Mul(hn::Load(d, at), row.inverse), d, at);
