@@ -8,12 +8,12 @@
 namespace polariscope::testing {
 namespace {
 
-constexpr int kSteps = 300;
+constexpr int kSteps = 300, kTokens = 16;
 
 std::string log_line(int step, double loss, double gradient, double share, double variance) {
   json line{{"step", step}, {"loss", loss}, {"gradient_norm", gradient}};
-  line["entropy"] = {{share * std::log(20.0)}, {0.9 * std::log(20.0)}};
-  line["frobenius_norm"] = {{(1.0 - share) * std::sqrt(20.0)}, {1.2}};
+  line["entropy"] = {{share * std::log(kTokens)}, {0.9 * std::log(kTokens)}};
+  line["frobenius_norm"] = {{(1.0 - share) * std::sqrt(kTokens)}, {1.2}};
   line["logit_variance"] = {{variance}, {2.0}};
   return line.dump() + "\n";  // what is not finite becomes null
 }
@@ -36,7 +36,7 @@ MadeUp trained(const json& settings) {
 }
 
 const std::string kGrid =
-    "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\n"
+    "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nsequence_length = 16\n"
     "layer_form = [\"residual\", \"covariate\", \"plain\"]\nseed = { from = 0, to = 3 }\n";
 
 TEST(AlarmExperiment, CountsWhatWasAnnouncedAndWhatWasLeftAlone) {
@@ -63,7 +63,8 @@ TEST(AlarmExperiment, CountsWhatWasAnnouncedAndWhatWasLeftAlone) {
 
 TEST(AlarmExperiment, HoldsWhereAllAreAnnouncedAndShowsTheHardestThatWasLeftAlone) {
   const MadeUpRuns runs(
-      "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nlayer_form = [\"residual\", "
+      "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nsequence_length = 16\nlayer_form = "
+      "[\"residual\", "
       "\"covariate\"]\nseed = { from = 1, to = 3 }\n",
       trained);
   const report::Section section = runs.section_of("B.alarm");
@@ -73,7 +74,8 @@ TEST(AlarmExperiment, HoldsWhereAllAreAnnouncedAndShowsTheHardestThatWasLeftAlon
 
 TEST(AlarmExperiment, WithoutAnExplosionIsInconclusive) {
   const MadeUpRuns runs(
-      "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nlayer_form = \"covariate\"\nseed = 1\n",
+      "task = \"in-context-regression\"\nattention = \"softmax\"\nlayers = 2\nsequence_length = 16\nlayer_form = "
+      "\"covariate\"\nseed = 1\n",
       trained);
   const report::Section section = runs.section_of("B.alarm");
   EXPECT_EQ(claim_named(section, "B.alarm/announced").verdict, report::Verdict::kInconclusive);

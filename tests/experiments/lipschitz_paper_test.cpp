@@ -1,7 +1,7 @@
 // The parts of the Lipschitz paper that need no training, run at their quick sizes: what is known for certain must come
 // out, whatever the seed.
 #include "polariscope/base/progress.h"
-#include "polariscope/experiments/experiments.h"
+#include "polariscope/experiments/shared/report_parts.h"
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace {
 report::Section run(std::string_view id, std::uint64_t seed) {
   experiments::Context context{.preset = experiments::Preset::kQuick, .seed = seed, .threads = 2, .progress = {}};
   context.progress = [](std::uint64_t, const std::string&) { return Progress(); };
-  return experiments::find_experiment(id).run(context);
+  return experiments::named_section(experiments::find_experiment(id), context);
 }
 
 std::map<std::string, report::Verdict> verdicts_of(const report::Section& section) {

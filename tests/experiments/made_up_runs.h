@@ -2,7 +2,7 @@
 #pragma once
 
 #include "polariscope/base/files.h"
-#include "polariscope/experiments/shared/experiment.h"
+#include "polariscope/experiments/shared/report_parts.h"
 #include "polariscope/sweep/local_workers.h"
 #include "polariscope/sweep/sweep.h"
 #include "support/temporary_folder.h"
@@ -36,7 +36,9 @@ class MadeUpRuns {
   }
 
   experiments::Context context() const { return {.out = folder_.path(), .sweep = "runs/made-up", .progress = {}}; }
-  report::Section section_of(std::string_view id) const { return experiments::find_experiment(id).run(context()); }
+  report::Section section_of(std::string_view id) const {
+    return experiments::named_section(experiments::find_experiment(id), context());
+  }
 
  private:
   class Writers : public sweep::Workers {

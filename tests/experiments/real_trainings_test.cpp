@@ -1,6 +1,6 @@
 // From a grid to figures with real trainings, tiny ones: nothing is learned, everything is written and read.
 #include "polariscope/base/progress.h"
-#include "polariscope/experiments/shared/experiment.h"
+#include "polariscope/experiments/shared/report_parts.h"
 #include "polariscope/sweep/local_workers.h"
 #include "polariscope/sweep/sweep.h"
 #include "support/temporary_folder.h"
@@ -26,8 +26,8 @@ std::vector<report::Section> sections_of(const std::string& grid, const std::vec
   EXPECT_EQ(end.tally.failed, 0);
   std::vector<report::Section> sections;
   for (const std::string& id : ids) {
-    sections.push_back(
-        experiments::find_experiment(id).run({.out = folder.path(), .sweep = "runs/tiny", .progress = {}}));
+    sections.push_back(experiments::named_section(experiments::find_experiment(id),
+                                                  {.out = folder.path(), .sweep = "runs/tiny", .progress = {}}));
     EXPECT_FALSE(sections.back().claims.empty()) << id;
     EXPECT_FALSE(sections.back().figures.empty()) << id;
   }

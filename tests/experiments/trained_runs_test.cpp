@@ -5,6 +5,8 @@
 #include "polariscope/experiments/reproduce.h"
 #include "polariscope/experiments/shared/training_sweep.h"
 #include "polariscope/experiments/sweep_report.h"
+#include "polariscope/sweep/shipped_grids.h"
+#include "support/complaint.h"
 
 #include <cmath>
 
@@ -23,10 +25,28 @@ TEST(TrainedRuns, AreFoundByTheirSettings) {
   EXPECT_EQ(runs.where({{"heads", 1}, {"attention", nullptr}}).size(), 6U);
   EXPECT_EQ(runs.where({{"heads", 3}}).size(), 0U);
   EXPECT_EQ(experiments::learned(runs.done()).size(), 6U);
+  EXPECT_EQ(runs.combinations({"attention", "heads"}).size(), 4U);
+  EXPECT_EQ(runs.combinations({"attention"}, {{"heads", 2}}).front(), (json{{"heads", 2}, {"attention", "softmax"}}));
+  EXPECT_TRUE(runs.combinations({"attention"}, {{"heads", 3}}).empty());
   EXPECT_TRUE(std::isnan(runs.done().front().metric("flip_rate")));
   const auto configuration = experiments::configuration_of(runs);
   EXPECT_NE(std::ranges::find(configuration, std::pair<std::string, std::string>("heads", "1, 2")),
             configuration.end());
+}
+
+// A grid need not name every setting: the run's own config.toml does.
+TEST(TrainedRuns, SayHowManyTokensTheyHadInTheGridOrInTheirFolder) {
+  const MadeUpRuns made("task = \"in-context-regression\"\nlayers = [2, 5]\n", [](const json& settings) {
+    const char* own = settings.at("layers") == 2 ? "sequence-length = 24\n" : "steps = 9\n";
+    return MadeUp{{{"steps", 1}}, {{"config.toml", own}}};
+  });
+  const experiments::TrainedRuns runs(made.context());
+  EXPECT_EQ(runs.where({{"layers", 2}}).front().tokens(), 24);
+  EXPECT_EQ(runs.where({{"layers", 2}}).front().whole_setting("layers"), 2);
+  EXPECT_NE(complaint_of([&] {
+              runs.where({{"layers", 5}}).front().tokens();
+            }).find("no whole number sequence-length"),
+            std::string::npos);
 }
 
 TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
@@ -43,7 +63,8 @@ TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
   for (const char* part : {"8 of 12 trainings", "A.fig4", "polariscope sweep report", "runs/0000"}) {
     EXPECT_NE(page.find(part), std::string::npos) << part;
   }
-  EXPECT_EQ(page.find("Smaller and shorter"), std::string::npos) << "a grid of one's own is no cut of the paper's";
+  EXPECT_EQ(page.find("where the paper preset takes"), std::string::npos)
+      << "a grid of one's own is no cut of the paper's";
 }
 
 TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
@@ -52,6 +73,30 @@ TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
   for (const char* part : {"8640 trainings", "2 at once", "days", "measured"}) {
     EXPECT_NE(line.find(part), std::string::npos) << line;
   }
+}
+
+TEST(TrainingSweep, EveryShippedGridHasACostOnFileAndAnotherIsSaidToHaveNone) {
+  for (const std::string_view grid : sweep::shipped_grid_names()) {
+    const std::string line =
+        experiments::announcement({.grid = std::string(grid), .folder = {}, .program = {}, .jobs = 2});
+    EXPECT_NE(line.find("measured"), std::string::npos) << line;
+  }
+  const TemporaryFolder folder;
+  const std::filesystem::path own = folder.path() / "own.toml";
+  write_file(own, "task = \"induction\"\nseed = [0, 1]\n");
+  const std::string line = experiments::announcement({.grid = own.string(), .folder = {}, .program = {}, .jobs = 2});
+  EXPECT_NE(line.find("2 trainings, 2 at once: how long they take is not known"), std::string::npos) << line;
+}
+
+TEST(TrainingSweep, SaysWhatTheQuickGridCuts) {
+  const std::string cuts = experiments::grid_cuts("induction");
+  EXPECT_TRUE(cuts.starts_with("42 trainings where the paper preset takes 8\u202f640: ")) << cuts;
+  for (const char* part : {"width 64 for 128", "mlp false for true", "heads 2 for 1, 2, 4, 8",
+                           "attention without elu1_kernel, mlp/max1, mlp, uniform", "positions without no"}) {
+    EXPECT_NE(cuts.find(part), std::string::npos) << cuts;
+  }
+  EXPECT_EQ(cuts.find("evaluation_sequences"), std::string::npos) << cuts;
+  EXPECT_EQ(experiments::grid_cuts("regression-alarm"), "") << "quick runs the whole grid";
 }
 
 TEST(Reproduce, SkipsExperimentsThatTrainWhereNothingCanTrain) {

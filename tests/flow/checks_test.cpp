@@ -145,6 +145,17 @@ TEST_P(EveryCheck, SaysWhyItDoesNotApply) {
   EXPECT_GE(reasons.size(), 2U) << "reasons must tell the parts of the precondition apart";
 }
 
+// A descent that leaves the finite numbers before its first record, and one that ends before it.
+TEST_P(EveryCheck, DoesNotApplyToATrajectoryWithoutRecords) {
+  flow::Trajectory none = flow::Trajectory::starting(genuine(GetParam()).problem, {});
+  for (const flow::Ending ending : {flow::Ending::kDiverged, flow::Ending::kHorizon}) {
+    none.ending = ending;
+    const flow::CheckResult result = result_of(GetParam(), none);
+    EXPECT_FALSE(result.applies);
+    EXPECT_NE(result.reason, "");
+  }
+}
+
 // --- planted violations -----------------------------------------------------------------------------
 
 // Tokens by falling u₀.
@@ -328,6 +339,16 @@ TEST(Checks, OfTheLimitHoldFromTheirShortestHorizonOn) {
       }
     }
   }
+}
+
+// By gradient descent under the C++ interface: `samples` may begin above 0.
+TEST(Checks, ReadNoRecordOfADescentThatDivergesBeforeItsFirst) {
+  const flow::Start start = along_beta(kTokens, kTokens, 165, row("softmax"));
+  const flow::Trajectory t =
+      flow::descend(start.problem, start.state, {.step = 1e200, .steps = 100, .samples = {50, 100}, .progress = {}});
+  ASSERT_EQ(t.points(), 0U);
+  ASSERT_EQ(t.ending, flow::Ending::kDiverged);
+  for (const flow::CheckResult& result : flow::run_checks(t, kTolerance)) EXPECT_FALSE(result.applies) << result.id;
 }
 
 // Rows keep their sums each for itself: what one loses another must not make up for.

@@ -75,57 +75,72 @@ double loser_ratio(const Trajectory& t, std::size_t n) {
 
 // --- preconditions ----------------------------------------------------------------------------------
 
-std::string needs(bool holds, std::string_view what) { return holds ? "" : std::string(what); }
+using Obstacle = std::string (*)(const Trajectory&);  // "" where nothing stands in the way
 
-std::string first_obstacle(std::initializer_list<std::string> obstacles) {
-  for (const std::string& obstacle : obstacles) {
-    if (!obstacle.empty()) return obstacle;
+// The first that stands in the way. They are asked one after the other, and each may rely on those before it: a
+// trajectory that diverged before its first record has nothing to look at.
+std::string first_obstacle(const Trajectory& t, std::initializer_list<Obstacle> obstacles) {
+  for (const Obstacle obstacle : obstacles) {
+    if (std::string reason = obstacle(t); !reason.empty()) return reason;
   }
   return "";
 }
+
+std::string needs(bool holds, std::string_view what) { return holds ? "" : std::string(what); }
 
 std::string single_row(const Trajectory& t) {
   return needs(t.problem.model == Model::kValueSoftmax || t.problem.model == Model::kReduced,
                "the model must be value-softmax or reduced");
 }
+std::string full_model(const Trajectory& t) {
+  return needs(t.problem.model == Model::kValueSoftmax, "the model must be value-softmax");
+}
+std::string not_tied(const Trajectory& t) {
+  return needs(t.problem.model != Model::kTied, "the model must not be tied");
+}
+std::string one_row(const Trajectory& t) { return needs(t.problem.rows == 1, "there must be one row"); }
 std::string softmax(const Trajectory& t) {
   return needs(t.problem.reweighting->name == "softmax", "the re-weighting must be softmax");
 }
-std::string loss_is(const Trajectory& t, Loss loss) {
+template <Loss loss>
+std::string loss_is(const Trajectory& t) {
   return needs(t.problem.loss == loss, fmt::format("the loss must be {}", loss_name(loss)));
 }
-std::string moved(const Trajectory& t) { return needs(t.points() >= 3, "at least three records are needed"); }
+std::string logistic_or_square(const Trajectory& t) {
+  return needs(t.problem.loss == Loss::kLogistic || t.problem.loss == Loss::kSquare,
+               "the loss must be logistic or square");
+}
 std::string finite(const Trajectory& t) {
   return needs(t.ending != Ending::kDiverged, "the trajectory left the finite numbers");
+}
+std::string recorded(const Trajectory& t) { return needs(t.points() >= 1, "a record is needed"); }
+std::string moved(const Trajectory& t) { return needs(t.points() >= 3, "at least three records are needed"); }
+std::string two_tokens(const Trajectory& t) { return needs(t.problem.tokens >= 2, "two tokens are needed"); }
+std::string with_singular_values(const Trajectory& t) {
+  return needs(!t.singular_values.empty(), "singular values are needed");
 }
 
 // a₀ = c·1 and u₀ strictly ordered.
 std::string level_start(const Trajectory& t) {
   const int k = t.problem.tokens;
-  const bool level = std::all_of(t.scores.begin(), t.scores.begin() + k, [&](double a) { return a == t.scores[0]; });
+  if (!std::all_of(t.scores.begin(), t.scores.begin() + k, [&](double a) { return a == t.scores[0]; })) {
+    return "a must start as c·1";
+  }
   Vector u(t.u.begin(), t.u.begin() + k);
   std::sort(u.begin(), u.end());
-  const bool strict = std::adjacent_find(u.begin(), u.end()) == u.end();
-  return first_obstacle({needs(level, "a must start as c·1"), needs(strict, "u must start strictly ordered")});
-}
-
-std::string theorem_3(const Trajectory& t) {
-  return first_obstacle({single_row(t), softmax(t), loss_is(t, Loss::kLogistic), finite(t), moved(t), level_start(t),
-                         needs(t.problem.tokens >= 2, "two tokens are needed")});
+  return needs(std::adjacent_find(u.begin(), u.end()) == u.end(), "u must start strictly ordered");
 }
 
 // u₀'s two largest apart by a hundredth of its range: of nearer ties, the winner draws ahead only later.
 std::string clear_lead(const Trajectory& t) {
   const std::vector<int> order = order_of_u(t);
-  if (order.size() < 2) return "two tokens are needed";
   const double lead = t.u[order[0]] - t.u[order[1]];
   return needs(lead >= 0.01 * (t.u[order.front()] - t.u[order.back()]),
                "u's two largest must start apart by a hundredth of its range");
 }
 
-std::string asymptotic(const Trajectory& t, double time) {
-  return first_obstacle(
-      {theorem_3(t), clear_lead(t), needs(t.t.back() >= time, fmt::format("t must reach {:g}", time))});
+std::string reaches(const Trajectory& t, double time) {
+  return needs(t.t.back() >= time, fmt::format("t must reach {:g}", time));
 }
 
 std::string nothing_across_beta(const Trajectory& t) {
@@ -146,8 +161,32 @@ std::string differentiable(const Trajectory& t) {
   return needs(t.problem.reweighting->smooth, "the re-weighting must be differentiable");
 }
 
-std::string fitted(const Trajectory& t) {
+std::string monotone(const Trajectory& t) {
+  const reweighting::Reweighting& row = *t.problem.reweighting;
+  return needs(row.strictly_rising && row.positive && row.sums_to_one, "the re-weighting must be f/Σf with f, f' > 0");
+}
+
+std::string has_fallen(const Trajectory& t) {
   return needs(t.loss.back() <= 1e-6 * t.loss.front(), "the loss must have fallen by 1e-6");
+}
+
+// Of whole statements.
+std::string theorem_3(const Trajectory& t) {
+  return first_obstacle(t, {single_row, softmax, loss_is<Loss::kLogistic>, finite, moved, level_start, two_tokens});
+}
+
+std::string asymptotic(const Trajectory& t) {
+  return first_obstacle(t, {theorem_3, clear_lead, [](const Trajectory& of) { return reaches(of, kLongRun); }});
+}
+
+std::string fitted(const Trajectory& t) {
+  return first_obstacle(t, {single_row, softmax, loss_is<Loss::kSquare>, finite, recorded, has_fallen});
+}
+
+std::string lemma_d_4(const Trajectory& t) {
+  std::string reason = first_obstacle(t, {single_row, logistic_or_square, monotone, finite, moved, level_start});
+  if (!reason.empty() || t.problem.loss != Loss::kSquare) return reason;
+  return first_obstacle(t, {nothing_across_beta, drawn_to_beta});
 }
 
 // --- the checks -------------------------------------------------------------------------------------
@@ -191,27 +230,27 @@ const std::vector<Check> kChecks{
        return smallest + tolerance * (1.0 + largest(t.scores) * largest(t.u));
      }},
     {"A.thm3.3/one-hot", "σ_i/σ_1 → 0 for every i ≠ 1: in the second half of log t it falls below 2/3 of its value.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100",
-     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100", asymptotic,
      [](const Trajectory& t, double) {
        return 2.0 / 3.0 - loser_ratio(t, t.points() - 1) / loser_ratio(t, middle(t));
      }},
     {"A.thm3.3/strength", "∫ s dt diverges: its second half of log t adds at least a fifth of what the first one did.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100",
-     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100", asymptotic,
      [](const Trajectory& t, double) {
        const double first = t.strength[middle(t)];
        return (t.strength.back() - first) / first - 0.2;
      }},
     {"A.thm3.3/loss", "The loss tends to 0: in the second half of log t it falls by at least half of t's factor.",
-     "as for the order, u₀'s winner leads clearly, t to 1e3", [](const Trajectory& t) { return asymptotic(t, 1e3); },
+     "as for the order, u₀'s winner leads clearly, t to 1e3",
+     [](const Trajectory& t) {
+       return first_obstacle(t, {theorem_3, clear_lead, [](const Trajectory& of) { return reaches(of, 1e3); }});
+     },
      [](const Trajectory& t, double) {
        const std::size_t n = middle(t);
        return std::log(t.loss[n] / t.loss.back()) / std::log(t.t.back() / t.t[n]) - 0.5;
      }},
     {"A.lemB.1/bounded", "u_i stays bounded for i ≠ 1: past half of log t it grows by under a tenth of u_1's growth.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100",
-     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100", asymptotic,
      [](const Trajectory& t, double) {
        const std::size_t from = middle(t);
        const std::size_t last = t.points() - 1;
@@ -228,8 +267,7 @@ const std::vector<Check> kChecks{
      "V tends to rank one: past half of log t its second singular value falls by a tenth against its first.",
      "as for the order, u₀'s winner leads clearly, t to 1e100, singular values recorded",
      [](const Trajectory& t) {
-       return first_obstacle(
-           {asymptotic(t, kLongRun), needs(!t.singular_values.empty(), "singular values are needed")});
+       return first_obstacle(t, {asymptotic, with_singular_values});
      },
      [](const Trajectory& t, double) {
        const std::size_t width = t.singular_values.size() / t.points();
@@ -240,36 +278,27 @@ const std::vector<Check> kChecks{
        return 0.9 - ratio(t.points() - 1) / ratio(middle(t));
      }},
     {"A.lemB.1/rate", "σ_i/σ_1 falls as log⁻² t: the slope against log log t is within 0.1 of −2.",
-     "as for the order, u₀'s winner leads clearly, t to 1e100",
-     [](const Trajectory& t) { return asymptotic(t, kLongRun); },
+     "as for the order, u₀'s winner leads clearly, t to 1e100", asymptotic,
      [](const Trajectory& t, double) { return 0.1 - std::abs(one_hot_rate(t, std::sqrt(t.t.back())).slope + 2.0); }},
     {"A.lem3.5/along-beta", "V stays along β: nothing orthogonal to it grows.", "square loss, V₀ along β",
      [](const Trajectory& t) {
-       return first_obstacle({needs(t.problem.model == Model::kValueSoftmax, "the model must be value-softmax"),
-                              loss_is(t, Loss::kSquare), finite(t), nothing_across_beta(t)});
+       return first_obstacle(t, {full_model, loss_is<Loss::kSquare>, finite, recorded, nothing_across_beta});
      },
      [](const Trajectory& t, double tolerance) { return tolerance * (1.0 + largest(t.u)) - largest(t.orthogonal); }},
     {"A.c1/strength", "∫ ‖∇L‖ dt is finite: its last tenth of the time adds under 1e-3 of it.",
-     "square loss, softmax, loss down by 1e-6",
-     [](const Trajectory& t) {
-       return first_obstacle({single_row(t), softmax(t), loss_is(t, Loss::kSquare), finite(t), fitted(t)});
-     },
+     "square loss, softmax, loss down by 1e-6", fitted,
      [](const Trajectory& t, double) {
        const auto from = std::find_if(t.t.begin(), t.t.end(), [&](double time) { return time >= 0.9 * t.t.back(); });
        return 1e-3 - (t.strength.back() - t.strength[from - t.t.begin()]) / t.strength.back();
      }},
     {"A.c1/not-one-hot", "σ does not become one-hot: its largest weight ends below 0.99.",
-     "square loss, softmax, loss down by 1e-6",
-     [](const Trajectory& t) {
-       return first_obstacle({single_row(t), softmax(t), loss_is(t, Loss::kSquare), finite(t), fitted(t)});
-     },
+     "square loss, softmax, loss down by 1e-6", fitted,
      [](const Trajectory& t, double) {
        return 0.99 - *std::max_element(t.sigma.end() - t.row_width(), t.sigma.end());
      }},
     {"A.lemD.1/sum", "1ᵀa of every row is conserved.", "softmax, scores of its own (not tied)",
      [](const Trajectory& t) {
-       return first_obstacle(
-           {needs(t.problem.model != Model::kTied, "the model must not be tied"), softmax(t), finite(t)});
+       return first_obstacle(t, {not_tied, softmax, finite, recorded});
      },
      [](const Trajectory& t, double tolerance) {
        const int k = t.problem.tokens;
@@ -285,8 +314,7 @@ const std::vector<Check> kChecks{
      }},
     {"A.lemD.2/rate", "dL/dt ≤ −‖σ‖²‖∇L‖² at every point.", "one row of scores, not tied, differentiable re-weighting",
      [](const Trajectory& t) {
-       return first_obstacle({needs(t.problem.model != Model::kTied && t.problem.rows == 1, "one row, not tied"),
-                              differentiable(t), finite(t)});
+       return first_obstacle(t, {not_tied, one_row, differentiable, finite, recorded});
      },
      [](const Trajectory& t, double) {
        // The measured rate carries the error of its difference quotient: a thousandth is allowed.
@@ -304,15 +332,7 @@ const std::vector<Check> kChecks{
     {"A.lemD.4/order", "The order of a is kept for a monotone f with f/Σf.",
      "logistic loss, or square loss with V₀ along β and b₀ short of β; f/Σf with f > 0 and f' > 0; a₀ = c·1, u₀ "
      "strictly ordered",
-     [](const Trajectory& t) {
-       const reweighting::Reweighting& row = *t.problem.reweighting;
-       const bool square = t.problem.loss == Loss::kSquare;
-       return first_obstacle(
-           {single_row(t), needs(square || t.problem.loss == Loss::kLogistic, "the loss must be logistic or square"),
-            needs(row.strictly_rising && row.positive && row.sums_to_one,
-                  "the re-weighting must be f/Σf with f, f' > 0"),
-            finite(t), moved(t), level_start(t), square ? nothing_across_beta(t) : "", square ? drawn_to_beta(t) : ""});
-     },
+     lemma_d_4,
      [](const Trajectory& t, double tolerance) {
        return smallest_lead(t, t.scores, 1) + tolerance * (1.0 + largest(t.scores));
      }},

@@ -7,7 +7,6 @@
 namespace polariscope::experiments {
 namespace {
 
-constexpr int kTokens = 20;  // of in-context regression, the query included
 constexpr std::size_t kFirstSteps = 5;
 
 void listen(AlarmRun& run, const runs::AlarmThresholds& thresholds) {
@@ -62,7 +61,7 @@ std::vector<AlarmRun> alarm_runs(const TrainedRuns& runs) {
     one.run = run;
     one.steps = runs::read_watched_steps(log);
     if (one.steps.empty()) continue;
-    one.shape = runs::map_shape(static_cast<int>(one.steps.front().readings.size()), 1, kTokens, false);
+    one.shape = runs::map_shape(static_cast<int>(one.steps.front().readings.size()), 1, run.tokens(), false);
     one.exploded = run.metrics.value("diverged", false);
     one.shown = shown_step(one.steps);
     listen(one, {});

@@ -1,4 +1,5 @@
-// Equation (9) of the Lipschitz paper: a layer's steepness, what bounds it, and which term of the bound speaks.
+#include "polariscope/experiments/lipschitz/bound9.h"
+
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/random.h"
 #include "polariscope/base/terminal.h"
@@ -7,37 +8,19 @@
 #include "polariscope/experiments/shared/measure.h"
 #include "polariscope/experiments/shared/readings.h"
 #include "polariscope/experiments/shared/spread_series.h"
-#include "polariscope/metrics/lipschitz_bound.h"
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
-namespace polariscope::experiments {
+namespace polariscope::experiments::lipschitz::bound9 {
 namespace {
 
-struct Size {
-  std::int64_t tokens, width;
-};
-constexpr std::array<double, 13> kScales{0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0, 7.0, 15.0, 40.0};
-constexpr double kCollapsed = 0.1;      // of log N: entropy below it counts as collapsed
 constexpr double kNearlyUniform = 0.9;  // above it as nearly uniform
 constexpr double kRounding = 1e-9;      // of a right side
-
-// One layer of one scale; all that is measured of it is what equation (9) is made of.
-struct Layer {
-  double scale;
-  Size size;
-  metrics::LipschitzBound bound;
-
-  double relative_entropy() const { return bound.entropy / std::log(static_cast<double>(size.tokens)); }
-  bool collapsed() const { return relative_entropy() < kCollapsed; }
-  double norm_share() const { return bound.frobenius_norm / bound.printed(); }
-};
+constexpr double kSmallShare = 0.01;    // of the right side
 
 // Tokens N(0, 1), W_Q and W_K scale·N(0, 1/width): from uniform attention to collapsed. A seed's layers differ in
 // their scale alone.
@@ -51,23 +34,8 @@ metrics::LipschitzBound random_layer_bound(const Size& size, double scale, Rando
       {.tokens = size.tokens, .width = size.width, .head_width = size.width, .x = x, .query = query, .key = key});
 }
 
-std::vector<Layer> random_layers(const Context& context, std::span<const Size> sizes, std::int64_t seeds) {
-  const auto scales = static_cast<std::int64_t>(kScales.size());
-  const std::int64_t each = scales * seeds, total = each * static_cast<std::int64_t>(sizes.size());
-  Progress progress = context.progress(static_cast<std::uint64_t>(total), "layers");
-  std::vector<Layer> layers(static_cast<std::size_t>(total));
-  parallel_for(total, context.threads, [&](std::int64_t i) {
-    const Size& size = sizes[static_cast<std::size_t>(i / each)];
-    const double scale = kScales[static_cast<std::size_t>(i % scales)];
-    const auto seed = context.seed + static_cast<std::uint64_t>(i / scales % seeds);
-    layers[static_cast<std::size_t>(i)] = {scale, size, random_layer_bound(size, scale, RandomStream(seed, 0))};
-  });
-  progress.finish();
-  return layers;
-}
-
 template <class Keep, class Reading>
-Spread over_layers(const std::vector<Layer>& layers, const Keep& keep, const Reading& reading) {
+Spread over_layers(const Measured& layers, const Keep& keep, const Reading& reading) {
   std::vector<double> values;
   for (const Layer& layer : layers) {
     if (keep(layer)) values.push_back(reading(layer));
@@ -77,11 +45,11 @@ Spread over_layers(const std::vector<Layer>& layers, const Keep& keep, const Rea
 
 // Median over the layers of each scale and their range; of the paper's size, which comes first.
 template <class Reading>
-report::Series against_scale(const std::vector<Layer>& layers, std::string name, std::string colour,
+report::Series against_scale(const Protocol& protocol, const Measured& layers, std::string name, std::string colour,
                              const Reading& reading) {
   report::Series line{.name = std::move(name), .x = {}, .y = {}, .low = {}, .high = {}, .colour = std::move(colour)};
-  const std::int64_t tokens = layers.front().size.tokens;
-  for (const double scale : kScales) {
+  const std::int64_t tokens = protocol.sizes.front().tokens;
+  for (const double scale : protocol.scales) {
     const Spread spread = over_layers(
         layers, [&](const Layer& l) { return l.scale == scale && l.size.tokens == tokens; }, reading);
     line.x.push_back(scale);
@@ -101,19 +69,28 @@ double of_share(const Layer& layer) { return layer.norm_share(); }
 double of_slack(const Layer& layer) { return layer.bound.printed() / layer.bound.left; }
 
 const auto kEvery = [](const Layer&) { return true; };
-const auto kIsCollapsed = [](const Layer& layer) { return layer.collapsed(); };
 const auto kIsUniform = [](const Layer& layer) { return layer.relative_entropy() > kNearlyUniform; };
 
-report::Figure sides_figure(const std::vector<Layer>& layers) {
+bool is_collapsed(const Protocol& protocol, const Layer& layer) {
+  return layer.relative_entropy() < protocol.collapsed;
+}
+
+template <class Reading>
+Spread over_collapsed(const Protocol& protocol, const Measured& layers, const Reading& reading) {
+  return over_layers(
+      layers, [&](const Layer& layer) { return is_collapsed(protocol, layer); }, reading);
+}
+
+report::Figure sides_figure(const Protocol& protocol, const Measured& layers) {
   report::SeriesChart chart{
       .x = {"scale of W_Q and W_K", report::Scale::kLog},
       .y = {"slope of the layer, and its bounds", report::Scale::kLog},
-      .series = {against_scale(layers, "left side ‖DA‖", report::palette_colour(4), of_left),
-                 against_scale(layers, "right side as printed", report::palette_colour(0), of_printed),
-                 against_scale(layers, "right side, provable", report::palette_colour(2), of_provable),
-                 against_scale(layers, "‖P‖_F alone", report::palette_colour(1), of_norm)},
-      .references = {{fmt::format("√N = {:.2f}", std::sqrt(static_cast<double>(layers.front().size.tokens))),
-                      std::sqrt(static_cast<double>(layers.front().size.tokens))}}};
+      .series = {against_scale(protocol, layers, "left side ‖DA‖", report::palette_colour(4), of_left),
+                 against_scale(protocol, layers, "right side as printed", report::palette_colour(0), of_printed),
+                 against_scale(protocol, layers, "right side, provable", report::palette_colour(2), of_provable),
+                 against_scale(protocol, layers, "‖P‖_F alone", report::palette_colour(1), of_norm)},
+      .references = {{fmt::format("√N = {:.2f}", std::sqrt(static_cast<double>(protocol.sizes.front().tokens))),
+                      std::sqrt(static_cast<double>(protocol.sizes.front().tokens))}}};
   const auto ends = [](const report::Series& line) {
     return fmt::format("{} to {}", significant(line.y.front(), 3), significant(line.y.back(), 3));
   };
@@ -128,14 +105,15 @@ report::Figure sides_figure(const std::vector<Layer>& layers) {
       chart);
 }
 
-report::Figure entropy_figure(const std::vector<Layer>& layers) {
-  const double log_tokens = std::log(static_cast<double>(layers.front().size.tokens));
+report::Figure entropy_figure(const Protocol& protocol, const Measured& layers) {
+  const double log_tokens = std::log(static_cast<double>(protocol.sizes.front().tokens));
   const report::SeriesChart chart{
       .x = {"scale of W_Q and W_K", report::Scale::kLog},
       .y = {"attention entropy H (nats)"},
-      .series = {against_scale(layers, "entropy", colour_of("softmax"), of_entropy)},
-      .references = {{fmt::format("log N = {:.2f}", log_tokens), log_tokens},
-                     {fmt::format("collapsed: below {:g} log N", kCollapsed), kCollapsed * log_tokens}}};
+      .series = {against_scale(protocol, layers, "entropy", colour_of("softmax"), of_entropy)},
+      .references = {
+          {fmt::format("log N = {:.2f}", log_tokens), log_tokens},
+          {fmt::format("collapsed: below {:g} log N", protocol.collapsed), protocol.collapsed * log_tokens}}};
   return chart_figure("entropy", "From uniform to collapsed attention",
                       fmt::format("Median entropy falls from {} to {} nats.", significant(chart.series[0].y.front(), 3),
                                   significant(chart.series[0].y.back(), 3)),
@@ -144,8 +122,8 @@ report::Figure entropy_figure(const std::vector<Layer>& layers) {
 
 // One dot a layer against its relative entropy.
 template <class Reading>
-report::SeriesChart scatter(const std::vector<Layer>& layers, report::Axis y,
-                            std::vector<report::ReferenceLine> references, const Reading& reading) {
+report::SeriesChart scatter(const Measured& layers, report::Axis y, std::vector<report::ReferenceLine> references,
+                            const Reading& reading) {
   report::SeriesChart chart{.x = {"relative entropy H/log N"},
                             .y = std::move(y),
                             .series = {},
@@ -162,8 +140,8 @@ report::SeriesChart scatter(const std::vector<Layer>& layers, report::Axis y,
   return chart;
 }
 
-report::Figure share_figure(const std::vector<Layer>& layers) {
-  const Spread collapsed = over_layers(layers, kIsCollapsed, of_share),
+report::Figure share_figure(const Protocol& protocol, const Measured& layers) {
+  const Spread collapsed = over_collapsed(protocol, layers, of_share),
                uniform = over_layers(layers, kIsUniform, of_share);
   return chart_figure(
       "share", "How much of the bound ‖P‖_F is",
@@ -173,8 +151,8 @@ report::Figure share_figure(const std::vector<Layer>& layers) {
       scatter(layers, {"‖P‖_F over the right side of (9)", report::Scale::kLog}, {{"1 %", 0.01}}, of_share));
 }
 
-report::Figure slack_figure(const std::vector<Layer>& layers) {
-  const Spread collapsed = over_layers(layers, kIsCollapsed, of_slack),
+report::Figure slack_figure(const Protocol& protocol, const Measured& layers) {
+  const Spread collapsed = over_collapsed(protocol, layers, of_slack),
                uniform = over_layers(layers, kIsUniform, of_slack);
   return chart_figure("slack", "How far the bound is above what it bounds",
                       fmt::format("One dot a layer. Nearly uniform attention: {} times in the median; collapsed: {}.",
@@ -183,7 +161,7 @@ report::Figure slack_figure(const std::vector<Layer>& layers) {
                       scatter(layers, {"right side over left side", report::Scale::kLog}, {{"tight", 1.0}}, of_slack));
 }
 
-report::Claim bound_claim(const std::vector<Layer>& layers, std::string id, std::string statement, std::string source,
+report::Claim bound_claim(const Measured& layers, std::string id, std::string statement, std::string source,
                           std::string criterion, double (*right)(const Layer&)) {
   const auto ratio = [right](const Layer& layer) { return right(layer) / layer.bound.left; };
   const long long held =
@@ -193,33 +171,77 @@ report::Claim bound_claim(const std::vector<Layer>& layers, std::string id, std:
   return claim_in_words(std::move(id), std::move(statement), std::move(source), std::move(criterion),
                         fmt::format("{} of {} layers; right over left {} to {}", held, all, significant(ratios.low, 3),
                                     significant(ratios.high, 3)),
-                        ratios, held == all ? report::Verdict::kHolds : report::Verdict::kFails, "sides");
+                        ratios, judged(all, 1, held == all), "sides");
 }
 
 // A reading of every collapsed layer beside the same layer at the smallest scale.
 template <class Reading>
-Spread against_first(const std::vector<Layer>& layers, const Reading& reading) {
+Spread against_first(const Protocol& protocol, const Measured& layers, const Reading& reading) {
   std::vector<double> values;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].collapsed()) values.push_back(reading(layers[i - i % kScales.size()].bound, layers[i].bound));
+    if (!is_collapsed(protocol, layers[i])) continue;
+    values.push_back(reading(layers[i - i % protocol.scales.size()].bound, layers[i].bound));
   }
   return spread_of(std::move(values));
 }
 
-std::vector<report::Claim> claims_of(const std::vector<Layer>& layers) {
+std::string shape_in_words(const Size& size) { return fmt::format("{} × {}", size.tokens, size.width); }
+
+Quantities quantities(const Context& context) {
+  const Protocol p = protocol_of(context.preset);
+  std::vector<std::string> shapes;
+  for (const Size& size : p.sizes) shapes.push_back(shape_in_words(size));
+  return {{"tokens × width", listed(shapes)},
+          {"scales", listed(p.scales)},
+          counted_quantity("layers a scale and size", p.seeds, "layers of each scale and size"),
+          {"figures against the scale", shapes.front()},
+          {"scores", "X W_Q (X W_K)ᵀ, not divided by √width"},
+          {"norms", "‖X‖ = max‖x_i‖₂, ‖M‖_(2,∞) = (Σ_i max_j M_ij²)^½, ‖f‖_{a,b} = max ‖f(H)‖_b over ‖H‖_a = 1"},
+          {"seed of the first", fmt::format("{}", context.seed)}};
+}
+
+report::Section run(const Context& context) {
+  const Protocol protocol = protocol_of(context.preset);
+  return describe(protocol, measure(context, protocol));
+}
+
+}  // namespace
+
+Protocol protocol_of(Preset preset) {
+  Protocol protocol;
+  protocol.seeds = preset == Preset::kPaper ? 100 : 10;
+  return protocol;
+}
+
+Measured measure(const Context& context, const Protocol& protocol) {
+  const auto scales = static_cast<std::int64_t>(protocol.scales.size());
+  const std::int64_t each = scales * protocol.seeds, total = each * static_cast<std::int64_t>(protocol.sizes.size());
+  Progress progress = context.progress(static_cast<std::uint64_t>(total), "layers");
+  Measured layers(static_cast<std::size_t>(total));
+  parallel_for(total, context.threads, [&](std::int64_t i) {
+    const Size& size = protocol.sizes[static_cast<std::size_t>(i / each)];
+    const double scale = protocol.scales[static_cast<std::size_t>(i % scales)];
+    const auto seed = context.seed + static_cast<std::uint64_t>(i / scales % protocol.seeds);
+    layers[static_cast<std::size_t>(i)] = {scale, size, random_layer_bound(size, scale, RandomStream(seed, 0))};
+  });
+  progress.finish();
+  return layers;
+}
+
+std::vector<report::Claim> judge(const Protocol& protocol, const Measured& layers) {
   const Spread rise =
-      against_first(layers, [](const metrics::LipschitzBound& first, const metrics::LipschitzBound& last) {
+      against_first(protocol, layers, [](const metrics::LipschitzBound& first, const metrics::LipschitzBound& last) {
         return (last.frobenius_norm - first.frobenius_norm) / (last.printed() - first.printed());
       });
-  const Spread share = over_layers(layers, kIsCollapsed, of_share);
-  const auto small =
-      std::ranges::count_if(layers, [](const Layer& layer) { return layer.collapsed() && layer.norm_share() < 0.01; });
+  const Spread share = over_collapsed(protocol, layers, of_share);
+  const auto small = std::ranges::count_if(
+      layers, [&](const Layer& layer) { return is_collapsed(protocol, layer) && layer.norm_share() < kSmallShare; });
   const Spread steeper = against_first(
-      layers,
+      protocol, layers,
       [](const metrics::LipschitzBound& first, const metrics::LipschitzBound& last) { return last.left / first.left; });
-  const report::Series left = against_scale(layers, "", "", of_left);
+  const report::Series left = against_scale(protocol, layers, "", "", of_left);
   const auto top = static_cast<std::size_t>(std::ranges::max_element(left.y) - left.y.begin());
-  const std::string below = fmt::format("layers with H < {:g} log N", kCollapsed);
+  const std::string below = fmt::format("layers with H < {:g} log N", protocol.collapsed);
   return {
       bound_claim(layers, "B.bound9/printed", "A layer is nowhere steeper than the right side of (9).", "Equation (9)",
                   "right side ≥ left side on every layer; the right side is computed from below, so that it holds "
@@ -232,75 +254,61 @@ std::vector<report::Claim> claims_of(const std::vector<Layer>& layers) {
           "B.bound9/norm-drives", "The bound grows with collapse because ‖P‖_F does.",
           "Section 5, as equation (9) and proposition 5.2 are read together",
           fmt::format("‖P‖_F makes more than half of the rise of the right side from the smallest scale, {}", below),
-          in_words(rise, "collapsed layers", 2, "of the rise"), rise,
-          rise.low > 0.5 ? report::Verdict::kHolds : report::Verdict::kFails, "sides"),
+          in_words(rise, "collapsed layers", 2, "of the rise"), rise, judged(rise.runs, 1, rise.low > 0.5), "sides"),
       claim_of_count("B.bound9/share", "When attention has collapsed, ‖P‖_F is under 1 % of the right side of (9).",
-                     "Ours", fmt::format("‖P‖_F over the right side < 0.01 in nine of ten {}", below), small,
+                     "Ours", fmt::format("‖P‖_F over the right side < {} in nine of ten {}", kSmallShare, below), small,
                      share.runs, "collapsed layers",
                      static_cast<double>(small) >= 0.9 * static_cast<double>(share.runs), "share"),
       claim_in_words("B.bound9/steeper", "A collapsed layer is steeper than the same layer with uniform attention.",
                      "Section 5",
                      fmt::format("left side over that at the smallest scale > 1, every one of the {}", below),
                      in_words(steeper, "collapsed layers", 3, "times"), steeper,
-                     steeper.low > 1.0 ? report::Verdict::kHolds : report::Verdict::kFails, "sides"),
+                     judged(steeper.runs, 1, steeper.low > 1.0), "sides"),
       claim_in_words("B.bound9/ever-steeper", "The further attention collapses, the steeper the layer.", "Section 5",
                      fmt::format("the median left side over layers of {} tokens is highest at the largest scale",
-                                 layers.front().size.tokens),
+                                 protocol.sizes.front().tokens),
                      fmt::format("median {} at scale {:g}, {} at scale {:g}", significant(left.y[top], 3), left.x[top],
                                  significant(left.y.back(), 3), left.x.back()),
-                     spread_of(left.y), top + 1 == left.y.size() ? report::Verdict::kHolds : report::Verdict::kFails,
+                     spread_of(left.y), judged(static_cast<long long>(layers.size()), 1, top + 1 == left.y.size()),
                      "sides"),
   };
 }
 
-report::Section run(const Context& context) {
-  const std::array<Size, 4> sizes{Size{20, 4}, Size{8, 8}, Size{20, 16}, Size{64, 16}};
-  const std::int64_t seeds = context.paper() ? 100 : 10;
-  const std::vector<Layer> layers = random_layers(context, sizes, seeds);
-  const Spread share = over_layers(layers, kIsCollapsed, of_share), slack = over_layers(layers, kIsCollapsed, of_slack);
+report::Section describe(const Protocol& protocol, const Measured& layers) {
+  const Spread share = over_collapsed(protocol, layers, of_share), slack = over_collapsed(protocol, layers, of_slack);
   const Spread left = over_layers(layers, kEvery, of_left);
-
-  std::vector<std::string> shapes;
-  for (const Size& size : sizes) shapes.push_back(fmt::format("{} × {}", size.tokens, size.width));
   report::Section section;
   section.method = fmt::format(
       "{} random softmax layers with values V = X: tokens N(0, 1), W_Q and W_K scale·N(0, 1/width) with the scale from "
       "{:g} to {:g}, so that attention goes from uniform to collapsed; {} seeds of each size. Left side: largest "
       "singular value of the Jacobian. Printed right side: its operator norm by alternation from ten starts, a value "
       "from below. Provable right side: exact.",
-      layers.size(), kScales.front(), kScales.back(), seeds);
+      layers.size(), protocol.scales.front(), protocol.scales.back(), protocol.seeds);
   section.findings = fmt::format(
       "The left side lies between {} and {}. In the {} layers whose attention has collapsed, ‖P‖_F is {} of the right "
       "side in the median ({} at most); the rest is the term of ‖DZ‖. The right side is {} times the left side there, "
       "in the median.",
       significant(left.low, 3), significant(left.high, 3), share.runs, significant(share.median, 2),
       significant(share.high, 2), significant(slack.median, 3));
-  section.claims = claims_of(layers);
-  section.figures = {sides_figure(layers), entropy_figure(layers), share_figure(layers), slack_figure(layers)};
-  section.configuration = {
-      {"tokens × width", fmt::format("{}", fmt::join(shapes, ", "))},
-      {"scales", fmt::format("{}", fmt::join(kScales, ", "))},
-      {"layers a scale and size", fmt::format("{}", seeds)},
-      {"figures against the scale", shapes.front()},
-      {"scores", "X W_Q (X W_K)ᵀ, not divided by √width"},
-      {"norms",
-       "‖X‖ = max‖x_i‖₂, ‖M‖_(2,∞) = (Σ_i max_j M_ij²)^½, ‖f‖_{a,b} = max ‖f(H)‖_b over "
-       "‖H‖_a = 1"},
-      {"seeds", fmt::format("{} to {}", context.seed, context.seed + static_cast<std::uint64_t>(seeds) - 1)}};
+  section.claims = judge(protocol, layers);
+  section.figures = {sides_figure(protocol, layers), entropy_figure(protocol, layers), share_figure(protocol, layers),
+                     slack_figure(protocol, layers)};
   section.differences =
       "The paper states (9) without computing it; layers, scales and the provable right side are ours.";
-  if (!context.paper()) section.differences += " 10 layers of each scale and size where the paper preset takes 100.";
   return section;
 }
 
-}  // namespace
+}  // namespace polariscope::experiments::lipschitz::bound9
+
+namespace polariscope::experiments {
 
 Experiment b_bound9() {
   return {.id = "B.bound9",
           .title = "What bounds the steepness of a layer",
           .source = "Lipschitz paper, equation (9)",
           .question = "When attention collapses, what makes the bound of equation (9) grow, and does the layer follow?",
-          .run = run};
+          .protocol = lipschitz::bound9::quantities,
+          .run = lipschitz::bound9::run};
 }
 
 }  // namespace polariscope::experiments

@@ -89,9 +89,10 @@ Matrix next(const Matrix& x, const Layer& layer) {
 
 struct Bounded {
   std::string form;
+  int tokens;
   metrics::LipschitzBound bound;
 
-  double relative_entropy() const { return bound.entropy / uniform_entropy(); }
+  double relative_entropy() const { return bound.entropy / std::log(tokens); }
   double share() const { return bound.frobenius_norm / bound.printed(); }
   bool collapsed() const { return relative_entropy() < kBoundCollapsed; }
 };
@@ -103,22 +104,21 @@ bool all_finite(const Matrix& numbers) {
 // Every layer of a run on every sequence; a sequence that leaves the doubles ends there.
 std::vector<Bounded> bounds_of(const RegressionRun& run, const std::string& form) {
   const std::vector<Layer> layers = layers_of(run);
-  const tasks::InContextRegression task({.features = kWidth - 1, .tokens = kRegressionTokens},
+  const int n = run.tokens();
+  const tasks::InContextRegression task({.features = kWidth - 1, .tokens = n},
                                         run.trained().settings.at("seed").get<std::uint64_t>(),
                                         tasks::Split::kEvaluation);
   std::vector<Bounded> found;
   for (std::int64_t sequence = 0; sequence < kSequences; ++sequence) {
-    std::vector<float> tokens(kRegressionTokens * kWidth), answer(1);
+    std::vector<float> tokens(static_cast<std::size_t>(n) * kWidth), answer(1);
     task.fill(sequence, 1, tokens, answer);
     Matrix x(tokens.begin(), tokens.end());
     for (const Layer& layer : layers) {
       if (!all_finite(x)) break;
-      found.push_back({form, metrics::lipschitz_bound({.tokens = kRegressionTokens,
-                                                       .width = kWidth,
-                                                       .head_width = kWidth,
-                                                       .x = x,
-                                                       .query = layer.query,
-                                                       .key = layer.key})});
+      found.push_back(
+          {form, n,
+           metrics::lipschitz_bound(
+               {.tokens = n, .width = kWidth, .head_width = kWidth, .x = x, .query = layer.query, .key = layer.key})});
       x = next(x, layer);
     }
   }
@@ -228,10 +228,7 @@ report::Section run(const Context& context) {
           "Section 5",
           fmt::format("median left side of layers with H < {:g} log N above that of the others", kBoundCollapsed),
           fmt::format("{} against {}", in_words(steep, "layers"), in_words(others, "layers")), steep,
-          others.runs == 0               ? report::Verdict::kInconclusive
-          : steep.median > others.median ? report::Verdict::kHolds
-                                         : report::Verdict::kFails,
-          "left")};
+          judged(others.runs, 1, steep.median > others.median), "left")};
   section.figures = {
       chart_figure("left", "How steep a trained layer is",
                    fmt::format("One dot a layer on a sequence. Collapsed layers: {}; others: {}.",

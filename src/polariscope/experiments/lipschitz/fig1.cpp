@@ -19,7 +19,7 @@ using RunsOfVariant = std::pair<AttentionVariant, std::vector<RegressionRun>>;
 std::vector<double> entropy_of(const RegressionRun& run) { return run.mean_over_layers("entropy"); }
 
 // Below log N at the end, in the mean over layers.
-double below_uniform(const RegressionRun& run) { return uniform_entropy() - entropy_of(run).back(); }
+double below_uniform(const RegressionRun& run) { return std::log(run.tokens()) - entropy_of(run).back(); }
 
 bool explodes(const RegressionRun& run) { return run.diverged() || run.gradient_peak() > kPeak; }
 
@@ -114,10 +114,10 @@ report::Section run(const Context& context) {
                   "inconclusive under {} runs of either",
                   kFewestSeeds),
       fmt::format("{} against {}", in_words(kernel, "runs"), in_words(lowest, "runs")), kernel,
-      judged(std::min(kernel.runs, lowest.runs), kernel.median < lowest.median), "training"));
+      judged(std::min(kernel.runs, lowest.runs), kFewestSeeds, kernel.median < lowest.median), "training"));
 
   report::SeriesChart entropy = lines_of(variants, {"mean entropy over layers H (nats)"}, entropy_of);
-  entropy.references = {{fmt::format("log N = {:.2f}", uniform_entropy()), uniform_entropy()}};
+  entropy.references = {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
   section.figures.push_back(multiples_figure(
       {.id = "training",
        .title = "Loss, entropy and gradients while four attentions learn",

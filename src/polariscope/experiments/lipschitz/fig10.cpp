@@ -58,8 +58,8 @@ report::Section run(const Context& context) {
         fmt::format("lowest H/log N {}", in_words(over_runs(of, &RegressionRun::lowest_entropy), "runs")), "entropy"));
   }
   add_layer_maps(section, variants,
-                 {.name = "entropy", .title = "entropy H (nats)", .low = 0.0, .high = uniform_entropy()}, "entropy",
-                 "Entropy of every layer over training",
+                 {.name = "entropy", .title = "entropy H (nats)", .low = 0.0, .high = runs.uniform_entropy()},
+                 "entropy", "Entropy of every layer over training",
                  fmt::format("Layers that collapse in a run: {}.", fmt::join(words, "; ")));
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);

@@ -47,7 +47,8 @@ report::Claim above_kernels(const char* id, const char* statement, const char* w
                   what, kFewestSeeds),
       fmt::format("softmax {}; ReLU kernel {}; ELU+1 kernel {}", in_words(softmax, "runs"), in_words(relu, "runs"),
                   in_words(elu, "runs")),
-      softmax, judged(std::min({softmax.runs, relu.runs, elu.runs}), softmax.low > std::max(relu.high, elu.high)),
+      softmax,
+      judged(std::min({softmax.runs, relu.runs, elu.runs}), kFewestSeeds, softmax.low > std::max(relu.high, elu.high)),
       evidence);
 }
 
@@ -83,9 +84,10 @@ report::Section run(const Context& context) {
                                   "largest ‖P‖_F of a layer", "norm", variants, largest_norm),
                     above_kernels("B.fig11/skewness", "Rows of softmax become more skewed than rows of the kernels.",
                                   "largest mean skewness of a layer", "skewness", variants, largest_skewness)};
-  add_layer_maps(section, variants, {.name = "frobenius_norm", .title = "‖P‖_F", .low = 1.0, .high = one_hot_norm()},
-                 "norm", "‖P‖_F of every layer over training",
-                 fmt::format("Largest of a run, in any layer; √N is {:.2f}: {}.", one_hot_norm(), norms));
+  add_layer_maps(section, variants,
+                 {.name = "frobenius_norm", .title = "‖P‖_F", .low = 1.0, .high = runs.one_hot_norm()}, "norm",
+                 "‖P‖_F of every layer over training",
+                 fmt::format("Largest of a run, in any layer; √N is {:.2f}: {}.", runs.one_hot_norm(), norms));
   add_layer_maps(
       section, variants,
       {.name = "logit_variance", .title = "log₁₀ of the logit variance", .logarithm = true, .high = 6.0}, "variance",
@@ -93,8 +95,8 @@ report::Section run(const Context& context) {
       fmt::format("Variances above 10⁶ have its colour. Largest growth of a layer over its first step: {}.", growths));
   add_layer_maps(section, variants, {.name = "skewness", .title = "skewness of rows"}, "skewness",
                  "Skewness of rows in every layer over training",
-                 fmt::format("A one-hot row of {} has {:.2f}. Largest mean of a layer: {}.", kRegressionTokens,
-                             (kRegressionTokens - 2) / std::sqrt(kRegressionTokens - 1.0), skewness));
+                 fmt::format("A one-hot row of {} has {:.2f}. Largest mean of a layer: {}.", runs.tokens,
+                             (runs.tokens - 2) / std::sqrt(runs.tokens - 1.0), skewness));
   for (const auto& [variant, of] : variants) {
     if (!of.empty()) section.runs.emplace_back(fmt::format("{}, drawn", variant.name()), of.front().trained().link);
   }

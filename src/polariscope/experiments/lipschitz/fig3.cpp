@@ -67,11 +67,12 @@ report::Section run(const Context& context) {
   };
   for (const AttentionVariant& variant : paper_variants()) {
     const std::vector<RegressionRun> of = runs.read(variant);
-    entropies.push_back(layers_panel(variant, of, "entropy", {"entropy H (nats)"},
-                                     {{fmt::format("log N = {:.2f}", uniform_entropy()), uniform_entropy()}}));
-    norms.push_back(
-        layers_panel(variant, of, "frobenius_norm", {"‖P‖_F"},
-                     {{fmt::format("one-hot: √N = {:.2f}", one_hot_norm()), one_hot_norm()}, {"uniform: 1", 1.0}}));
+    entropies.push_back(
+        layers_panel(variant, of, "entropy", {"entropy H (nats)"},
+                     {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}}));
+    norms.push_back(layers_panel(
+        variant, of, "frobenius_norm", {"‖P‖_F"},
+        {{fmt::format("one-hot: √N = {:.2f}", runs.one_hot_norm()), runs.one_hot_norm()}, {"uniform: 1", 1.0}}));
     largest.emplace_back(variant.name(), over_layers(of, norm_of));
     if (variant == paper_variants()[0]) {
       const Spread together = over_layers(of, [](const RegressionRun& one, std::size_t layer) {
@@ -79,7 +80,7 @@ report::Section run(const Context& context) {
       });
       const Spread top = over_runs(of, [&](const RegressionRun& one) {
         const auto collapse = one.first_collapse();
-        return collapse ? norm_of(one, static_cast<std::size_t>(collapse->layer)) / one_hot_norm() : std::nan("");
+        return collapse ? norm_of(one, static_cast<std::size_t>(collapse->layer)) / runs.one_hot_norm() : std::nan("");
       });
       const auto seeds = static_cast<long long>(of.size());
       section.claims = {
@@ -89,25 +90,25 @@ report::Section run(const Context& context) {
                           "with a collapse; inconclusive under {} of them",
                           kFullNorm, kFewestSeeds),
               fmt::format("{} √N; {} of {} runs have a collapse", in_words(top, "runs"), top.runs, seeds), top,
-              judged(top.runs, top.low > kFullNorm), "norm"),
+              judged(top.runs, kFewestSeeds, top.low > kFullNorm), "norm"),
           claim_in_words("B.fig3/opposite", "Entropy and ‖P‖_F mirror each other through training.", "Figure 3",
                          fmt::format("their correlation over the steps is below −0.9 in every layer of every softmax "
                                      "run; inconclusive under {} runs",
                                      kFewestSeeds),
-                         in_words(together, "layers of runs"), together, judged(seeds, together.high < -0.9),
-                         "entropy")};
+                         in_words(together, "layers of runs"), together,
+                         judged(seeds, kFewestSeeds, together.high < -0.9), "entropy")};
     } else if (variant.qk_norm == "no") {
       const Spread norm = largest.back().second;
       section.claims.push_back(claim_in_words(
           fmt::format("B.fig3/{}", variant.attention), fmt::format("‖P‖_F of {} stays small.", variant.attention),
           "Figure 3",
           fmt::format("below √N/2 in every layer at every step of every run; inconclusive under {} runs", kFewestSeeds),
-          fmt::format("largest {}; √N/2 is {:.2f}", in_words(norm, "layers of runs"), one_hot_norm() / 2), norm,
-          judged(static_cast<long long>(of.size()), norm.high < one_hot_norm() / 2), "norm"));
+          fmt::format("largest {}; √N/2 is {:.2f}", in_words(norm, "layers of runs"), runs.one_hot_norm() / 2), norm,
+          judged(static_cast<long long>(of.size()), kFewestSeeds, norm.high < runs.one_hot_norm() / 2), "norm"));
     }
   }
-  section.findings =
-      fmt::format("Largest ‖P‖_F of a layer in a run; √N is {:.2f}: {}.", one_hot_norm(), of_each_variant(largest));
+  section.findings = fmt::format("Largest ‖P‖_F of a layer in a run; √N is {:.2f}: {}.", runs.one_hot_norm(),
+                                 of_each_variant(largest));
   const std::string caption =
       "Lines: median over seeds while half of the runs go on; bands: lowest to highest. Where lines end, half of the "
       "runs have stopped being finite.";

@@ -26,8 +26,8 @@ struct Law {
 };
 
 // The range of metrics/variance_entropy.h.
-bool is_fitted(double variance, double entropy) {
-  return variance >= 1e-2 && variance <= 1e4 && entropy > 1e-6 && entropy < uniform_entropy() - 1e-6;
+bool is_fitted(double variance, double entropy, double uniform) {
+  return variance >= 1e-2 && variance <= 1e4 && entropy > 1e-6 && entropy < uniform - 1e-6;
 }
 
 Law law_of(const RegressionRuns& runs, const AttentionVariant& variant) {
@@ -38,18 +38,18 @@ Law law_of(const RegressionRuns& runs, const AttentionVariant& variant) {
     for (std::size_t layer = 0; layer < static_cast<std::size_t>(run.layers()); ++layer) {
       const std::vector<double>& v = run.log().layer("logit_variance", layer);
       const std::vector<double>& h = run.log().layer("entropy", layer);
-      const metrics::PowerLaw one = metrics::variance_entropy_sensitivity(v, h, kRegressionTokens);
+      const metrics::PowerLaw one = metrics::variance_entropy_sensitivity(v, h, runs.tokens);
       if (one.points >= kFewestPoints) law.of_layers.push_back(one.exponent);
       variance.insert(variance.end(), v.begin(), v.end());
       entropy.insert(entropy.end(), h.begin(), h.end());
     }
-    law.of_runs.push_back(metrics::variance_entropy_sensitivity(variance, entropy, kRegressionTokens));
+    law.of_runs.push_back(metrics::variance_entropy_sensitivity(variance, entropy, runs.tokens));
     law.points += law.of_runs.back().points;
     law.left_out += law.of_runs.back().left_out;
     every_variance.insert(every_variance.end(), variance.begin(), variance.end());
     every_entropy.insert(every_entropy.end(), entropy.begin(), entropy.end());
   }
-  law.all = metrics::variance_entropy_sensitivity(every_variance, every_entropy, kRegressionTokens);
+  law.all = metrics::variance_entropy_sensitivity(every_variance, every_entropy, runs.tokens);
   return law;
 }
 
@@ -78,13 +78,14 @@ Multiple panel_of(const Law& law) {
                           .low = {},
                           .high = {},
                           .colour = ""};
+    const double uniform = std::log(run.tokens());
     for (std::size_t layer = 0; layer < static_cast<std::size_t>(run.layers()); ++layer) {
       const std::vector<double>& variance = run.log().layer("logit_variance", layer);
       const std::vector<double>& entropy = run.log().layer("entropy", layer);
       for (std::size_t n = 0; n < variance.size(); ++n) {
-        if (!is_fitted(variance[n], entropy[n])) continue;
+        if (!is_fitted(variance[n], entropy[n], uniform)) continue;
         points.x.push_back(variance[n]);
-        points.y.push_back(metrics::normalised_entropy(entropy[n], uniform_entropy()));
+        points.y.push_back(metrics::normalised_entropy(entropy[n], uniform));
       }
     }
     chart.series.push_back(std::move(points));
@@ -100,8 +101,8 @@ report::Claim theory_claim(const Law& law, double theory) {
       "Equation (8); ours",
       fmt::format("β of every run, all layers together, within 0.25 of {:g}; inconclusive under {} runs", theory,
                   kFewestSeeds),
-      in_words(beta, "runs"), beta, judged(beta.runs, beta.low > theory - 0.25 && beta.high < theory + 0.25),
-      "exponents");
+      in_words(beta, "runs"), beta,
+      judged(beta.runs, kFewestSeeds, beta.low > theory - 0.25 && beta.high < theory + 0.25), "exponents");
 }
 
 report::Section run(const Context& context) {
@@ -125,7 +126,7 @@ report::Section run(const Context& context) {
           "B.fig4/softmax-falls", "Along training softmax's entropy falls with the variance of its logits.",
           "Figure 4; equation (8)",
           fmt::format("β of every run, all layers together, is below 0; inconclusive under {} runs", kFewestSeeds),
-          in_words(softmax, "runs"), softmax, judged(softmax.runs, softmax.high < 0.0), "exponents"),
+          in_words(softmax, "runs"), softmax, judged(softmax.runs, kFewestSeeds, softmax.high < 0.0), "exponents"),
       claim_in_words(
           "B.fig4/kernels-flat", "Along training the kernels answer less to the variance than softmax does.",
           "Figure 4",
@@ -135,7 +136,7 @@ report::Section run(const Context& context) {
           fmt::format("softmax {}; ReLU {}; ELU+1 {}", in_words(softmax, "runs"), in_words(relu, "runs"),
                       in_words(elu, "runs")),
           softmax,
-          judged(std::min({softmax.runs, relu.runs, elu.runs}),
+          judged(std::min({softmax.runs, relu.runs, elu.runs}), kFewestSeeds,
                  softmax.high < 0.0 && std::max(magnitude(relu), magnitude(elu)) < -softmax.high),
           "exponents"),
       theory_claim(laws[0], -1.0), theory_claim(laws[2], 0.0), theory_claim(laws[3], -0.5)};

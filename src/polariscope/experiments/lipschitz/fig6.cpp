@@ -126,10 +126,7 @@ report::Claim batch_claim(const std::vector<OfBatch>& batches) {
                   "with {} runs at least of which more than half diverge; inconclusive under two",
                   kFewestSeeds),
       fmt::format("{}", fmt::join(words, "; ")), spread_of(medians),
-      medians.size() < 2 ? report::Verdict::kInconclusive
-      : rises            ? report::Verdict::kHolds
-                         : report::Verdict::kFails,
-      "divergence");
+      judged(static_cast<long long>(medians.size()), 2, rises), "divergence");
 }
 
 report::Claim growth_claim(const char* id, const char* statement, const std::string& criterion, const Spread& growth,
@@ -138,7 +135,7 @@ report::Claim growth_claim(const char* id, const char* statement, const std::str
       id, statement, "Figure 6",
       fmt::format("{}, in every softmax run with a collapse; inconclusive under {}", criterion, kFewestSeeds),
       fmt::format("{}; {} of {} runs have a collapse", in_words(growth, "runs", 3, "times"), growth.runs, runs), growth,
-      judged(growth.runs, growth.low > least), evidence);
+      judged(growth.runs, kFewestSeeds, growth.low > least), evidence);
 }
 
 report::Section run(const Context& context) {
@@ -172,7 +169,7 @@ report::Section run(const Context& context) {
               100 * kCollapsed, kFewestSeeds),
           fmt::format("{} of {} diverged runs had collapsed, {} steps before", leads.runs, diverged,
                       in_words(leads, "runs")),
-          leads, judged(diverged, leads.runs == diverged && leads.low > 0.0), "lead"),
+          leads, judged(diverged, kFewestSeeds, leads.runs == diverged && leads.low > 0.0), "lead"),
       growth_claim("B.fig6/variance", "Where entropy collapses the variance of the logits has grown.",
                    fmt::format("logit variance of the layer at its collapse > {:g} times that of step 1", kGrowth),
                    over_runs(every, variance_growth), kGrowth, every.size(), "together"),

@@ -112,7 +112,7 @@ report::Section run(const Context& context) {
   for (const Form& form : kForms) {
     tallies.push_back(tally(form, cells));
     entropies.push_back(lines_panel(form, cells, {"mean entropy over layers H (nats)"},
-                                    {{fmt::format("log N = {:.2f}", uniform_entropy()), uniform_entropy()}},
+                                    {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}},
                                     [](const RegressionRun& run) { return run.mean_over_layers("entropy"); }));
     losses.push_back(lines_panel(form, cells, {"training loss", report::Scale::kLog}, {},
                                  [](const RegressionRun& run) { return run.log().number("loss"); }));

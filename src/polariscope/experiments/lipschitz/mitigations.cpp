@@ -53,7 +53,7 @@ report::Claim prevents_claim(const Fate& fate) {
                   100 * kCollapsed, kFewestSeeds),
       fmt::format("{} of {} runs collapse, {} diverge; lowest H/log N {}; final loss {}", fate.collapsed, fate.runs,
                   fate.diverged, in_words(lowest, "runs"), in_words(loss, "runs")),
-      lowest, judged(fate.runs, fate.keeps()), "entropy");
+      lowest, judged(fate.runs, kFewestSeeds, fate.keeps()), "entropy");
 }
 
 report::Figure rows_figure(const std::vector<Fate>& fates, std::string id, const std::string& title,
@@ -136,7 +136,7 @@ std::vector<report::Claim> claims_of(const std::vector<Fate>& fates) {
                   "of softmax's lowest loss (median of 20 steps); inconclusive under {} runs",
                   kFewestSeeds),
       fmt::format("{}: {} against {}", best_name, in_words(best, "runs"), in_words(softmax, "runs")), best,
-      judged(std::min(best.runs, softmax.runs), best.median < softmax.median), "loss"));
+      judged(std::min(best.runs, softmax.runs), kFewestSeeds, best.median < softmax.median), "loss"));
   return claims;
 }
 

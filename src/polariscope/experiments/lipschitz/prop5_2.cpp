@@ -1,4 +1,5 @@
-// Proposition 5.2 of the Lipschitz paper: the norm of an attention map lies within [1, √N].
+#include "polariscope/experiments/lipschitz/prop5_2.h"
+
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
@@ -10,36 +11,18 @@
 #include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 
-namespace polariscope::experiments {
+namespace polariscope::experiments::lipschitz::prop5_2 {
 namespace {
 
-constexpr std::array<std::int64_t, 4> kTokens{2, 8, 32, 128};
-constexpr std::array<double, 8> kAlphas{1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 10.0, 100.0};
-constexpr std::array<double, 8> kScales{0.0, 0.1, 0.5, 1.0, 2.0, 4.0, 16.0, 64.0};  // of the logits under softmax
 constexpr double kRounding = 1e-12;
 constexpr std::int64_t kShownTokens = 128;
-
-enum class Family { kDirichlet, kSoftmax, kCausalSoftmax };
 constexpr std::array kFamilies{Family::kDirichlet, Family::kSoftmax, Family::kCausalSoftmax};
-
-struct Kind {
-  Family family;
-  double parameter;  // α, or the scale of the logits
-  std::int64_t tokens;
-};
-
-struct Measured {
-  Kind kind;
-  double norm, entropy;
-  double row_margin;  // smallest ‖p‖² − e^{−H} of its rows
-};
 
 // Softmax of N(0, scale²) over the first `visible` entries of a row.
 void draw_softmax_row(RandomStream& random, double scale, std::span<double> row, std::int64_t visible) {
@@ -51,39 +34,37 @@ void draw_softmax_row(RandomStream& random, double scale, std::span<double> row,
   for (double& p : seen) p /= sum;
 }
 
-Measured measured(const Kind& kind, RandomStream random) {
-  const std::int64_t n = kind.tokens;
-  const bool causal = kind.family == Family::kCausalSoftmax;
+// family, parameter and tokens as given; the rest is drawn and measured.
+Map drawn(Map map, RandomStream random) {
+  const std::int64_t n = map.tokens;
+  const bool causal = map.family == Family::kCausalSoftmax;
   std::vector<double> p(n * n, 0.0);
-  double margin = std::numeric_limits<double>::infinity();
+  map.row_margin = std::numeric_limits<double>::infinity();
   for (std::int64_t i = 0; i < n; ++i) {
     const std::span<double> row = std::span(p).subspan(i * n, n);
-    if (kind.family == Family::kDirichlet) {
-      metrics::draw_dirichlet_row(random, kind.parameter, row);
+    if (map.family == Family::kDirichlet) {
+      metrics::draw_dirichlet_row(random, map.parameter, row);
     } else {
-      draw_softmax_row(random, kind.parameter, row, causal ? i + 1 : n);
+      draw_softmax_row(random, map.parameter, row, causal ? i + 1 : n);
     }
     const metrics::AttentionMap<double> alone{.values = row, .samples = 1, .heads = 1, .queries = 1, .keys = n};
     const double norm = metrics::frobenius_norm(alone).front().value();
-    margin = std::min(margin, norm * norm - std::exp(-metrics::entropy(alone).front().value()));
+    map.row_margin = std::min(map.row_margin, norm * norm - std::exp(-metrics::entropy(alone).front().value()));
   }
-  const metrics::AttentionMap<double> map{
+  const metrics::AttentionMap<double> whole{
       .values = p, .samples = 1, .heads = 1, .queries = n, .keys = n, .causal = causal};
-  return {kind, metrics::frobenius_norm(map).front().value(), metrics::entropy(map).front().value(), margin};
+  map.norm = metrics::frobenius_norm(whole).front().value();
+  map.entropy = metrics::entropy(whole).front().value();
+  return map;
 }
 
-double causal_floor(std::int64_t tokens) {
-  double sum = 0.0;
-  for (std::int64_t i = 1; i <= tokens; ++i) sum += 1.0 / static_cast<double>(i);
-  return std::sqrt(sum);
-}
-
-std::vector<Kind> kinds() {
-  std::vector<Kind> all;
+// One of each family, size and parameter, in this order, not drawn yet.
+std::vector<Map> kinds(const Protocol& protocol) {
+  std::vector<Map> all;
   for (const Family family : kFamilies) {
-    for (const std::int64_t tokens : kTokens) {
-      for (const double parameter : family == Family::kDirichlet ? kAlphas : kScales) {
-        all.push_back({family, parameter, tokens});
+    for (const std::int64_t tokens : protocol.tokens) {
+      for (const double parameter : family == Family::kDirichlet ? protocol.alphas : protocol.scales) {
+        all.push_back({family, parameter, tokens, 0.0, 0.0, 0.0});
       }
     }
   }
@@ -107,12 +88,12 @@ struct Counts {
   double nearest_ceiling = 0.0;                                    // ‖P‖_F over √N
 };
 
-Counts counted_over(const std::vector<Measured>& maps) {
+Counts counted_over(const Measured& maps) {
   Counts counts;
-  for (const Measured& map : maps) {
-    const double ceiling = std::sqrt(static_cast<double>(map.kind.tokens));
-    const bool causal = map.kind.family == Family::kCausalSoftmax;
-    const double floor = causal ? causal_floor(map.kind.tokens) : 1.0;
+  for (const Map& map : maps) {
+    const double ceiling = std::sqrt(static_cast<double>(map.tokens));
+    const bool causal = map.family == Family::kCausalSoftmax;
+    const double floor = causal ? causal_floor(map.tokens) : 1.0;
     const bool within = map.norm >= floor * (1.0 - kRounding) && map.norm <= ceiling * (1.0 + kRounding);
     (causal ? counts.causal : counts.unmasked) += 1;
     (causal ? counts.causal_within : counts.within) += within ? 1 : 0;
@@ -125,7 +106,7 @@ Counts counted_over(const std::vector<Measured>& maps) {
   return counts;
 }
 
-report::Figure norm_figure(const std::vector<Measured>& maps) {
+report::Figure norm_figure(const Measured& maps) {
   const double n = kShownTokens;
   report::SeriesChart chart{
       .x = {"mean attention entropy H (nats)"},
@@ -142,8 +123,8 @@ report::Figure norm_figure(const std::vector<Measured>& maps) {
                         .low = {},
                         .high = {},
                         .colour = report::palette_colour(f)};
-    for (const Measured& map : maps) {
-      if (map.kind.family != kFamilies[f] || map.kind.tokens != kShownTokens) continue;
+    for (const Map& map : maps) {
+      if (map.family != kFamilies[f] || map.tokens != kShownTokens) continue;
       dots.x.push_back(map.entropy);
       dots.y.push_back(map.norm);
     }
@@ -162,16 +143,16 @@ report::Figure norm_figure(const std::vector<Measured>& maps) {
                       "Frobenius norm of random attention maps against their mean entropy.", chart);
 }
 
-report::Figure range_figure(const std::vector<Measured>& maps) {
+report::Figure range_figure(const Protocol& protocol, const Measured& maps) {
   report::CategoryChart chart{
       .x = {"‖P‖_F/√N"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {{"one-hot", 1.0}}};
   for (const Family family : kFamilies) {
-    for (const std::int64_t tokens : kTokens) {
+    for (const std::int64_t tokens : protocol.tokens) {
       report::Category row{.name = fmt::format("{}, N = {}", name_of(family), tokens),
                            .values = {},
                            .colour = report::palette_colour(static_cast<std::size_t>(family))};
-      for (const Measured& map : maps) {
-        if (map.kind.family == family && map.kind.tokens == tokens)
+      for (const Map& map : maps) {
+        if (map.family == family && map.tokens == tokens)
           row.values.push_back(map.norm / std::sqrt(static_cast<double>(tokens)));
       }
       chart.categories.push_back(std::move(row));
@@ -185,60 +166,92 @@ report::Figure range_figure(const std::vector<Measured>& maps) {
           .table = report::table_of(chart)};
 }
 
+Quantities quantities(const Context& context) {
+  const Protocol p = protocol_of(context.preset);
+  return {{"N", listed(p.tokens)},
+          {"α", listed(p.alphas)},
+          {"σ", listed(p.scales)},
+          counted_quantity("maps a setting", p.each, "maps a setting"),
+          seed_quantity(context.seed)};
+}
+
 report::Section run(const Context& context) {
-  const long long each = context.paper() ? 200 : 10;
-  const std::vector<Kind> all = kinds();
-  const auto total = static_cast<std::int64_t>(all.size()) * each;
+  const Protocol protocol = protocol_of(context.preset);
+  return describe(protocol, measure(context, protocol));
+}
+
+}  // namespace
+
+double causal_floor(std::int64_t tokens) {
+  double sum = 0.0;
+  for (std::int64_t i = 1; i <= tokens; ++i) sum += 1.0 / static_cast<double>(i);
+  return std::sqrt(sum);
+}
+
+Protocol protocol_of(Preset preset) {
+  Protocol protocol;
+  protocol.each = preset == Preset::kPaper ? 200 : 10;
+  return protocol;
+}
+
+Measured measure(const Context& context, const Protocol& protocol) {
+  const std::vector<Map> all = kinds(protocol);
+  const auto total = static_cast<std::int64_t>(all.size()) * protocol.each;
   Progress progress = context.progress(static_cast<std::uint64_t>(total), "maps");
-  std::vector<Measured> maps(static_cast<std::size_t>(total));
+  Measured maps(static_cast<std::size_t>(total));
   parallel_for(total, context.threads, [&](std::int64_t i) {
-    maps[static_cast<std::size_t>(i)] =
-        measured(all[static_cast<std::size_t>(i / each)], RandomStream(context.seed, static_cast<std::uint64_t>(i)));
+    maps[static_cast<std::size_t>(i)] = drawn(all[static_cast<std::size_t>(i / protocol.each)],
+                                              RandomStream(context.seed, static_cast<std::uint64_t>(i)));
   });
   progress.finish();
-  const Counts counts = counted_over(maps);
+  return maps;
+}
 
+std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& maps) {
+  const Counts counts = counted_over(maps);
+  const bool attained = counts.nearest_floor < 1.0001 && counts.nearest_ceiling > 0.999;
+  return {claim_of_count("B.prop5.2/range", "An attention map of N tokens has 1 ≤ ‖P‖_F ≤ √N.", "Proposition 5.2",
+                         fmt::format("no map without a mask lies outside by more than {} of the end", plain(kRounding)),
+                         counts.within, counts.unmasked, "maps", counts.within == counts.unmasked, "range"),
+          claim_in_words(
+              "B.prop5.2/attained", "Uniform attention attains the lower end and one-hot attention the upper.",
+              "Proposition 5.2", "smallest norm met < 1.0001, largest > 0.999 √N",
+              fmt::format("{} and {} √N", significant(counts.nearest_floor, 6), significant(counts.nearest_ceiling, 6)),
+              {counts.nearest_floor, counts.nearest_floor, counts.nearest_ceiling, counts.unmasked},
+              judged(counts.unmasked, 1, attained), "norms"),
+          claim_of_count("B.prop5.2/entropy", "Low entropy forces a large norm: ‖p‖² ≥ e^(−H) for every row.",
+                         "Proposition 5.2; ours (Jensen)",
+                         fmt::format("‖p‖² − e^(−H) ≥ −{} on every row of every map", plain(kRounding)),
+                         counts.rows_above, counts.rows, "maps", counts.rows_above == counts.rows, "norms"),
+          claim_of_count("B.prop5.2/causal", "Under a causal mask the lower end is (Σ 1/i)^½, not 1.",
+                         "Ours; Proposition 5.2 is for full attention",
+                         fmt::format("no causal map has a norm below (Σ 1/i)^½ or above √N by more than {} of the end",
+                                     plain(kRounding)),
+                         counts.causal_within, counts.causal, "maps", counts.causal_within == counts.causal, "norms")};
+}
+
+report::Section describe(const Protocol& p, const Measured& maps) {
+  const Counts counts = counted_over(maps);
   report::Section section;
   section.method = fmt::format(
       "{} random maps of N = {} tokens: rows Dirichlet(α·1) with α from {:g} to {:g}, softmax of N(0, σ²) logits with "
       "σ "
       "from {:g} to {:g}, and the same under a causal mask.",
-      total, fmt::join(kTokens, ", "), kAlphas.front(), kAlphas.back(), kScales.front(), kScales.back());
+      counted(static_cast<long long>(maps.size())), listed(p.tokens), p.alphas.front(), p.alphas.back(),
+      p.scales.front(), p.scales.back());
   section.findings = fmt::format(
       "{} of {} maps without a mask lie in [1, √N]; the smallest norm met is {}, the largest {} √N, so both ends are "
       "reached. Under a causal mask the lower end is (Σ 1/i)^½, {:.3f} for N = {}, and {} of {} maps respect it.",
       counts.within, counts.unmasked, significant(counts.nearest_floor, 6), significant(counts.nearest_ceiling, 6),
       causal_floor(kShownTokens), kShownTokens, counts.causal_within, counts.causal);
-  section.claims = {
-      claim_of_count("B.prop5.2/range", "An attention map of N tokens has 1 ≤ ‖P‖_F ≤ √N.", "Proposition 5.2",
-                     "no map without a mask lies outside by more than 1e-12 of the end", counts.within, counts.unmasked,
-                     "maps", counts.within == counts.unmasked, "range"),
-      claim_in_words(
-          "B.prop5.2/attained", "Uniform attention attains the lower end and one-hot attention the upper.",
-          "Proposition 5.2", "smallest norm met < 1.0001, largest > 0.999 √N",
-          fmt::format("{} and {} √N", significant(counts.nearest_floor, 6), significant(counts.nearest_ceiling, 6)),
-          {counts.nearest_floor, counts.nearest_floor, counts.nearest_ceiling, counts.unmasked},
-          counts.nearest_floor < 1.0001 && counts.nearest_ceiling > 0.999 ? report::Verdict::kHolds
-                                                                          : report::Verdict::kFails,
-          "norms"),
-      claim_of_count("B.prop5.2/entropy", "Low entropy forces a large norm: ‖p‖² ≥ e^(−H) for every row.",
-                     "Proposition 5.2; ours (Jensen)", "‖p‖² − e^(−H) ≥ −1e-12 on every row of every map",
-                     counts.rows_above, counts.rows, "maps", counts.rows_above == counts.rows, "norms"),
-      claim_of_count("B.prop5.2/causal", "Under a causal mask the lower end is (Σ 1/i)^½, not 1.",
-                     "Ours; Proposition 5.2 is for full attention",
-                     "no causal map has a norm below (Σ 1/i)^½ or above √N by more than 1e-12 of the end",
-                     counts.causal_within, counts.causal, "maps", counts.causal_within == counts.causal, "norms")};
-  section.figures = {norm_figure(maps), range_figure(maps)};
-  section.configuration = {{"N", fmt::format("{}", fmt::join(kTokens, ", "))},
-                           {"α", fmt::format("{}", fmt::join(kAlphas, ", "))},
-                           {"σ", fmt::format("{}", fmt::join(kScales, ", "))},
-                           {"maps a setting", fmt::format("{}", each)},
-                           {"seed", fmt::format("{}", context.seed)}};
-  if (!context.paper()) section.differences = "10 maps a setting where the paper preset takes 200.";
+  section.claims = judge(p, maps);
+  section.figures = {norm_figure(maps), range_figure(p, maps)};
   return section;
 }
 
-}  // namespace
+}  // namespace polariscope::experiments::lipschitz::prop5_2
+
+namespace polariscope::experiments {
 
 Experiment b_prop5_2() {
   return {
@@ -246,7 +259,8 @@ Experiment b_prop5_2() {
       .title = "The norm of attention lies in [1, √N]",
       .source = "Lipschitz paper, proposition 5.2",
       .question = "Does the norm of an attention map stay within its bounds, and what does low entropy force on it?",
-      .run = run};
+      .protocol = lipschitz::prop5_2::quantities,
+      .run = lipschitz::prop5_2::run};
 }
 
 }  // namespace polariscope::experiments

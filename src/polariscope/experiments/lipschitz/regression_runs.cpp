@@ -11,6 +11,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <set>
 
 namespace polariscope::experiments {
 namespace {
@@ -32,6 +33,17 @@ const NormLooks* looks_of(std::string_view norm) {
 
 double median_of(std::span<const double> values) {
   return spread_of(std::vector<double>(values.begin(), values.end())).median;
+}
+
+// The value with the largest count; of equals the largest. 0 of none.
+int most_frequent(const std::map<int, int>& counts) {
+  int value = 0, most = 0;
+  for (const auto& [one, count] : counts) {
+    if (count < most) continue;
+    most = count;
+    value = one;
+  }
+  return value;
 }
 
 // Without the step that was not finite any more.
@@ -64,9 +76,6 @@ std::span<const AttentionVariant> paper_variants() {
   return kPaper;
 }
 
-double uniform_entropy() { return std::log(kRegressionTokens); }
-double one_hot_norm() { return std::sqrt(kRegressionTokens); }
-
 RegressionRun::RegressionRun(TrainedRun trained)
     : trained_(std::move(trained)), log_(runs::read_run_log(trained_.folder / "metrics.jsonl")) {
   if (diverged()) cut(log_, trained_.metric("last_finite_step"));
@@ -74,7 +83,8 @@ RegressionRun::RegressionRun(TrainedRun trained)
 
 std::optional<double> RegressionRun::collapse_of(int layer) const {
   const std::vector<double>& entropy = log_.layer("entropy", static_cast<std::size_t>(layer));
-  const auto found = std::ranges::find_if(entropy, [](double H) { return H < kCollapsed * uniform_entropy(); });
+  const double collapsed = kCollapsed * std::log(tokens());
+  const auto found = std::ranges::find_if(entropy, [=](double H) { return H < collapsed; });
   if (found == entropy.end()) return std::nullopt;
   return log_.step[static_cast<std::size_t>(found - entropy.begin())];
 }
@@ -93,7 +103,7 @@ double RegressionRun::lowest_entropy() const {
   for (const std::vector<double>& layer : log_.layers.at("entropy")) {
     lowest = std::min(lowest, spread_of(layer).low);
   }
-  return lowest / uniform_entropy();
+  return lowest / std::log(tokens());
 }
 
 std::vector<double> RegressionRun::mean_over_layers(const char* statistic) const {
@@ -127,21 +137,24 @@ double RegressionRun::gradient_peak() const {
 }
 
 RegressionRuns::RegressionRuns(const Context& context) : all(context) {
-  std::map<int, int> runs;
-  for (const TrainedRun& run : all.done()) ++runs[run.settings.at("batch").get<int>()];
-  int most = 0;
-  for (const auto& [size, count] : runs) {
-    if (count < most) continue;
-    most = count;
-    batch = size;
+  std::map<int, int> batches, lengths;
+  for (const TrainedRun& run : all.done()) {
+    ++batches[run.settings.at("batch").get<int>()];
+    ++lengths[run.tokens()];
   }
+  batch = most_frequent(batches);
+  tokens = most_frequent(lengths);
 }
+
+double RegressionRuns::uniform_entropy() const { return std::log(tokens); }
+double RegressionRuns::one_hot_norm() const { return std::sqrt(tokens); }
 
 std::vector<RegressionRun> RegressionRuns::read(const AttentionVariant& variant, const char* form, int size) const {
   std::vector<RegressionRun> runs;
   for (TrainedRun& run : all.where(
            {{"attention", variant.attention}, {"qk_norm", variant.qk_norm}, {"layer_form", form}, {"batch", size}})) {
-    if (run.metric("last_finite_step") >= 1.0) runs.emplace_back(std::move(run));
+    const bool fits = run.tokens() == tokens && run.metric("last_finite_step") >= 1.0;
+    if (fits) runs.emplace_back(std::move(run));
   }
   return runs;
 }
@@ -164,12 +177,14 @@ std::vector<int> RegressionRuns::batches() const {
 
 std::string RegressionRuns::method() const {
   const std::vector<json> steps = all.values_of("steps");
+  std::set<int> layers;
+  for (const TrainedRun& run : all.done()) layers.insert(run.whole_setting("layers"));
   return fmt::format(
-      "Models of five layers of attention alone learn in-context linear regression, 19 examples and a query of "
+      "Models of {} layers of attention alone learn in-context linear regression, {} examples and a query of "
       "{} tokens, by SGD with momentum, {} steps on fresh batches of {}; a run ends when its loss or gradient is not "
       "finite. A layer has collapsed when its mean entropy is below {:g} % of log N. {}",
-      kRegressionTokens, steps.size() == 1 ? steps.front().dump() : "several numbers of", batch, 100 * kCollapsed,
-      all.count_in_words());
+      listed(layers), tokens - 1, tokens, steps.size() == 1 ? steps.front().dump() : "several numbers of", batch,
+      100 * kCollapsed, all.count_in_words());
 }
 
 std::string RegressionRuns::differences(const Context& context) const {
@@ -180,8 +195,7 @@ std::string RegressionRuns::differences(const Context& context) const {
       "all zero.";
   if (context.paper()) return text;
   return text +
-         " Shorter and smaller: 1,000 steps on batches of 250, softmax also on 500 and 1000, where the paper takes "
-         "10,000 steps on 4000.";
+         " Softmax alone is trained on every batch, the others on the smallest; the paper takes batches of 4000.";
 }
 
 Windows windows_of(const std::vector<RegressionRun>& runs, const Reading& reading, int count) {
@@ -258,11 +272,6 @@ bool collapses(const RegressionRun& run) { return run.lowest_entropy() < kCollap
 bool diverges(const RegressionRun& run) { return run.diverged(); }
 bool keeps_entropy(const RegressionRun& run) { return run.lowest_entropy() > kKept; }
 
-report::Verdict judged(long long runs, bool holds) {
-  if (runs < kFewestSeeds) return report::Verdict::kInconclusive;
-  return holds ? report::Verdict::kHolds : report::Verdict::kFails;
-}
-
 report::Claim claim_of_every(std::string id, std::string statement, std::string source, std::string criterion,
                              const std::vector<RegressionRun>& runs,
                              const std::function<bool(const RegressionRun&)>& property, const std::string& further,
@@ -271,8 +280,7 @@ report::Claim claim_of_every(std::string id, std::string statement, std::string 
   const auto total = static_cast<long long>(runs.size());
   report::Claim made = claim_of_count(std::move(id), std::move(statement), std::move(source),
                                       fmt::format("{}, in every run; inconclusive under {}", criterion, kFewestSeeds),
-                                      count, total, "runs", count == total, std::move(evidence));
-  if (total < kFewestSeeds) made.verdict = report::Verdict::kInconclusive;
+                                      count, total, "runs", count == total, std::move(evidence), kFewestSeeds);
   if (!further.empty()) made.measured += "; " + further;
   return made;
 }

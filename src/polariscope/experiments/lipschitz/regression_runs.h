@@ -15,7 +15,6 @@
 
 namespace polariscope::experiments {
 
-constexpr int kRegressionTokens = 20;  // N of every map
 constexpr double kCollapsed = 0.05;    // of log N: a layer's mean entropy below it counts as collapsed
 constexpr double kKept = 0.5;          // above it as kept
 constexpr long long kFewestSeeds = 5;  // for a verdict
@@ -45,6 +44,7 @@ class RegressionRun {
   const TrainedRun& trained() const { return trained_; }
   const runs::RunLog& log() const { return log_; }
   int layers() const { return static_cast<int>(log_.layers.at("entropy").size()); }
+  int tokens() const { return trained_.tokens(); }
   double last_step() const { return log_.step.back(); }
   bool diverged() const { return trained_.metrics.value("diverged", false); }
 
@@ -71,9 +71,13 @@ struct RegressionRuns {
   explicit RegressionRuns(const Context& context);
 
   TrainedRuns all;
-  int batch = 0;  // what most runs have; of equals the largest
+  int batch = 0;   // what most runs have; of equals the largest
+  int tokens = 0;  // N, likewise
 
-  // Runs with their logs; of every seed.
+  double uniform_entropy() const;  // log N
+  double one_hot_norm() const;     // √N
+
+  // Runs of N tokens with their logs; of every seed.
   std::vector<RegressionRun> read(const AttentionVariant& variant, const char* form, int batch) const;
   std::vector<RegressionRun> read(const AttentionVariant& variant) const { return read(variant, "residual", batch); }
   // Every variant that was trained in the main form at the batch.
@@ -83,9 +87,6 @@ struct RegressionRuns {
   std::string method() const;
   std::string differences(const Context& context) const;
 };
-
-double uniform_entropy();  // log N
-double one_hot_norm();     // √N
 
 using Reading = std::function<std::vector<double>(const RegressionRun&)>;
 
@@ -117,9 +118,6 @@ report::Claim claim_of_every(std::string id, std::string statement, std::string 
                              const std::vector<RegressionRun>& runs,
                              const std::function<bool(const RegressionRun&)>& property, const std::string& further,
                              std::string evidence);
-// A verdict that needs kFewestSeeds runs.
-report::Verdict judged(long long runs, bool holds);
-
 // "softmax 0.31 (0.29 to 0.33, 5 seeds), …" of the paper's four.
 std::string of_each_variant(const std::vector<std::pair<std::string, Spread>>& spreads);
 

@@ -1,6 +1,6 @@
 #include "polariscope/experiments/polarisation/condition_runs.h"
 
-#include "polariscope/experiments/polarisation/descents.h"
+#include "polariscope/experiments/polarisation/flow_words.h"
 
 #include <fmt/format.h>
 
@@ -11,45 +11,41 @@
 namespace polariscope::experiments {
 namespace {
 
-constexpr double kStep = 1e-3;
-constexpr std::int64_t kSteps = 300'000;
-constexpr int kQuickSeeds = 5;
-constexpr int kPaperSeeds = 20;
-
 // Evenly in time as well as in its logarithm: figure 3 has a linear axis, where all that happens happens late.
-std::vector<std::int64_t> samples() {
-  std::vector<std::int64_t> steps = flow::log_samples(kSteps, 100);
+std::vector<std::int64_t> samples(std::int64_t last) {
+  std::vector<std::int64_t> steps = flow::log_samples(last, 100);
   constexpr int kEven = 200;
-  for (int i = 1; i < kEven; ++i) steps.push_back(kSteps / kEven * i);
+  for (int i = 1; i < kEven; ++i) steps.push_back(last / kEven * i);
   std::ranges::sort(steps);
   steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
   return steps;
 }
 
-ConditionRuns run_all(const Context& context) {
-  const reweighting::Reweighting& softmax = reweighting::find_reweighting("softmax");
-  flow::StartOptions options = flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, softmax);
-  options.outputs = options.tokens = options.samples = ConditionRuns::kDim;
-  ConditionRuns runs;
-  runs.seeds = context.paper() ? kPaperSeeds : kQuickSeeds;
-  std::vector<Descent> descents;
-  for (int condition = 1; condition <= ConditionRuns::kLargest; ++condition) {
-    options.condition = condition;
-    for (int i = 0; i < runs.seeds; ++i) {
-      descents.push_back(
-          {flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLeastSquares, softmax, options,
-                              context.seed + i),
-           {.step = kStep, .steps = kSteps, .samples = samples(), .singular_values = false, .progress = {}}});
-    }
-  }
-  runs.trajectories = descend_all(context, descents, largest_share_note);
-  return runs;
-}
-
 }  // namespace
 
+ConditionPlan condition_plan(Preset preset) {
+  return {.descents = {.loss = flow::Loss::kLeastSquares,
+                       .start = {.outputs = 20, .tokens = 20, .value_scale = 1e-5, .score_scale = 1e-3, .samples = 20},
+                       .step = 1e-3,
+                       .steps = 300'000,
+                       .seeds = preset == Preset::kPaper ? 20 : 5}};
+}
+
 std::span<const flow::Trajectory> ConditionRuns::at(int condition) const {
-  return std::span(trajectories).subspan(static_cast<std::size_t>(condition - 1) * seeds, seeds);
+  return group_of(trajectories, seeds, condition - 1);
+}
+
+ConditionRuns run_conditions(const Context& context, const ConditionPlan& plan) {
+  std::vector<Descent> descents;
+  for (int condition = 1; condition <= plan.largest; ++condition) {
+    DescentPlan at = plan.descents;
+    at.start.condition = condition;
+    for (Descent& descent : descents_of(context, at)) {
+      descent.options.samples = samples(at.steps);
+      descents.push_back(std::move(descent));
+    }
+  }
+  return {.seeds = plan.descents.seeds, .trajectories = descend_all(context, descents, largest_share_note)};
 }
 
 std::shared_ptr<const ConditionRuns> condition_runs(const Context& context) {
@@ -57,35 +53,37 @@ std::shared_ptr<const ConditionRuns> condition_runs(const Context& context) {
   static std::map<std::pair<Preset, std::uint64_t>, std::shared_ptr<const ConditionRuns>> done;
   const std::lock_guard lock(mutex);
   auto& runs = done[{context.preset, context.seed}];
-  if (!runs) runs = std::make_shared<const ConditionRuns>(run_all(context));
+  if (!runs) {
+    runs = std::make_shared<const ConditionRuns>(run_conditions(context, condition_plan(context.preset)));
+  }
   return runs;
 }
 
-std::string condition_method(const ConditionRuns& runs) {
+std::string condition_method(const ConditionPlan& plan) {
+  const DescentPlan& p = plan.descents;
   return fmt::format(
-      "Gradient descent on ‖β − XVσ(a)‖² with softmax, d = k = {0} and {0} samples; X is Gaussian with its singular "
-      "values replaced by numbers evenly spaced from 1 to 1/κ, so κ is its condition number. V₀ = 1e-5·N(0, 1), "
-      "a₀ = 1e-3·N(0, 1), step {1}, {2} steps, {3} seeds for each κ; the same seeds for every κ.",
-      ConditionRuns::kDim, kStep, kSteps, runs.seeds);
+      "Gradient descent on ‖β − XVσ(a)‖² with {}, d = k = {} and {} samples; X is Gaussian with its singular values "
+      "replaced by numbers evenly spaced from 1 to 1/κ, so κ is its condition number. V₀ = {}, a₀ = {}, step {}, {} "
+      "steps, {} seeds for each κ; the same seeds for every κ.",
+      p.reweighting, p.start.tokens, p.start.samples, values_in_words(p.start), scores_in_words(p.start), plain(p.step),
+      counted(p.steps), p.seeds);
 }
 
-std::vector<std::pair<std::string, std::string>> condition_configuration(const Context& context,
-                                                                         const ConditionRuns& runs) {
-  return {{"model", "value-softmax"},
-          {"loss", "least-squares"},
-          {"re-weighting", "softmax"},
-          {"d = k = samples", fmt::format("{}", ConditionRuns::kDim)},
-          {"condition number κ", fmt::format("1 to {}", ConditionRuns::kLargest)},
+Quantities condition_quantities(const Context& context) {
+  const ConditionPlan plan = condition_plan(context.preset);
+  const DescentPlan& p = plan.descents;
+  return {{"model", std::string(flow::model_name(p.model))},
+          {"loss", std::string(flow::loss_name(p.loss))},
+          {"re-weighting", std::string(p.reweighting)},
+          {"d = k", counted(p.start.tokens)},
+          {"samples", counted(p.start.samples)},
+          {"condition number κ", fmt::format("1 to {}", plan.largest)},
           {"β", "N(0, 1)"},
-          {"V₀", "1e-5·N(0, 1)"},
-          {"a₀", "1e-3·N(0, 1)"},
-          {"step", fmt::format("{}", kStep)},
-          {"steps", fmt::format("{}", kSteps)},
-          {"seeds", fmt::format("{} to {}", context.seed, context.seed + runs.seeds - 1)}};
-}
-
-std::string condition_differences(const Context& context) {
-  return context.paper() ? "" : fmt::format("{} seeds where the paper preset takes {}.", kQuickSeeds, kPaperSeeds);
+          {"V₀", values_in_words(p.start)},
+          {"a₀", scores_in_words(p.start)},
+          {"step", plain(p.step)},
+          counted_quantity("steps", p.steps, "steps"),
+          seeds_quantity(context.seed, p.seeds)};
 }
 
 }  // namespace polariscope::experiments

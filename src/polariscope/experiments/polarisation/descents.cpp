@@ -9,6 +9,16 @@
 
 namespace polariscope::experiments {
 
+std::vector<Descent> descents_of(const Context& context, const DescentPlan& plan) {
+  const reweighting::Reweighting& reweighting = reweighting::find_reweighting(plan.reweighting);
+  std::vector<Descent> descents;
+  for (int i = 0; i < plan.seeds; ++i) {
+    descents.push_back({flow::random_start(plan.model, plan.loss, reweighting, plan.start, context.seed + i),
+                        {.step = plan.step, .steps = plan.steps, .samples = {}, .progress = {}}});
+  }
+  return descents;
+}
+
 std::vector<flow::Trajectory> descend_all(const Context& context, const std::vector<Descent>& descents,
                                           const std::function<std::string(const flow::Trajectory&)>& note) {
   std::uint64_t total = 0;

@@ -2,15 +2,12 @@
 
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/terminal.h"
-#include "polariscope/experiments/shared/measure.h"
+#include "polariscope/experiments/polarisation/flow_words.h"
+#include "polariscope/flow/checks.h"
 #include "polariscope/flow/ensemble.h"
-#include "polariscope/report/charts.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 namespace polariscope::experiments {
@@ -50,21 +47,53 @@ std::vector<Setting> settings_of(const Setting& like, std::span<const int> sizes
   return settings;
 }
 
+std::vector<Setting> EnsemblePlan::reduced() const {
+  Setting small = like;
+  small.model = flow::Model::kReduced;
+  return settings_of(small, sizes, scales);
+}
+
+Quantities start_rows(const EnsemblePlan& plan, std::string model) {
+  return {{"model", std::move(model)},
+          {"loss", std::string(flow::loss_name(plan.like.loss))},
+          {"re-weighting", std::string(plan.like.reweighting->name)},
+          sizes_row(plan),
+          values_row(plan),
+          {"a₀", scores_in_words(plan.like.start)}};
+}
+
+Quantity sizes_row(const EnsemblePlan& plan) { return {"d = k", listed(plan.sizes)}; }
+
+Quantity values_row(const EnsemblePlan& plan) {
+  if (plan.scales.size() == 1) return {"V₀", normal_in_words(plan.scales.front())};
+  return {"V₀", fmt::format("scale·N(0, 1), scale {}", listed(plan.scales))};
+}
+
+Quantity descents_row(const EnsemblePlan& plan, long long kinds) {
+  return counted_quantity("descents a setting", plan.descents, "descents", plan.count() * kinds);
+}
+
+Quantity steps_row(const EnsemblePlan& plan) {
+  return {"step, steps", fmt::format("{}, {}", plain(plan.step), counted(plan.steps))};
+}
+
+Quantity flows_row(const EnsemblePlan& plan, long long kinds) {
+  return counted_quantity("flows a setting", plan.flows, "flows", plan.count() * kinds);
+}
+
 CheckedEnsemble::CheckedEnsemble(const Context& context, std::vector<std::string_view> checks,
                                  std::int64_t trajectories)
     : context_(context),
-      checks_(std::move(checks)),
-      progress_(context.progress(static_cast<std::uint64_t>(trajectories), "trajectories")) {
-  for (const std::string_view check : checks_) margins_[check];
-}
+      margins_(std::move(checks)),
+      progress_(context.progress(static_cast<std::uint64_t>(trajectories), "trajectories")) {}
 
 void CheckedEnsemble::add(const std::string& group, const flow::Trajectory& trajectory, double tolerance) {
-  for (const std::string_view id : checks_) {
+  for (const std::string_view id : margins_.checks()) {
     const flow::CheckResult result = flow::run_check(flow::find_check(id), trajectory, tolerance);
     if (!result.applies) continue;
     violations_ += result.holds() ? 0 : 1;
     const std::lock_guard lock(mutex_);
-    margins_.at(id)[group].push_back(result.margin);
+    margins_.add(id, group, result.margin);
   }
   progress_.update(static_cast<std::uint64_t>(++done_), fmt::format("{} violations", violations_.load()));
 }
@@ -95,98 +124,9 @@ void CheckedEnsemble::integrate(std::span<const Setting> settings, std::int64_t 
   }
 }
 
-void CheckedEnsemble::finish() { progress_.finish(fmt::format("{} violations", violations_.load())); }
-
-std::vector<double> CheckedEnsemble::margins(std::string_view check) const {
-  std::vector<double> all;
-  for (const auto& [group, margins] : margins_.at(check)) all.insert(all.end(), margins.begin(), margins.end());
-  std::sort(all.begin(), all.end());
-  return all;
-}
-
-CheckedEnsemble::Count CheckedEnsemble::count(std::string_view check) const {
-  Count count{.worst = std::numeric_limits<double>::quiet_NaN()};
-  for (const auto& [group, margins] : margins_.at(check)) {
-    for (const double margin : margins) {
-      ++count.applied;
-      count.violations += margin >= 0.0 ? 0 : 1;  // a margin that is no number is a violation
-      count.worst = std::fmin(count.worst, margin);
-    }
-  }
-  return count;
-}
-
-report::Claim CheckedEnsemble::claim(std::string_view id, std::string source, std::string evidence) const {
-  const flow::Check& check = flow::find_check(id);
-  const Count found = count(id);
-  return claim_in_words(
-      std::string(id), std::string(check.statement), std::move(source),
-      fmt::format("no trajectory with a negative margin, where the precondition holds ({})", check.precondition),
-      fmt::format("{} of {} trajectories violate it, worst margin {}", counted(found.violations),
-                  counted(found.applied), significant(found.worst, 2)),
-      spread_of(margins(id)), found.violations == 0 ? report::Verdict::kHolds : report::Verdict::kFails,
-      std::move(evidence));
-}
-
-report::Figure CheckedEnsemble::figure(std::string id, std::span<const std::string_view> checks) const {
-  std::vector<report::Panel> charts;
-  long long violations = 0;
-  long long applied = 0;
-  bool wide = false;
-  for (const std::string_view check : checks) {
-    const Count found = count(check);
-    violations += found.violations;
-    applied += found.applied;
-    const std::vector<double> values = margins(check);
-    const bool many_decades = found.violations == 0 && !values.empty() && values.back() > 100.0 * values.front();
-    wide = wide || many_decades;
-    charts.push_back({std::string(check),
-                      report::histogram({.x = {.title = "margin",
-                                               .scale = many_decades ? report::Scale::kLog : report::Scale::kLinear},
-                                         .values = values,
-                                         .marks = {}})});
-  }
-  return {.id = std::move(id),
-          .title = "Margins over the ensemble",
-          .caption = fmt::format("{} of {} margins are negative.{}", counted(violations), counted(applied),
-                                 wide ? " Where the axis is logarithmic, those at its left end are of trajectories on "
-                                        "which hardly anything moves between two records: what keeps them from zero is "
-                                        "the allowance for rounding."
-                                      : ""),
-          .alternative = fmt::format("Histograms of the margins of {} checks; {} of {} margins are negative.",
-                                     checks.size(), violations, applied),
-          .spec = report::panels(charts, std::min(2, static_cast<int>(charts.size()))),
-          .table = table()};
-}
-
-report::Table CheckedEnsemble::table() const {
-  std::vector<std::string> checks, groups;
-  std::vector<double> applied, violations, worst, median;
-  for (const std::string_view check : checks_) {
-    for (const auto& [group, margins] : margins_.at(check)) {
-      checks.emplace_back(check);
-      groups.push_back(group);
-      applied.push_back(static_cast<double>(margins.size()));
-      violations.push_back(static_cast<double>(
-          std::count_if(margins.begin(), margins.end(), [](double margin) { return !(margin >= 0.0); })));
-      const Spread spread = spread_of(margins);
-      worst.push_back(spread.low);
-      median.push_back(spread.median);
-    }
-  }
-  return {{{"check", checks},
-           {"trajectories", groups},
-           {"precondition held on", applied},
-           {"violations", violations},
-           {"worst margin", worst},
-           {"median margin", median}}};
-}
-
-std::string counted(long long number) {
-  std::string digits = std::to_string(number);
-  // U+202F, a narrow space that no line breaks at.
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, "\u202f");
-  return digits;
+Margins CheckedEnsemble::finish() {
+  progress_.finish(fmt::format("{} violations", violations_.load()));
+  return std::move(margins_);
 }
 
 }  // namespace polariscope::experiments

@@ -1,14 +1,14 @@
-// The theorems' checks over many random trajectories, and what a report says of them.
+// Many random trajectories, and the theorems' checks on each of them.
 #pragma once
 
+#include "polariscope/experiments/polarisation/margins.h"
 #include "polariscope/experiments/shared/experiment.h"
-#include "polariscope/flow/checks.h"
 #include "polariscope/flow/descent.h"
 #include "polariscope/flow/gradient_flow.h"
 #include "polariscope/flow/start.h"
 
 #include <atomic>
-#include <map>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <string>
@@ -32,6 +32,33 @@ struct Setting {
 // `like` with every size d = k and every scale of V₀.
 std::vector<Setting> settings_of(const Setting& like, std::span<const int> sizes, std::span<const double> scales);
 
+// What the theorems' experiments run: random starts of every size and scale, by descent and by the flow.
+struct EnsemblePlan {
+  Setting like = {};           // in all but size and scale
+  std::vector<int> sizes;      // d = k
+  std::vector<double> scales;  // of V₀
+  std::int64_t descents = 0;   // a setting, that is a size and a scale
+  double step = 0.0;
+  std::int64_t steps = 0;
+  std::int64_t flows = 0;  // a setting
+
+  std::vector<Setting> settings() const { return settings_of(like, sizes, scales); }
+  // The same starts in the reduced model, which is exact under logistic loss and small enough for the stiff solver.
+  std::vector<Setting> reduced() const;
+  std::int64_t all_descents() const { return descents * count(); }
+  std::int64_t all_flows() const { return flows * count(); }
+  std::int64_t count() const { return static_cast<std::int64_t>(sizes.size() * scales.size()); }  // of settings
+};
+
+// Rows of the configuration: model, loss, re-weighting, d = k, V₀, a₀.
+Quantities start_rows(const EnsemblePlan& plan, std::string model);
+Quantity sizes_row(const EnsemblePlan& plan);
+Quantity values_row(const EnsemblePlan& plan);
+Quantity steps_row(const EnsemblePlan& plan);
+// kinds: losses and re-weightings with which each setting is run.
+Quantity descents_row(const EnsemblePlan& plan, long long kinds = 1);
+Quantity flows_row(const EnsemblePlan& plan, long long kinds = 1);
+
 // Runs random trajectories by descent and by the flow, and keeps the margins of `checks` on them. Trajectory
 // i of setting s draws from a stream of its own, so the numbers do not depend on the number of threads.
 class CheckedEnsemble {
@@ -46,36 +73,18 @@ class CheckedEnsemble {
                const Visit& visit = {});
   void integrate(std::span<const Setting> settings, std::int64_t each, const flow::FlowOptions& options,
                  const Visit& visit = {});
-  // Any other trajectory; `group` names its line in the table.
-  void add(const std::string& group, const flow::Trajectory& trajectory, double tolerance);
-  void finish();
-
-  struct Count {
-    long long applied = 0, violations = 0;
-    double worst = 0.0;  // smallest margin; NaN where the precondition never held
-  };
-  Count count(std::string_view check) const;
-
-  // holds: no violation; fails: any; inconclusive: the precondition held nowhere.
-  report::Claim claim(std::string_view check, std::string source, std::string evidence) const;
-  // Histograms of the margins, one panel a check; the table has a line for every check and setting.
-  report::Figure figure(std::string id, std::span<const std::string_view> checks) const;
+  // After the last trajectory.
+  Margins finish();
 
  private:
-  using Group = std::map<std::string, std::vector<double>>;   // margins by name of the group
-  std::vector<double> margins(std::string_view check) const;  // of all groups, rising
-  report::Table table() const;
+  void add(const std::string& group, const flow::Trajectory& trajectory, double tolerance);
 
   const Context& context_;
-  std::vector<std::string_view> checks_;
-  std::map<std::string_view, Group> margins_;
   std::atomic<std::int64_t> done_ = 0, violations_ = 0;
   std::uint64_t next_stream_ = 0;
   std::mutex mutex_;  // guards margins_
+  Margins margins_;
   Progress progress_;
 };
-
-// "1 234 567", as a person reads it.
-std::string counted(long long number);
 
 }  // namespace polariscope::experiments

@@ -128,13 +128,9 @@ report::Section run(const Context& context) {
   section.claims = {claim_in_words(
       "A.fig1/softmax", "Layer 2 of a softmax model puts most of its attention on the first token.", "Figure 1",
       fmt::format("mean attention to the first token over queries and heads > 1/2 in every model with accuracy > {}; "
-                  "inconclusive under 3",
-                  kLearned),
-      in_words(share, "models"), share,
-      share.runs < 3    ? report::Verdict::kInconclusive
-      : share.low > 0.5 ? report::Verdict::kHolds
-                        : report::Verdict::kFails,
-      "maps")};
+                  "inconclusive under {}",
+                  kLearned, kFewestModels),
+      in_words(share, "models"), share, judged(share.runs, kFewestModels, share.low > 0.5), "maps")};
 
   if (!maps.empty()) {
     section.figures.push_back(

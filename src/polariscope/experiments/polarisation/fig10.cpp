@@ -1,7 +1,8 @@
-// Figure 10 of the polarisation paper: cross-entropy to a target distribution.
+#include "polariscope/experiments/polarisation/fig10.h"
+
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/polarisation/descents.h"
 #include "polariscope/experiments/polarisation/flow_section.h"
+#include "polariscope/experiments/polarisation/flow_words.h"
 #include "polariscope/experiments/shared/readings.h"
 
 #include <fmt/format.h>
@@ -9,15 +10,9 @@
 #include <algorithm>
 #include <cmath>
 
-namespace polariscope::experiments {
+namespace polariscope::experiments::polarisation::fig10 {
 namespace {
 
-constexpr int kDim = 10;
-constexpr double kStep = 0.1;
-constexpr std::int64_t kPaperSteps = 10'000'000;
-constexpr std::int64_t kQuickSteps = 1'000'000;
-constexpr int kPaperSeeds = 20;
-constexpr int kQuickSeeds = 5;
 constexpr double kRounding = 1e-16;
 
 double entropy_of_target(const flow::Problem& problem) {
@@ -33,39 +28,57 @@ std::vector<double> divergence(const flow::Trajectory& trajectory) {
   return result;
 }
 
+Spread largest_weight(const Measured& runs) {
+  return spread_over(runs, [](const flow::Trajectory& t) { return final_share(t); });
+}
+
+Spread final_divergence(const Measured& runs) {
+  return spread_over(runs, [](const flow::Trajectory& t) { return divergence(t).back(); });
+}
+
+long long won_by_u(const Measured& runs) {
+  return count_of(runs, [](const flow::Trajectory& t) { return final_winner(t) == leader_of_u(t); });
+}
+
+Quantities quantities(const Context& context) {
+  const Protocol p = protocol_of(context.preset);
+  return {{"model", std::string(flow::model_name(p.model))},
+          {"loss", std::string(flow::loss_name(p.loss))},
+          {"re-weighting", std::string(p.reweighting)},
+          {"d = k", counted(p.start.tokens)},
+          {"p*", "softmax(10·U(0, 1))"},
+          {"V₀", values_in_words(p.start)},
+          {"a₀", scores_in_words(p.start)},
+          {"step", plain(p.step)},
+          counted_quantity("steps", p.steps, "steps"),
+          seeds_quantity(context.seed, p.seeds)};
+}
+
 report::Section run(const Context& context) {
-  const int seeds = context.paper() ? kPaperSeeds : kQuickSeeds;
-  const std::int64_t steps = context.paper() ? kPaperSteps : kQuickSteps;
-  const reweighting::Reweighting& softmax = reweighting::find_reweighting("softmax");
-  flow::StartOptions options = flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kKl, softmax);
-  options.outputs = options.tokens = kDim;
-  std::vector<Descent> descents;
-  for (int i = 0; i < seeds; ++i) {
-    descents.push_back(
-        {flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kKl, softmax, options, context.seed + i),
-         {.step = kStep, .steps = steps, .samples = {}, .singular_values = false, .progress = {}}});
-  }
-  const std::vector<flow::Trajectory> runs = descend_all(context, descents, largest_share_note);
+  const Protocol protocol = protocol_of(context.preset);
+  return describe(protocol, measure(context, protocol));
+}
 
-  const Spread top = spread_over(runs, [](const flow::Trajectory& t) { return final_share(t); });
-  const Spread kl = spread_over(runs, [](const flow::Trajectory& t) { return divergence(t).back(); });
-  const Spread late = spread_over(runs, [](const flow::Trajectory& t) {
-    const auto half = std::ranges::lower_bound(t.t, 0.5 * t.t.back()) - t.t.begin();
-    return std::abs(shares(t).back() - shares(t)[half]);
-  });
-  const auto right = count_of(runs, [](const flow::Trajectory& t) { return final_winner(t) == leader_of_u(t); });
+}  // namespace
 
-  report::Section section;
-  section.method = fmt::format(
-      "Gradient descent on −Σ p* log softmax(Vᵀσ(a)) with softmax weights, d = k = {}, p* = softmax(10·U(0, 1)), "
-      "V₀ = 0.1·N(0, 1), a₀ = 0, step {}, {} steps, {} seeds; p* is drawn anew with each seed. KL is the loss less the "
-      "entropy of p*.",
-      kDim, kStep, steps, seeds);
-  section.findings = fmt::format(
-      "After {} steps max σ is {} and KL is {}. The winner is the token that u = Vᵀ(p* − 1/d) favours at the start in "
-      "{} of {} seeds. In the second half of the time max σ moves by {}.",
-      steps, in_words(top, "seeds"), in_words(kl, "seeds"), right, seeds, in_words(late, "seeds", 2));
-  section.claims = {
+Protocol protocol_of(Preset preset) {
+  const bool paper = preset == Preset::kPaper;
+  return {.loss = flow::Loss::kKl,
+          .start = {.outputs = 10, .tokens = 10, .value_scale = 0.1},
+          .step = 0.1,
+          .steps = paper ? 10'000'000 : 1'000'000,
+          .seeds = paper ? 20 : 5};
+}
+
+Measured measure(const Context& context, const Protocol& protocol) {
+  return descend_all(context, descents_of(context, protocol), largest_share_note);
+}
+
+std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& runs) {
+  const auto seeds = static_cast<long long>(runs.size());
+  const Spread top = largest_weight(runs), kl = final_divergence(runs);
+  const long long right = won_by_u(runs);
+  return {
       claim("A.fig10/polarises", "Softmax weights polarise under the KL loss too.", "Figure 10",
             "max σ(a) > 0.9 at the last step, every seed", top, "seeds", top.low > 0.9, "sigma"),
       claim_of_count("A.fig10/winner", "The winner is the token whose values point most towards p* at the start.",
@@ -74,12 +87,33 @@ report::Section run(const Context& context) {
       claim("A.fig10/loss", "The model learns p*: KL goes to zero.", "Figure 10",
             "KL < 1e-6 at the last step, every seed", kl, "seeds", kl.high < 1e-6, "kl"),
   };
+}
+
+report::Section describe(const Protocol& p, const Measured& runs) {
+  const int k = p.start.tokens;
+  const Spread kl = final_divergence(runs);
+  const Spread late = spread_over(runs, [](const flow::Trajectory& t) {
+    const auto half = std::ranges::lower_bound(t.t, 0.5 * t.t.back()) - t.t.begin();
+    return std::abs(shares(t).back() - shares(t)[half]);
+  });
+  report::Section section;
+  section.method = fmt::format(
+      "Gradient descent on −Σ p* log softmax(Vᵀσ(a)) with softmax weights, d = k = {}, p* = softmax(10·U(0, 1)), "
+      "V₀ = {}, a₀ = {}, step {}, {} steps, {} seeds; p* is drawn anew with each seed. KL is the loss less the entropy "
+      "of p*.",
+      k, values_in_words(p.start), scores_in_words(p.start), plain(p.step), counted(p.steps), p.seeds);
+  section.findings = fmt::format(
+      "After {} steps max σ is {} and KL is {}. The winner is the token that u = Vᵀ(p* − 1/d) favours at the start in "
+      "{} of {} seeds. In the second half of the time max σ moves by {}.",
+      counted(p.steps), in_words(largest_weight(runs), "seeds"), in_words(kl, "seeds"), won_by_u(runs), p.seeds,
+      in_words(late, "seeds", 2));
+  section.claims = judge(p, runs);
   section.figures = {
       coordinate_figure(runs.front(), {.id = "sigma",
                                        .title = "Attention weights σ(a) against time, first seed",
                                        .record = Coordinate::kSigma,
                                        .y = {"attention weight σ(a)", report::Scale::kLog},
-                                       .references = {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}}}),
+                                       .references = {{fmt::format("uniform 1/{}", k), 1.0 / k}}}),
       coordinate_figure(runs.front(), {.id = "u",
                                        .title = "Alignments u = Vᵀ(p* − 1/d) against time, first seed",
                                        .record = Coordinate::kU,
@@ -92,31 +126,20 @@ report::Section run(const Context& context) {
                     .series = {line_over("KL", runs, divergence)},
                     .references = {}}),
   };
-  section.configuration = {{"model", "value-softmax"},
-                           {"loss", "kl"},
-                           {"re-weighting", "softmax"},
-                           {"d = k", fmt::format("{}", kDim)},
-                           {"p*", "softmax(10·U(0, 1))"},
-                           {"V₀", "0.1·N(0, 1)"},
-                           {"a₀", "0"},
-                           {"step", fmt::format("{}", kStep)},
-                           {"steps", fmt::format("{}", steps)},
-                           {"seeds", fmt::format("{} to {}", context.seed, context.seed + seeds - 1)}};
-  if (!context.paper()) {
-    section.differences = fmt::format("{} steps where the paper takes {}; {} seeds where the paper preset takes {}.",
-                                      steps, kPaperSteps, seeds, kPaperSeeds);
-  }
   return section;
 }
 
-}  // namespace
+}  // namespace polariscope::experiments::polarisation::fig10
+
+namespace polariscope::experiments {
 
 Experiment a_fig10() {
   return {.id = "A.fig10",
           .title = "Weights polarise under a KL loss to a target distribution",
           .source = "Polarisation paper, figure 10",
           .question = "Does polarisation need the logistic loss, or does cross-entropy to a distribution do as well?",
-          .run = run};
+          .protocol = polarisation::fig10::quantities,
+          .run = polarisation::fig10::run};
 }
 
 }  // namespace polariscope::experiments

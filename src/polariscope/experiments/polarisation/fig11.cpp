@@ -1,8 +1,9 @@
-// Figure 11 of the polarisation paper: the tied model, whose winning column grows massive.
+#include "polariscope/experiments/polarisation/fig11.h"
+
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/polarisation/descents.h"
 #include "polariscope/experiments/polarisation/flow_section.h"
+#include "polariscope/experiments/polarisation/flow_words.h"
 #include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/readings.h"
 #include "polariscope/experiments/shared/spread_series.h"
@@ -11,17 +12,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
 
-namespace polariscope::experiments {
+namespace polariscope::experiments::polarisation::fig11 {
 namespace {
-
-constexpr std::array kDims{10, 20, 50, 100};
-constexpr double kStep = 0.05;
-constexpr std::int64_t kSteps = 10'000;
 
 using Norms = std::vector<std::vector<double>>;  // of U's columns, [records][D]
 
@@ -36,11 +32,6 @@ std::vector<double> column_norms(const flow::Trajectory& trajectory) {
   for (double& square : squares) square = std::sqrt(square);
   return squares;
 }
-
-// A trajectory with the norms of its columns: the winner's, and the median of the others.
-struct Column {
-  std::vector<double> winner, others;
-};
 
 Column columns_of(const flow::Trajectory& trajectory, const Norms& norms) {
   const int winner = final_winner(trajectory);
@@ -67,69 +58,33 @@ double first_time(const flow::Trajectory& trajectory, const std::vector<double>&
                                                                : std::numeric_limits<double>::infinity();
 }
 
-struct Runs {
-  int seeds = 0;
-  std::vector<flow::Trajectory> trajectories;  // by dimension, then seed
-  std::vector<Column> columns;                 // likewise
-
-  std::span<const flow::Trajectory> at(std::size_t dim) const {
-    return group_of(trajectories, seeds, static_cast<int>(dim));
-  }
-  std::span<const Column> columns_at(std::size_t dim) const { return std::span(columns).subspan(dim * seeds, seeds); }
-};
-
-Runs run_all(const Context& context) {
-  const reweighting::Reweighting& softmax = reweighting::find_reweighting("softmax");
-  Runs runs;
-  runs.seeds = context.paper() ? 50 : 10;
-  std::vector<Descent> descents;
-  std::vector<Norms> norms(kDims.size() * runs.seeds);
-  for (const int dim : kDims) {
-    flow::StartOptions options = flow::usual_start(flow::Model::kTied, flow::Loss::kLogistic, softmax);
-    options.outputs = options.tokens = dim;
-    for (int i = 0; i < runs.seeds; ++i) {
-      Norms& mine = norms[descents.size()];
-      descents.push_back(
-          {flow::random_start(flow::Model::kTied, flow::Loss::kLogistic, softmax, options, context.seed + i),
-           {.step = kStep,
-            .steps = kSteps,
-            .samples = {},
-            .singular_values = false,
-            .progress = [&mine](std::int64_t, const flow::Trajectory& t) { mine.push_back(column_norms(t)); }}});
-    }
-  }
-  runs.trajectories = descend_all(context, descents, largest_share_note);
-  for (std::size_t i = 0; i < norms.size(); ++i) runs.columns.push_back(columns_of(runs.trajectories[i], norms[i]));
-  return runs;
-}
-
-report::SeriesChart over_dims(const Runs& runs, report::Axis y,
+report::SeriesChart over_dims(const Protocol& protocol, const Measured& runs, report::Axis y,
                               const std::function<std::vector<double>(const flow::Trajectory&)>& record,
                               std::vector<report::ReferenceLine> references) {
   report::SeriesChart chart{
       .x = {"time t", report::Scale::kLog}, .y = std::move(y), .series = {}, .references = std::move(references)};
-  const auto colours = report::sequential_colours(kDims.size());
-  for (std::size_t d = 0; d < kDims.size(); ++d) {
-    chart.series.push_back(line_over(fmt::format("D = {}", kDims[d]), runs.at(d), record));
+  const auto colours = report::sequential_colours(protocol.dims.size());
+  for (std::size_t d = 0; d < protocol.dims.size(); ++d) {
+    chart.series.push_back(line_over(fmt::format("D = {}", protocol.dims[d]), runs.at(d), record));
     chart.series.back().colour = colours[d];
   }
   return chart;
 }
 
 // The winning column's norm for each dimension, and one dashed line for the other columns of all.
-report::SeriesChart norms_chart(const Runs& runs) {
+report::SeriesChart norms_chart(const Protocol& protocol, const Measured& runs) {
   const std::vector<double>& t = runs.trajectories.front().t;  // the same for all
   report::SeriesChart chart{.x = {"time t", report::Scale::kLog},
                             .y = {"norm of a column of U", report::Scale::kLinear},
                             .series = {},
                             .references = {}};
-  const auto colours = report::sequential_colours(kDims.size());
+  const auto colours = report::sequential_colours(protocol.dims.size());
   std::vector<std::vector<double>> others;
   for (const Column& column : runs.columns) others.push_back(column.others);
-  for (std::size_t d = 0; d < kDims.size(); ++d) {
+  for (std::size_t d = 0; d < protocol.dims.size(); ++d) {
     std::vector<std::vector<double>> winners;
     for (const Column& column : runs.columns_at(d)) winners.push_back(column.winner);
-    chart.series.push_back(spread_series(fmt::format("winner, D = {}", kDims[d]), t, winners));
+    chart.series.push_back(spread_series(fmt::format("winner, D = {}", protocol.dims[d]), t, winners));
     chart.series.back().colour = colours[d];
   }
   chart.series.push_back(spread_series("median of the others, all D", t, others));
@@ -138,33 +93,66 @@ report::SeriesChart norms_chart(const Runs& runs) {
   return chart;
 }
 
-report::Section run(const Context& context) {
-  const Runs runs = run_all(context);
-  const auto all = std::span<const flow::Trajectory>(runs.trajectories);
-  const auto total = static_cast<long long>(all.size());
-  const Spread top = spread_over(all, [](const flow::Trajectory& t) { return final_share(t); });
-  const auto by_target =
-      count_of(all, [](const flow::Trajectory& t) { return final_winner(t) == largest_of(t.problem.beta); });
-  const auto by_scores =
-      count_of(all, [](const flow::Trajectory& t) { return final_winner(t) == leader_of_scores(t); });
-  const auto near_target =
-      count_of(all, [](const flow::Trajectory& t) { return rank_in_target(final_winner(t), t) <= 1; });
-  std::vector<double> ratios, masses;
+// At the last record, of the columns given.
+Spread final_norms(std::span<const Column> columns, std::vector<double> Column::*which) {
+  std::vector<double> norms;
+  for (const Column& column : columns) norms.push_back((column.*which).back());
+  return spread_of(std::move(norms));
+}
+
+// The winning column's norm over the median of the others.
+Spread final_ratios(const Measured& runs) {
+  std::vector<double> ratios;
   for (const Column& column : runs.columns) ratios.push_back(column.winner.back() / column.others.back());
-  for (const Column& column : runs.columns_at(kDims.size() - 1)) masses.push_back(column.winner.back());
-  const Spread ratio = spread_of(ratios);
-  std::vector<double> others;
-  std::vector<double> masses_of_all;
-  for (const Column& column : runs.columns) {
-    others.push_back(column.others.back());
-    masses_of_all.push_back(column.winner.back());
-  }
-  const Spread winners = spread_of(masses_of_all);
-  const Spread rest = spread_of(others);
-  const std::size_t largest = kDims.size() - 1;
-  const auto medians = [](std::string_view what, const Spread& small, const Spread& large) {
+  return spread_of(std::move(ratios));
+}
+
+Spread largest_weight(const Measured& runs) {
+  return spread_over(runs.trajectories, [](const flow::Trajectory& t) { return final_share(t); });
+}
+
+long long won_by_target(const Measured& runs) {
+  return count_of(runs.trajectories,
+                  [](const flow::Trajectory& t) { return final_winner(t) == largest_of(t.problem.beta); });
+}
+
+Quantities quantities(const Context& context) {
+  const Protocol protocol = protocol_of(context.preset);
+  const DescentPlan& p = protocol.descents;
+  return {{"model", std::string(flow::model_name(p.model))},
+          {"loss", std::string(flow::loss_name(p.loss))},
+          {"re-weighting", std::string(p.reweighting)},
+          {"D", listed(protocol.dims)},
+          {"U₀", "identity"},
+          {"a₀", scores_in_words(p.start)},
+          {"step", plain(p.step)},
+          counted_quantity("steps", p.steps, "steps"),
+          seeds_quantity(context.seed, p.seeds)};
+}
+
+std::string findings_of(const Protocol& protocol, const Measured& runs) {
+  const auto total = static_cast<long long>(runs.trajectories.size());
+  const auto by_scores =
+      count_of(runs.trajectories, [](const flow::Trajectory& t) { return final_winner(t) == leader_of_scores(t); });
+  const auto near_target =
+      count_of(runs.trajectories, [](const flow::Trajectory& t) { return rank_in_target(final_winner(t), t) <= 1; });
+  return fmt::format(
+      "max σ(Ua) ends at {}. The winning column of U ends {} times as long as the median of the others, which is {}. "
+      "All started with length 1; at D = {} the winner's ends at {}. The winner is the largest entry of β in {} of {} "
+      "runs, one of its two largest in {}, and the largest entry of a₀ in {}.",
+      in_words(largest_weight(runs), "runs"), in_words(final_ratios(runs), "runs"),
+      in_words(final_norms(runs.columns, &Column::others), "runs"), protocol.dims.back(),
+      in_words(final_norms(runs.columns_at(protocol.dims.size() - 1), &Column::winner), "seeds"), won_by_target(runs),
+      total, near_target, by_scores);
+}
+
+std::vector<report::Figure> figures_of(const Protocol& protocol, const Measured& runs) {
+  const std::size_t largest = protocol.dims.size() - 1;
+  // "One token has half of the weight at t = 12 for D = 10 and 34 for D = 100 (medians over seeds)."
+  const auto medians = [&](std::string_view what, const std::function<double(const flow::Trajectory&)>& when) {
     return fmt::format("{} at t = {} for D = {} and {} for D = {} (medians over seeds).", what,
-                       significant(small.median, 3), kDims.front(), significant(large.median, 3), kDims.back());
+                       significant(spread_over(runs.at(0), when).median, 3), protocol.dims.front(),
+                       significant(spread_over(runs.at(largest), when).median, 3), protocol.dims.back());
   };
   const auto takes_half = [](const flow::Trajectory& t) {
     return first_time(t, shares(t), [](double p) { return p > 0.5; });
@@ -172,19 +160,80 @@ report::Section run(const Context& context) {
   const auto learns = [](const flow::Trajectory& t) {
     return first_time(t, t.loss, [](double loss) { return loss < 0.5 * std::log(2.0); });
   };
+  const std::string sizes = fmt::format("{} sizes", protocol.dims.size());
+  return {
+      chart_figure("norms", "Norms of U's columns against time",
+                   fmt::format("All columns start with norm 1. The winner ends at {}, the median of the others at {}.",
+                               in_words(final_norms(runs.columns, &Column::winner), "runs"),
+                               in_words(final_norms(runs.columns, &Column::others), "runs")),
+                   fmt::format("Norm of the winning column and median norm of the others against time for {}.", sizes),
+                   norms_chart(protocol, runs)),
+      chart_figure("sigma", "Weight of the heaviest token against time",
+                   medians("One token has half of the weight", takes_half),
+                   fmt::format("Largest attention weight against time for {}, median and range over seeds.", sizes),
+                   over_dims(protocol, runs, {"max σ(Ua)", report::Scale::kLinear}, shares, {})),
+      coordinate_figure(
+          runs.at(0).front(),
+          {.id = "weights",
+           .title = fmt::format("Attention weights σ(Ua) against time, D = {}, first seed", protocol.dims.front()),
+           .caption = "Colours go by u at the start, the entries of β.",
+           .record = Coordinate::kSigma,
+           .y = {"weight σ(Ua)", report::Scale::kLog}}),
+      chart_figure(
+          "loss", "Loss against time", medians("The loss is down to half of log 2", learns),
+          fmt::format("Logistic loss against time for {}, log–log.", sizes),
+          over_dims(protocol, runs, {"loss", report::Scale::kLog}, [](const flow::Trajectory& t) { return t.loss; },
+                    {{"log 2: nothing learned", std::log(2.0)}})),
+  };
+}
 
-  report::Section section;
-  section.method = fmt::format(
-      "Gradient descent on log(1 + exp(−βᵀUσ(Ua))), where one matrix U makes both scores and values: U₀ = I, "
-      "a₀ = 1 + 0.1·N(0, 1), ‖β‖ = 1, D = 10, 20, 50, 100, step {}, {} steps, {} seeds for each D.",
-      kStep, kSteps, runs.seeds);
-  section.findings = fmt::format(
-      "max σ(Ua) ends at {}. The winning column of U ends {} times as long as the median of the others, which is {}. "
-      "All started with length 1; at D = {} the winner's ends at {}. The winner is the largest entry of β in {} of {} "
-      "runs, one of its two largest in {}, and the largest entry of a₀ in {}.",
-      in_words(top, "runs"), in_words(ratio, "runs"), in_words(rest, "runs"), kDims.back(),
-      in_words(spread_of(masses), "seeds"), by_target, total, near_target, by_scores);
-  section.claims = {
+report::Section run(const Context& context) {
+  const Protocol protocol = protocol_of(context.preset);
+  return describe(protocol, measure(context, protocol));
+}
+
+}  // namespace
+
+std::span<const flow::Trajectory> Measured::at(std::size_t dim) const {
+  return group_of(trajectories, seeds, static_cast<int>(dim));
+}
+
+std::span<const Column> Measured::columns_at(std::size_t dim) const {
+  return std::span(columns).subspan(dim * seeds, seeds);
+}
+
+Protocol protocol_of(Preset preset) {
+  return {.descents = {.model = flow::Model::kTied,
+                       .start = {.value_scale = 0.0, .score_scale = 0.1, .score_offset = 1.0},
+                       .step = 0.05,
+                       .steps = 10'000,
+                       .seeds = preset == Preset::kPaper ? 50 : 10}};
+}
+
+Measured measure(const Context& context, const Protocol& protocol) {
+  Measured runs{.seeds = protocol.descents.seeds, .trajectories = {}, .columns = {}};
+  std::vector<Descent> descents;
+  for (const int dim : protocol.dims) {
+    DescentPlan plan = protocol.descents;
+    plan.start.outputs = plan.start.tokens = dim;
+    for (Descent& descent : descents_of(context, plan)) descents.push_back(std::move(descent));
+  }
+  std::vector<Norms> norms(descents.size());
+  for (std::size_t i = 0; i < descents.size(); ++i) {
+    descents[i].options.progress = [&mine = norms[i]](std::int64_t, const flow::Trajectory& t) {
+      mine.push_back(column_norms(t));
+    };
+  }
+  runs.trajectories = descend_all(context, descents, largest_share_note);
+  for (std::size_t i = 0; i < norms.size(); ++i) runs.columns.push_back(columns_of(runs.trajectories[i], norms[i]));
+  return runs;
+}
+
+std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& runs) {
+  const auto total = static_cast<long long>(runs.trajectories.size());
+  const Spread top = largest_weight(runs), ratio = final_ratios(runs);
+  const long long by_target = won_by_target(runs);
+  return {
       claim("A.fig11/polarises", "The tied model's weights polarise too.", "Figure 11, middle",
             "max σ(Ua) > 0.95 at the last step, every D and seed", top, "runs", top.low > 0.95, "sigma"),
       claim("A.fig11/massive", "One column of U, the winner's, grows massive.", "Figure 11, right",
@@ -194,50 +243,32 @@ report::Section run(const Context& context) {
                      "argmax σ(Ua) at the last step = argmax β, every D and seed", by_target, total, "runs",
                      by_target == total, "sigma"),
   };
-  section.figures = {
-      chart_figure("norms", "Norms of U's columns against time",
-                   fmt::format("All columns start with norm 1. The winner ends at {}, the median of the others at {}.",
-                               in_words(winners, "runs"), in_words(rest, "runs")),
-                   "Norm of the winning column and median norm of the others against time for four sizes.",
-                   norms_chart(runs)),
-      chart_figure("sigma", "Weight of the heaviest token against time",
-                   medians("One token has half of the weight", spread_over(runs.at(0), takes_half),
-                           spread_over(runs.at(largest), takes_half)),
-                   "Largest attention weight against time for four sizes, median and range over seeds.",
-                   over_dims(runs, {"max σ(Ua)", report::Scale::kLinear}, shares, {})),
-      coordinate_figure(runs.at(0).front(), {.id = "weights",
-                                             .title = "Attention weights σ(Ua) against time, D = 10, first seed",
-                                             .caption = "Colours go by u at the start, the entries of β.",
-                                             .record = Coordinate::kSigma,
-                                             .y = {"weight σ(Ua)", report::Scale::kLog}}),
-      chart_figure("loss", "Loss against time",
-                   medians("The loss is down to half of log 2", spread_over(runs.at(0), learns),
-                           spread_over(runs.at(largest), learns)),
-                   "Logistic loss against time for four sizes, log–log.",
-                   over_dims(runs, {"loss", report::Scale::kLog}, [](const flow::Trajectory& t) { return t.loss; },
-                             {{"log 2: nothing learned", std::log(2.0)}})),
-  };
-  section.configuration = {{"model", "tied"},
-                           {"loss", "logistic"},
-                           {"re-weighting", "softmax"},
-                           {"D", "10, 20, 50, 100"},
-                           {"U₀", "identity"},
-                           {"a₀", "1 + 0.1·N(0, 1)"},
-                           {"step", fmt::format("{}", kStep)},
-                           {"steps", fmt::format("{}", kSteps)},
-                           {"seeds", fmt::format("{} to {}", context.seed, context.seed + runs.seeds - 1)}};
-  if (!context.paper()) section.differences = "10 seeds where the paper preset takes 50.";
+}
+
+report::Section describe(const Protocol& protocol, const Measured& runs) {
+  const DescentPlan& p = protocol.descents;
+  report::Section section;
+  section.method = fmt::format(
+      "Gradient descent on log(1 + exp(−βᵀUσ(Ua))), where one matrix U makes both scores and values: U₀ = I, a₀ = {}, "
+      "‖β‖ = 1, D = {}, step {}, {} steps, {} seeds for each D.",
+      scores_in_words(p.start), listed(protocol.dims), plain(p.step), counted(p.steps), p.seeds);
+  section.findings = findings_of(protocol, runs);
+  section.claims = judge(protocol, runs);
+  section.figures = figures_of(protocol, runs);
   return section;
 }
 
-}  // namespace
+}  // namespace polariscope::experiments::polarisation::fig11
+
+namespace polariscope::experiments {
 
 Experiment a_fig11() {
   return {.id = "A.fig11",
           .title = "In the tied model the winning column grows massive",
           .source = "Polarisation paper, figure 11",
           .question = "When one matrix makes both scores and values, does polarisation bring massive activations?",
-          .run = run};
+          .protocol = polarisation::fig11::quantities,
+          .run = polarisation::fig11::run};
 }
 
 }  // namespace polariscope::experiments

@@ -1,44 +1,62 @@
-// Figure 2 of the polarisation paper: logistic loss, softmax; σ(a) and u against time.
+#include "polariscope/experiments/polarisation/fig2.h"
+
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/polarisation/descents.h"
 #include "polariscope/experiments/polarisation/flow_section.h"
+#include "polariscope/experiments/polarisation/flow_words.h"
 #include "polariscope/experiments/shared/readings.h"
 
 #include <fmt/format.h>
 
-namespace polariscope::experiments {
+namespace polariscope::experiments::polarisation::fig2 {
 namespace {
 
-constexpr int kDim = 8;
-constexpr double kStep = 0.1;
-constexpr std::int64_t kSteps = 1'000'000;
+Spread largest_weight(const Measured& runs) {
+  return spread_over(runs, [](const flow::Trajectory& t) { return final_share(t); });
+}
+
+long long won_by_u(const Measured& runs) {
+  return count_of(runs, [](const flow::Trajectory& t) { return final_winner(t) == leader_of_u(t); });
+}
+
+Quantities quantities(const Context& context) {
+  const Protocol p = protocol_of(context.preset);
+  return {{"model", std::string(flow::model_name(p.model))},
+          {"loss", std::string(flow::loss_name(p.loss))},
+          {"re-weighting", std::string(p.reweighting)},
+          {"d = k", counted(p.start.tokens)},
+          {"V₀", values_in_words(p.start)},
+          {"a₀", scores_in_words(p.start)},
+          {"step", plain(p.step)},
+          counted_quantity("steps", p.steps, "steps"),
+          seeds_quantity(context.seed, p.seeds)};
+}
 
 report::Section run(const Context& context) {
-  const int seeds = context.paper() ? 20 : 5;
-  const reweighting::Reweighting& softmax = reweighting::find_reweighting("softmax");
-  flow::StartOptions options = flow::usual_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, softmax);
-  options.outputs = options.tokens = kDim;
-  std::vector<Descent> descents;
-  for (int i = 0; i < seeds; ++i) {
-    descents.push_back(
-        {flow::random_start(flow::Model::kValueSoftmax, flow::Loss::kLogistic, softmax, options, context.seed + i),
-         {.step = kStep, .steps = kSteps, .samples = {}, .singular_values = true, .progress = {}}});
-  }
-  const std::vector<flow::Trajectory> runs = descend_all(context, descents, largest_share_note);
-  const Spread top = spread_over(runs, [](const flow::Trajectory& t) { return final_share(t); });
-  const Spread rank = spread_over(runs, [](const flow::Trajectory& t) { return t.effective_rank.back(); });
-  const auto wins = count_of(runs, [](const flow::Trajectory& t) { return final_winner(t) == leader_of_u(t); });
+  const Protocol protocol = protocol_of(context.preset);
+  return describe(protocol, measure(context, protocol));
+}
 
-  report::Section section;
-  section.method = fmt::format(
-      "Gradient descent on log(1 + exp(−βᵀVσ(a))) from V₀ = 0.1·N(0, 1), a₀ = 0, ‖β‖ = 1, d = k = {}, step {}, {} "
-      "steps. The figures show the first of {} seeds.",
-      kDim, kStep, kSteps, seeds);
-  section.findings = fmt::format(
-      "The weights start at 1/{}; after {} steps max σ is {}. The winner is the token with the largest u at the start "
-      "in {} of {} seeds.",
-      kDim, kSteps, in_words(top, "seeds"), wins, seeds);
-  section.claims = {
+}  // namespace
+
+Protocol protocol_of(Preset preset) {
+  return {.start = {.outputs = 8, .tokens = 8, .value_scale = 0.1},
+          .step = 0.1,
+          .steps = 1'000'000,
+          .seeds = preset == Preset::kPaper ? 20 : 5};
+}
+
+Measured measure(const Context& context, const Protocol& protocol) {
+  std::vector<Descent> descents = descents_of(context, protocol);
+  for (Descent& descent : descents) descent.options.singular_values = true;
+  return descend_all(context, descents, largest_share_note);
+}
+
+std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& runs) {
+  const auto seeds = static_cast<long long>(runs.size());
+  const Spread top = largest_weight(runs);
+  const Spread rank = spread_over(runs, [](const flow::Trajectory& t) { return t.effective_rank.back(); });
+  const long long wins = won_by_u(runs);
+  return {
       claim("A.fig2/polarises", "Softmax weights polarise onto one token under logistic loss.", "Figure 2, left",
             "max σ(a) > 0.95 at the last step, every seed", top, "seeds", top.low > 0.95, "sigma"),
       claim_of_count("A.fig2/winner", "The winner is the token whose u = Vᵀβ is largest at the start.",
@@ -47,40 +65,45 @@ report::Section run(const Context& context) {
       claim("A.fig2/rank", "V tends to rank one.", "Section 3; Lemma B.1 (a)",
             "effective rank of V < 2 at the last step, every seed", rank, "seeds", rank.high < 2.0, "u"),
   };
-  const flow::Trajectory& shown = runs.front();
+}
+
+report::Section describe(const Protocol& p, const Measured& runs) {
+  const int k = p.start.tokens;
+  report::Section section;
+  section.method = fmt::format(
+      "Gradient descent on log(1 + exp(−βᵀVσ(a))) from V₀ = {}, a₀ = {}, ‖β‖ = 1, d = k = {}, step {}, {} steps. The "
+      "figures show the first of {} seeds.",
+      values_in_words(p.start), scores_in_words(p.start), k, plain(p.step), counted(p.steps), p.seeds);
+  section.findings = fmt::format(
+      "The weights start at 1/{}; after {} steps max σ is {}. The winner is the token with the largest u at the start "
+      "in {} of {} seeds.",
+      k, counted(p.steps), in_words(largest_weight(runs), "seeds"), won_by_u(runs), p.seeds);
+  section.claims = judge(p, runs);
   section.figures = {
-      coordinate_figure(shown, {.id = "sigma",
-                                .title = "Attention weights σ(a) against time",
-                                .record = Coordinate::kSigma,
-                                .y = {.title = "attention weight σ(a)", .scale = report::Scale::kLog},
-                                .references = {{fmt::format("uniform 1/{}", kDim), 1.0 / kDim}}}),
-      coordinate_figure(shown, {.id = "u",
-                                .title = "Alignments u = Vᵀβ against time",
-                                .record = Coordinate::kU,
-                                .y = {.title = "alignment u = Vᵀβ", .scale = report::Scale::kLinear},
-                                .references = {}}),
+      coordinate_figure(runs.front(), {.id = "sigma",
+                                       .title = "Attention weights σ(a) against time",
+                                       .record = Coordinate::kSigma,
+                                       .y = {.title = "attention weight σ(a)", .scale = report::Scale::kLog},
+                                       .references = {{fmt::format("uniform 1/{}", k), 1.0 / k}}}),
+      coordinate_figure(runs.front(), {.id = "u",
+                                       .title = "Alignments u = Vᵀβ against time",
+                                       .record = Coordinate::kU,
+                                       .y = {.title = "alignment u = Vᵀβ", .scale = report::Scale::kLinear}}),
   };
-  section.configuration = {{"model", "value-softmax"},
-                           {"loss", "logistic"},
-                           {"re-weighting", "softmax"},
-                           {"d = k", fmt::format("{}", kDim)},
-                           {"V₀", "0.1·N(0, 1)"},
-                           {"a₀", "0"},
-                           {"step", fmt::format("{}", kStep)},
-                           {"steps", fmt::format("{}", kSteps)},
-                           {"seeds", fmt::format("{} to {}", context.seed, context.seed + seeds - 1)}};
-  if (!context.paper()) section.differences = "5 seeds where the paper preset takes 20.";
   return section;
 }
 
-}  // namespace
+}  // namespace polariscope::experiments::polarisation::fig2
+
+namespace polariscope::experiments {
 
 Experiment a_fig2() {
   return {.id = "A.fig2",
           .title = "Softmax weights polarise under logistic loss",
           .source = "Polarisation paper, figure 2",
           .question = "Do softmax weights trained by gradient descent stay spread out, or does one token take all?",
-          .run = run};
+          .protocol = polarisation::fig2::quantities,
+          .run = polarisation::fig2::run};
 }
 
 }  // namespace polariscope::experiments

@@ -14,14 +14,6 @@
 namespace polariscope::experiments {
 namespace {
 
-// Three seeds at least, or no verdict.
-constexpr long long kSeeds = 3;
-
-report::Verdict judged(const Spread& spread, bool holds) {
-  if (spread.runs < kSeeds) return report::Verdict::kInconclusive;
-  return holds ? report::Verdict::kHolds : report::Verdict::kFails;
-}
-
 report::Claim sinks_claim(const std::string& attention, const Spread& sinks) {
   const bool expected = kind_of(attention) == reweighting::WeightKind::kNormalised;
   return claim_in_words(fmt::format("A.fig4/{}", attention),
@@ -30,9 +22,9 @@ report::Claim sinks_claim(const std::string& attention, const Spread& sinks) {
                         "Figure 4; section 4.1",
                         fmt::format("fraction of layer-2 heads with sink score > 0.9 is {} in every trained model with "
                                     "accuracy > {}; inconclusive under {} of them",
-                                    expected ? "above 0" : "0", kLearned, kSeeds),
-                        in_words(sinks, "models"), sinks, judged(sinks, expected ? sinks.low > 0.0 : sinks.high == 0.0),
-                        "sinks");
+                                    expected ? "above 0" : "0", kLearned, kFewestModels),
+                        in_words(sinks, "models"), sinks,
+                        judged(sinks.runs, kFewestModels, expected ? sinks.low > 0.0 : sinks.high == 0.0), "sinks");
 }
 
 // The sink score itself, without a threshold: does the lowest of the one kind stand above the highest of the other?
@@ -40,7 +32,7 @@ report::Claim order_claim(const SinkRuns& runs) {
   std::vector<double> normalised, others;
   for (const std::string& attention : runs.attentions) {
     const Spread score = spread_of(metrics_of(runs.learned_by(attention), "sink_score"));
-    if (score.runs < kSeeds || kind_of(attention) == reweighting::WeightKind::kUniform) continue;
+    if (score.runs < kFewestModels || kind_of(attention) == reweighting::WeightKind::kUniform) continue;
     (kind_of(attention) == reweighting::WeightKind::kNormalised ? normalised : others).push_back(score.median);
   }
   const Spread low = spread_of(normalised), high = spread_of(others);
@@ -50,15 +42,11 @@ report::Claim order_claim(const SinkRuns& runs) {
       "Figure 4; ours",
       fmt::format("smallest median sink score of a normalised positive attention > largest median of any other; "
                   "attentions with {} trained models at least",
-                  kSeeds),
+                  kFewestModels),
       both ? fmt::format("{} to {} against {} to {}", significant(low.low, 3), significant(low.high, 3),
                          significant(high.low, 3), significant(high.high, 3))
            : "too few models",
-      low,
-      !both                 ? report::Verdict::kInconclusive
-      : low.low > high.high ? report::Verdict::kHolds
-                            : report::Verdict::kFails,
-      "score");
+      low, judged(std::min(low.runs, high.runs), 1, low.low > high.high), "score");
 }
 
 report::Figure metric_figure(const SinkRuns& runs, std::string id, const std::string& title, std::string caption,

@@ -132,18 +132,17 @@ report::Section run(const Context& context) {
       fmt::format("Largest share of a token at the end, median over models and sequences: {}.", fmt::join(words, ", "));
   std::size_t risen = 0;
   for (std::size_t i = 0; i < softmax.last.size(); ++i) risen += softmax.last[i] > softmax.first[i] ? 1 : 0;
-  report::Claim rises = judged_claim("A.fig5/rises", "As softmax learns, CLS comes to look at few tokens.", "Figure 5",
-                                     "largest share of a token after training > before, in every model and sequence",
-                                     after, risen == softmax.last.size(), "share");
-  rises.measured = fmt::format("{} → {}", in_words(before, "sequences"), in_words(after, "sequences"));
-  report::Claim most =
-      judged_claim("A.fig5/softmax-most", "CLS looks at fewer tokens with softmax than with any other attention.",
-                   "Figure 5; ours", "median largest share of softmax after training > that of every other attention",
-                   after, after.median > others, "share");
-  most.measured = fmt::format("{} against at most {}", significant(after.median, 3),
-                              other.empty() ? "nothing" : fmt::format("{} ({})", significant(others, 3), other));
-  if (other.empty()) most.verdict = report::Verdict::kInconclusive;
-  section.claims = {std::move(rises), std::move(most)};
+  section.claims = {
+      claim_on_models("A.fig5/rises", "As softmax learns, CLS comes to look at few tokens.", "Figure 5",
+                      "largest share of a token after training > before, in every model and sequence",
+                      fmt::format("{} → {}", in_words(before, "sequences"), in_words(after, "sequences")), after,
+                      after.runs, risen == softmax.last.size(), "share"),
+      claim_on_models("A.fig5/softmax-most", "CLS looks at fewer tokens with softmax than with any other attention.",
+                      "Figure 5; ours",
+                      "median largest share of softmax after training > that of every other attention",
+                      fmt::format("{} against at most {}", significant(after.median, 3),
+                                  other.empty() ? "nothing" : fmt::format("{} ({})", significant(others, 3), other)),
+                      after, other.empty() ? 0 : after.runs, after.median > others, "share")};
 
   for (const char* attention : {"softmax", "sigmoid"}) {
     const std::vector<TrainedRun> trained = runs.smallest(attention);

@@ -17,9 +17,10 @@ namespace {
 constexpr double kFairShare = 0.1;
 
 report::Claim easily_claim(const Spread& smallest) {
-  return judged_claim(
-      "A.fig6/easily", "With softmax, one head and one layer the most attended token decides what the model says.",
-      "Figure 6; section 4.2", "flip rate > 1/2 in every trained model", smallest, smallest.low > 0.5, "attentions");
+  return claim_on_models("A.fig6/easily",
+                         "With softmax, one head and one layer the most attended token decides what the model says.",
+                         "Figure 6; section 4.2", "flip rate > 1/2 in every trained model",
+                         in_words(smallest, "models"), smallest, smallest.runs, smallest.low > 0.5, "attentions");
 }
 
 report::Claim only_softmax_claim(const FlipRuns& runs, const Spread& softmax) {
@@ -33,24 +34,13 @@ report::Claim only_softmax_claim(const FlipRuns& runs, const Spread& softmax) {
       worst = attention;
     }
   }
-  report::Claim claim =
-      judged_claim("A.fig6/softmax-most", "Softmax is flipped more easily than every other attention.", "Figure 6",
-                   "one head, one layer: smallest flip rate of softmax > largest of any other model", softmax,
-                   largest.runs > 0 && softmax.low > largest.high, "attentions");
-  if (largest.runs == 0) claim.verdict = report::Verdict::kInconclusive;
-  if (largest.runs > 0) {
-    claim.measured += fmt::format(" against at most {} ({})", significant(largest.high, 2), worst);
-  }
-  return claim;
-}
-
-report::Claim falls_claim(std::string id, std::string statement, const Spread& few, const Spread& many,
-                          std::string criterion) {
-  report::Claim claim = judged_claim(std::move(id), std::move(statement), "Figure 6; section 4.2", std::move(criterion),
-                                     many, many.high < few.low, "sizes");
-  if (few.runs < 3) claim.verdict = report::Verdict::kInconclusive;
-  claim.measured = fmt::format("{} → {}", in_words(few, "models"), in_words(many, "models"));
-  return claim;
+  const bool others = largest.runs > 0;
+  std::string words = in_words(softmax, "models");
+  if (others) words += fmt::format(" against at most {} ({})", significant(largest.high, 2), worst);
+  return claim_on_models("A.fig6/softmax-most", "Softmax is flipped more easily than every other attention.",
+                         "Figure 6", "one head, one layer: smallest flip rate of softmax > largest of any other model",
+                         std::move(words), softmax, others ? softmax.runs : 0, softmax.low > largest.high,
+                         "attentions");
 }
 
 report::Figure attentions_figure(const FlipRuns& runs, const char* metric, std::string id, const std::string& title,
@@ -81,15 +71,17 @@ report::Section run(const Context& context) {
                both = rates(most_layers, most_heads);
   section.claims = {
       easily_claim(one), only_softmax_claim(runs, one),
-      falls_claim("A.fig6/heads", "With more heads softmax is flipped less.", one, heads,
-                  fmt::format("one layer: largest flip rate with {} heads < smallest with one", most_heads)),
-      falls_claim("A.fig6/layers", "With more layers softmax is flipped less.", one, layers,
-                  fmt::format("one head: largest flip rate with {} layers < smallest with one", most_layers)),
-      judged_claim("A.fig6/vanishes", "With more heads and layers the effect vanishes.", "Figure 6; section 4.2",
-                   fmt::format("flip rate with {} heads and {} layers < 1/10, the fair share of one token of ten, in "
-                               "every trained model",
-                               most_heads, most_layers),
-                   both, both.high < kFairShare, "sizes")};
+      falls_claim("A.fig6/heads", "With more heads softmax is flipped less.", "Figure 6; section 4.2",
+                  fmt::format("one layer: largest flip rate with {} heads < smallest with one", most_heads), one, heads,
+                  "sizes"),
+      falls_claim("A.fig6/layers", "With more layers softmax is flipped less.", "Figure 6; section 4.2",
+                  fmt::format("one head: largest flip rate with {} layers < smallest with one", most_layers), one,
+                  layers, "sizes"),
+      claim_on_models("A.fig6/vanishes", "With more heads and layers the effect vanishes.", "Figure 6; section 4.2",
+                      fmt::format("flip rate with {} heads and {} layers < 1/10, the fair share of one token of ten, "
+                                  "in every trained model",
+                                  most_heads, most_layers),
+                      in_words(both, "models"), both, both.runs, both.high < kFairShare, "sizes")};
   section.findings = fmt::format(
       "Softmax, flip rate of the head that flips most: {} with one head and one layer, {} with {} heads, {} with {} "
       "layers, {} with both. Chance cannot flip: with uniform attention no single token decides.",

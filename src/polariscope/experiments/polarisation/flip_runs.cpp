@@ -88,21 +88,24 @@ std::string FlipRuns::differences(const Context& context) const {
       "With vocabulary 41 every sequence of a label holds the same ten tokens in another order; 81 is the headline.";
   if (context.paper()) return text;
   return text +
-         " Smaller and shorter: width 64, batch 32, one epoch and one learning rate instead of width 128, batch 256, "
-         "10 epochs and three; three seeds instead of five. Left out: elu1_kernel and both mlp attentions; "
-         "attentions other than softmax with more than one head or layer; two heads, except with vocabulary 81 and "
-         "neither MLP nor LayerNorm; MLP and LayerNorm with vocabularies 41 and 161.";
+         " Left out: attentions other than softmax with more than one head or layer; two heads, except with "
+         "vocabulary 81 and neither MLP nor LayerNorm; MLP and LayerNorm with vocabularies 41 and 161.";
 }
 
-report::Claim judged_claim(std::string id, std::string statement, std::string source, std::string criterion,
-                           const Spread& measured, bool holds, std::string evidence) {
-  constexpr long long kSeeds = 3;
-  report::Claim made =
-      claim(std::move(id), std::move(statement), std::move(source),
-            fmt::format("{}; accuracy > {}; inconclusive under {} models", criterion, kLearned, kSeeds), measured,
-            "models", holds, std::move(evidence));
-  if (measured.runs < kSeeds) made.verdict = report::Verdict::kInconclusive;
-  return made;
+report::Claim claim_on_models(std::string id, std::string statement, std::string source, std::string criterion,
+                              std::string words, const Spread& measured, long long models, bool holds,
+                              std::string evidence) {
+  return claim_in_words(
+      std::move(id), std::move(statement), std::move(source),
+      fmt::format("{}; accuracy > {}; inconclusive under {} models", criterion, kLearned, kFewestModels),
+      std::move(words), measured, judged(models, kFewestModels, holds), std::move(evidence));
+}
+
+report::Claim falls_claim(std::string id, std::string statement, std::string source, std::string criterion,
+                          const Spread& few, const Spread& many, std::string evidence) {
+  return claim_on_models(std::move(id), std::move(statement), std::move(source), std::move(criterion),
+                         fmt::format("{} → {}", in_words(few, "models"), in_words(many, "models")), many,
+                         std::min(few.runs, many.runs), many.high < few.low, std::move(evidence));
 }
 
 }  // namespace polariscope::experiments

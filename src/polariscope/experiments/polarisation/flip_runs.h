@@ -32,8 +32,12 @@ struct FlipRuns {
   std::string differences(const Context& context) const;
 };
 
-// Under three models the verdict is inconclusive.
-report::Claim judged_claim(std::string id, std::string statement, std::string source, std::string criterion,
-                           const Spread& measured, bool holds, std::string evidence);
+// A claim on trained models: `words` say what `measured` is, and `models` is how many bear on it.
+report::Claim claim_on_models(std::string id, std::string statement, std::string source, std::string criterion,
+                              std::string words, const Spread& measured, long long models, bool holds,
+                              std::string evidence);
+// Softmax is flipped less with `many` heads or layers than with `few`: the largest rate below the smallest.
+report::Claim falls_claim(std::string id, std::string statement, std::string source, std::string criterion,
+                          const Spread& few, const Spread& many, std::string evidence);
 
 }  // namespace polariscope::experiments

@@ -1,6 +1,7 @@
-// Ours: where in the space of starts, losses and re-weighting functions weights polarise, and who wins.
+#include "polariscope/experiments/polarisation/phase.h"
+
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/polarisation/start_map.h"
+#include "polariscope/experiments/polarisation/flow_words.h"
 #include "polariscope/experiments/shared/readings.h"
 
 #include <fmt/format.h>
@@ -9,109 +10,17 @@
 #include <algorithm>
 #include <array>
 
-namespace polariscope::experiments {
+namespace polariscope::experiments::polarisation::phase {
 namespace {
 
-constexpr int kDim = 8;
-
-// One panel of the maps over the scales of V₀ and a₀.
-struct Panelled {
-  std::string_view name;
-  flow::Loss loss;
-  std::string_view reweighting;
-};
-constexpr std::array kPanels{
-    Panelled{"logistic, softmax", flow::Loss::kLogistic, "softmax"},
-    Panelled{"square, softmax", flow::Loss::kSquare, "softmax"},
-    Panelled{"logistic, relu/sum", flow::Loss::kLogistic, "relu/sum"},
-    Panelled{"square, relu/sum", flow::Loss::kSquare, "relu/sum"},
-    Panelled{"logistic, square/sum", flow::Loss::kLogistic, "square/sum"},
-    Panelled{"square, square/sum", flow::Loss::kSquare, "square/sum"},
-    Panelled{"logistic, sigmoid", flow::Loss::kLogistic, "sigmoid"},
-    Panelled{"square, sigmoid", flow::Loss::kSquare, "sigmoid"},
-};
-constexpr int kPanelColumns = 2;  // the two losses side by side
-constexpr double kStep = 0.1;
-constexpr std::array kValueScales{0.001, 0.01, 0.1, 0.3, 1.0, 3.0};
-constexpr std::array kScoreScales{0.001, 0.01, 0.1, 0.3, 1.0, 3.0};
-
-// The third axis: condition number against V's scale, least squares with softmax.
-constexpr std::array kConditions{1.0, 2.0, 3.0, 4.0, 5.0};
-constexpr std::array kConditionValueScales{1e-5, 1e-3, 0.1, 0.3, 1.0, 3.0};
-constexpr double kConditionStep = 0.01;
-constexpr std::int64_t kConditionSteps = 30'000;
-
-struct Sizes {
-  std::int64_t per_cell, steps;
-};
-constexpr Sizes kQuick{48, 10'000};
-constexpr Sizes kPaper{480, 100'000};
-
-struct Maps {
-  std::vector<StartMap> scales;  // by panel
-  StartMap conditions;
-  std::int64_t cells = 0;
-
-  const StartMap& of(flow::Loss loss, std::string_view reweighting) const {
-    const auto found = std::ranges::find_if(
-        kPanels, [&](const Panelled& panel) { return panel.loss == loss && panel.reweighting == reweighting; });
-    return scales[found - kPanels.begin()];
-  }
-};
-
-Maps run_all(const Context& context, const Sizes& sizes) {
-  Maps maps{.scales = {}, .conditions = {}};
-  maps.cells = static_cast<std::int64_t>(kPanels.size() * kValueScales.size() * kScoreScales.size() +
-                                         kConditions.size() * kConditionValueScales.size());
-  Progress progress = context.progress(maps.cells * sizes.per_cell, "trajectories");
-  std::uint64_t done = 0;
-  const auto count = [&](const MapCell& cell) {
-    progress.update(done += sizes.per_cell, fmt::format("entropy {:.2f} log k", cell.entropy));
-  };
-  for (const Panelled& panel : kPanels) {
-    // Every function starts about 1, where all of them have weight; softmax does not mind.
-    const auto start = [](double value_scale, double score_scale) {
-      return flow::StartOptions{
-          .outputs = kDim, .tokens = kDim, .value_scale = value_scale, .score_scale = score_scale, .score_offset = 1.0};
-    };
-    maps.scales.push_back(run_map(context,
-                                  {.loss = panel.loss,
-                                   .reweighting = panel.reweighting,
-                                   .step = kStep,
-                                   .steps = sizes.steps,
-                                   .per_cell = sizes.per_cell,
-                                   .rows = {kValueScales.begin(), kValueScales.end()},
-                                   .columns = {kScoreScales.begin(), kScoreScales.end()},
-                                   .start = start},
-                                  count));
-  }
-  const auto start = [](double value_scale, double condition) {
-    return flow::StartOptions{.outputs = kDim,
-                              .tokens = kDim,
-                              .value_scale = value_scale,
-                              .score_scale = 1e-3,
-                              .condition = condition,
-                              .samples = kDim};
-  };
-  maps.conditions = run_map(context,
-                            {.loss = flow::Loss::kLeastSquares,
-                             .reweighting = "softmax",
-                             .step = kConditionStep,
-                             .steps = kConditionSteps,
-                             .per_cell = sizes.per_cell,
-                             .rows = {kConditionValueScales.begin(), kConditionValueScales.end()},
-                             .columns = {kConditions.begin(), kConditions.end()},
-                             .start = start},
-                            count);
-  progress.finish();
-  return maps;
-}
+constexpr std::array kLosses{flow::Loss::kLogistic, flow::Loss::kSquare};
+constexpr int kPanelColumns = kLosses.size();  // the two losses side by side
+constexpr double kMuchLarger = 100.0;          // of one scale against the other
 
 std::vector<Multiple> scale_panels(const Maps& maps, const char* value, double MapCell::*figure) {
   std::vector<Multiple> result;
-  for (std::size_t i = 0; i < kPanels.size(); ++i) {
-    result.push_back(
-        map_panel(maps.scales[i], {std::string(kPanels[i].name), "scale of a₀", "scale of V₀", value, figure, true}));
+  for (const Panel& panel : maps.panels) {
+    result.push_back(map_panel(panel.map, {panel.name(), "scale of a₀", "scale of V₀", value, figure, true}));
   }
   return result;
 }
@@ -139,8 +48,9 @@ Spread wins_of_u(const StartMap& map, bool values_large) {
   std::vector<double> wins;
   for (std::size_t r = 0; r < map.rows.size(); ++r) {
     for (std::size_t c = 0; c < map.columns.size(); ++c) {
-      const double ratio = map.rows[r] / map.columns[c];
-      if (values_large ? ratio > 99.0 : ratio < 0.011) wins.push_back(map.cells[r][c].u_wins);
+      const double large = values_large ? map.rows[r] : map.columns[c];
+      const double small = values_large ? map.columns[c] : map.rows[r];
+      if (large > (1.0 - 1e-9) * kMuchLarger * small) wins.push_back(map.cells[r][c].u_wins);
     }
   }
   return spread_of(std::move(wins));
@@ -157,10 +67,10 @@ Count falls_with_condition(const StartMap& map) {
 // "30 of 36 for logistic, softmax": cells whose median entropy ends below a tenth of its largest.
 std::string one_hot_cells(const Maps& maps) {
   std::vector<std::string> words;
-  for (std::size_t i = 0; i < kPanels.size(); ++i) {
+  for (const Panel& panel : maps.panels) {
     Count count;
-    for (const double entropy : maps.scales[i].all(&MapCell::entropy)) count.add(entropy < 0.1);
-    words.push_back(fmt::format("{} of {} for {}", count.have, count.of, kPanels[i].name));
+    for (const double entropy : panel.map.all(&MapCell::entropy)) count.add(entropy < 0.1);
+    words.push_back(fmt::format("{} of {} for {}", count.have, count.of, panel.name()));
   }
   return fmt::format("{}", fmt::join(words, "; "));
 }
@@ -193,7 +103,7 @@ std::string falls_in_words(const StartMap& map) {
 
 double most_lost(const Maps& maps) {
   double most = spread_of(maps.conditions.all(&MapCell::lost)).high;
-  for (const StartMap& map : maps.scales) most = std::max(most, spread_of(map.all(&MapCell::lost)).high);
+  for (const Panel& panel : maps.panels) most = std::max(most, spread_of(panel.map.all(&MapCell::lost)).high);
   return most;
 }
 
@@ -212,22 +122,25 @@ std::vector<report::Figure> figures_of(const Maps& maps) {
            .title = "Final entropy over the scales of the start",
            .caption = fmt::format("Dark: one token has all the weight. Cells that end below 0.1 log k: {}.",
                                   one_hot_cells(maps)),
-           .alternative = "Eight heat maps of final entropy over the scales of V₀ and a₀, logistic loss left, "
-                          "square loss right.",
+           .alternative = fmt::format("{} heat maps of final entropy over the scales of V₀ and a₀, logistic loss "
+                                      "left, square loss right.",
+                                      maps.panels.size()),
            .columns = kPanelColumns,
            .share_x = false},
           scale_panels(maps, kEntropyTitle, &MapCell::entropy)),
-      multiples_figure({.id = "winner",
-                        .title = "How often the token that u favours at the start wins",
-                        .caption = fmt::format(
-                            "Above the diagonal V₀ has the larger scale. Under logistic loss with softmax u₀ names the "
-                            "winner there in {} of the trajectories, below the diagonal in {}.",
-                            in_words(wins_beside_diagonal(maps, true), "cells"),
-                            in_words(wins_beside_diagonal(maps, false), "cells")),
-                        .alternative = "Eight heat maps of how often argmax u₀ wins, over the scales of V₀ and a₀.",
-                        .columns = kPanelColumns,
-                        .share_x = false},
-                       scale_panels(maps, kWinsTitle, &MapCell::u_wins)),
+      multiples_figure(
+          {.id = "winner",
+           .title = "How often the token that u favours at the start wins",
+           .caption =
+               fmt::format("Above the diagonal V₀ has the larger scale. Under logistic loss with softmax u₀ names the "
+                           "winner there in {} of the trajectories, below the diagonal in {}.",
+                           in_words(wins_beside_diagonal(maps, true), "cells"),
+                           in_words(wins_beside_diagonal(maps, false), "cells")),
+           .alternative = fmt::format("{} heat maps of how often argmax u₀ wins, over the scales of V₀ and a₀.",
+                                      maps.panels.size()),
+           .columns = kPanelColumns,
+           .share_x = false},
+          scale_panels(maps, kWinsTitle, &MapCell::u_wins)),
       multiples_figure({.id = "condition",
                         .title = "Least squares: condition number against the scale of V₀",
                         .caption = falls_in_words(maps.conditions),
@@ -239,34 +152,106 @@ std::vector<report::Figure> figures_of(const Maps& maps) {
   };
 }
 
-report::Section run(const Context& context) {
-  const Sizes sizes = context.paper() ? kPaper : kQuick;
-  const Maps maps = run_all(context, sizes);
-  const Count below = logistic_below_square(maps);
-  const StartMap& softmax = maps.of(flow::Loss::kLogistic, "softmax");
-  const Spread by_u = wins_of_u(softmax, true);
-  const Spread by_scores = wins_of_u(softmax, false);
-  const Spread sigmoid = spread_of(maps.of(flow::Loss::kLogistic, "sigmoid").all(&MapCell::entropy));
-  const Count falls = falls_with_condition(maps.conditions);
+Quantities quantities(const Context& context) {
+  const Protocol p = protocol_of(context.preset);
+  return {{"model", "value-softmax"},
+          {"losses", "logistic, square; least-squares over κ"},
+          {"re-weightings", listed(p.reweightings)},
+          {"d = k", counted(p.dim)},
+          {"scale of V₀", listed(p.value_scales)},
+          {"scale of a₀", fmt::format("{}, about {}", listed(p.score_scales), plain(p.score_offset))},
+          {"step", plain(p.step)},
+          counted_quantity("steps", p.steps, "steps"),
+          {"κ", listed(p.conditions)},
+          {"scale of V₀ over κ", listed(p.condition_value_scales)},
+          {"a₀ over κ", normal_in_words(p.condition_score_scale)},
+          {"step, steps over κ", fmt::format("{}, {}", plain(p.condition_step), counted(p.condition_steps))},
+          counted_quantity("trajectories a cell", p.per_cell, "trajectories a cell"),
+          seed_quantity(context.seed)};
+}
 
-  report::Section section;
-  section.method = fmt::format(
-      "{} trajectories of gradient descent, {} in each of {} cells, d = k = {}: V₀ and a₀ Gaussian with the scales on "
-      "the "
-      "axes (a₀ about 1), two losses, four re-weighting functions, {} steps of {}; and least squares with softmax over "
-      "κ, a₀ = 1e-3·N(0, 1), {} steps of {}. A cell shows the median of |σ|'s entropy over log k, or how often argmax "
-      "σ "
-      "at the end is argmax u₀. Every cell has the same draws, scaled.",
-      maps.cells * sizes.per_cell, sizes.per_cell, maps.cells, kDim, sizes.steps, kStep, kConditionSteps,
-      kConditionStep);
-  section.findings = fmt::format(
-      "Softmax ends more concentrated under logistic than under square loss in {} of {} cells; elementwise sigmoid "
-      "under logistic loss keeps {} of log k. Where V₀ is at least 100 times larger than a₀'s spread, argmax u₀ wins "
-      "in {} of the trajectories of a cell; where it is 100 times smaller, in {}, against 1/{} by chance. Under least "
-      "squares entropy falls in {} of {} steps of κ. At most {:.1f} % of a cell's trajectories diverged.",
-      below.have, below.of, in_words(sigmoid, "cells"), in_words(by_u, "cells"), in_words(by_scores, "cells"), kDim,
-      falls.have, falls.of, 100.0 * most_lost(maps));
-  section.claims = {
+report::Section run(const Context& context) {
+  const Protocol protocol = protocol_of(context.preset);
+  return describe(protocol, measure(context, protocol));
+}
+
+}  // namespace
+
+std::int64_t Protocol::cells() const {
+  return static_cast<std::int64_t>(kLosses.size() * reweightings.size() * value_scales.size() * score_scales.size() +
+                                   conditions.size() * condition_value_scales.size());
+}
+
+Protocol protocol_of(Preset preset) {
+  const bool paper = preset == Preset::kPaper;
+  Protocol protocol;
+  protocol.steps = paper ? 100'000 : 10'000;
+  protocol.per_cell = paper ? 480 : 48;
+  return protocol;
+}
+
+std::string Panel::name() const { return fmt::format("{}, {}", flow::loss_name(loss), reweighting); }
+
+const StartMap& Maps::of(flow::Loss loss, std::string_view reweighting) const {
+  const auto found = std::ranges::find_if(
+      panels, [&](const Panel& panel) { return panel.loss == loss && panel.reweighting == reweighting; });
+  return found->map;
+}
+
+Maps measure(const Context& context, const Protocol& p) {
+  Maps maps;
+  Progress progress = context.progress(p.cells() * p.per_cell, "trajectories");
+  std::uint64_t done = 0;
+  const auto count = [&](const MapCell& cell) {
+    progress.update(done += p.per_cell, fmt::format("entropy {:.2f} log k", cell.entropy));
+  };
+  MapPlan plan{.step = p.step,
+               .steps = p.steps,
+               .per_cell = p.per_cell,
+               .rows = p.value_scales,
+               .columns = p.score_scales,
+               .start = [&](double value_scale, double score_scale) {
+                 return flow::StartOptions{.outputs = p.dim,
+                                           .tokens = p.dim,
+                                           .value_scale = value_scale,
+                                           .score_scale = score_scale,
+                                           .score_offset = p.score_offset};
+               }};
+  for (const std::string_view reweighting : p.reweightings) {
+    for (const flow::Loss loss : kLosses) {
+      plan.loss = loss;
+      plan.reweighting = reweighting;
+      maps.panels.push_back({.loss = loss, .reweighting = reweighting, .map = run_map(context, plan, count)});
+    }
+  }
+  maps.conditions = run_map(context,
+                            {.loss = flow::Loss::kLeastSquares,
+                             .reweighting = "softmax",
+                             .step = p.condition_step,
+                             .steps = p.condition_steps,
+                             .per_cell = p.per_cell,
+                             .rows = p.condition_value_scales,
+                             .columns = p.conditions,
+                             .start =
+                                 [&](double value_scale, double condition) {
+                                   return flow::StartOptions{.outputs = p.dim,
+                                                             .tokens = p.dim,
+                                                             .value_scale = value_scale,
+                                                             .score_scale = p.condition_score_scale,
+                                                             .condition = condition,
+                                                             .samples = p.dim};
+                                 }},
+                            count);
+  progress.finish();
+  return maps;
+}
+
+std::vector<report::Claim> judge(const Protocol& protocol, const Maps& maps) {
+  const Count below = logistic_below_square(maps), falls = falls_with_condition(maps.conditions);
+  const StartMap& softmax = maps.of(flow::Loss::kLogistic, "softmax");
+  const Spread by_u = wins_of_u(softmax, true), by_scores = wins_of_u(softmax, false);
+  const Spread sigmoid = spread_of(maps.of(flow::Loss::kLogistic, "sigmoid").all(&MapCell::entropy));
+  return {
       claim_of_count("A.phase/loss", "Softmax ends more concentrated under logistic than under square loss.", "ours",
                      "median final entropy lower in every cell of the two maps", below.have, below.of, "cells",
                      below.all(), "entropy"),
@@ -274,42 +259,55 @@ report::Section run(const Context& context) {
             "median final entropy > 0.8 log k in every cell, logistic loss", sigmoid, "cells", sigmoid.low > 0.8,
             "entropy"),
       claim("A.phase/winner-u", "Where V₀ is much larger than a₀'s spread, the winner is argmax u₀.", "ours",
-            "fraction of trajectories won by argmax u₀ > 0.9 in every cell with scale of V₀ ≥ 100 × scale of a₀; "
-            "logistic, softmax",
+            fmt::format("fraction of trajectories won by argmax u₀ > 0.9 in every cell with scale of V₀ ≥ {:g} × scale "
+                        "of a₀; logistic, softmax",
+                        kMuchLarger),
             by_u, "cells", by_u.low > 0.9, "winner"),
       claim("A.phase/winner-a", "Where a₀'s spread is much larger than V₀, u₀ says nothing about the winner.", "ours",
-            "the same fraction < 2/k in every cell with scale of V₀ ≤ scale of a₀ / 100", by_scores, "cells",
-            by_scores.high < 2.0 / kDim, "winner"),
+            fmt::format("the same fraction < 2/k in every cell with scale of V₀ ≤ scale of a₀ / {:g}", kMuchLarger),
+            by_scores, "cells", by_scores.high < 2.0 / protocol.dim, "winner"),
       claim_of_count("A.phase/condition", "Least squares: entropy falls with the condition number from every start.",
                      "ours", "median final entropy falls from each κ to the next at every scale of V₀", falls.have,
                      falls.of, "steps", falls.all(), "condition"),
   };
+}
+
+report::Section describe(const Protocol& p, const Maps& maps) {
+  const Count below = logistic_below_square(maps), falls = falls_with_condition(maps.conditions);
+  const StartMap& softmax = maps.of(flow::Loss::kLogistic, "softmax");
+  const Spread sigmoid = spread_of(maps.of(flow::Loss::kLogistic, "sigmoid").all(&MapCell::entropy));
+  report::Section section;
+  section.method = fmt::format(
+      "{} trajectories of gradient descent, {} in each of {} cells, d = k = {}: V₀ and a₀ Gaussian with the scales on "
+      "the axes (a₀ about {}), two losses, {} re-weighting functions, {} steps of {}; and least squares with softmax "
+      "over κ, a₀ = {}, {} steps of {}. A cell shows the median of |σ|'s entropy over log k, or how often argmax σ at "
+      "the end is argmax u₀. Every cell has the same draws, scaled.",
+      counted(p.cells() * p.per_cell), p.per_cell, p.cells(), p.dim, plain(p.score_offset), p.reweightings.size(),
+      counted(p.steps), plain(p.step), normal_in_words(p.condition_score_scale), counted(p.condition_steps),
+      plain(p.condition_step));
+  section.findings = fmt::format(
+      "Softmax ends more concentrated under logistic than under square loss in {} of {} cells; elementwise sigmoid "
+      "under logistic loss keeps {} of log k. Where V₀ is at least {:g} times larger than a₀'s spread, argmax u₀ wins "
+      "in {} of the trajectories of a cell; where it is {:g} times smaller, in {}, against 1/{} by chance. Under least "
+      "squares entropy falls in {} of {} steps of κ. At most {:.1f} % of a cell's trajectories diverged.",
+      below.have, below.of, in_words(sigmoid, "cells"), kMuchLarger, in_words(wins_of_u(softmax, true), "cells"),
+      kMuchLarger, in_words(wins_of_u(softmax, false), "cells"), p.dim, falls.have, falls.of, 100.0 * most_lost(maps));
+  section.claims = judge(p, maps);
   section.figures = figures_of(maps);
-  section.configuration = {{"model", "value-softmax"},
-                           {"losses", "logistic, square; least-squares over κ"},
-                           {"re-weightings", "softmax, relu/sum, square/sum, sigmoid"},
-                           {"d = k", fmt::format("{}", kDim)},
-                           {"scale of V₀", fmt::format("{}", fmt::join(kValueScales, ", "))},
-                           {"scale of a₀", fmt::format("{}", fmt::join(kScoreScales, ", "))},
-                           {"κ", fmt::format("{}", fmt::join(kConditions, ", "))},
-                           {"trajectories a cell", fmt::format("{}", sizes.per_cell)},
-                           {"steps", fmt::format("{}", sizes.steps)},
-                           {"seed", fmt::format("{}", context.seed)}};
-  if (!context.paper()) {
-    section.differences = fmt::format("{} trajectories a cell of {} steps where the paper preset takes {} of {}.",
-                                      kQuick.per_cell, kQuick.steps, kPaper.per_cell, kPaper.steps);
-  }
   return section;
 }
 
-}  // namespace
+}  // namespace polariscope::experiments::polarisation::phase
+
+namespace polariscope::experiments {
 
 Experiment a_phase() {
   return {.id = "A.phase",
           .title = "A map of polarisation over starts, losses and re-weighting functions",
           .source = "ours",
           .question = "From which starts, under which losses, do weights polarise, and is the winner known beforehand?",
-          .run = run};
+          .protocol = polarisation::phase::quantities,
+          .run = polarisation::phase::run};
 }
 
 }  // namespace polariscope::experiments

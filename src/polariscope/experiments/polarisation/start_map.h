@@ -14,7 +14,7 @@ namespace polariscope::experiments {
 
 struct MapPlan {
   flow::Loss loss = flow::Loss::kLogistic;
-  std::string_view reweighting;
+  std::string_view reweighting = "softmax";
   double step = 0.1;
   std::int64_t steps = 1000;
   std::int64_t per_cell = 1;  // trajectories; trajectory i of every cell has the same draws, scaled

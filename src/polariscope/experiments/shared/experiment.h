@@ -2,6 +2,7 @@
 #pragma once
 
 #include "polariscope/base/progress.h"
+#include "polariscope/experiments/shared/protocol.h"
 #include "polariscope/report/section.h"
 
 #include <cstdint>
@@ -38,7 +39,11 @@ struct Experiment {
   std::string_view source;          // paper and place
   std::string_view question;        // one sentence
   std::string_view trainings = "";  // the grid whose runs it reads; "" for none
-  // Fills method, findings, claims, figures, configuration and differences. Throws Interrupted on Ctrl-C.
+  // What it is done with: the section's configuration, and what it says that the quick preset cuts. None for an
+  // experiment on trainings: what its grid cuts is said for it, and it lists the settings of the runs that it reads.
+  Quantities (*protocol)(const Context& context) = nullptr;
+  // Fills method, findings, claims and figures, and differences with what any preset does otherwise than the paper.
+  // Throws Interrupted on Ctrl-C.
   report::Section (*run)(const Context& context);
 };
 

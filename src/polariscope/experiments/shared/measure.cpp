@@ -21,6 +21,10 @@ Spread spread_of(std::vector<double> values) {
   return {median, values.front(), values.back(), static_cast<long long>(values.size())};
 }
 
+bool all_within(const std::vector<double>& values, double most) {
+  return std::ranges::all_of(values, [=](double value) { return value <= most; });
+}
+
 std::string in_words(const Spread& spread, std::string_view of, int digits, std::string_view unit) {
   if (spread.runs == 0) return fmt::format("no {}", of);
   const std::string median = significant(spread.median, digits) + (unit.empty() ? "" : " ") + std::string(unit);
@@ -29,19 +33,24 @@ std::string in_words(const Spread& spread, std::string_view of, int digits, std:
                      spread.runs, of);
 }
 
+report::Verdict judged(long long runs, long long fewest, bool holds) {
+  if (runs < fewest) return report::Verdict::kInconclusive;
+  return holds ? report::Verdict::kHolds : report::Verdict::kFails;
+}
+
 report::Claim claim(std::string id, std::string statement, std::string source, std::string criterion,
-                    const Spread& measured, std::string_view of, bool holds, std::string evidence) {
+                    const Spread& measured, std::string_view of, bool holds, std::string evidence, long long fewest) {
   return claim_in_words(std::move(id), std::move(statement), std::move(source), std::move(criterion),
-                        in_words(measured, of), measured, holds ? report::Verdict::kHolds : report::Verdict::kFails,
-                        std::move(evidence));
+                        in_words(measured, of), measured, judged(measured.runs, fewest, holds), std::move(evidence));
 }
 
 report::Claim claim_of_count(std::string id, std::string statement, std::string source, std::string criterion,
-                             long long count, long long runs, std::string_view of, bool holds, std::string evidence) {
+                             long long count, long long runs, std::string_view of, bool holds, std::string evidence,
+                             long long fewest) {
   const double fraction = static_cast<double>(count) / static_cast<double>(runs);
   return claim_in_words(std::move(id), std::move(statement), std::move(source), std::move(criterion),
                         fmt::format("{} of {} {}", count, runs, of), {fraction, fraction, fraction, runs},
-                        holds ? report::Verdict::kHolds : report::Verdict::kFails, std::move(evidence));
+                        judged(runs, fewest, holds), std::move(evidence));
 }
 
 report::Claim claim_in_words(std::string id, std::string statement, std::string source, std::string criterion,

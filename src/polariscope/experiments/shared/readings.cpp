@@ -45,6 +45,21 @@ int leader_of_scores(const flow::Trajectory& trajectory) {
   return largest_of(std::span(trajectory.scores).first(trajectory.problem.tokens));
 }
 
+double first_of(const std::vector<double>& record) {
+  return record.empty() ? std::numeric_limits<double>::quiet_NaN() : record.front();
+}
+
+double last_of(const std::vector<double>& record) {
+  return record.empty() ? std::numeric_limits<double>::quiet_NaN() : record.back();
+}
+
+double largest_difference(const std::vector<double>& one, const std::vector<double>& other) {
+  if (one.size() != other.size()) return std::numeric_limits<double>::infinity();
+  double top = 0.0;
+  for (std::size_t i = 0; i < one.size(); ++i) top = std::max(top, std::abs(one[i] - other[i]));
+  return top;
+}
+
 std::vector<double> shares(const flow::Trajectory& trajectory) {
   std::vector<double> result;
   for (std::size_t i = 0; i < trajectory.points(); ++i) {

@@ -28,6 +28,15 @@ std::vector<double> final_sigma(const flow::Trajectory& trajectory);  // [T·k]
 int leader_of_u(const flow::Trajectory& trajectory);
 int leader_of_scores(const flow::Trajectory& trajectory);
 
+// Of a record with one number each: at the first and at the last; NaN of a trajectory without records, as an integrator
+// that gave up leaves one.
+double first_of(const std::vector<double>& record);
+double last_of(const std::vector<double>& record);
+
+// Of two records of the same trajectory, any two numbers in the same place; infinite where one has ended before the
+// other.
+double largest_difference(const std::vector<double>& one, const std::vector<double>& other);
+
 // One number per record.
 std::vector<double> shares(const flow::Trajectory& trajectory);
 

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/version.h"
 #include "polariscope/experiments/shared/definitions.h"
+#include "polariscope/experiments/shared/training_sweep.h"
 
 #include <fmt/format.h>
 
@@ -28,6 +29,15 @@ report::Section named_section(const Experiment& experiment, const Context& conte
   section.title = experiment.title;
   section.source = experiment.source;
   section.question = experiment.question;
+  if (experiment.protocol != nullptr) {
+    Context paper = context;
+    paper.preset = Preset::kPaper;
+    const Quantities quantities = experiment.protocol(context);
+    section.configuration = configuration_of(quantities);
+    section.differences = sentences(section.differences, cuts(quantities, experiment.protocol(paper)));
+  } else if (!context.paper()) {
+    section.differences = sentences(section.differences, grid_cuts(experiment.trainings));
+  }
   section.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return section;
 }

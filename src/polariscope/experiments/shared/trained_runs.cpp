@@ -1,5 +1,6 @@
 #include "polariscope/experiments/shared/trained_runs.h"
 
+#include "polariscope/base/config.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/terminal.h"
@@ -29,6 +30,17 @@ double TrainedRun::metric(const char* name) const {
 }
 
 bool TrainedRun::learned() const { return metric("accuracy") > kLearned; }
+
+int TrainedRun::whole_setting(const char* name) const {
+  if (const auto found = settings.find(name); found != settings.end()) return found->get<int>();
+  std::string key = name;
+  std::ranges::replace(key, '_', '-');
+  const auto config = Config::read(folder / "config.toml").values();
+  const auto found = config.find(key);
+  const json value = found == config.end() ? json() : json::parse(found->second.front(), nullptr, false);
+  if (!value.is_number_integer()) throw Error("{}: its config.toml has no whole number {}", folder.string(), key);
+  return value.get<int>();
+}
 
 json TrainedRun::heads() const { return json::parse(read_file(folder / "heads.json")); }
 
@@ -71,6 +83,22 @@ std::vector<std::string> TrainedRuns::attentions() const {
   std::vector<std::string> names;
   for (const json& value : values_of("attention")) names.push_back(value.get<std::string>());
   return names;
+}
+
+std::vector<json> TrainedRuns::combinations(std::initializer_list<const char*> settings, const json& others) const {
+  std::vector<json> combined{others};
+  for (const char* setting : settings) {
+    std::vector<json> longer;
+    for (const json& begun : combined) {
+      for (const json& value : values_of(setting)) {
+        json more = begun;
+        more[setting] = value;
+        if (!where(more).empty()) longer.push_back(std::move(more));
+      }
+    }
+    combined = std::move(longer);
+  }
+  return combined;
 }
 
 std::string TrainedRuns::count_in_words() const {

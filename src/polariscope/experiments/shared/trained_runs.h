@@ -22,6 +22,10 @@ struct TrainedRun {
   std::string attention() const { return settings.at("attention").get<std::string>(); }
   double metric(const char* name) const;  // NaN where the training gave none
   bool learned() const;                   // accuracy > 0.95, the paper's filter
+  // What the grid leaves to the program stands in the config.toml of the run's own folder. Throws Error for a setting
+  // that it has not, or that is not a whole number.
+  int whole_setting(const char* name) const;
+  int tokens() const { return whole_setting("sequence_length"); }  // N of in-context regression, the query included
   // Of heads.json: {"layer": 1, "head": 1, "entropy": ...} in the order of layers.
   nlohmann::json heads() const;
 };
@@ -39,6 +43,10 @@ class TrainedRuns {
   // The values of a setting, in the order of the grid.
   std::vector<nlohmann::json> values_of(const char* setting) const;
   std::vector<std::string> attentions() const;
+  // Every combination of the values of `settings` that was trained together with `others`, in the order of the grid:
+  // the settings of where().
+  std::vector<nlohmann::json> combinations(std::initializer_list<const char*> settings,
+                                           const nlohmann::json& others = nlohmann::json::object()) const;
 
   // "36 of 36 trainings are done." and what became of the others.
   std::string count_in_words() const;
@@ -49,6 +57,7 @@ class TrainedRuns {
 };
 
 constexpr double kLearned = 0.95;
+constexpr long long kFewestModels = 3;  // that learned: under it a claim on them is inconclusive
 
 std::vector<TrainedRun> learned(const std::vector<TrainedRun>& runs);
 std::vector<double> metrics_of(const std::vector<TrainedRun>& runs, const char* name);

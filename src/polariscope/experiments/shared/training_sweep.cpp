@@ -9,14 +9,20 @@
 #include "polariscope/sweep/sweep.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <map>
 
 namespace polariscope::experiments {
 namespace {
 
-// Seconds that a grid's mean training took on one core of a server with AVX-512.
+using nlohmann::json;
+
+// Seconds that a grid's mean training took: the table of docs/sweeps.md, which says on what.
 struct Cost {
   std::string_view grid;
   double seconds;
@@ -37,7 +43,53 @@ std::string in_days(double seconds) {
   return seconds < 2 * kDay ? duration(seconds) : fmt::format("{:.0f} days", seconds / kDay);
 }
 
+// Every setting of a grid's runs with its values, in the order of the grid.
+using Axes = std::map<std::string, std::vector<json>>;
+Axes axes_of(const sweep::Grid& grid) {
+  Axes axes;
+  for (const sweep::GridRun& run : grid.runs()) {
+    for (auto& [key, value] : json::parse(grid.json_of(run)).items()) {
+      std::vector<json>& values = axes[key];
+      if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+    }
+  }
+  return axes;
+}
+
+std::string in_words(const std::vector<json>& values) {
+  std::vector<std::string> words;
+  for (const json& value : values) words.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+  return listed(words);
+}
+
+// "width 64 for 128", "attention without uniform".
+std::string axis_cut(const std::string& key, const std::vector<json>& quick, const std::vector<json>& paper) {
+  std::vector<json> missing;
+  std::ranges::copy_if(paper, std::back_inserter(missing),
+                       [&](const json& value) { return std::ranges::find(quick, value) == quick.end(); });
+  const bool only_less = quick.size() + missing.size() == paper.size();
+  if (only_less && missing.empty()) return "";
+  if (only_less && missing.front().is_string()) return fmt::format("{} without {}", key, in_words(missing));
+  return fmt::format("{} {} for {}", key, in_words(quick), in_words(paper));
+}
+
 }  // namespace
+
+std::string grid_cuts(std::string_view trainings) {
+  const std::string quick_name = grid_of(trainings, Preset::kQuick), paper_name = grid_of(trainings, Preset::kPaper);
+  if (quick_name == paper_name) return "";
+  const sweep::Grid quick = sweep::find_grid(quick_name, sweep::train_settings()),
+                    paper = sweep::find_grid(paper_name, sweep::train_settings());
+  const Axes of_quick = axes_of(quick), of_paper = axes_of(paper);
+  std::vector<std::string> words;
+  for (const auto& [key, values] : of_quick) {
+    if (!of_paper.contains(key)) continue;
+    if (std::string cut = axis_cut(key, values, of_paper.at(key)); !cut.empty()) words.push_back(std::move(cut));
+  }
+  return fmt::format("{} trainings where the paper preset takes {}: {}.",
+                     counted(static_cast<long long>(quick.runs().size())),
+                     counted(static_cast<long long>(paper.runs().size())), fmt::join(words, "; "));
+}
 
 std::string grid_of(std::string_view trainings, Preset preset) {
   std::string quick = fmt::format("{}-quick", trainings);
@@ -52,10 +104,12 @@ std::string trainings_of(std::string_view task) {
 
 std::string announcement(const TrainingSweep& sweep) {
   const auto runs = static_cast<double>(grid_of(sweep).runs().size());
-  const double each = std::ranges::find(kCosts, sweep.grid, &Cost::grid)->seconds;
-  return fmt::format(
-      "{}: {} trainings, {} at once: about {} at {} each, as measured on one core of a server; what is done stays done",
-      sweep.grid, runs, sweep.jobs, in_days(runs * each / sweep.jobs), duration(each));
+  const auto cost = std::ranges::find(kCosts, sweep.grid, &Cost::grid);
+  const std::string length = cost == kCosts.end()
+                                 ? "how long they take is not known"
+                                 : fmt::format("about {} at {} each, as measured on one core of a server",
+                                               in_days(runs * cost->seconds / sweep.jobs), duration(cost->seconds));
+  return fmt::format("{}: {} trainings, {} at once: {}; what is done stays done", sweep.grid, runs, sweep.jobs, length);
 }
 
 int forget_others(const TrainingSweep& sweep) {
