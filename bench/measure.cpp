@@ -1,5 +1,7 @@
 #include "bench/measure.h"
 
+#include "polariscope/base/quantiles.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,15 +12,9 @@
 namespace polariscope::bench {
 
 Summary summary(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto quantile = [&](double q) {
-    const double at = q * static_cast<double>(values.size() - 1);
-    const auto below = static_cast<std::size_t>(at);
-    const std::size_t above = std::min(below + 1, values.size() - 1);
-    return std::lerp(values[below], values[above], at - static_cast<double>(below));
-  };
   if (values.empty()) return {};
-  return {quantile(0.5), quantile(0.25), quantile(0.75)};
+  std::sort(values.begin(), values.end());
+  return {median_of_sorted(values), quantile_of_sorted(values, 0.25), quantile_of_sorted(values, 0.75)};
 }
 
 nlohmann::json to_json(const Summary& s) { return {{"median", s.median}, {"low", s.low}, {"high", s.high}}; }

@@ -1,5 +1,6 @@
 // What a flow came to, for machines and for people.
 #include "flow.h"
+#include "polariscope/base/quantiles.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/flow/checks.h"
 
@@ -97,9 +98,10 @@ struct Quantiles {
   double low, median, high;
 };
 Quantiles quantiles(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return !std::isfinite(value); });
   if (values.empty()) return {NAN, NAN, NAN};
   std::sort(values.begin(), values.end());
-  return {values.front(), values[values.size() / 2], values.back()};
+  return {values.front(), median_of_sorted(values), values.back()};
 }
 
 std::string quantile_cell(const std::vector<double>& values, std::string (*cell)(double, int) = significant) {

@@ -158,5 +158,14 @@ TEST(FlowJson, SummarisesAnEnsemble) {
   for (const Json& check : object.at("checks")) EXPECT_LE(check["violations"], check["applied"]) << check;
 }
 
+TEST(FlowJson, TakesTheMeanOfTheMiddleTwoOfAnEvenEnsembleAsItsMedian) {
+  const Json object = flow_json({"--trajectories", "2", "--steps", "100"});
+  for (const char* key : {"loss", "largest_weight", "abs_entropy"}) {
+    const double low = object.at(key)["low"], high = object[key]["high"];
+    EXPECT_LT(low, high) << key;
+    EXPECT_DOUBLE_EQ(object[key]["median"].get<double>(), 0.5 * (low + high)) << key;
+  }
+}
+
 }  // namespace
 }  // namespace polariscope::testing

@@ -92,6 +92,14 @@ TEST(ShownStep, IsTheFirstLossAboveTwiceTheMedianOrNotFinite) {
   EXPECT_EQ(experiments::shown_step(steps), 10);
 }
 
+TEST(ShownStep, TakesTheMeanOfTheMiddleTwoLossesAsTheirMedian) {
+  std::vector<runs::WatchedStep> steps;
+  for (const double loss : {1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 4.5}) {
+    steps.push_back({.step = static_cast<std::int64_t>(steps.size()) + 1, .loss = loss, .readings = {}});
+  }
+  EXPECT_EQ(experiments::shown_step(steps), 7) << "4.5 is above twice 2, not above twice 3";
+}
+
 TEST(TrainingSweep, QuickIsTheWholeGridWhereThereIsNoSmallerOne) {
   EXPECT_EQ(experiments::grid_of("regression-alarm", experiments::Preset::kQuick), "regression-alarm");
   EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kQuick), "induction-quick");

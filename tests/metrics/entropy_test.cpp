@@ -30,6 +30,17 @@ TEST(Entropy, OfSignedWeightsIsOnlyTheAbsoluteOne) {
   EXPECT_DOUBLE_EQ(metrics::abs_relative_entropy(rows_of(values, 3)).front().value(), 1.5 * kLog2 / std::log(3.0));
 }
 
+TEST(Entropy, OfOneRowIsThatOfItsMap) {
+  const std::vector<double> values{-4, 2, -2};
+  const auto of_row = [](const std::vector<double>& row) {
+    return metrics::row_abs_entropy(std::span<const double>(row));
+  };
+  EXPECT_EQ(of_row(values), metrics::abs_entropy(rows_of(values, 3)).front().value());
+  EXPECT_EQ(of_row({0, 7, 0}), 0.0);
+  EXPECT_EQ(of_row({0, 0}), 0.0);
+  EXPECT_TRUE(std::isnan(of_row({1, kInfinity})));
+}
+
 TEST(Entropy, IsBetweenZeroAndLogN) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const std::int64_t keys = 1 + static_cast<std::int64_t>(seed % 40);

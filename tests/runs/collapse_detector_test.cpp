@@ -97,6 +97,20 @@ TEST(CollapseDetector, TellsARunawayByVarianceAndGradientTogether) {
       << "the variance stayed as it was";
 }
 
+TEST(CollapseDetector, TakesTheMeanOfTheMiddleTwoOfAnEvenNumberOfGradientsAsTheirMedian) {
+  const auto grows = [](int step) {
+    runs::HeadReading reading = healthy();
+    if (step >= 101) reading.logit_variance *= 20.0;
+    return reading;
+  };
+  // The last 64 are as many ones as threes: 48 is 24 times their median, and only 16 times the upper of the middle two.
+  const auto gradient = [](int step) { return step >= 101 ? 48.0 : step % 2 == 0 ? 1.0 : 3.0; };
+  const std::vector<runs::Alarm> all = alarms(101, grows, gradient);
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all.front().kind, runs::AlarmKind::kRunaway);
+  EXPECT_DOUBLE_EQ(all.front().gradient_factor, 24.0);
+}
+
 TEST(CollapseDetector, SaysNothingOfAVarianceTooSmallToMatter) {
   EXPECT_TRUE(alarms(
                   200,

@@ -3,6 +3,7 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/npy.h"
 #include "polariscope/flow/internal/point.h"
+#include "polariscope/metrics/entropy.h"
 
 #include <Eigen/SVD>
 #include <nlohmann/json.hpp>
@@ -19,15 +20,10 @@ using Vector = std::vector<double>;
 
 double norm(const Vector& x) { return std::sqrt(std::inner_product(x.begin(), x.end(), x.begin(), 0.0)); }
 
-// -Σ q log q of q = |p|/Σ|p|, nats; 0·log 0 = 0.
+// Of |p|/Σ|p|; NaN for a row without any weight, which has no such shares.
 double abs_entropy(std::span<const double> p) {
-  double total = 0.0;
-  double weighted = 0.0;
-  for (double x : p) total += std::abs(x);
-  for (double x : p) {
-    if (x != 0.0) weighted += std::abs(x) * (std::log(std::abs(x)) - std::log(total));
-  }
-  return total > 0.0 ? -weighted / total : std::numeric_limits<double>::quiet_NaN();
+  const bool weightless = std::all_of(p.begin(), p.end(), [](double x) { return x == 0.0; });
+  return weightless ? std::numeric_limits<double>::quiet_NaN() : metrics::row_abs_entropy(p);
 }
 
 // dL/dt along the flow by central difference: independent of the analytic gradient, up to direction.

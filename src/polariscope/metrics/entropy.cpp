@@ -15,23 +15,19 @@ constexpr double kSmallestGap = 1e-9;  // of H_max - H
 // Of |w|/sum; NaN where the sum is.
 template <class T>
 double entropy_of_shares(std::span<const T> row, double sum) {
-  if (std::isnan(sum)) return sum;
-  double entropy = 0.0;
+  if (std::isnan(sum) || sum == 0.0) return sum;
+  const double log_sum = std::log(sum);
+  double weighted = 0.0;
   for (const T w : row) {
-    const double p = share_of(std::abs(static_cast<double>(w)), sum);
-    if (p > 0.0) entropy -= p * std::log(p);
+    const double size = std::abs(static_cast<double>(w));
+    if (size > 0.0) weighted += size * (std::log(size) - log_sum);
   }
-  return entropy;
+  return -weighted / sum;
 }
 
 template <class T>
 double row_entropy(std::span<const T> row) {
   return entropy_of_shares(row, positive_sum(row));
-}
-
-template <class T>
-double row_abs_entropy(std::span<const T> row) {
-  return entropy_of_shares(row, absolute_sum(row));
 }
 
 // 0/0 for a single key.
@@ -41,6 +37,11 @@ double relative_to_uniform(double entropy, std::span<const T> row) {
 }
 
 }  // namespace
+
+template <class T>
+double row_abs_entropy(std::span<const T> row) {
+  return entropy_of_shares(row, absolute_sum(row));
+}
 
 template <class T>
 std::vector<Mean> entropy(const AttentionMap<T>& weights) {
@@ -76,6 +77,8 @@ std::vector<NormalisedEntropy> normalised_entropy(const AttentionMap<T>& weights
   });
 }
 
+template double row_abs_entropy(std::span<const float>);
+template double row_abs_entropy(std::span<const double>);
 template std::vector<Mean> entropy(const AttentionMap<float>&);
 template std::vector<Mean> entropy(const AttentionMap<double>&);
 template std::vector<Mean> abs_entropy(const AttentionMap<float>&);

@@ -5,6 +5,7 @@
 #include "polariscope/metrics/mean.h"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace polariscope::metrics {
@@ -18,6 +19,8 @@ template <class T>
 std::vector<Mean> entropy(const AttentionMap<T>& weights);
 template <class T>
 std::vector<Mean> abs_entropy(const AttentionMap<T>& weights);
+template <class T>
+double row_abs_entropy(std::span<const T> row);  // NaN where undefined
 
 // H/log N, in [0, 1]; undefined for N = 1, as in the first row under a causal mask.
 template <class T>

@@ -1,6 +1,7 @@
 #include "polariscope/metrics/massive_activations.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/quantiles.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,13 +11,6 @@ namespace polariscope::metrics {
 namespace {
 
 constexpr double kSmallest = 100.0, kTimesMedian = 1000.0;
-
-// Of an even count the mean of the middle two. Reorders; at least one number.
-double median_of(std::vector<double>& x) {
-  const auto middle = x.begin() + static_cast<std::ptrdiff_t>(x.size() / 2);
-  std::nth_element(x.begin(), middle, x.end());
-  return x.size() % 2 == 1 ? *middle : 0.5 * (*middle + *std::max_element(x.begin(), middle));
-}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 // Runs side by side under their names: a distribution that hides no run, or one bar for each.
 #include "polariscope/base/error.h"
+#include "polariscope/base/quantiles.h"
 #include "polariscope/report/charts.h"
 #include "polariscope/report/colours.h"
 #include "polariscope/report/internal/numbers.h"
@@ -31,11 +32,6 @@ void check(const CategoryChart& chart) {
       throw Error("category chart: \"{}\" has {} values: a bar has one", category.name, category.values.size());
     }
   }
-}
-
-double median(std::vector<double> sorted) {
-  const std::size_t half = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[half] : 0.5 * (sorted[half - 1] + sorted[half]);
 }
 
 // Dots that would cover each other stand above one another.
@@ -72,7 +68,7 @@ json rows_of(const CategoryChart& chart, const Range& range) {
                     {"at", at},
                     {"above", at - kBar},
                     {"below", at + kBar},
-                    {"median", plotted(median(sorted))},
+                    {"median", plotted(median_of_sorted(sorted))},
                     {"low", plotted(sorted.front())},
                     {"high", plotted(sorted.back())},
                     {"runs", sorted.size()}});

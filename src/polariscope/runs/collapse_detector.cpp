@@ -1,12 +1,14 @@
 #include "polariscope/runs/collapse_detector.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/quantiles.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <type_traits>
 
 namespace polariscope::runs {
@@ -67,11 +69,10 @@ CollapseDetector::CollapseDetector(const MapShape& shape, const AlarmThresholds&
 
 double CollapseDetector::gradient_factor(double gradient_norm) const {
   if (gradients_kept_ < kFewestGradients) return 0.0;
-  std::array<double, kGradientSteps> sorted = gradients_;
-  const auto count = std::min<std::int64_t>(gradients_kept_, kGradientSteps);
-  const auto middle = sorted.begin() + count / 2;
-  std::nth_element(sorted.begin(), middle, sorted.begin() + count);
-  return *middle > 0.0 ? gradient_norm / *middle : 0.0;
+  std::array<double, kGradientSteps> last = gradients_;
+  const auto count = static_cast<std::size_t>(std::min<std::int64_t>(gradients_kept_, kGradientSteps));
+  const double median = median_of(std::span(last).first(count));
+  return median > 0.0 ? gradient_norm / median : 0.0;
 }
 
 void CollapseDetector::watch(Head& head, const HeadReading& reading, Alarm a, std::vector<Alarm>& alarms) const {

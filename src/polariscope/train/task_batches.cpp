@@ -1,6 +1,7 @@
 #include "polariscope/train/task_batches.h"
 
 #include "polariscope/base/random.h"
+#include "polariscope/metrics/answer_accuracy.h"
 #include "polariscope/tasks/induction.h"
 #include "polariscope/tasks/token_groups.h"
 #include "polariscope/train/loss.h"
@@ -8,7 +9,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/eq.h>
 
 #include <algorithm>
 #include <numeric>
@@ -35,9 +35,13 @@ Batch filled(const Task& task, std::span<const std::int64_t> examples, std::int6
   return batch;
 }
 
-double share_right(const at::Tensor& logits, const at::Tensor& targets) {
-  const at::Tensor last = logits.detach().select(1, logits.size(1) - 1);
-  return last.argmax(1).eq(targets).to(at::kDouble).mean().item<double>();
+// answers: [batch].
+double share_right(const at::Tensor& logits, const at::Tensor& answers) {
+  const auto numbers = [](const at::Tensor& t) {
+    return std::span<const std::int64_t>(t.data_ptr<std::int64_t>(), static_cast<std::size_t>(t.numel()));
+  };
+  const at::Tensor predicted = logits.detach().select(1, logits.size(1) - 1).argmax(1).contiguous();
+  return metrics::answer_accuracy(numbers(predicted), numbers(answers.contiguous()), 1);
 }
 
 class InductionBatches final : public TaskBatches {

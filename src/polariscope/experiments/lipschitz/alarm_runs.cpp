@@ -1,5 +1,7 @@
 #include "polariscope/experiments/lipschitz/alarm_runs.h"
 
+#include "polariscope/base/quantiles.h"
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -46,7 +48,7 @@ std::int64_t shown_step(const std::vector<runs::WatchedStep>& steps) {
   std::vector<double> sorted;
   for (const runs::WatchedStep& step : steps) {
     if (!std::isfinite(step.loss)) return step.step;
-    if (sorted.size() >= kFirstSteps && step.loss > kShownFactor * sorted[sorted.size() / 2]) return step.step;
+    if (sorted.size() >= kFirstSteps && step.loss > kShownFactor * median_of_sorted(sorted)) return step.step;
     sorted.insert(std::ranges::upper_bound(sorted, step.loss), step.loss);
   }
   return 0;

@@ -1,5 +1,6 @@
 #include "polariscope/experiments/shared/measure.h"
 
+#include "polariscope/base/quantiles.h"
 #include "polariscope/base/terminal.h"
 
 #include <fmt/format.h>
@@ -16,9 +17,7 @@ Spread spread_of(std::vector<double> values) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   if (values.empty()) return {kNone, kNone, kNone, 0};
   std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  const double median = values.size() % 2 == 1 ? values[half] : 0.5 * (values[half - 1] + values[half]);
-  return {median, values.front(), values.back(), static_cast<long long>(values.size())};
+  return {median_of_sorted(values), values.front(), values.back(), static_cast<long long>(values.size())};
 }
 
 bool all_within(const std::vector<double>& values, double most) {
