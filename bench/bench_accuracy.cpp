@@ -1,6 +1,6 @@
 // ./dev bench accuracy: errors of single-precision attention and its statistics, as the table of docs/numerics.md.
 #include "polariscope/attention/attend.h"
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/random.h"
 

@@ -1,6 +1,8 @@
 // What the kernels' numbers are held to: the reference in a wider type, and naive code of their own type.
 #pragma once
 
+#include "polariscope/attention/oracle/internal/row.h"
+#include "polariscope/attention/weights.h"
 #include "results.h"
 #include "tensors.h"
 
@@ -21,17 +23,18 @@ namespace polariscope::testing {
 template <class T>
 using Wider = std::conditional_t<std::is_same_v<T, float>, double, long double>;
 
-// All that forward, backward and the second pass return.
+// All that forward, backward and the second pass return, and the matrix of weights.
 template <class T>
 struct Everything {
   Forward<T> forward;
   Backward<T> backward;
-  std::vector<T> columns;
+  std::vector<T> columns, weights;
 
   explicit Everything(const Problem<T>& problem)
       : forward(problem),
         backward(problem),
-        columns(problem.shape.batch * problem.shape.heads * problem.shape.keys, T(-7)) {}
+        columns(problem.shape.batch * problem.shape.heads * problem.shape.keys, T(-7)),
+        weights(problem.rows() * problem.shape.keys, T(-7)) {}
 };
 
 template <class T>
@@ -41,6 +44,7 @@ Everything<T> oracle_everything(Problem<T>& problem, const Upstream<T>& upstream
   attention::oracle_attend_backward(problem.input(), problem.d_output.constant_view(), upstream.view(),
                                     all.backward.view());
   attention::oracle_attend_columns(problem.input(), all.columns.data());
+  attention::oracle_weights(problem.input(), all.weights.data());
   return all;
 }
 
@@ -52,6 +56,7 @@ Everything<T> kernel_everything(Problem<T>& problem, const Upstream<T>& upstream
                             threads);
   attention::attend_backward(problem.input(), all.forward.view(), problem.d_output.constant_view(), upstream.view(),
                              all.backward.view(), threads);
+  attention::attention_weights(problem.input(), 0, problem.shape.queries, all.weights.data(), threads);
   return all;
 }
 
@@ -64,9 +69,13 @@ struct NamedArray {
 // Every floating array, without gaps. The gradient of the sink is meant only where the form has one.
 template <class T>
 std::vector<NamedArray<T>> arrays(Everything<T>& all, const reweighting::AttentionForm& form) {
-  std::vector<NamedArray<T>> list{{"output", all.forward.output.packed()},  {"columns", all.columns},
-                                  {"d_query", all.backward.query.packed()}, {"d_key", all.backward.key.packed()},
-                                  {"d_value", all.backward.value.packed()}, {"d_bias", all.backward.bias.packed()}};
+  std::vector<NamedArray<T>> list{{"output", all.forward.output.packed()},
+                                  {"columns", all.columns},
+                                  {"weights", all.weights},
+                                  {"d_query", all.backward.query.packed()},
+                                  {"d_key", all.backward.key.packed()},
+                                  {"d_value", all.backward.value.packed()},
+                                  {"d_bias", all.backward.bias.packed()}};
   if (form.normaliser == reweighting::Normaliser::kSumAndSink) list.push_back({"d_sink", all.backward.sink});
   for (std::size_t n = 0; n < all.forward.floating.size(); ++n) {
     list.push_back({kStatistics<T>[n].name, all.forward.floating[n]});
@@ -127,7 +136,7 @@ class Judge {
     Problem<Real> wide = problem.template as<Real>();
     const Upstream<Real> wide_upstream = upstream.template as<Real>();
     reference_ = oracle_everything(wide, wide_upstream);
-    p_ = oracle_p(wide);
+    find_hidden(problem);
     find_skewed_rows(wide);
     expected_ = judged_arrays(reference_);
     for (const NamedArray<Real>& array : expected_) {
@@ -156,6 +165,10 @@ class Judge {
     EXPECT_TRUE(kernel.forward.output.gaps_are_untouched());
     EXPECT_TRUE(kernel.backward.query.gaps_are_untouched());
     expect_argmax(kernel.forward.argmax);
+    for (std::size_t at = 0; at < hidden_.size(); ++at) {
+      if (!hidden_[at]) continue;
+      EXPECT_EQ(kernel.weights[at], 0) << "row " << at / keys_ << ", hidden key " << at % keys_;
+    }
   }
 
  private:
@@ -193,11 +206,22 @@ class Judge {
     Real largest = 0;
     for (std::size_t row = 0; row < reference_.forward.inverse.size(); ++row) {
       Real sum = 0;
-      for (std::int64_t j = 0; j < keys_; ++j) sum += std::abs(p_[row * keys_ + j]);
+      for (std::int64_t j = 0; j < keys_; ++j) sum += std::abs(reference_.weights[row * keys_ + j]);
       const Real size = std::abs(std::log(sum / reference_.forward.inverse[row]));
       if (std::isfinite(size)) largest = std::max(largest, size);
     }
     return largest;
+  }
+
+  void find_hidden(Problem<T>& problem) {
+    const attention::AttentionInput<T> input = problem.input();
+    for (std::int64_t row = 0; row < problem.rows(); ++row) {
+      const std::int64_t head = row / problem.shape.queries, batch = head / problem.shape.heads;
+      for (std::int64_t j = 0; j < keys_; ++j) {
+        hidden_.push_back(
+            !attention::oracle::sees(input, batch, head % problem.shape.heads, row % problem.shape.queries, j));
+      }
+    }
   }
 
   // Skewness is a ratio of small differences where p is all but constant, and 0/0 where it is constant:
@@ -206,7 +230,7 @@ class Judge {
     for (std::int64_t row = 0; row < problem.rows(); ++row) {
       const auto visible = static_cast<Real>(reference_.forward.visible[row]);
       Real sum = 0;
-      for (std::int64_t j = 0; j < keys_; ++j) sum += p_[row * keys_ + j];
+      for (std::int64_t j = 0; j < keys_; ++j) sum += reference_.weights[row * keys_ + j];
       const Real variance =
           reference_.forward.statistic("sum_of_squares")[row] / visible - sum / visible * sum / visible;
       const Real largest = reference_.forward.statistic("maximum")[row];
@@ -265,7 +289,8 @@ class Judge {
         continue;
       }
       ASSERT_TRUE(place >= 0 && place < keys_) << "row " << row << ": " << place;
-      EXPECT_GE(std::abs(p_[row * keys_ + place]), reference_.forward.statistic("maximum")[row] - allowed)
+      EXPECT_GE(std::abs(reference_.weights[row * keys_ + place]),
+                reference_.forward.statistic("maximum")[row] - allowed)
           << "row " << row << ": " << place;
     }
   }
@@ -273,8 +298,7 @@ class Judge {
   reweighting::AttentionForm form_;
   std::int64_t keys_;
   Everything<Real> reference_;
-  std::vector<Real> p_;
-  std::vector<bool> skewed_;
+  std::vector<bool> hidden_, skewed_;
   std::vector<NamedArray<Real>> expected_;
   std::vector<Real> allowed_;
 };

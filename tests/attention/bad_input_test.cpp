@@ -32,6 +32,7 @@ struct Call {
 
   void forward() { attention::attend(input, output, 1); }
   void columns() { attention::attend_columns(input, output.shift, output.inverse, all.columns.data(), 1); }
+  void weights() { attention::attention_weights(input, 0, input.shape.queries, all.weights.data(), 1); }
   void backward() {
     attention::attend_backward(input, output, d_output, attention::RowStatisticsGradient<float>{}, gradient, 1);
   }
@@ -39,6 +40,7 @@ struct Call {
   void expect_refusal() {
     EXPECT_THROW(forward(), Error);
     EXPECT_THROW(columns(), Error);
+    EXPECT_THROW(weights(), Error);
     EXPECT_THROW(backward(), Error);
   }
 };
@@ -47,6 +49,7 @@ TEST(BadInput, TheUnspoiledCallIsAccepted) {
   Call call;
   EXPECT_NO_THROW(call.forward());
   EXPECT_NO_THROW(call.columns());
+  EXPECT_NO_THROW(call.weights());
   EXPECT_NO_THROW(call.backward());
 }
 
@@ -129,6 +132,16 @@ TEST(BadInput, ASecondPassWithoutWhatTheFirstOneLeftIsRefused) {
   }
 }
 
+TEST(BadInput, WeightsOfQueriesThatThereAreNotOrWithoutRoomAreRefused) {
+  Call call;
+  float* room = call.all.weights.data();
+  for (const auto& [first, count] : {std::pair{-1, 2}, std::pair{0, 4}, std::pair{3, 1}, std::pair{1, -1}}) {
+    EXPECT_THROW(attention::attention_weights(call.input, first, count, room, 1), Error) << first << " " << count;
+  }
+  EXPECT_THROW(attention::attention_weights<float>(call.input, 0, 3, nullptr, 1), Error);
+  EXPECT_NO_THROW(attention::attention_weights(call.input, 3, 0, room, 1));
+}
+
 TEST(BadInput, TheSentenceNamesWhatWasFound) {
   Call call;
   const std::vector<std::int64_t> lengths{5, 77};
@@ -149,6 +162,7 @@ TEST(EmptyInput, OfAnySizeIsNoError) {
     call.input.shape.*size = 0;
     EXPECT_NO_THROW(call.forward());
     EXPECT_NO_THROW(call.columns());
+    EXPECT_NO_THROW(call.weights());
     EXPECT_NO_THROW(call.backward());
   }
 }

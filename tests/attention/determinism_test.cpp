@@ -58,6 +58,7 @@ TEST_P(Determinism, TheForwardPassGivesTheSameBitsOnAnyNumberOfThreads) {
     Everything<float> one = kernel_everything(problem, upstream, 1);
     Everything<float> three = kernel_everything(problem, upstream, 3);
     EXPECT_TRUE(same_bits(one.forward.output.packed(), three.forward.output.packed()));
+    EXPECT_TRUE(same_bits(one.weights, three.weights));
     for (std::size_t n = 0; n < one.forward.floating.size(); ++n) {
       EXPECT_TRUE(same_bits(one.forward.floating[n], three.forward.floating[n])) << kStatistics<float>[n].name;
     }

@@ -17,6 +17,13 @@ Forward<T> kernel_forward(Problem<T>& problem) {
 }
 
 template <class T>
+std::vector<T> kernel_weights(Problem<T>& problem) {
+  std::vector<T> weights(problem.rows() * problem.shape.keys, T(-7));
+  attention::attention_weights(problem.input(), 0, problem.shape.queries, weights.data(), 1);
+  return weights;
+}
+
+template <class T>
 class Extremes : public ::testing::Test {
  protected:
   // Random numbers, the same for every form.
@@ -138,6 +145,7 @@ void expect_lost(Problem<T>& clean, Problem<T>& broken,
                  const std::function<bool(std::int64_t h, std::int64_t i)>& lost) {
   Forward<T> expected = kernel_forward(clean);
   Forward<T> found = kernel_forward(broken);
+  const std::vector<T> expected_weights = kernel_weights(clean), found_weights = kernel_weights(broken);
   EXPECT_EQ(found.visible, expected.visible);
   for (std::int64_t h = 0; h < kShape.heads; ++h) {
     for (std::int64_t i = 0; i < kShape.queries; ++i) {
@@ -154,6 +162,12 @@ void expect_lost(Problem<T>& clean, Problem<T>& broken,
         const T x = found.output.row(0, h, i)[d];
         EXPECT_TRUE(lost(h, i) ? std::isnan(x) : x == expected.output.row(0, h, i)[d])
             << "output, head " << h << ", query " << i << ": " << x;
+      }
+      for (std::int64_t j = 0; j < kShape.keys; ++j) {
+        const T x = found_weights[row * kShape.keys + j];
+        const bool seen = !clean.causal || j <= i + kShape.keys - kShape.queries;
+        EXPECT_TRUE(lost(h, i) && seen ? std::isnan(x) : x == expected_weights[row * kShape.keys + j])
+            << "weight, head " << h << ", query " << i << ", key " << j << ": " << x;
       }
     }
   }
@@ -179,6 +193,22 @@ TYPED_TEST(Extremes, ANaNOrAnInfinityIsFlaggedInItsRowsAndNowhereElse) {
       Problem<TypeParam> bias = clean;
       bias.bias.row(0, 1, 3)[7] = bad;
       expect_lost<TypeParam>(clean, bias, [](std::int64_t h, std::int64_t i) { return h == 1 && i == 3; });
+    }
+  });
+}
+
+// Without a mask minus infinity is no hidden key, and a soft cap makes no score of an infinity.
+TYPED_TEST(Extremes, AnInfiniteScoreIsFlaggedWhereNothingIsHidden) {
+  const TypeParam infinity = std::numeric_limits<TypeParam>::infinity();
+  this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {
+    for (const TypeParam bad : {infinity, -infinity}) {
+      SCOPED_TRACE(bad);
+      if (form.feature != reweighting::FeatureMap::kNone) continue;
+      Problem<TypeParam> clean = this->problem(form);
+      clean.key.for_each([](TypeParam& x) { x = std::abs(x); });
+      Problem<TypeParam> query = clean;
+      query.query.row(0, 1, 3)[2] = bad;
+      expect_lost<TypeParam>(clean, query, [](std::int64_t h, std::int64_t i) { return h == 1 && i == 3; });
     }
   });
 }

@@ -1,5 +1,5 @@
 // Who sees whom, and what of shared key heads, biases and columns, in the reference.
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 #include "results.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // The reference against examples worked out by hand: statistics, forms, sinks.
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 
 #include "results.h"
 

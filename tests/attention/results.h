@@ -1,7 +1,7 @@
 // All that attention returns, owned, for tests.
 #pragma once
 
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 #include "tensors.h"
 
 #include <array>

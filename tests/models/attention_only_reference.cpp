@@ -1,6 +1,6 @@
 #include "attention_only_reference.h"
 
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 
 #include <fmt/format.h>
 

@@ -67,7 +67,7 @@ void columns_of_head(const AttentionInput<T>& in, const QueryBlocks& blocks, std
     const QueryBlock block = blocks.block(batch, head, nth);
     clear_running<IdentityFunction>(in, block, work);
     Scores<T> scores(in, block, work);
-    for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) { scores.compute(key, keys, all + at); });
+    scores.compute_all(all);
     for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {
       const int count = std::clamp(block.count - c * lanes, 0, lanes);
       const auto p = [&](hn::Vec<D> z) HWY_ATTR { return rule.p(z); };

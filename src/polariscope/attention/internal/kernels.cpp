@@ -3,8 +3,6 @@
 
 #include "polariscope/reweighting/simd_target.h"
 
-#include <optional>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "polariscope/attention/internal/kernels.cpp"
 // foreach_target.h must come before everything that is compiled once per target.
@@ -13,6 +11,7 @@
 
 #include "polariscope/attention/internal/columns-inl.h"
 #include "polariscope/attention/internal/forward-inl.h"
+#include "polariscope/attention/internal/instances-inl.h"
 #include "polariscope/attention/internal/tiny-inl.h"
 #include "polariscope/attention/internal/tiny_backward-inl.h"
 #include "polariscope/attention/internal/whole_rows-inl.h"
@@ -30,56 +29,6 @@ int lanes_of() {
 int float_lanes() { return lanes_of<float>(); }
 int double_lanes() { return lanes_of<double>(); }
 std::int64_t target_bits() { return HWY_TARGET; }
-
-// This thread's, made anew when the shape of heads changes.
-template <class T>
-const BlockWorkspace<T>& workspace(const AttentionShape& shape) {
-  thread_local std::int64_t width = -1, value_width = -1;
-  thread_local std::optional<BlockWorkspace<T>> work;
-  if (width != shape.width || value_width != shape.value_width) {
-    work.emplace(shape, kQuantities);
-    width = shape.width;
-    value_width = shape.value_width;
-  }
-  return *work;
-}
-
-// Calls run.template operator()<Function>() for the form's weight function.
-template <class Run>
-void with_function(reweighting::WeightFunction function, const Run& run) {
-  switch (function) {
-    case reweighting::WeightFunction::kExp: return run.template operator()<ExpFunction>();
-    case reweighting::WeightFunction::kSigmoid: return run.template operator()<SigmoidFunction>();
-    case reweighting::WeightFunction::kRelu: return run.template operator()<ReluFunction>();
-    case reweighting::WeightFunction::kElu1: return run.template operator()<Elu1Function>();
-    case reweighting::WeightFunction::kIdentity: return run.template operator()<IdentityFunction>();
-    case reweighting::WeightFunction::kAbs: return run.template operator()<AbsFunction>();
-    case reweighting::WeightFunction::kSquare: return run.template operator()<SquareFunction>();
-    case reweighting::WeightFunction::kOne: return run.template operator()<OneFunction>();
-  }
-}
-
-// Room for `count` numbers, kept by this thread; `slot` tells two apart.
-template <class T, int slot>
-T* room(std::ptrdiff_t count) {
-  thread_local std::ptrdiff_t size = 0;
-  thread_local hwy::AlignedFreeUniquePtr<T[]> storage;
-  if (size < count) {
-    storage = hwy::AllocateAligned<T>(count);
-    size = count;
-  }
-  return storage.get();
-}
-
-// Calls run.template operator()<Rule>() for a rule of the whole row.
-template <class Run>
-void with_rule(reweighting::RowRule rule, const Run& run) {
-  switch (rule) {
-    case reweighting::RowRule::kClippedSoftmax: return run.template operator()<ClippedSoftmax>();
-    case reweighting::RowRule::kSoftpick: return run.template operator()<Softpick>();
-    default: return run.template operator()<Entmax>();
-  }
-}
 
 template <class T>
 void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block) {

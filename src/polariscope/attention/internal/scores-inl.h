@@ -95,7 +95,19 @@ class Scores {
       }
       if (in_.slopes != nullptr) add_distance(column, key, c);
       if (in_.bias.data != nullptr) add_bias(column, key, c, crosses);
-      if (in_.form.transform != reweighting::Transform::kNone) transform(column, c);
+      if (in_.form.transform != reweighting::Transform::kNone) transform(column, c, hides(key, keys));
+    }
+  }
+
+  // z of the keys [begin, end), [keys, W], for kernels that take minus infinity for a hidden key wherever it stands: an
+  // infinite score of a seen one is NaN.
+  HWY_INLINE void compute_all(T* to) {
+    const D d;
+    for (std::int64_t key = begin_; key < end_; key += kTileKeys, to += kTileKeys * width_) {
+      const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, end_ - key));
+      compute(key, keys, to);
+      if (hides(key, keys)) continue;
+      for (T* at = to; at != to + keys * width_; at += lanes_) hn::Store(nan_for_infinity(hn::Load(d, at)), d, at);
     }
   }
 
@@ -186,14 +198,18 @@ class Scores {
     return hn::LoadU(D(), numbers);
   }
 
-  HWY_INLINE void transform(Column<T> column, int c) const {
+  static HWY_INLINE V nan_for_infinity(V z) { return hn::MulAdd(z, hn::Zero(D()), z); }
+
+  // hides: whether the tile may hold hidden keys, whose other scores have no infinity then.
+  HWY_INLINE void transform(Column<T> column, int c, bool hides) const {
     const D d;
     const V factor = hn::Set(d, static_cast<T>(in_.form.transform_factor));
     const V log_keys = hn::Set(d, static_cast<T>(std::log(std::max<double>(key_length(in_, block_.batch), 1.0))));
     const V by = log_count(c);
     for (int j = 0; j < column.keys; ++j) {
       T* at = column.data + j * column.stride;
-      const V s = hn::Load(d, at);
+      const V raw = hn::Load(d, at);
+      const V s = hides ? raw : nan_for_infinity(raw);  // before a cap makes it finite
       V z = s;
       if (in_.form.transform == reweighting::Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
       if (in_.form.transform == reweighting::Transform::kLogCount) z = hn::Mul(by, s);

@@ -51,7 +51,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
   const int width = scores.width();
   std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
 
-  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) { scores.compute(key, keys, all + at); });
+  scores.compute_all(all);
   for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {
     const auto row = scores.running(c);
     const T key_0 = static_cast<T>(scores.begin());
@@ -99,10 +99,8 @@ void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& 
   clear_running<IdentityFunction>(in, block, work);
   BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
   Scores<T>& scores = whole.scores();
-  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) {
-    scores.compute(key, keys, all + at);
-    whole.pull(key, keys, pulled + at);
-  });
+  scores.compute_all(all);
+  for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) { whole.pull(key, keys, pulled + at); });
   for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {
     const RowGradient<V>& row = whole.row(c);
     T* g_of = pulled + c * lanes;

@@ -1,22 +1,29 @@
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/weights.h"
+
 #include "polariscope/attention/torch/attend.h"
 #include "polariscope/attention/torch/internal/arguments.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 namespace polariscope::attention {
+namespace {
+
+template <class T>
+void write_weights(const TensorArguments& arguments, const at::Tensor& weights) {
+  attention_weights(ArrayArguments<T>(arguments).input(), 0, weights.size(2), weights.data_ptr<T>(),
+                    at::get_num_threads());
+}
+
+}  // namespace
 
 at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options) {
   const TensorArguments arguments{query.detach(), key.detach(), key.detach(), options};
   check(arguments);
   const TensorArguments plain = converted(arguments);
-  const at::Tensor weights =
-      at::empty({query.size(0), query.size(1), query.size(2), key.size(2)}, computed_type(arguments));
-  if (weights.scalar_type() == at::kDouble) {
-    oracle_weights(ArrayArguments<double>(plain).input(), weights.data_ptr<double>());
-  } else {
-    oracle_weights(ArrayArguments<float>(plain).input(), weights.data_ptr<float>());
-  }
+  const at::ScalarType type = computed_type(arguments);
+  const at::Tensor weights = at::empty({query.size(0), query.size(1), query.size(2), key.size(2)}, type);
+  type == at::kDouble ? write_weights<double>(plain, weights) : write_weights<float>(plain, weights);
   return weights;
 }
 

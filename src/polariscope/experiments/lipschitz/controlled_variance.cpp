@@ -1,6 +1,6 @@
 #include "polariscope/experiments/lipschitz/controlled_variance.h"
 
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 #include "polariscope/base/random.h"
 #include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/metrics/entropy.h"

@@ -1,7 +1,7 @@
 // All rows of an input, one after the other.
 #pragma once
 
-#include "polariscope/attention/internal/oracle_row.h"
+#include "polariscope/attention/oracle/internal/row.h"
 
 namespace polariscope::attention::oracle {
 

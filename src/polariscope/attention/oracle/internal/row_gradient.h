@@ -2,7 +2,7 @@
 // materialised row.
 #pragma once
 
-#include "polariscope/attention/internal/oracle_statistics.h"
+#include "polariscope/attention/oracle/internal/statistics.h"
 
 #include <numeric>
 

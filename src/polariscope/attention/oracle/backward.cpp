@@ -1,7 +1,7 @@
 // The reference for gradients: rows are computed anew, and theirs are taken one at a time.
-#include "polariscope/attention/internal/oracle_row_gradient.h"
-#include "polariscope/attention/internal/oracle_rows.h"
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/internal/row_gradient.h"
+#include "polariscope/attention/oracle/internal/rows.h"
+#include "polariscope/attention/oracle/oracle.h"
 
 namespace polariscope::attention {
 namespace {

@@ -1,7 +1,7 @@
-#include "polariscope/attention/oracle.h"
+#include "polariscope/attention/oracle/oracle.h"
 
-#include "polariscope/attention/internal/oracle_rows.h"
-#include "polariscope/attention/internal/oracle_statistics.h"
+#include "polariscope/attention/oracle/internal/rows.h"
+#include "polariscope/attention/oracle/internal/statistics.h"
 
 namespace polariscope::attention {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "polariscope/attention/attend.h"
-#include "polariscope/attention/internal/oracle_threshold.h"
+#include "polariscope/attention/oracle/internal/threshold.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // The statistics of a materialised row, each by its definition.
 #pragma once
 
-#include "polariscope/attention/internal/oracle_row.h"
+#include "polariscope/attention/oracle/internal/row.h"
 
 #include <type_traits>
 
