@@ -50,6 +50,8 @@ const std::set<std::string> kWithTorch = {
     "src/polariscope/train/evaluation_files.h",
     "src/polariscope/train/flip_example.cpp",
     "src/polariscope/train/flip_example.h",
+    "src/polariscope/train/flip_rates.cpp",
+    "src/polariscope/train/flip_rates.h",
     "src/polariscope/train/loss.cpp",
     "src/polariscope/train/loss.h",
     "src/polariscope/train/monitor.cpp",
@@ -63,6 +65,12 @@ const std::set<std::string> kWithTorch = {
     "src/polariscope/train/trainer.h",
     "src/polariscope/train/transformer_training.cpp",
     "src/polariscope/train/transformer_training.h",
+};
+// The reference of the kernels' tests: were a program's numbers its own, its faults would be invisible to them.
+const std::string kOracle = "src/polariscope/attention/oracle/";
+const std::set<std::string> kWithOracle = {
+    "bench/bench_accuracy.cpp",
+    "src/polariscope/experiments/lipschitz/controlled_variance.cpp",
 };
 const std::string kTorchFolder = "src/polariscope/attention/torch/";
 const std::string kLibrary = "src/polariscope/";
@@ -167,6 +175,9 @@ class Checker {
         check_floor(what, file.path, *target);
         if (may_use_torch(*target) && !may_use_torch(file.path)) {
           complain(what + ", which uses LibTorch: " + file.path + " is built without it");
+        }
+        if (target->starts_with(kOracle) && !file.path.starts_with(kOracle) && !kWithOracle.contains(file.path)) {
+          complain(what + ", the tests' reference: use the kernels");
         }
       } else if (include.quoted || include.name.starts_with("polariscope/")) {
         complain(what + ", which is no file of the project: write \"polariscope/folder/file.h\"");

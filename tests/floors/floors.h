@@ -17,6 +17,7 @@ struct SourceFile {
 // - files in `internal/` are included from their own folder only, and so are `-inl.h` files (compiled once
 //   per instruction set) but for the `-inl.h` files of higher floors; bench/ times what is inside, too;
 // - files that are not on the list of those with LibTorch (in floors.cpp) include neither it nor one that is;
+// - the reference in attention/oracle/ is for tests and for the few files on a list of their own;
 // - no two files define a type of one full name: a program that links both has undefined behaviour;
 // - a header of reweighting (but no -inl.h or internal one) does not include Highway;
 // - what is included in quotes is a file of the project;

@@ -50,6 +50,8 @@ std::vector<SourceFile> small_project() {
        "#include \"polariscope/base/error.h\"\nnamespace polariscope {\nstruct Page {};\n}\n"},
       {"src/polariscope/flow/model.h", "#include \"polariscope/reweighting/table.h\"\n"},
       {"src/polariscope/attention/rows.h", "#pragma once\n"},
+      {"src/polariscope/attention/oracle/oracle.h", "#include \"polariscope/attention/rows.h\"\n"},
+      {"src/polariscope/attention/oracle/oracle.cpp", "#include \"polariscope/attention/oracle/oracle.h\"\n"},
       {"src/polariscope/attention/torch/attend.h", "#include <torch/library.h>\n"},
       {"python/polariscope/_library.py", "import os\nimport torch\n"},
       {"python/polariscope/operator.py", "from typing import List\nfrom ._library import load\n"},
@@ -130,6 +132,18 @@ TEST(Floors, NorAFileThatIncludesLibTorch) {
   EXPECT_EQ(complaint_about({"cli/bad.cpp", "#include \"polariscope/attention/torch/attend.h\"\n"}),
             "cli/bad.cpp includes polariscope/attention/torch/attend.h, which uses LibTorch: cli/bad.cpp is built "
             "without it");
+}
+
+TEST(Floors, ProductsTakeNoNumberFromTheTestsReference) {
+  const std::string text = "#include \"polariscope/attention/oracle/oracle.h\"\n";
+  for (const char* path : {"src/polariscope/attention/rows.cpp", "src/polariscope/models/layers.cpp", "cli/main.cpp"}) {
+    EXPECT_EQ(
+        complaint_about({path, text}),
+        path + std::string(" includes polariscope/attention/oracle/oracle.h, the tests' reference: use the kernels"));
+  }
+  auto files = small_project();
+  files.push_back({"bench/bench_accuracy.cpp", text});
+  EXPECT_TRUE(floor_violations(files).empty());
 }
 
 TEST(Floors, NoTypeIsDefinedTwice) {

@@ -53,9 +53,15 @@ Tokens follow_majority(std::span<const std::int64_t> tokens) {
   });
 }
 
+std::vector<metrics::Mean> rates_of(const metrics::AttentionMap<double>& attention, const Tokens& labels,
+                                    const metrics::PredictLabels& predict,
+                                    const metrics::FlipRateOptions& options = {}) {
+  return metrics::flip_rate(attention, kTokens, labels, metrics::draw_flip_pairs(labels, options), predict);
+}
+
 double rate_of(const std::vector<double>& row, const metrics::PredictLabels& predict) {
   const auto values = attention_by(row);
-  return metrics::flip_rate(heads_of(values), kTokens, kLabels, predict, {}).front().value();
+  return rates_of(heads_of(values), kLabels, predict).front().value();
 }
 
 TEST(FlipRate, IsOneForAModelThatFollowsTheFirstTokenAndZeroForOneThatFollowsTheRest) {
@@ -82,8 +88,7 @@ TEST(FlipRate, MovesOneTokenBothWaysShufflesAndKeepsClsLast) {
     seen.assign(tokens.begin(), tokens.end());
     return follow_seven(tokens);
   };
-  const metrics::Mean rate =
-      metrics::flip_rate(heads_of(values), kTokens, kLabels, watch, {.pairs = 500, .seed = 3}).front();
+  const metrics::Mean rate = rates_of(heads_of(values), kLabels, watch, {.pairs = 500, .seed = 3}).front();
   EXPECT_EQ(rate.count(), 1000);
   ASSERT_EQ(seen.size(), 1000U * kLength);
   std::map<std::size_t, int> places;  // where the moved token came to stand
@@ -121,7 +126,7 @@ TEST(FlipRate, IsPerHeadWithTheSamePairsAndShuffles) {
     trials.emplace_back(tokens.begin(), tokens.end());
     return follow_seven(tokens);
   };
-  const std::vector<metrics::Mean> rates = metrics::flip_rate(heads_of(values, 3), kTokens, kLabels, watch, {});
+  const std::vector<metrics::Mean> rates = rates_of(heads_of(values, 3), kLabels, watch);
   ASSERT_EQ(rates.size(), 3U);
   EXPECT_EQ(rates[0].value(), 1.0);
   EXPECT_EQ(rates[1].value(), 0.0);
@@ -132,12 +137,12 @@ TEST(FlipRate, DependsOnItsSeedAlone) {
   const auto values = attention_by({0.6, 0.3, 0.1, 0});
   const auto trials = [&](std::uint64_t seed) {
     Tokens seen;
-    metrics::flip_rate(heads_of(values), kTokens, kLabels,
-                       [&](std::span<const std::int64_t> tokens) {
-                         seen.assign(tokens.begin(), tokens.end());
-                         return follow_seven(tokens);
-                       },
-                       {.pairs = 20, .seed = seed});
+    rates_of(heads_of(values), kLabels,
+             [&](std::span<const std::int64_t> tokens) {
+               seen.assign(tokens.begin(), tokens.end());
+               return follow_seven(tokens);
+             },
+             {.pairs = 20, .seed = seed});
     return seen;
   };
   EXPECT_EQ(trials(1), trials(1));
@@ -151,19 +156,50 @@ TEST(FlipRate, ReadsTheLastQueryOfAWholeMap) {
     values.insert(values.end(), {0.6, 0.3, 0.1, 0.0});
   }
   const metrics::AttentionMap<double> map{.values = values, .samples = 4, .heads = 1, .queries = 4, .keys = kLength};
-  EXPECT_EQ(metrics::flip_rate(map, kTokens, kLabels, follow_seven, {}).front().value(), 1.0);
+  EXPECT_EQ(rates_of(map, kLabels, follow_seven).front().value(), 1.0);
+}
+
+TEST(FlipRate, NeedsNoSampleThatIsInNoPair) {
+  const auto values = attention_by({0.6, 0.3, 0.1, 0});
+  std::vector<metrics::FlipPair> pairs = metrics::draw_flip_pairs(kLabels, {.pairs = 1});
+  const auto trials_of = [&](const metrics::AttentionMap<double>& map, const Tokens& tokens, const Tokens& labels) {
+    Tokens seen;
+    const auto watch = [&](std::span<const std::int64_t> trials) {
+      seen.assign(trials.begin(), trials.end());
+      return follow_seven(trials);
+    };
+    metrics::flip_rate(map, tokens, labels, pairs, watch);
+    return seen;
+  };
+  const Tokens expected = trials_of(heads_of(values), kTokens, kLabels);
+  // A sample in no pair is taken out; those behind it move up.
+  std::set<std::size_t> drawn;
+  for (const metrics::FlipPair& pair : pairs) drawn.insert({pair.first, pair.second});
+  ASSERT_LT(drawn.size(), kLabels.size());
+  Tokens tokens, labels;
+  std::map<std::size_t, std::size_t> place;
+  for (const std::size_t sample : drawn) {
+    place[sample] = labels.size();
+    tokens.insert(tokens.end(), kTokens.begin() + sample * kLength, kTokens.begin() + (sample + 1) * kLength);
+    labels.push_back(kLabels[sample]);
+  }
+  for (metrics::FlipPair& pair : pairs) pair = {place.at(pair.first), place.at(pair.second), pair.random};
+  metrics::AttentionMap<double> few = heads_of(values);
+  few.samples = static_cast<std::int64_t>(labels.size());
+  few.values = few.values.first(labels.size() * kLength);
+  EXPECT_EQ(trials_of(few, tokens, labels), expected);
 }
 
 TEST(FlipRate, LeavesOutPairsWithAttentionThatIsNotFinite) {
   auto values = attention_by({0.6, 0.3, 0.1, 0});
   values[1] = kNaN;
-  const metrics::Mean some = metrics::flip_rate(heads_of(values), kTokens, kLabels, follow_seven, {}).front();
+  const metrics::Mean some = rates_of(heads_of(values), kLabels, follow_seven).front();
   EXPECT_GT(some.left_out(), 0);
   EXPECT_EQ(some.count() + some.left_out(), 1000);
   EXPECT_EQ(some.value(), 1.0);
   std::fill(values.begin(), values.end(), kNaN);
   const auto never = [](std::span<const std::int64_t>) -> Tokens { throw std::logic_error("was asked"); };
-  EXPECT_EQ(metrics::flip_rate(heads_of(values), kTokens, kLabels, never, {}).front().count(), 0);
+  EXPECT_EQ(rates_of(heads_of(values), kLabels, never).front().count(), 0);
 }
 
 TEST(FlipRate, RefusesWhatDoesNotFit) {
@@ -171,7 +207,9 @@ TEST(FlipRate, RefusesWhatDoesNotFit) {
   const auto map = heads_of(values);
   const auto complaint = [](const metrics::AttentionMap<double>& attention, const Tokens& tokens, const Tokens& labels,
                             const metrics::PredictLabels& predict, int pairs = 500) {
-    return complaint_of([&] { metrics::flip_rate(attention, tokens, labels, predict, {.pairs = pairs}); });
+    return complaint_of([&] {
+      metrics::flip_rate(attention, tokens, labels, metrics::draw_flip_pairs(labels, {.pairs = pairs}), predict);
+    });
   };
   EXPECT_EQ(complaint(map, {1, 2}, kLabels, follow_seven),
             "flip rate: 2 tokens and 4 labels: 4 samples of 4 tokens have 16 and 4");
@@ -181,6 +219,9 @@ TEST(FlipRate, RefusesWhatDoesNotFit) {
             "flip rate: 1 labels were predicted for 1000 sequences");
   EXPECT_NE(complaint({.samples = 4, .heads = 1, .queries = 0, .keys = 4}, kTokens, kLabels, follow_seven), "");
   EXPECT_NE(complaint({}, {}, {}, follow_seven), "");
+  std::vector<metrics::FlipPair> pairs = metrics::draw_flip_pairs(kLabels, {.pairs = 1});
+  pairs[0].second = 4;
+  EXPECT_NE(complaint_of([&] { metrics::flip_rate(map, kTokens, kLabels, pairs, follow_seven); }), "");
   const std::vector<std::int64_t> lengths{4, 4, 4, 3};
   metrics::AttentionMap<double> padded = map;
   padded.lengths = lengths;

@@ -1,15 +1,22 @@
 // Evaluation of models made by hand, whose answers are known.
 #include "polariscope/train/evaluation.h"
 
+#include "polariscope/metrics/flip_rate.h"
 #include "polariscope/models/architecture.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace polariscope {
 namespace {
@@ -92,6 +99,57 @@ TEST(Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
   EXPECT_NEAR(head.frobenius_norm.value(), 1.0, 1e-6);
   EXPECT_GT(head.flips.count(), 0);
   EXPECT_EQ(head.flips.value(), 0.0);  // nine tokens outvote one
+}
+
+// From CLS's attention in all sequences at once, which evaluate() never has.
+std::vector<metrics::Mean> flips_of_all_kept(const models::Model& model, const train::TaskBatches& task,
+                                             const train::TrainingOptions& options) {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(options.evaluation_sequences));
+  std::iota(all.begin(), all.end(), 0);
+  const train::Batch batch = task.batch(tasks::Split::kEvaluation, all);
+  const std::int64_t length = batch.tokens.size(1);
+  at::Tensor rows;
+  model.forward(batch.tokens, {.see = [&](const models::LayerAttention& layer) {
+                  rows = layer.weights().select(2, length - 1).contiguous();
+                }});
+  const auto numbers = [](const at::Tensor& t) {
+    return std::span<const std::int64_t>(t.data_ptr<std::int64_t>(), static_cast<std::size_t>(t.numel()));
+  };
+  const auto predict = [&](std::span<const std::int64_t> tokens) {
+    const at::Tensor trials = at::empty({static_cast<std::int64_t>(tokens.size()) / length, length}, at::kLong);
+    std::ranges::copy(tokens, trials.data_ptr<std::int64_t>());
+    const at::Tensor best = model.forward(trials).select(1, length - 1).argmax(1).contiguous();
+    return std::vector<std::int64_t>(numbers(best).begin(), numbers(best).end());
+  };
+  const metrics::AttentionMap<float> map{.values = {rows.data_ptr<float>(), static_cast<std::size_t>(rows.numel())},
+                                         .samples = rows.size(0),
+                                         .heads = rows.size(1),
+                                         .queries = 1,
+                                         .keys = length};
+  return metrics::flip_rate(map, numbers(batch.tokens), numbers(batch.targets),
+                            metrics::draw_flip_pairs(numbers(batch.targets), {.seed = options.seed}), predict);
+}
+
+TEST(Evaluation, TakesFlipRatesAsIfItHadKeptEverySequence) {
+  train::TrainingOptions options = small("token-groups");
+  options.attention = "softmax";
+  options.evaluation_sequences = 1500;
+  options.heads = 2;
+  options = train::completed(options);
+  const std::unique_ptr<train::TaskBatches> task = train::TaskBatches::make(options);
+  models::ModelOptions shape{.shape = {.layers = 1, .heads = 2, .width = 8}};
+  shape.architecture.positions = models::Positions::kNone;
+  task->fit(shape.shape);
+  const std::unique_ptr<models::Model> model = models::make_model(shape, at::kFloat, 3);
+  const train::Evaluation evaluation = train::evaluate(*model, *task, options);
+  const std::vector<metrics::Mean> expected = flips_of_all_kept(*model, *task, options);
+  for (int head = 0; head < 2; ++head) {
+    const metrics::Mean& flips = evaluation.heads[head].flips;
+    EXPECT_EQ(flips.count(), 1000);
+    EXPECT_EQ(flips.value(), expected[head].value());
+    EXPECT_GT(flips.value(), 0.0);
+    EXPECT_LT(flips.value(), 1.0);
+  }
 }
 
 TEST(Evaluation, DoesNotDependOnTheBatch) {

@@ -1,7 +1,6 @@
 #include "polariscope/metrics/flip_rate.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/random.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,25 +9,6 @@
 
 namespace polariscope::metrics {
 namespace {
-
-// Two samples of different labels, and the random numbers that shuffle what is made of them.
-struct Pair {
-  std::size_t first, second;
-  RandomStream random;
-};
-
-std::vector<Pair> draw_pairs(std::span<const std::int64_t> labels, const FlipRateOptions& options) {
-  std::vector<Pair> pairs;
-  for (int i = 0; i < options.pairs; ++i) {
-    Pair pair{0, 0, RandomStream(options.seed, static_cast<std::uint64_t>(i))};
-    do {
-      pair.first = pair.random.below(labels.size());
-      pair.second = pair.random.below(labels.size());
-    } while (labels[pair.first] == labels[pair.second]);
-    pairs.push_back(pair);
-  }
-  return pairs;
-}
 
 template <class T>
 bool all_finite(std::span<const T> row) {
@@ -54,7 +34,7 @@ void shuffle(std::span<std::int64_t> tokens, RandomStream& random) {
 
 template <class T>
 void require_sizes(const AttentionMap<T>& attention, std::span<const std::int64_t> tokens,
-                   std::span<const std::int64_t> labels) {
+                   std::span<const std::int64_t> labels, std::span<const FlipPair> pairs) {
   validate(attention);
   if (!attention.lengths.empty()) throw Error("flip rate: padded sequences: all must have their CLS last");
   if (attention.queries < 1 || attention.keys < 2) {
@@ -67,21 +47,38 @@ void require_sizes(const AttentionMap<T>& attention, std::span<const std::int64_
                 labels.size(), attention.samples, attention.keys, attention.samples * attention.keys,
                 attention.samples);
   }
-  if (std::all_of(labels.begin(), labels.end(), [&](std::int64_t label) { return label == labels.front(); })) {
-    throw Error("flip rate: {} samples have no two different labels", labels.size());
+  for (const FlipPair& pair : pairs) {
+    if (pair.first >= labels.size() || pair.second >= labels.size()) {
+      throw Error("flip rate: a pair of samples {} and {}: there are {}", pair.first, pair.second, labels.size());
+    }
   }
 }
 
 }  // namespace
 
+std::vector<FlipPair> draw_flip_pairs(std::span<const std::int64_t> labels, const FlipRateOptions& options) {
+  if (options.pairs < 1) throw Error("flip rate: {} pairs: at least 1 is needed", options.pairs);
+  if (std::all_of(labels.begin(), labels.end(), [&](std::int64_t label) { return label == labels.front(); })) {
+    throw Error("flip rate: {} samples have no two different labels", labels.size());
+  }
+  std::vector<FlipPair> pairs;
+  for (int i = 0; i < options.pairs; ++i) {
+    FlipPair pair{0, 0, RandomStream(options.seed, static_cast<std::uint64_t>(i))};
+    do {
+      pair.first = pair.random.below(labels.size());
+      pair.second = pair.random.below(labels.size());
+    } while (labels[pair.first] == labels[pair.second]);
+    pairs.push_back(pair);
+  }
+  return pairs;
+}
+
 template <class T>
 std::vector<Mean> flip_rate(const AttentionMap<T>& attention, std::span<const std::int64_t> tokens,
-                            std::span<const std::int64_t> labels, const PredictLabels& predict,
-                            const FlipRateOptions& options) {
-  require_sizes(attention, tokens, labels);
+                            std::span<const std::int64_t> labels, std::span<const FlipPair> pairs,
+                            const PredictLabels& predict) {
+  require_sizes(attention, tokens, labels, pairs);
   const auto length = static_cast<std::size_t>(attention.keys);
-  if (options.pairs < 1) throw Error("flip rate: {} pairs: at least 1 is needed", options.pairs);
-  const std::vector<Pair> pairs = draw_pairs(labels, options);
   std::vector<Mean> rates;
   for (std::int64_t head = 0; head < attention.heads; ++head) {
     const auto content_attention = [&](std::size_t sample) {
@@ -92,7 +89,7 @@ std::vector<Mean> flip_rate(const AttentionMap<T>& attention, std::span<const st
     };
     Mean rate;
     std::vector<std::int64_t> trials, donors;
-    for (Pair pair : pairs) {  // a copy: every head shuffles by the same random numbers
+    for (FlipPair pair : pairs) {  // a copy: every head shuffles by the same random numbers
       if (!all_finite(content_attention(pair.first)) || !all_finite(content_attention(pair.second))) {
         for (int way = 0; way < 2; ++way) rate.add(std::numeric_limits<double>::quiet_NaN());
         continue;
@@ -118,8 +115,8 @@ std::vector<Mean> flip_rate(const AttentionMap<T>& attention, std::span<const st
 }
 
 template std::vector<Mean> flip_rate(const AttentionMap<float>&, std::span<const std::int64_t>,
-                                     std::span<const std::int64_t>, const PredictLabels&, const FlipRateOptions&);
+                                     std::span<const std::int64_t>, std::span<const FlipPair>, const PredictLabels&);
 template std::vector<Mean> flip_rate(const AttentionMap<double>&, std::span<const std::int64_t>,
-                                     std::span<const std::int64_t>, const PredictLabels&, const FlipRateOptions&);
+                                     std::span<const std::int64_t>, std::span<const FlipPair>, const PredictLabels&);
 
 }  // namespace polariscope::metrics

@@ -1,22 +1,20 @@
 #include "polariscope/train/evaluation.h"
 
 #include "polariscope/metrics/entropy.h"
-#include "polariscope/metrics/flip_rate.h"
 #include "polariscope/metrics/frobenius_norm.h"
 #include "polariscope/metrics/row_sum.h"
 #include "polariscope/metrics/sink_rate.h"
 #include "polariscope/metrics/sink_score.h"
 #include "polariscope/metrics/sparsity_score.h"
 #include "polariscope/reweighting/attention_form.h"
+#include "polariscope/train/flip_rates.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace polariscope::train {
 namespace {
@@ -64,69 +62,42 @@ void add_layer(std::vector<HeadEvaluation>& heads, std::int64_t layer, const at:
   }
 }
 
-void add_flips(std::vector<HeadEvaluation>& heads, const models::Model& model, const std::vector<at::Tensor>& cls_rows,
-               const at::Tensor& tokens, const at::Tensor& labels, std::uint64_t seed) {
-  const std::int64_t length = tokens.size(1);
-  const auto numbers = [](const at::Tensor& t) {
-    return std::span<const std::int64_t>(t.data_ptr<std::int64_t>(), static_cast<std::size_t>(t.numel()));
-  };
-  const auto predict = [&](std::span<const std::int64_t> sequences) {
-    const auto count = static_cast<std::int64_t>(sequences.size()) / length;
-    // from_blob() takes no constant memory; nothing is written there.
-    const at::Tensor batch =
-        at::from_blob(const_cast<std::int64_t*>(sequences.data()), {count, length}, at::TensorOptions(at::kLong));
-    const at::Tensor best = model.forward(batch).select(1, length - 1).argmax(1).contiguous();
-    const auto* first = best.data_ptr<std::int64_t>();
-    return std::vector<std::int64_t>(first, first + count);
-  };
-  for (std::size_t layer = 0; layer < cls_rows.size(); ++layer) {
-    add(heads, static_cast<std::int64_t>(layer), &HeadEvaluation::flips,
-        metrics::flip_rate(map_of(cls_rows[layer], false), numbers(tokens), numbers(labels), predict, {.seed = seed}));
-  }
-}
-
 }  // namespace
 
 Evaluation evaluate(const models::Model& model, const TaskBatches& task, const TrainingOptions& options) {
   const at::NoGradGuard guard;
   const models::ModelShape& shape = model.shape();
   const bool negative = reweighting::is_signed(reweighting::find_attention_form(options.attention));
-  const bool groups = options.task == "token-groups";
   Evaluation result;
   result.heads.resize(static_cast<std::size_t>(shape.layers * shape.heads));
   for (std::int64_t i = 0; i < shape.layers * shape.heads; ++i) {
     result.heads[i].layer = i / shape.heads;
     result.heads[i].head = i % shape.heads;
   }
-  std::vector<std::vector<at::Tensor>> cls_rows(static_cast<std::size_t>(shape.layers));
-  std::vector<at::Tensor> all_tokens, all_labels;
+  std::optional<FlipRates> flips;
+  if (options.task == "token-groups") flips.emplace(task, options);
   std::vector<std::int64_t> examples;
   for (std::int64_t first = 0; first < options.evaluation_sequences; first += options.batch) {
     examples.resize(static_cast<std::size_t>(std::min(options.batch, options.evaluation_sequences - first)));
     std::iota(examples.begin(), examples.end(), first);
     const Batch batch = task.batch(tasks::Split::kEvaluation, examples);
-    result.length = batch.tokens.size(1);
-    const at::Tensor logits =
-        model.forward(batch.tokens, {.see = [&](const models::LayerAttention& layer) {
-                        const at::Tensor weights = layer.weights().to(at::kFloat);
-                        add_layer(result.heads, layer.layer, weights, shape.causal, negative);
-                        if (groups) cls_rows[layer.layer].push_back(weights.narrow(2, result.length - 1, 1));
-                      }});
+    const auto see = [&](const models::LayerAttention& layer) {
+      const at::Tensor weights = layer.weights().to(at::kFloat);
+      add_layer(result.heads, layer.layer, weights, shape.causal, negative);
+      if (flips) flips->add_layer(first, layer.layer, weights);
+    };
+    const at::Tensor logits = model.forward(batch.tokens, {.see = see});
+    if (flips) flips->add(first, batch);
     const double share = static_cast<double>(examples.size()) / static_cast<double>(options.evaluation_sequences);
     result.loss += share * task.loss(logits, batch.targets).item<double>();
     result.accuracy += share * task.accuracy(logits, batch.targets);
-    if (groups) {
-      all_tokens.push_back(batch.tokens);
-      all_labels.push_back(batch.targets);
-    }
+    result.length = batch.tokens.size(1);
   }
   for (HeadEvaluation& head : result.heads) {
     for (double& weight : head.map) weight /= static_cast<double>(options.evaluation_sequences);
   }
-  if (groups) {
-    std::vector<at::Tensor> rows;
-    for (const std::vector<at::Tensor>& of_layer : cls_rows) rows.push_back(at::cat(of_layer).contiguous());
-    add_flips(result.heads, model, rows, at::cat(all_tokens), at::cat(all_labels), options.seed);
+  for (std::int64_t layer = 0; flips && layer < shape.layers; ++layer) {
+    add(result.heads, layer, &HeadEvaluation::flips, flips->of_layer(layer, model));
   }
   return result;
 }

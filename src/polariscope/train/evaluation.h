@@ -28,7 +28,8 @@ struct Evaluation {
   std::vector<HeadEvaluation> heads;  // layer by layer
 };
 
-// On the evaluation split of the options' task; options: completed().
+// On the evaluation split of the options' task, of which one batch's weights of one layer are in memory at a time;
+// options: completed().
 Evaluation evaluate(const models::Model& model, const TaskBatches& task, const TrainingOptions& options);
 
 }  // namespace polariscope::train
