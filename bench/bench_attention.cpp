@@ -15,7 +15,6 @@ int main(int argc, char** argv) {
           "  ./dev bench attention --accept",
       .cases = attention_cases(),
       .obstacle = attention_obstacle,
-      .threaded = true,
-      .accepted = "bench/results/attention.json"};
+      .threaded = true};
   return run_benchmark(attention, argc, argv);
 }

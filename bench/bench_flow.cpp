@@ -13,7 +13,6 @@ int main(int argc, char** argv) {
                            "  ./dev bench flow --case trajectory --repeats 21\n"
                            "  ./dev bench flow --case ensemble --case horizon --json flow.json",
                        .cases = flow_cases(),
-                       .obstacle = [] { return peer_obstacle("numpy"); },
-                       .accepted = ""};
+                       .obstacle = [] { return peer_obstacle("numpy"); }};
   return run_benchmark(flow, argc, argv);
 }

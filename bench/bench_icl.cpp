@@ -138,7 +138,6 @@ int main(int argc, char** argv) {
                           "  ./dev bench icl --case softmax --repeats 21\n"
                           "  ./dev bench icl --accept",
                       .cases = cases(),
-                      .obstacle = [] { return peer_obstacle("torch"); },
-                      .accepted = "bench/results/icl.json"};
+                      .obstacle = [] { return peer_obstacle("torch"); }};
   return run_benchmark(icl, argc, argv);
 }

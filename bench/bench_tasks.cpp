@@ -79,7 +79,6 @@ int main(int argc, char** argv) {
                             "  ./dev bench tasks\n"
                             "  ./dev bench tasks --case induction --repeats 21",
                         .cases = cases(),
-                        .obstacle = [] { return std::string(); },
-                        .accepted = ""};
+                        .obstacle = [] { return std::string(); }};
   return run_benchmark(tasks, argc, argv);
 }

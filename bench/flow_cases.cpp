@@ -10,6 +10,7 @@
 #include "polariscope/flow/ensemble.h"
 #include "polariscope/flow/gradient_flow.h"
 #include "polariscope/flow/start.h"
+#include "polariscope/flow/start_arrays.h"
 
 #include <fmt/format.h>
 

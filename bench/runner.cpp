@@ -1,6 +1,7 @@
 #include "bench/runner.h"
 
 #include "bench/fma_peak.h"
+#include "bench/record.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/names.h"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <optional>
 
 namespace polariscope::bench {
 namespace {
@@ -55,28 +57,78 @@ std::string closing_line(const std::vector<Row>& rows) {
   return line;
 }
 
-void print(const std::vector<Row>& rows) {
-  std::vector<std::vector<std::string>> table{{"case", "ours", "peer", "ratio", "target", ""}};
+nlohmann::json record_of(const std::vector<Row>& rows, const Settings& settings) {
+  nlohmann::json record{{"machine", machine()},
+                        {"simd", vector_target()},
+                        {"processors", processor_count()},
+                        {"date", date()},
+                        {"commit", commit()},
+                        {"repeats", settings.repeats},
+                        {"threads", settings.threads},
+                        {"cases", nlohmann::json::array()}};
   for (const Row& row : rows) {
-    table.push_back({row.name, row.ours, row.peer, row.ratio, row.target, verdict_text(row.verdict)});
+    nlohmann::json one = row.numbers;
+    one.update({{"name", row.name},
+                {"target", row.target},
+                {"verdict", verdict_name(row.verdict)},
+                {"note", row.note},
+                {"shown", {{"ours", row.ours}, {"peer", row.peer}, {"ratio", row.ratio}}}});
+    record["cases"].push_back(std::move(one));
+  }
+  return record;
+}
+
+// What the column of changes is measured against, a line for below the table.
+std::string changes_line(const nlohmann::json& record, const nlohmann::json& accepted) {
+  if (accepted.is_null()) return "no run is accepted: nothing to compare with";
+  const std::string apart = difference(record, accepted);
+  if (!apart.empty()) return "no change is shown: " + apart;
+  return fmt::format("change: beside the run accepted on {}, commit {}; above 0 is better",
+                     accepted.at("date").get<std::string>(), accepted.at("commit").get<std::string>());
+}
+
+void print(const std::vector<Row>& rows, const nlohmann::json& record, const nlohmann::json& accepted) {
+  const bool comparable = !accepted.is_null() && difference(record, accepted).empty();
+  std::vector<std::vector<std::string>> table{{"case", "ours", "peer", "ratio", "change", "target", ""}};
+  for (const Row& row : rows) {
+    const std::optional<double> change =
+        comparable ? gain(case_named(record, row.name), case_named(accepted, row.name)) : std::nullopt;
+    table.push_back({row.name, row.ours, row.peer, row.ratio, change ? fmt::format("{:+.1f} %", 100.0 * *change) : "",
+                     row.target, verdict_text(row.verdict)});
   }
   fmt::print("\n{}\n", aligned_table(table, 140));
   for (const Row& row : rows) {
     if (!row.note.empty()) fmt::print("{}: {}\n", row.name, row.note);
   }
-  fmt::print("\n{}\n", closing_line(rows));
+  fmt::print("\n{}\n{}\n", closing_line(rows), changes_line(record, accepted));
 }
 
-nlohmann::json record_of(std::vector<Row> rows, const Settings& settings) {
-  nlohmann::json record{
-      {"machine", machine()}, {"simd", vector_target()},     {"processors", processor_count()}, {"date", date()},
-      {"commit", commit()},   {"repeats", settings.repeats}, {"cases", nlohmann::json::array()}};
-  for (Row& row : rows) {
-    row.numbers.update(
-        {{"name", row.name}, {"target", row.target}, {"verdict", verdict_name(row.verdict)}, {"note", row.note}});
-    record["cases"].push_back(std::move(row.numbers));
+std::filesystem::path accepted_path(const Benchmark& benchmark) {
+  return std::filesystem::path(POLARISCOPE_SOURCES) / "bench" / "results" / fmt::format("{}.json", benchmark.name);
+}
+
+nlohmann::json accepted_record(const Benchmark& benchmark) {
+  const std::filesystem::path path = accepted_path(benchmark);
+  return std::filesystem::exists(path) ? nlohmann::json::parse(read_file(path)) : nlohmann::json();
+}
+
+// The file of numbers, and the table in the docs that shows it.
+void accept(const Benchmark& benchmark, const std::vector<Row>& rows, const nlohmann::json& record) {
+  for (const Row& row : rows) {
+    if (row.verdict == Verdict::kSkipped) throw Error("nothing is accepted: {} was skipped, {}", row.name, row.note);
   }
-  return record;
+  const std::filesystem::path docs = std::filesystem::path(POLARISCOPE_SOURCES) / "docs" / "benchmarks.md";
+  const std::string page = with_results(read_file(docs), benchmark.name, markdown(record));
+  write_file(accepted_path(benchmark), record.dump(2) + "\n");
+  write_file(docs, page);
+}
+
+// 1 if a target is missed or speed lost.
+int check(const nlohmann::json& record, const nlohmann::json& accepted) {
+  const std::vector<std::string> found = failures(record, accepted);
+  if (found.empty()) return 0;
+  fmt::print(stderr, "check: {}\n", fmt::join(found, "; "));
+  return 1;
 }
 
 int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
@@ -87,7 +139,7 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
   std::string json_path;
   std::vector<std::string> chosen;
   Settings settings;
-  bool accept = false;
+  bool accepts = false, checks = false;
   app.add_option("--case", chosen, fmt::format("only this case, may be repeated: {}", fmt::join(names, ", ")))
       ->type_name("NAME");
   app.add_option("--repeats", settings.repeats, "pairs of runs, ours and the peer's in turn; the median counts")
@@ -99,9 +151,9 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
         ->capture_default_str();
   }
   app.add_option("--json", json_path, "write the numbers to this file as well")->type_name("FILE");
-  if (!benchmark.accepted.empty()) {
-    app.add_flag("--accept", accept, "keep the numbers of a whole run in " + benchmark.accepted);
-  }
+  app.add_flag("--accept", accepts,
+               fmt::format("keep the numbers of a whole run in bench/results/{}.json", benchmark.name));
+  app.add_flag("--check", checks, "exit with 1 if a target is missed or 5 % are lost against the accepted numbers");
   app.footer(benchmark.examples);
   try {
     app.parse(argc, argv);
@@ -112,7 +164,7 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
     if (std::find(names.begin(), names.end(), name) == names.end())
       throw Error("{}", unknown_name("case", name, names));
   }
-  if (accept && !chosen.empty()) throw Error("--accept keeps the numbers of all cases: leave --case out");
+  if (accepts && !chosen.empty()) throw Error("--accept keeps the numbers of all cases: leave --case out");
 
   fmt::print("{} · {} · {} · commit {}\n", machine(), vector_target(), date(), commit());
   fmt::print("{}; medians (± half the distance between the quartiles)\n", benchmark.reading);
@@ -123,19 +175,11 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
     if (!chosen.empty() && std::find(chosen.begin(), chosen.end(), one.name) == chosen.end()) continue;
     for (Row& row : run(one, settings)) rows.push_back(std::move(row));
   }
-  print(rows);
-
-  const std::string text = record_of(rows, settings).dump(2) + "\n";
-  if (!json_path.empty()) write_file(json_path, text);
-  if (accept) {
-    for (const Row& row : rows) {
-      if (row.verdict == Verdict::kSkipped) throw Error("nothing is accepted: {} was skipped, {}", row.name, row.note);
-    }
-    const std::filesystem::path path = std::filesystem::path(POLARISCOPE_SOURCES) / benchmark.accepted;
-    make_folder(path.parent_path());
-    write_file(path, text);
-  }
-  return 0;
+  const nlohmann::json record = record_of(rows, settings), accepted = accepted_record(benchmark);
+  print(rows, record, accepted);
+  if (!json_path.empty()) write_file(json_path, record.dump(2) + "\n");
+  if (accepts) accept(benchmark, rows, record);
+  return checks ? check(record, accepted) : 0;
 }
 
 }  // namespace

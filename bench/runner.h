@@ -43,10 +43,10 @@ struct Benchmark {
   const std::vector<Case>& cases;
   std::function<std::string()> obstacle;
   bool threaded = false;  // has --threads
-  std::string accepted;   // the file that --accept writes, below the sources; "" for none
 };
 
-// Parses, runs, prints; the process's exit code. A missed target is no failure.
+// Parses, runs, prints, beside the run that was accepted last; the process's exit code. A missed target is a failure
+// under --check alone.
 int run_benchmark(const Benchmark& benchmark, int argc, char** argv);
 
 }  // namespace polariscope::bench
