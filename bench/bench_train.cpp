@@ -6,6 +6,7 @@
 #include "bench/train_products.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/base/memory.h"
 #include "polariscope/train/process.h"
 #include "polariscope/train/trainer.h"
 
@@ -221,7 +222,7 @@ const std::vector<Case>& cases() {
 
 int main(int argc, char** argv) {
   using namespace polariscope::bench;
-  polariscope::train::keep_freed_memory();
+  polariscope::keep_freed_memory();
   polariscope::train::use_threads(1);
   if (argc == 4 && std::string_view(argv[1]) == "steps")
     return print_step_seconds(std::stod(argv[2]), std::stod(argv[3]));

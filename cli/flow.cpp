@@ -7,6 +7,7 @@
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/flow/start_arrays.h"
 #include "polariscope/reweighting/simd_target_name.h"
 #include "polariscope/runs/provenance.h"
 #include "polariscope/runs/run_folder.h"
@@ -199,7 +200,7 @@ Command add_flow(CLI::App& app) {
       if (by_time) left_out.push_back("steps");
       if (!settings->has_dim && !settings->init.empty()) left_out.push_back("dim");  // the file of --init says it
       if (!settings->has_reweighting && run.model == flow::Model::kLinear) left_out.push_back("reweighting");
-      folder.emplace(settings->out, config_text(*command, left_out));
+      folder.emplace(settings->out, config_text(*command, left_out, settings->out));
       const int threads = run.trajectories == 1 ? 1 : processor_count();
       runs::record_provenance(folder->path(), runs::provenance(reweighting::simd_target_name(), threads));
     }

@@ -1,13 +1,13 @@
 // From options to a run of the flow.
 #include "flow.h"
 #include "polariscope/base/error.h"
+#include "polariscope/base/memory.h"
 #include "polariscope/base/names.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/flow/checks.h"
 #include "polariscope/flow/ensemble.h"
+#include "polariscope/flow/start_arrays.h"
 #include "settings.h"
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -68,18 +68,12 @@ flow::StartOptions start_options(const FlowSettings& settings, const FlowRun& ru
   return sized;
 }
 
-// Refuses what this machine cannot hold, rather than let the system end the process half way.
-void require_memory(const flow::StartOptions& size, int samples) {
+void require_room(const flow::StartOptions& size, int samples) {
   const double d = size.outputs, k = size.tokens, rows = size.rows;
   const double state = 3.0 * (d * k + rows * k);                               // with its gradient and a copy
   const double records = samples * (k * (2.0 * rows + 1.0) + std::min(d, k));  // a, σ, u, singular values
-  const double needed = 8.0 * (state + records);
-  const double present = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  if (needed > present) {
-    throw Error(
-        "d = {}, k = {}, {} rows and {} samples need {:.3g} GB of memory, this machine has {:.3g}: choose smaller ones",
-        size.outputs, size.tokens, size.rows, samples, needed / 1e9, present / 1e9);
-  }
+  require_memory(8.0 * (state + records),
+                 fmt::format("d = {}, k = {}, {} rows and {} samples", size.outputs, size.tokens, size.rows, samples));
 }
 
 }  // namespace
@@ -100,7 +94,7 @@ FlowRun plan_flow(const FlowSettings& settings) {
   run.start = start_options(settings, run);
 
   const int samples = size_of("--samples", settings.samples, 2);
-  require_memory(run.start, samples);
+  require_room(run.start, samples);
   if (run.flow) {
     run.integration = {.until = settings.has_until ? settings.until : 1e6,
                        .times = {},

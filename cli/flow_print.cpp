@@ -3,6 +3,7 @@
 #include "polariscope/base/quantiles.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/flow/checks.h"
+#include "polariscope/flow/start_arrays.h"
 
 #include <fmt/format.h>
 

@@ -7,6 +7,7 @@
 #include "polariscope/flow/checks.h"
 #include "polariscope/reweighting/attention_form.h"
 #include "polariscope/reweighting/reweighting.h"
+#include "polariscope/runs/options.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -72,6 +73,7 @@ constexpr std::array kLists{
     List{"reweightings", reweighting::reweighting_table},
     List{"attentions", reweighting::attention_form_table},
     List{"checks", checks_table},
+    List{"options", runs::option_table},
 };
 
 Rows table_of(std::string_view name) {
@@ -87,11 +89,13 @@ Rows table_of(std::string_view name) {
 
 Command add_list(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("list", "List experiments, re-weighting functions, attentions or theorem checks");
+      app.add_subcommand("list", "List experiments, re-weightings, attentions, theorem checks, options");
   auto what = std::make_shared<std::string>();
   auto as_markdown = std::make_shared<bool>(false);
   auto as_json = std::make_shared<bool>(false);
-  command->add_option("what", *what, "experiments, reweightings, attentions or checks")->type_name("")->required();
+  command->add_option("what", *what, "experiments, reweightings, attentions, checks or options")
+      ->type_name("")
+      ->required();
   CLI::Option* flag = command->add_flag("--markdown", *as_markdown, "Print a Markdown table");
   command->add_flag("--json", *as_json, "Print a JSON list, one object a row")->excludes(flag);
   command->footer(

@@ -5,6 +5,7 @@
 #include "polariscope/base/names.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/base/version.h"
+#include "settings.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -25,9 +26,14 @@ namespace {
 
 constexpr int kUserError = 2;
 constexpr int kInterrupted = 130;
+constexpr const char* kNoMemory = "not enough memory for a problem of this size";
 
 // Descriptions wrap, as tables do.
 class HelpFormat : public CLI::Formatter {
+  // One empty line between groups, not two.
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    return CLI::detail::find_and_replace(CLI::Formatter::make_help(app, std::move(name), mode), "\n\n\n", "\n\n");
+  }
   std::string make_option(const CLI::Option* option, bool positional) const override {
     constexpr std::size_t kNameColumns = 28;
     std::string name = "  " + make_option_name(option, positional) + make_option_opts(option);
@@ -76,6 +82,7 @@ std::string parse_problem(const CLI::App& app, const CLI::ParseError& error) {
                          words.substr(equals + 3));
     }
   }
+  if (const auto* refused = dynamic_cast<const CLI::ValidationError*>(&error)) return value_problem(*refused);
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     const CLI::App& command = chosen(app);
     for (const CLI::Option* option : command.get_options()) {
@@ -157,9 +164,10 @@ int run_program(int argc, char** argv, const Program& program) {
     fmt::print(stderr, "polariscope: interrupted\n");
     return kInterrupted;
   } catch (const std::bad_alloc&) {
-    return complain("not enough memory for a problem of this size");
+    return complain(kNoMemory);
   } catch (const std::exception& error) {  // of a library; a write to a full standard output
     const std::string words = error.what();
+    if (words.find("DefaultCPUAllocator") != std::string::npos) return complain(kNoMemory);  // LibTorch's bad_alloc
     return complain(words.substr(0, words.find('\n')));  // LibTorch adds where it was
   }
 }

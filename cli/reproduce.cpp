@@ -81,6 +81,7 @@ Command add_reproduce(CLI::App& app) {
         .jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs)),
         .out = settings->out,
         .training_program = training_program(),
+        .transformers = can_train_transformers(),
         .announce = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
     if (settings->quiet) options.announce = nullptr;
     experiments::Reproduction result;

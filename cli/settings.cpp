@@ -3,47 +3,79 @@
 #include "polariscope/base/config.h"
 #include "polariscope/base/error.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <map>
 
 namespace polariscope::cli {
 namespace {
 
-// Long names of the options that a file may set.
+// The options that a file may set.
 std::vector<CLI::Option*> settable(CLI::App& command) {
   std::vector<CLI::Option*> options;
   for (CLI::Option* option : command.get_options()) {
     const std::string name = option->get_single_name();
-    if (name != "help" && name != "config" && name != "examples") options.push_back(option);
+    if (name != "help" && name != "config" && !option->get_positional()) options.push_back(option);
   }
   return options;
 }
 
+enum class Kind { kSwitch, kNumber, kBoolean, kPath, kText };
+
+Kind kind_of(const CLI::Option& option) {
+  if (option.get_expected_max() == 0) return Kind::kSwitch;
+  const std::string type = option.get_type_name();
+  if (type == "N" || type == "X" || type == "T") return Kind::kNumber;
+  if (type == "true|false") return Kind::kBoolean;
+  return type == "FILE" || type == "FOLDER" ? Kind::kPath : Kind::kText;
+}
+
 // Keys may be written with either: TOML's habit is the underscore, the command line's the dash.
-std::string with(char joint, std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == '-' || c == '_'; }, joint);
+std::string with_dashes(std::string name) {
+  std::ranges::replace(name, '_', '-');
   return name;
 }
 
-bool is_flag(const CLI::Option& option) { return option.get_expected_max() == 0; }
+void refuse_unknown(const Config& config, const std::vector<CLI::Option*>& options) {
+  std::vector<std::string> names{"command"};
+  for (const CLI::Option* option : options) names.push_back(option->get_single_name());
+  for (const CLI::Option* option : options) {
+    names.push_back(option->get_single_name());
+    std::ranges::replace(names.back(), '-', '_');
+  }
+  config.refuse_unknown({names.begin(), names.end()});
+}
 
-// TOML needs quotes around what is neither a number nor a boolean. A number is written in one way however
-// it was typed (1e6, 1000000), so that equal runs have equal files.
-std::string toml_value(const std::string& text) {
-  char* end = nullptr;
-  std::strtod(text.c_str(), &end);
-  const bool number = !text.empty() && *end == '\0' && text.find_first_not_of("+-.0123456789e") == std::string::npos;
-  if (number && std::isfinite(std::strtod(text.c_str(), nullptr))) {
-    return fmt::format("{}", std::strtod(text.c_str(), nullptr));
+// The value as the parser takes it from a command line.
+std::string text_of(Kind kind, const ConfigValue& value, const std::filesystem::path& folder,
+                    const std::string& place) {
+  const bool boolean = std::holds_alternative<bool>(value), text = std::holds_alternative<std::string>(value);
+  switch (kind) {
+    case Kind::kSwitch:
+    case Kind::kBoolean:
+      if (!boolean) throw Error("{} holds {}: it must be true or false", place, toml_text(value));
+      break;
+    case Kind::kNumber:
+      if (boolean || text) throw Error("{} holds {}: it must be a number", place, toml_text(value));
+      break;
+    case Kind::kPath:
+    case Kind::kText:
+      if (!text) throw Error("{} holds {}: it must be a string, in quotes", place, toml_text(value));
   }
-  if (text == "true" || text == "false") return text;
-  std::string quoted = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    quoted += c;
-  }
-  return quoted + "\"";
+  const std::string typed = plain_text(value);
+  return kind == Kind::kPath && !typed.empty() ? (folder / typed).string() : typed;
+}
+
+// The path as seen from `folder`, whichever folder the program runs in; one that is absolute stays what it is. Links
+// are followed in folders only: a file may be one on purpose.
+std::string seen_from(const std::filesystem::path& folder, const std::string& typed) {
+  const std::filesystem::path path = typed;
+  if (path.is_absolute()) return typed;
+  const auto parent = weakly_canonical(absolute(path).parent_path());
+  return (parent / path.filename()).lexically_relative(weakly_canonical(absolute(folder))).generic_string();
 }
 
 }  // namespace
@@ -51,50 +83,66 @@ std::string toml_value(const std::string& text) {
 void apply_config(CLI::App& command, const std::string& path) {
   const Config config = Config::read(path);
   const std::vector<CLI::Option*> options = settable(command);
-  std::vector<std::string> names{"command"};
-  for (const char joint : {'-', '_'}) {
-    for (const CLI::Option* option : options) names.push_back(with(joint, option->get_single_name()));
-  }
-  config.refuse_unknown({names.begin(), names.end()});
-
-  for (const auto& entry : config.values()) {
-    const auto& [key, values] = entry;
+  refuse_unknown(config, options);
+  std::map<std::string, std::string> keys;  // by option
+  for (const auto& [key, entry] : config.entries()) {
+    const std::string place = fmt::format("{}, line {}: {}", path, entry.line, key);
     if (key == "command") {
-      if (values != std::vector{command.get_name()}) {
-        throw Error("{}: command is \"{}\", expected \"{}\"", path, values.empty() ? "" : values.front(),
-                    command.get_name());
+      if (entry.value != ConfigValue(command.get_name())) {
+        throw Error("{} is {}, expected \"{}\"", place, toml_text(entry.value), command.get_name());
       }
       continue;
     }
-    CLI::Option* option = *std::find_if(options.begin(), options.end(),
-                                        [&](CLI::Option* o) { return o->get_single_name() == with('-', entry.first); });
-    if (option->count() > 0) continue;  // the command line wins
-    if (is_flag(*option)) {
-      if (values == std::vector<std::string>{"false"}) continue;
-      if (values != std::vector<std::string>{"true"}) throw Error("{}: {} must be true or false", path, key);
+    const std::string name = with_dashes(key);
+    if (const auto [other, is_new] = keys.emplace(name, key); !is_new) {
+      throw Error("{} is the same setting as {}: keep one of them", place, other->second);
     }
+    CLI::Option& option = **std::ranges::find(options, name, [](CLI::Option* o) { return o->get_single_name(); });
+    const std::string text = text_of(kind_of(option), entry.value, std::filesystem::path(path).parent_path(), place);
+    if (option.count() > 0) continue;  // the command line wins
+    if (kind_of(option) == Kind::kSwitch && text == "false") continue;
     try {
-      for (const std::string& value : values) option->add_result(value);
-      option->run_callback();
+      option.add_result(text);
+      option.run_callback();
+    } catch (const CLI::ValidationError& error) {
+      throw Error("{}, line {}: {}", path, entry.line, value_problem(error));
     } catch (const CLI::ParseError& error) {
-      throw Error("{}: {} = {}: {}", path, key, values.empty() ? "" : values.front(), error.what());
+      throw Error("{} = {}: {}", place, text, error.what());
     }
   }
 }
 
-std::string config_text(const CLI::App& command, const std::vector<std::string_view>& left_out) {
+std::string config_text(const CLI::App& command, const std::vector<std::string_view>& left_out,
+                        const std::filesystem::path& folder) {
   std::string text = fmt::format("command = \"{}\"\n", command.get_name());
   for (const CLI::Option* option : settable(const_cast<CLI::App&>(command))) {
     const std::string name = option->get_single_name();
-    if (std::find(left_out.begin(), left_out.end(), name) != left_out.end()) continue;
-    if (is_flag(*option)) {
-      if (option->count() > 0) text += fmt::format("{} = true\n", name);
-      continue;
-    }
+    if (std::ranges::find(left_out, name) != left_out.end()) continue;
     const std::string value = option->count() > 0 ? option->results().front() : option->get_default_str();
-    if (!value.empty()) text += fmt::format("{} = {}\n", name, toml_value(value));
+    const auto put = [&](const std::string& written) { text += fmt::format("{} = {}\n", name, written); };
+    switch (kind_of(*option)) {
+      case Kind::kSwitch:
+        if (option->count() > 0) put("true");
+        break;
+      // In one way however it was typed (1e6, 1000000), so that equal runs have equal files.
+      case Kind::kNumber:
+        if (!value.empty()) put(fmt::format("{}", std::strtod(value.c_str(), nullptr)));
+        break;
+      case Kind::kBoolean: put(value); break;
+      case Kind::kPath:
+        if (!value.empty()) put(toml_text(seen_from(folder, value)));
+        break;
+      case Kind::kText:
+        if (!value.empty()) put(toml_text(value));
+    }
   }
   return text;
+}
+
+// It says "--width: " before what the validator says.
+std::string value_problem(const CLI::ValidationError& error) {
+  const std::string words = error.what();
+  return words.substr(words.find(": ") + 2);
 }
 
 long long whole_number(std::string_view option, double value, double least, double most) {

@@ -59,13 +59,13 @@ Command add_run(CLI::App& app) {
   return [=] {
     constexpr double kMostJobs = 10'000;
     require_values(*command);
-    const sweep::Grid grid = sweep::find_grid(settings->grid, sweep::train_settings());
+    const sweep::Grid grid = sweep::find_grid(settings->grid, runs::defining_options());
     const sweep::Shard shard = of_option(
         "--shard", [&] { return settings->shard.empty() ? sweep::Shard() : sweep::parse_shard(settings->shard); });
     const auto jobs = static_cast<int>(whole_number("--jobs", settings->jobs, 0, kMostJobs));
     if (!(settings->limit > 0)) throw Error("--limit is {}: it must be above 0", settings->limit);
     catch_interrupts();
-    require_training_program();
+    require_trainable(grid);
     const sweep::RunCommand train{.program = {training_program().string(), "train", "--threads", "1"},
                                   .limit = settings->limit};
     const int places = jobs > 0 ? jobs : sweep::is_under_mpirun() ? 1 : processor_count();

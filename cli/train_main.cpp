@@ -1,5 +1,5 @@
-// polariscope-train: the part of polariscope that needs LibTorch.
-#include "polariscope/train/process.h"
+// polariscope-train: the part of polariscope that trains, with LibTorch where it is.
+#include "polariscope/base/memory.h"
 #include "program.h"
 
 #include <sys/prctl.h>
@@ -7,7 +7,7 @@
 int main(int argc, char** argv) {
   using namespace polariscope::cli;
   prctl(PR_SET_NAME, "polariscope-train");  // a sweep executes it by an open file, whose number `top` would show
-  polariscope::train::keep_freed_memory();
+  polariscope::keep_freed_memory();
   const auto add_commands = [](CLI::App& app) { return std::map<std::string, Command>{{"train", add_train(app)}}; };
   return run_program(argc, argv, {add_commands, ""});
 }

@@ -6,22 +6,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 namespace polariscope::cli {
-namespace {
-
-std::string absence() {
-  return fmt::format(
-      "training needs LibTorch, and this build has none ({} is not there): install libtorch-dev and build again",
-      training_program().string());
-}
-
-}  // namespace
-
 std::filesystem::path training_program() {
   std::error_code unknown;
   return std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path() / "polariscope-train";
@@ -29,13 +21,15 @@ std::filesystem::path training_program() {
 
 bool is_for_training_program(int argc, char** argv) { return argc > 1 && std::string_view(argv[1]) == "train"; }
 
-void require_training_program() {
-  if (!std::filesystem::exists(training_program())) throw Error("{}", absence());
+bool can_train_transformers() { return POLARISCOPE_LIBTORCH != 0; }
+
+void require_trainable(const sweep::Grid& grid) {
+  if (grid.trains_transformers() && !can_train_transformers()) throw Error("{}", kNoTransformers);
 }
 
 int run_training_program(char** argv) {
   execv(training_program().c_str(), argv);
-  fmt::print(stderr, "polariscope: {}\n", absence());
+  fmt::print(stderr, "polariscope: {} cannot be started: {}\n", training_program().string(), std::strerror(errno));
   return 2;
 }
 

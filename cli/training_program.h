@@ -1,13 +1,21 @@
 // `polariscope train` is a program of its own, polariscope-train: LibTorch takes a third of a second to load, which
-// the other commands do without.
+// the other commands do without. It is always built; without LibTorch it trains attention alone.
 #pragma once
+
+#include "polariscope/sweep/grid.h"
 
 #include <filesystem>
 
 namespace polariscope::cli {
 
-std::filesystem::path training_program();  // where it should stand
-void require_training_program();           // throws Error if it does not
+inline constexpr const char* kNoTransformers =
+    "training a transformer needs LibTorch, and this build has none: install libtorch-dev and build again";
+
+std::filesystem::path training_program();
+bool can_train_transformers();
+
+// Throws Error for a grid with trainings that this build cannot make.
+void require_trainable(const sweep::Grid& grid);
 
 bool is_for_training_program(int argc, char** argv);
 

@@ -16,5 +16,6 @@ elseif(POLARISCOPE_TORCH)
   set(polariscope_torch ON)
 endif()
 if(polariscope_torch)
-  find_package(dnnl REQUIRED)  # the models' matrix products
+  find_package(dnnl 2 REQUIRED)  # the models' matrix products; 3 describes them otherwise
+  add_compile_options(${TORCH_CXX_FLAGS})  # which of libstdc++'s two strings LibTorch was built with
 endif()

@@ -117,6 +117,26 @@ TYPED_TEST(Extremes, AUniformSoftmaxHasTheEntropyOfItsKeys) {
   }
 }
 
+// Entropy's slope along a score is -p (log p + H): far below what single precision holds, in double precision.
+TEST(ExtremesInDoublePrecision, EntropyHasASlopeAlongAWeightOfTinySize) {
+  RandomStream random(kSeed, 0);
+  Problem<double> problem = random_problem<double>(reweighting::find_attention_form("softmax"), kShape, random);
+  constexpr double kScore = -200.0;
+  problem.scale = 1.0;
+  problem.query.for_each([](double& x) { x = 1.0; });
+  problem.key.for_each([](double& x) { x = 0.0; });
+  problem.key.row(0, 0, 33)[0] = kScore;
+  problem.d_output.for_each([](double& x) { x = 0.0; });
+  Upstream<double> upstream;
+  static_assert(kDifferentiable<double>[0].name == "entropy");
+  upstream.arrays[0].assign(problem.rows(), 1.0);
+  for_each_simd_target([&] {
+    Everything<double> all = kernel_everything(problem, upstream, 1);
+    const double expected = -kScore * std::exp(kScore) / 69.0 * static_cast<double>(problem.rows());
+    EXPECT_NEAR(all.backward.key.row(0, 0, 33)[0] / expected, 1.0, 1e-10);
+  });
+}
+
 // All a problem's keys and values behind its length, and all that a row does not see, may be anything.
 TYPED_TEST(Extremes, WhatIsNotVisibleIsNeverFelt) {
   this->for_each_form_and_target([&](const reweighting::AttentionForm& form) {

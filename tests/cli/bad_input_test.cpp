@@ -69,7 +69,7 @@ TEST(BadInput, TheListOfOptionsInASentenceIsShort) {
 
 TEST(BadInput, AMissingOrAnAdditionalArgumentIsRefused) {
   expect_all_refused({
-      {{"list"}, {"experiments, reweightings, attentions or checks"}},
+      {{"list"}, {"experiments, reweightings, attentions, checks or options"}},
       {{"list", "checks", "more"}, {"\"more\""}},
       {{"list", "attentions", "--json", "--markdown"}, {"--json", "--markdown"}},
       {{"flow", "more"}, {"\"more\""}},
@@ -258,13 +258,20 @@ TEST(BadInput, AFileThatIsNoJsonObjectIsRefused) {
 TEST(BadInput, AConfigThatDoesNotFitIsRefusedByFileAndKey) {
   const std::vector<std::pair<std::string, Words>> configs{
       {"stepz = 3", {"run.toml", "unknown setting \"stepz\"", "\"step\""}},
-      {"steps = \"many\"", {"run.toml", "steps", "many"}},
+      {"steps = \"many\"", {"run.toml, line 1: steps holds \"many\"", "a number"}},
+      {"steps = \"1e3\"", {"run.toml, line 1: steps holds \"1e3\"", "a number"}},
+      {"seed = 1\nsteps = true", {"run.toml, line 2: steps holds true", "a number"}},
       {"steps = [1, 2]", {"run.toml", "steps"}},
       {"steps = -3", {"steps", "-3"}},
-      {"json = 3", {"run.toml", "json", "true or false"}},
+      {"json = 3", {"run.toml, line 1: json holds 3", "true or false"}},
+      {"json = \"true\"", {"run.toml", "json holds \"true\"", "true or false"}},
+      {"init = 1e3", {"run.toml, line 1: init holds 1000", "a string, in quotes"}},
+      {"init = true", {"init holds true", "a string, in quotes"}},
+      {"value_scale = 1\nseed = 1\nvalue-scale = 2",
+       {"run.toml, line", "value-scale", "value_scale", "the same setting"}},
       {"init = \"\"", {"--init is empty"}},
       {"steps = 1979-05-27", {"run.toml", "steps"}},
-      {"model = true", {"unknown model \"true\""}},
+      {"model = true", {"run.toml", "model holds true", "a string, in quotes"}},
       {"command = \"reproduce\"", {"run.toml", "\"reproduce\"", "\"flow\""}},
       {"steps = ", {"run.toml", "line 1"}},
       {"[flow]\nsteps = 3", {"run.toml", "flow"}},

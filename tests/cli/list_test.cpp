@@ -37,7 +37,7 @@ TEST(List, OfAttentionsHoldsEveryFormWithItsAliasAndFormula) {
 }
 
 TEST(List, SaysTheSameAsATableAsMarkdownAndAsJson) {
-  for (const std::string what : {"experiments", "reweightings", "attentions", "checks"}) {
+  for (const std::string what : {"experiments", "reweightings", "attentions", "checks", "options"}) {
     const Json rows = Json::parse(list(what, "--json"));
     const std::vector<std::string> markdown = lines_of(list(what, "--markdown"));
     EXPECT_FALSE(rows.empty()) << what;

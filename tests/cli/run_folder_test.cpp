@@ -88,6 +88,52 @@ TEST_F(RunFolder, RemembersArraysWhoseSizesAreTheirOwn) {
   EXPECT_EQ(bytes_of(folder() / "first/trajectory.npy"), bytes_of(folder() / "second/trajectory.npy"));
 }
 
+// Names that a careless writer makes numbers, booleans, or no TOML of.
+TEST_F(RunFolder, RemembersAnInitFileWhateverItIsCalled) {
+  for (const std::string name :
+       {"1e3", "true", "3", "a\nb.json", "tab\there", "quote\".json", "back\\slash", "β.json"}) {
+    SCOPED_TRACE(name);
+    fs::remove_all(folder() / "first");
+    fs::remove_all(folder() / "second");
+    write_bytes(folder() / name, R"({"V": [[0.1, 0.2, 0.4], [0.3, 0.1, 0.5]]})");
+    expect_done({"flow", "--init", name, "--steps", "100", "--out", "first"});
+    expect_done({"flow", "--config", "first/config.toml", "--out", "second"});
+    EXPECT_EQ(bytes_of(folder() / "first/config.toml"), bytes_of(folder() / "second/config.toml"));
+    EXPECT_EQ(bytes_of(folder() / "first/trajectory.npy"), bytes_of(folder() / "second/trajectory.npy"));
+  }
+  expect_refused_in(folder(), {"flow", "--init", "caf\xe9.json", "--out", "third"}, {"caf"});
+}
+
+TEST_F(RunFolder, RemembersAnInitFileFromWhicheverFolderItIsAsked) {
+  fs::create_directories(folder() / "here/runs");
+  fs::create_directories(folder() / "there");
+  write_bytes(folder() / "here/arrays.json", R"({"V": [[0.1, 0.2, 0.4], [0.3, 0.1, 0.5]]})");
+  write_bytes(folder() / "arrays.json", R"({"V": [[1, 2], [3, 4]]})");  // another one
+  const auto flow_in = [&](const char* where, Words words) {
+    Surroundings surroundings;
+    surroundings.folder = folder() / where;
+    words.insert(words.begin(), {"flow", "--steps", "50"});
+    const Outcome outcome = polariscope_run(words, surroundings);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+  };
+  flow_in("here", {"--init", "arrays.json", "--out", "runs/run"});
+  const std::string config = bytes_of(folder() / "here/runs/run/config.toml");
+  EXPECT_NE(config.find("init = \"../../arrays.json\"\n"), std::string::npos) << config;
+  flow_in("", {"--config", "here/runs/run/config.toml", "--out", "there/run"});
+  EXPECT_EQ(bytes_of(folder() / "here/runs/run/trajectory.npy"), bytes_of(folder() / "there/run/trajectory.npy"));
+  // The same run, whichever folder it is called from.
+  flow_in("", {"--init", "here/arrays.json", "--out", "here/runs/run"});
+  EXPECT_EQ(bytes_of(folder() / "here/runs/run/config.toml"), config);
+  // A project that is moved keeps its runs.
+  fs::rename(folder() / "here", folder() / "moved");
+  flow_in("there", {"--config", "../moved/runs/run/config.toml", "--out", "again"});
+  EXPECT_EQ(bytes_of(folder() / "moved/runs/run/trajectory.npy"), bytes_of(folder() / "there/again/trajectory.npy"));
+  // An absolute path stays one.
+  const std::string absolute = (folder() / "arrays.json").string();
+  flow_in("there", {"--init", absolute, "--out", "absolute"});
+  EXPECT_NE(bytes_of(folder() / "there/absolute/config.toml").find("init = \"" + absolute + "\"\n"), std::string::npos);
+}
+
 TEST_F(RunFolder, LetsTheCommandLineWinOverItsConfig) {
   write_bytes(folder() / "run.toml", "steps = 100\nseed = 3\ncheck = false\njson = true\n");
   const auto steps = [&](Words more) {

@@ -10,15 +10,11 @@ namespace polariscope::testing {
 namespace {
 
 // Nothing that could be trained: such runs fail at once, which is all that these tests need.
-const std::string kGrid = "task = \"induction\"\nheads = 0\nlayers = 0\nseed = [1, 2]\n";
-
-bool can_train() {
-  return std::filesystem::exists(std::filesystem::path(POLARISCOPE_BINARY).parent_path() / "polariscope-train");
-}
+const std::string kGrid = "task = \"induction\"\nheads = 3\nlayers = 1\nseed = [1, 2]\n";
 
 TEST(SweepCommand, IsRefusedAtOnceWhereNothingCanTrain) {
-  if (can_train()) GTEST_SKIP() << "polariscope-train is there";
-  expect_refused({"sweep", "run", "induction", "--out", "x"}, {"training needs LibTorch", "polariscope-train"});
+  if (POLARISCOPE_LIBTORCH) GTEST_SKIP() << "transformers can be trained";
+  expect_refused({"sweep", "run", "induction", "--out", "x"}, {"training a transformer needs LibTorch"});
 }
 
 TEST(SweepCommand, RefusesMistakesInOneSentence) {
@@ -53,7 +49,7 @@ TEST(SweepCommand, NamesTheLineOfAGrid) {
 }
 
 TEST(SweepCommand, TakesAShippedGridThoughAFolderHasItsName) {
-  if (!can_train()) GTEST_SKIP() << "there is no polariscope-train";
+  if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder.path() / "induction");
   write_bytes(folder.path() / "induction/cat.jpg", "miaow");
@@ -68,7 +64,7 @@ TEST(SweepCommand, AloneShowsItsHelp) {
 }
 
 TEST(SweepCommand, RunsRecordsRetriesAndExports) {
-  if (!can_train()) GTEST_SKIP() << "there is no polariscope-train";
+  if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
   const TemporaryFolder folder;
   write_bytes(folder.path() / "grid.toml", kGrid);
   Surroundings surroundings;

@@ -4,7 +4,7 @@
 #include "polariscope/base/fingerprint.h"
 #include "polariscope/base/random.h"
 #include "polariscope/base/safetensors.h"
-#include "polariscope/sweep/setting.h"
+#include "polariscope/runs/options.h"
 #include "support/small_disk.h"
 #include "support/temporary_folder.h"
 
@@ -19,6 +19,8 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <regex>
+#include <set>
 #include <thread>
 
 namespace polariscope::testing {
@@ -69,12 +71,28 @@ TEST(Train, HelpsInWords) {
   }
 }
 
-TEST(Train, HasAnOptionForEverySettingOfAGrid) {
+std::set<std::string> options_in(const std::string& help) {
+  std::set<std::string> options;
+  const std::regex option("\n  (?:-h,)?(--[a-z-]+)");
+  for (std::sregex_iterator match(help.begin(), help.end(), option), end; match != end; ++match) {
+    options.insert((*match)[1]);
+  }
+  return options;
+}
+
+TEST(Train, HasTheOptionsOfTheTableAndNoOthers) {
+  std::set<std::string> expected{"--help", "--out", "--quiet"};
+  for (const runs::Option& option : runs::options()) expected.insert(runs::flag_of(option));
+  EXPECT_EQ(options_in(polariscope_run({"train", "--help"}).out), expected);
+}
+
+TEST(Train, HelpsInGroupsWithTheDefaultsOfEachTask) {
   const std::string help = polariscope_run({"train", "--help"}).out;
-  for (const sweep::Setting& setting : sweep::train_settings()) {
-    std::string option = "--" + std::string(setting.name);
-    std::ranges::replace(option, '_', '-');
-    EXPECT_NE(help.find(option), std::string::npos) << option;
+  std::size_t at = 0;
+  for (const char* part : {"\nTask:", "--vocabulary", "\nModel:", "--layers", "2, 5 (in-context-regression)",
+                           "\nTraining:", "--learning-rate", "\nHow it is done", "--threads", "--out"}) {
+    at = help.find(part, at);
+    ASSERT_NE(at, std::string::npos) << part << help;
   }
 }
 
@@ -88,17 +106,41 @@ TEST(Train, RefusesInOneSentenceAndLeavesNoFolder) {
   expect_refused(train({"--out", "run", "--mlp", "yes"}), {"--mlp", "yes", "true or false"});
   expect_refused(train({"--out", "run", "--heads=3"}), {"--heads", "more than once"});
   expect_refused({"train", "--out", "run", "--heads", "3"}, {"heads must divide the width 128, found 3"});
-  expect_refused({"train", "--out", "run", "--width", "2.5"}, {"--width is 2.5", "whole"});
-  expect_refused({"train", "--out", "run", "--epochs", "0"}, {"--epochs is 0", "at least 1"});
-  expect_refused({"train", "--out", "run", "--learning-rate", "-1"}, {"learning rate", "-1"});
+  expect_refused({"train", "--out", "run", "--width", "2.5"}, {"--width is 2.5", "a whole number"});
+  expect_refused({"train", "--out", "run", "--epochs", "0"}, {"--epochs is 0", "a whole number of 1 to"});
+  for (const char* rate : {"-1", "0", "inf", "nan", "1e300", "1e999"}) {
+    expect_refused({"train", "--out", "run", "--learning-rate", rate},
+                   {"--learning-rate is ", "a finite number above 0"});
+  }
+  for (const char* seconds : {"-1", "inf", "nan"}) {
+    expect_refused({"train", "--out", "run", "--checkpoint-every", seconds}, {"--checkpoint-every is ", seconds});
+  }
+  expect_refused({"train", "--out", "run", "--momentum", "1", "--optimiser", "sgd"}, {"--momentum is 1", "below 1"});
   expect_refused({"train", "--out", "run", "--learning-rate", "fast"}, {"--learning-rate", "fast", "number"});
   expect_refused({"train", "--out", "run", "--vocabulary", "8"}, {"a vocabulary of 8 has 7 beside BOS"});
   expect_refused({"train", "--out", "run", "--task", "token-groups", "--vocabulary", "80"},
                  {"a vocabulary of 80 has 79 tokens beside CLS"});
   expect_refused({"train", "--out", "run", "--task", "token-groups", "--shift-query-token", "true"},
-                 {"shift-query-token", "induction"});
+                 {"--shift-query-token has no meaning for token-groups", "induction"});
   expect_refused({"train", "--out", "run", "--widht", "16"}, {"--widht", "--width"});
   expect_refused({"train", "nowhere.toml", "--out", "run"}, {"nowhere.toml"});
+}
+
+TEST(Train, RefusesByNameWhatHasNoMeaning) {
+  expect_refused({"train", "--out", "run", "--optimiser", "sgd", "--weight-decay", "0.1"},
+                 {"--weight-decay has no meaning without optimiser adamw"});
+  expect_refused({"train", "--out", "run", "--momentum", "0.9"}, {"--momentum has no meaning without optimiser sgd"});
+  expect_refused({"train", "--out", "run", "--task", "token-groups", "--auxiliary-loss", "0.2"},
+                 {"--auxiliary-loss has no meaning for token-groups, only for induction"});
+  expect_refused({"train", "--out", "run", "--qk-norm", "layer"}, {"--qk-norm has no meaning for induction"});
+}
+
+TEST(Train, RefusesASizeThatNoMemoryHolds) {
+  expect_refused({"train", "--out", "run", "--width", "1e9"},
+                 {"--width is 1000000000", "a whole number of 1 to 1000000"});
+  expect_refused({"train", "--out", "run", "--width", "1e6"}, {"GB of memory", "choose smaller ones"});
+  expect_refused({"train", "--out", "run", "--task", "token-groups", "--layers", "1e4", "--width", "1e5"},
+                 {"GB of memory", "choose smaller ones"});
 }
 
 TEST(Train, RefusesAFileThatIsNoneOfItsOwn) {
@@ -110,7 +152,12 @@ TEST(Train, RefusesAFileThatIsNoneOfItsOwn) {
   refused("width = \n", {"c.toml", "line 1"});
   refused("widht = 16\n", {"c.toml", "widht", "width"});
   refused("mlp = 1\n", {"c.toml", "mlp", "true or false"});
-  refused("width = \"wide\"\n", {"c.toml", "width", "wide"});
+  refused("width = \"wide\"\n", {"c.toml, line 1: width holds \"wide\"", "a number"});
+  refused("seed = 1\nwidth = \"16\"\n", {"c.toml, line 2: width holds \"16\"", "a number"});
+  refused("width = 0\n", {"c.toml, line 1: ", "width is 0"});
+  refused("attention = 1e3\n", {"c.toml, line 1: attention holds 1000", "a string"});
+  refused("learning_rate = 1\nseed = 3\nlearning-rate = 2\n", {"c.toml", "learning-rate", "learning_rate", "same"});
+  refused("momentum = 0.9\n", {"--momentum has no meaning"});
   refused("command = \"flow\"\n", {"c.toml", "flow", "train"});
 }
 
@@ -120,8 +167,9 @@ TEST(Train, WritesASettingAsOneWouldAndReadsItAgain) {
   expect_done(train({"--out", run, "--mlp", "false", "--learning-rate", "0.00123456789012345", "--seed", "1e3",
                      "--positions", "add"}));
   const std::string config = bytes_of(run + "/config.toml");
-  for (const char* line : {"mlp = false\n", "layer-norm = true\n", "shift-query-token = false\n", "seed = 1000\n",
-                           "learning-rate = 0.00123456789012345\n", "positions = \"add\"\n", "width = 16\n"}) {
+  for (const char* line : {"vocabulary = 50\n", "training-sequences = 400\n", "mlp = false\n", "layer-norm = true\n",
+                           "shift-query-token = false\n", "seed = 1000\n", "learning-rate = 0.00123456789012345\n",
+                           "positions = \"add\"\n", "width = 16\n"}) {
     EXPECT_NE(config.find(line), std::string::npos) << line << config;
   }
   expect_done({"train", run + "/config.toml", "--threads", "1", "--quiet", "--out", again});

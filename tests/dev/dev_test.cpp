@@ -1,4 +1,5 @@
 // The script ./dev where it needs to install and build nothing.
+#include "polariscope/base/files.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -55,6 +56,26 @@ TEST(Dev, NamesThePackagesWhereThereIsNoApt) {
   for (const char* package : {"libsundials-dev", "librandom123-dev", "libgtest-dev"}) {
     EXPECT_NE(outcome.output.find(package), std::string::npos) << outcome.output;
   }
+}
+
+TEST(Dev, WaitsForALockOfThePackageSystemAndSaysSo) {
+  const TemporaryFolder folder;  // in front of the real programs
+  const auto pretend = [&](const char* name, const std::string& script) {
+    const std::filesystem::path path = folder.path() / name;
+    write_file(path, "#!/bin/sh\n" + script + "\n");
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  };
+  const std::string calls = "'" + (folder.path() / "calls").string() + "'";
+  pretend("apt-get", "echo called >>" + calls + "; [ $(wc -l <" + calls +
+                         ") -ge 3 ] || { echo 'E: Could not get lock /var/lib/dpkg/lock-frontend' >&2; exit 100; }");
+  pretend("dpkg-query", "exit 1");
+  pretend("sudo", "exec \"$@\"");
+  pretend("sleep", "");
+  pretend("npm", "");
+  const Outcome outcome = dev("setup build", "PATH='" + folder.path().string() + "':\"$PATH\"");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_NE(outcome.output.find("waiting for it"), std::string::npos) << outcome.output;
+  EXPECT_EQ(read_file(folder.path() / "calls"), "called\ncalled\ncalled\n");
 }
 
 }  // namespace

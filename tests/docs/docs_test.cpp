@@ -99,6 +99,8 @@ TEST(Docs, TheTableOfReweightingsIsTheProgramsOwn) { expect_listing("docs/reweig
 
 TEST(Docs, TheTableOfAttentionsIsTheProgramsOwn) { expect_listing("docs/attention.md", "attentions"); }
 
+TEST(Docs, TheTableOfTrainingsOptionsIsTheProgramsOwn) { expect_listing("docs/training.md", "options"); }
+
 TEST(Docs, TheExamplesAreTheProgramsThatTheTestsRun) {
   for (const auto& [page, example] : {std::pair{"docs/attention.md", "examples/attend_raw.cpp"},
                                       {"docs/adding-a-model.md", "examples/recall_training.h"}}) {

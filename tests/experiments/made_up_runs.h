@@ -29,7 +29,7 @@ using Measure = std::function<MadeUp(const json& settings)>;
 class MadeUpRuns {
  public:
   MadeUpRuns(const std::string& grid, const Measure& measure) {
-    const sweep::Grid parsed = sweep::Grid::parse(grid, "grid.toml", sweep::train_settings());
+    const sweep::Grid parsed = sweep::Grid::parse(grid, "grid.toml", runs::defining_options());
     Writers writers(parsed, measure);
     ProgressBoard board(ProgressBoard::Mode::kQuiet);
     sweep::run_sweep(parsed, folder_.path() / "runs" / "made-up", {}, writers, board);

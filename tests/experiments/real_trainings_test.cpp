@@ -1,6 +1,8 @@
 // From a grid to figures with real trainings, tiny ones: nothing is learned, everything is written and read.
+#include "polariscope/base/files.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/experiments/shared/report_parts.h"
+#include "polariscope/experiments/sweep_report.h"
 #include "polariscope/sweep/local_workers.h"
 #include "polariscope/sweep/sweep.h"
 #include "support/temporary_folder.h"
@@ -10,20 +12,18 @@
 namespace polariscope::testing {
 namespace {
 
-#ifdef POLARISCOPE_TRAIN
-constexpr const char* kProgram = POLARISCOPE_TRAIN;
-#else
-constexpr const char* kProgram = nullptr;
-#endif
+void train_all(const std::string& grid, const std::filesystem::path& folder) {
+  ProgressBoard board(ProgressBoard::Mode::kQuiet);
+  sweep::LocalWorkers workers({.program = {POLARISCOPE_TRAIN, "train", "--threads", "1"}}, 2);
+  const sweep::SweepEnd end =
+      sweep::run_sweep(sweep::Grid::parse(grid, "grid.toml", runs::defining_options()), folder, {}, workers, board);
+  EXPECT_EQ(end.tally.failed, 0);
+}
 
 // The experiments' sections of a sweep over `grid`.
 std::vector<report::Section> sections_of(const std::string& grid, const std::vector<std::string>& ids) {
   const TemporaryFolder folder;
-  ProgressBoard board(ProgressBoard::Mode::kQuiet);
-  sweep::LocalWorkers workers({.program = {kProgram, "train", "--threads", "1"}}, 2);
-  const sweep::SweepEnd end = sweep::run_sweep(sweep::Grid::parse(grid, "grid.toml", sweep::train_settings()),
-                                               folder.path() / "runs" / "tiny", {}, workers, board);
-  EXPECT_EQ(end.tally.failed, 0);
+  train_all(grid, folder.path() / "runs" / "tiny");
   std::vector<report::Section> sections;
   for (const std::string& id : ids) {
     sections.push_back(experiments::named_section(experiments::find_experiment(id),
@@ -35,7 +35,7 @@ std::vector<report::Section> sections_of(const std::string& grid, const std::vec
 }
 
 TEST(RealTrainings, OfTokenGroupsGiveFiguresFiveSixNineAndFThree) {
-  if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
+  if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
   // Groups are learned in a few dozen steps: here all three seeds pass the filter.
   const auto sections = sections_of(
       "task = \"token-groups\"\npositions = \"no\"\nattention = \"softmax\"\nvocabulary = 81\nlayers = 1\nheads = 1\n"
@@ -48,7 +48,7 @@ TEST(RealTrainings, OfTokenGroupsGiveFiguresFiveSixNineAndFThree) {
 }
 
 TEST(RealTrainings, OfInductionGiveFiguresOneFourAndFTwo) {
-  if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
+  if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
   const auto sections = sections_of(
       "task = \"induction\"\npositions = \"add\"\nshift_query_token = true\nauxiliary_loss = 0.2\n"
       "attention = [\"softmax\", \"identity\"]\nheads = 2\nwidth = 16\nmlp = false\ntraining_sequences = 320\nepochs = "
@@ -62,7 +62,6 @@ TEST(RealTrainings, OfInductionGiveFiguresOneFourAndFTwo) {
 }
 
 TEST(RealTrainings, OfInContextRegressionGiveTheLipschitzPapersFigures) {
-  if (kProgram == nullptr) GTEST_SKIP() << "polariscope-train is not built: there is no LibTorch";
   const auto sections = sections_of(
       "task = \"in-context-regression\"\nlayers = 2\nsteps = 20\nbatch = 16\nlearning_rate = 0.1\nmomentum = 0.8\n"
       "attention = [\"softmax\", \"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = [\"no\", \"layer\"]\n"
@@ -76,6 +75,26 @@ TEST(RealTrainings, OfInContextRegressionGiveTheLipschitzPapersFigures) {
   // Two layers of five runs on four sequences, and both right sides are theorems.
   EXPECT_EQ(sections[8].claims[0].runs, 40);
   for (const std::size_t side : {0U, 1U}) EXPECT_EQ(sections[8].claims[side].verdict, report::Verdict::kHolds);
+}
+
+// As in docs/sweeps.md: a grid names what it varies, and what its runs are sized by.
+TEST(RealTrainings, OfEveryTaskAreReportedWhereTheGridLeavesSettingsAtTheirDefaults) {
+  if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
+  const std::string small = "training_sequences = 64\nepochs = 1\nbatch = 32\nevaluation_sequences = 50\nwidth = 16\n";
+  for (const std::string& grid : {
+           small + "attention = [\"softmax\", \"relu/sum\"]\nheads = [1, 2]\n",
+           small + "task = \"induction\"\n",
+           small + "task = \"token-groups\"\nmlp = [true, false]\n",
+           std::string("task = \"in-context-regression\"\nsteps = 20\nbatch = 16\n"),
+           std::string("task = \"in-context-regression\"\nsteps = 20\nbatch = 16\nqk_norm = [\"no\", \"l2\"]\n"),
+       }) {
+    SCOPED_TRACE(grid);
+    const TemporaryFolder folder;
+    train_all(grid, folder.path() / "sweep");
+    const std::string page = read_file(experiments::write_sweep_report(folder.path() / "sweep"));
+    EXPECT_EQ(page.find("<strong>Skipped.</strong>"), std::string::npos)
+        << page.substr(page.find("<strong>Skipped.</strong>"), 300);
+  }
 }
 
 }  // namespace

@@ -5,10 +5,14 @@
 #include "polariscope/experiments/reproduce.h"
 #include "polariscope/experiments/shared/training_sweep.h"
 #include "polariscope/experiments/sweep_report.h"
+#include "polariscope/runs/options.h"
 #include "polariscope/sweep/shipped_grids.h"
 #include "support/complaint.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <variant>
 
 namespace polariscope::testing {
 namespace {
@@ -34,19 +38,25 @@ TEST(TrainedRuns, AreFoundByTheirSettings) {
             configuration.end());
 }
 
-// A grid need not name every setting: the run's own config.toml does.
-TEST(TrainedRuns, SayHowManyTokensTheyHadInTheGridOrInTheirFolder) {
-  const MadeUpRuns made("task = \"in-context-regression\"\nlayers = [2, 5]\n", [](const json& settings) {
-    const char* own = settings.at("layers") == 2 ? "sequence-length = 24\n" : "steps = 9\n";
-    return MadeUp{{{"steps", 1}}, {{"config.toml", own}}};
-  });
-  const experiments::TrainedRuns runs(made.context());
-  EXPECT_EQ(runs.where({{"layers", 2}}).front().tokens(), 24);
-  EXPECT_EQ(runs.where({{"layers", 2}}).front().whole_setting("layers"), 2);
-  EXPECT_NE(complaint_of([&] {
-              runs.where({{"layers", 5}}).front().tokens();
-            }).find("no whole number sequence-length"),
-            std::string::npos);
+TEST(TrainedRuns, HaveTheDefaultsOfTheirTaskForWhatTheGridLeavesOut) {
+  for (const std::string_view task : runs::find_option(runs::options(), "task")->choices) {
+    const MadeUpRuns made(fmt::format("task = \"{}\"\nbatch = 7\n", task), [](const json&) {
+      return MadeUp{{{"accuracy", 1.0}}};
+    });
+    const experiments::TrainedRuns runs(made.context());
+    const json& settings = runs.done().front().settings;
+    EXPECT_EQ(settings.at("batch"), 7);
+    for (const runs::Option& option : runs::defining_options()) {
+      const runs::OptionDefault* usual = runs::default_of(option, task);
+      EXPECT_EQ(settings.contains(option.name), usual != nullptr) << option.name;
+      if (usual == nullptr || option.name == "batch" || option.name == "task" || option.only_with) continue;
+      std::visit([&](const auto& value) { EXPECT_EQ(settings.at(option.name), value) << option.name; }, usual->value);
+    }
+  }
+  const MadeUpRuns bare("batch = 7\n", [](const json&) { return MadeUp{{{"accuracy", 1.0}}}; });
+  const experiments::TrainedRuns runs(bare.context());
+  EXPECT_EQ(runs.attentions(), std::vector<std::string>{"softmax"});
+  EXPECT_EQ(runs.where({{"task", "induction"}, {"auxiliary_loss", 0.2}, {"momentum", 0.0}}).size(), 1U);
 }
 
 TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
@@ -99,12 +109,15 @@ TEST(TrainingSweep, SaysWhatTheQuickGridCuts) {
   EXPECT_EQ(experiments::grid_cuts("regression-alarm"), "") << "quick runs the whole grid";
 }
 
-TEST(Reproduce, SkipsExperimentsThatTrainWhereNothingCanTrain) {
+TEST(Reproduce, SkipsExperimentsThatNeedLibTorchInABuildWithout) {
   const TemporaryFolder folder;
   ProgressBoard board(ProgressBoard::Mode::kQuiet);
-  const experiments::Reproduction result = experiments::reproduce(
-      {.ids = {"A.fig4", "A.fig6"}, .out = folder.path() / "out", .training_program = "nowhere", .announce = {}},
-      board);
+  const experiments::Reproduction result = experiments::reproduce({.ids = {"A.fig4", "A.fig6"},
+                                                                   .out = folder.path() / "out",
+                                                                   .training_program = "nowhere",
+                                                                   .transformers = false,
+                                                                   .announce = {}},
+                                                                  board);
   EXPECT_TRUE(result.errors.empty());
   EXPECT_TRUE(result.page.unfinished.empty());
   ASSERT_EQ(result.page.skipped.size(), 2U);

@@ -1,6 +1,7 @@
 // Gradient descent against the numbers of the paper's reference code: tests/golden/README.md.
 #include "polariscope/base/files.h"
 #include "polariscope/flow/descent.h"
+#include "polariscope/flow/start_arrays.h"
 #include "problems.h"
 
 #include <nlohmann/json.hpp>

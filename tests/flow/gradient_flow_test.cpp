@@ -2,10 +2,14 @@
 
 #include "polariscope/flow/checks.h"
 #include "polariscope/flow/descent.h"
+#include "polariscope/flow/internal/cvode.h"
 #include "polariscope/flow/internal/kernels.h"
 #include "problems.h"
 
+#include <algorithm>
 #include <limits>
+#include <span>
+#include <vector>
 
 namespace polariscope::testing {
 namespace {
@@ -320,6 +324,19 @@ TEST(GradientFlow, RefusesHorizonsAndTolerancesThatCannotBe) {
   options.atol = kNan;
   EXPECT_NE(complaint(options), "");
   EXPECT_EQ(complaint(to(1.0)), "");
+}
+
+TEST(Cvode, SaysWhyItCannotBeSetUp) {
+  const auto still = [](double, std::span<const double>, std::span<double> dy) {
+    std::fill(dy.begin(), dy.end(), 0.0);
+  };
+  const std::vector<double> y(3, 1.0);
+  for (const bool stiff : {false, true}) {
+    const auto complaint = complaint_of([&] {
+      flow::Cvode({.size = 3, .derivative = still, .root_functions = {}}, stiff, {-1e-9, 1e-9}, 0.0, y);
+    });
+    EXPECT_NE(complaint.find("could not be set up: reltol < 0"), std::string::npos) << complaint;
+  }
 }
 
 TEST(GradientFlow, RefusesTimesThatDoNotRise) {

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/files.h"
 #include "polariscope/base/parallel.h"
+#include "polariscope/flow/start_arrays.h"
 #include "problems.h"
 #include "support/temporary_folder.h"
 

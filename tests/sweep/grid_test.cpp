@@ -2,8 +2,10 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/sweep/shipped_grids.h"
+#include "support/complaint.h"
 #include "sweeps.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -11,9 +13,9 @@
 namespace polariscope {
 namespace {
 
-using testing::kFakeSettings;
+using testing::kFakeOptions;
 
-sweep::Grid parse(const std::string& toml) { return sweep::Grid::parse(toml, "grid.toml", kFakeSettings); }
+sweep::Grid parse(const std::string& toml) { return sweep::Grid::parse(toml, "grid.toml", kFakeOptions); }
 
 std::vector<std::string> configs(const sweep::Grid& grid) {
   std::vector<std::string> texts;
@@ -122,8 +124,68 @@ TEST(Grid, RefusesWhatIsMalformedWithLineAndKey) {
   }
 }
 
+sweep::Grid of_trainings(const std::string& toml) {
+  return sweep::Grid::parse(toml, "grid.toml", runs::defining_options());
+}
+
+TEST(GridsOfTrainings, TakeEveryOptionThatSaysWhatARunIs) {
+  for (const runs::Option& option : runs::defining_options()) {
+    const runs::OptionDefault& first = option.defaults.front();
+    std::string toml = fmt::format("{} = {}\n", option.name, toml_text(first.value));
+    if (first.task != runs::kEveryTask) toml += fmt::format("task = \"{}\"\n", first.task);
+    EXPECT_EQ(of_trainings(toml).runs().size(), 1U) << toml;
+  }
+}
+
+TEST(GridsOfTrainings, TakeNoOptionOfHowARunIsDone) {
+  for (const runs::Option& option : runs::options().subspan(runs::defining_options().size())) {
+    const std::string toml = fmt::format("{} = {}\n", option.name, toml_text(option.defaults.front().value));
+    EXPECT_NE(testing::complaint_of([&] { of_trainings(toml); }).find("unknown setting"), std::string::npos) << toml;
+  }
+}
+
+TEST(GridsOfTrainings, RefuseASettingWithoutMeaningInOneOfTheRuns) {
+  const auto refusal = [](const std::string& toml) { return testing::complaint_of([&] { of_trainings(toml); }); };
+  EXPECT_EQ(
+      refusal("optimiser = \"sgd\"\nweight_decay = [0.0, 0.1]\n"),
+      "grid.toml, line 2: weight_decay has no meaning without optimiser adamw, it is 0 then: leave it out, or such "
+      "runs with [[skip]]");
+  EXPECT_EQ(
+      refusal("momentum = [0.0, 0.9]\noptimiser = [\"sgd\", \"adamw\"]\n"),
+      "grid.toml, line 1: momentum has no meaning without optimiser sgd, it is 0 then: leave it out, or such runs "
+      "with [[skip]]");
+  EXPECT_EQ(
+      refusal("task = \"token-groups\"\nseed = 1\nauxiliary_loss = [0.0, 0.2]\n"),
+      "grid.toml, line 3: auxiliary_loss has no meaning for token-groups, only for induction: leave it out, or such "
+      "runs with [[skip]]");
+  EXPECT_EQ(
+      refusal("steps = [10, 20]\n"),
+      "grid.toml, line 1: steps has no meaning for induction, only for in-context-regression: leave it out, or such "
+      "runs with [[skip]]");
+  EXPECT_NE(refusal("task = \"in-context-regression\"\noptimiser = \"adamw\"\n").find("takes sgd alone"),
+            std::string::npos);
+  EXPECT_NE(refusal("epochs = [0, 1]\n").find("line 1: epochs is 0: it must be a whole number of 1 to"),
+            std::string::npos);
+  EXPECT_NE(refusal("learning_rate = [0.0, 0.1]\n").find("learning_rate is 0: it must be"), std::string::npos);
+}
+
+TEST(GridsOfTrainings, HoldBothOptimisersWithWhatEachOfThemKnows) {
+  EXPECT_EQ(of_trainings("optimiser = [\"adamw\", \"sgd\"]\nweight_decay = [0.0, 0.01]\nmomentum = [0.0, 0.9]\n"
+                         "[[skip]]\noptimiser = \"sgd\"\nweight_decay = 0.01\n"
+                         "[[skip]]\noptimiser = \"adamw\"\nmomentum = 0.9\n")
+                .runs()
+                .size(),
+            4U);
+}
+
+TEST(ShippedGrids, HoldOnlySettingsThatMeanSomethingInEachRun) {
+  for (const std::string_view name : sweep::shipped_grid_names()) {
+    EXPECT_FALSE(sweep::find_grid(std::string(name), runs::defining_options()).runs().empty()) << name;
+  }
+}
+
 TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
-  const auto grid = [](const char* name) { return sweep::find_grid(name, sweep::train_settings()); };
+  const auto grid = [](const char* name) { return sweep::find_grid(name, runs::defining_options()); };
   EXPECT_EQ(grid("induction").runs().size(), 8'640U);
   EXPECT_EQ(grid("token-groups").runs().size(), 12'960U);
   for (const std::string name : {"induction", "token-groups"}) {
@@ -139,7 +201,7 @@ TEST(ShippedGrids, AreThePapersGridsAndQuickCutsOfThem) {
 }
 
 TEST(ShippedGrids, CanBeginAtAnotherSeed) {
-  const sweep::Grid quick = sweep::find_grid("induction-quick", sweep::train_settings()),
+  const sweep::Grid quick = sweep::find_grid("induction-quick", runs::defining_options()),
                     moved = quick.with_seeds_from(7);
   ASSERT_EQ(moved.runs().size(), quick.runs().size());
   EXPECT_NE(moved.text().find("seed = [7, 8, 9]"), std::string::npos) << moved.text();
@@ -148,15 +210,15 @@ TEST(ShippedGrids, CanBeginAtAnotherSeed) {
 
 TEST(ShippedGrids, GiveWayToAFileAndAreNamedWhereThereIsNeither) {
   const std::string file = std::string(POLARISCOPE_SOURCE_DIR) + "/grids/induction-quick.toml";
-  EXPECT_EQ(sweep::find_grid(file, sweep::train_settings()).text(),
-            sweep::find_grid("induction-quick", sweep::train_settings()).text());
+  EXPECT_EQ(sweep::find_grid(file, runs::defining_options()).text(),
+            sweep::find_grid("induction-quick", runs::defining_options()).text());
   try {
-    sweep::find_grid("inductoin", sweep::train_settings());
+    sweep::find_grid("inductoin", runs::defining_options());
     ADD_FAILURE() << "was not refused";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("did you mean \"induction\"?"), std::string::npos) << error.what();
   }
-  EXPECT_THROW(sweep::find_grid("nowhere/grid.toml", sweep::train_settings()), Error);
+  EXPECT_THROW(sweep::find_grid("nowhere/grid.toml", runs::defining_options()), Error);
 }
 
 }  // namespace

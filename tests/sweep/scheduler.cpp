@@ -15,7 +15,7 @@ namespace {
 
 int run(char** words) {
   catch_interrupts();
-  const sweep::Grid grid = sweep::Grid::read(words[1], testing::kFakeSettings);
+  const sweep::Grid grid = sweep::Grid::read(words[1], testing::kFakeOptions);
   const sweep::RunCommand fake{.program = {FAKE_TRAIN}, .limit = std::atof(words[5])};
   return sweep::over_ranks(fake, std::atoi(words[3]), [&](sweep::Workers& workers) {
     ProgressBoard board;

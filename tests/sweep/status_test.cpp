@@ -21,7 +21,7 @@ class SweepStatusTest : public ::testing::Test {
   const std::filesystem::path& folder() const { return folder_.path(); }
 
   std::unique_ptr<sweep::Store> store(const std::string& toml, sweep::Shard shard = {}) const {
-    return std::make_unique<sweep::Store>(folder(), sweep::Grid::parse(toml, "grid.toml", testing::kFakeSettings),
+    return std::make_unique<sweep::Store>(folder(), sweep::Grid::parse(toml, "grid.toml", testing::kFakeOptions),
                                           shard);
   }
   std::string status() const { return sweep::in_words(sweep::read_status(folder()), "sweep"); }

@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-sweep::Grid grid_of(const std::string& toml) { return sweep::Grid::parse(toml, "grid.toml", testing::kFakeSettings); }
+sweep::Grid grid_of(const std::string& toml) { return sweep::Grid::parse(toml, "grid.toml", testing::kFakeOptions); }
 
 class Sweep : public ::testing::Test {
  protected:

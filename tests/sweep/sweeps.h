@@ -1,20 +1,21 @@
 // Sweeps of the fake program.
 #pragma once
 
-#include "polariscope/sweep/setting.h"
+#include "polariscope/runs/options.h"
 
 #include <array>
 #include <string>
 
 namespace polariscope::testing {
 
-inline const std::array<sweep::Setting, 4> kFakeSettings{{
-    {"behaviour",
-     sweep::ValueKind::kText,
-     {"well", "crash", "hang", "nan", "nothing", "exit", "list", "broken", "crash after the result"}},
-    {"x", sweep::ValueKind::kNumber},
-    {"milliseconds", sweep::ValueKind::kWhole},
-    {"seed", sweep::ValueKind::kWhole},
+inline const std::array<runs::Option, 4> kFakeOptions{{
+    {.name = "behaviour",
+     .kind = runs::OptionKind::kText,
+     .defaults = {{runs::kEveryTask, "well"}},
+     .choices = {"well", "crash", "hang", "nan", "nothing", "exit", "list", "broken", "crash after the result"}},
+    {.name = "x", .kind = runs::OptionKind::kNumber, .defaults = {{runs::kEveryTask, 0.0}}},
+    {.name = "milliseconds", .kind = runs::OptionKind::kWhole, .defaults = {{runs::kEveryTask, 0}}},
+    {.name = "seed", .kind = runs::OptionKind::kWhole, .defaults = {{runs::kEveryTask, 0}}},
 }};
 
 // 60 runs of 60 ms.

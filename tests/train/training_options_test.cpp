@@ -1,15 +1,19 @@
 // What a run is asked for, and what is refused.
 #include "polariscope/train/training_options.h"
 
+#include "polariscope/runs/settings.h"
+#include "polariscope/train/regression_options.h"
 #include "polariscope/train/task_batches.h"
 #include "support/complaint.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <set>
 #include <string>
+#include <variant>
 
 namespace polariscope {
 namespace {
@@ -18,6 +22,15 @@ std::string complaint(const std::function<void(train::TrainingOptions&)>& change
   train::TrainingOptions options;
   change(options);
   return testing::complaint_of([&] { train::completed(options); });
+}
+
+ConfigValue other_value(const runs::Option& option, const ConfigValue& usual) {
+  if (const auto* truth = std::get_if<bool>(&usual)) return !*truth;
+  if (const auto* whole = std::get_if<std::int64_t>(&usual)) return *whole + 1;
+  if (const auto* number = std::get_if<double>(&usual)) return 0.5 * *number + 0.01;
+  const auto other =
+      std::ranges::find_if(option.choices, [&](auto name) { return ConfigValue(std::string(name)) != usual; });
+  return std::string(*other);
 }
 
 TEST(TrainingOptions, OfInductionAreThePapers) {
@@ -55,6 +68,40 @@ TEST(TrainingOptions, ThatMakeNoSenseAreRefusedInOneSentence) {
               o.shift_query_token = true;
             }),
             "shift-query-token is of the induction task, not of token-groups");
+}
+
+// The table and the struct say the same, whichever way options come.
+TEST(TrainingOptions, OfTheTableAreThoseOfTheStruct) {
+  for (const char* name : {"induction", "token-groups"}) {
+    const std::string task = name;
+    EXPECT_EQ(train::training_options(runs::Settings({{"task", task}})), train::completed({.task = task}));
+  }
+}
+
+// An option that reached no struct would be taken in silence.
+TEST(TrainingOptions, ChangeWithEveryOptionOfTheTable) {
+  for (const char* name : {"induction", "token-groups", "in-context-regression"}) {
+    const std::string task = name;
+    for (const runs::Option& option : runs::defining_options()) {
+      const runs::OptionDefault* usual = runs::default_of(option, task);
+      if (option.name == "task" || usual == nullptr || usual->alone) continue;
+      runs::NamedValues given{{"task", task}};
+      if (option.only_with) {
+        const auto& [needed, value, otherwise] = *option.only_with;
+        given.push_back({std::string(needed), value});
+        if (!runs::objection(runs::options(), *runs::find_option(runs::options(), needed), value, given).empty()) continue;
+      }
+      runs::NamedValues other = given;
+      other.push_back({std::string(option.name), other_value(option, usual->value)});
+      if (!runs::objection(runs::options(), option, other.back().value, other).empty()) continue;
+      const runs::Settings settings(given), changed(other);
+      if (task == "in-context-regression") {
+        EXPECT_FALSE(train::regression_options(changed) == train::regression_options(settings)) << option.name;
+      } else {
+        EXPECT_FALSE(train::training_options(changed) == train::training_options(settings)) << option.name;
+      }
+    }
+  }
 }
 
 TEST(TrainingOrder, IsAPermutationThatSeedAndEpochDecide) {

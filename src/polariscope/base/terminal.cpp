@@ -12,33 +12,10 @@
 #include <string>
 
 namespace polariscope {
-
-bool is_terminal(std::FILE* stream) { return isatty(fileno(stream)) == 1; }
-
-bool wants_colour(std::FILE* stream) {
-  const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
-  const bool refused = no_color != nullptr && *no_color != '\0';
-  const bool dumb = term != nullptr && std::string_view(term) == "dumb";
-  return is_terminal(stream) && !refused && !dumb;
-}
-
-std::string coloured(std::string_view text, Colour colour, bool on) {
-  if (!on) return std::string(text);
-  const auto code = [colour] {
-    switch (colour) {
-      case Colour::kRed: return 31;
-      case Colour::kGreen: return 32;
-      case Colour::kYellow: return 33;
-      case Colour::kDim: return 2;
-      case Colour::kBold: return 1;
-    }
-    return 0;
-  }();
-  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
-}
-
 namespace {
+
+constexpr int kGap = 2;
+constexpr int kLongWord = 30;  // words up to here are not broken for the sake of the table's width
 
 // Length in bytes of the character or ANSI colour sequence that `text` begins with.
 std::size_t leading_bytes(std::string_view text) {
@@ -71,22 +48,6 @@ std::vector<std::string> wrapped(std::string_view text, int width) {
   }
   return lines;
 }
-
-}  // namespace
-
-int display_width(std::string_view text) {
-  int width = 0;
-  while (!text.empty()) {
-    if (!text.starts_with("\x1b[")) ++width;
-    text.remove_prefix(leading_bytes(text));
-  }
-  return width;
-}
-
-namespace {
-
-constexpr int kGap = 2;
-constexpr int kLongWord = 30;  // words up to here are not broken for the sake of the table's width
 
 int longest_word(std::string_view text) {
   int longest = 0;
@@ -128,6 +89,40 @@ std::vector<int> column_widths(const std::vector<std::vector<std::string>>& rows
 }
 
 }  // namespace
+
+bool is_terminal(std::FILE* stream) { return isatty(fileno(stream)) == 1; }
+
+bool wants_colour(std::FILE* stream) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  const bool refused = no_color != nullptr && *no_color != '\0';
+  const bool dumb = term != nullptr && std::string_view(term) == "dumb";
+  return is_terminal(stream) && !refused && !dumb;
+}
+
+std::string coloured(std::string_view text, Colour colour, bool on) {
+  if (!on) return std::string(text);
+  const auto code = [colour] {
+    switch (colour) {
+      case Colour::kRed: return 31;
+      case Colour::kGreen: return 32;
+      case Colour::kYellow: return 33;
+      case Colour::kDim: return 2;
+      case Colour::kBold: return 1;
+    }
+    return 0;
+  }();
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+}
+
+int display_width(std::string_view text) {
+  int width = 0;
+  while (!text.empty()) {
+    if (!text.starts_with("\x1b[")) ++width;
+    text.remove_prefix(leading_bytes(text));
+  }
+  return width;
+}
 
 std::string aligned_table(const std::vector<std::vector<std::string>>& rows, int width) {
   std::size_t columns = 0;

@@ -45,8 +45,8 @@ class Reproducer {
  public:
   Reproducer(const ReproduceOptions& options, ProgressBoard& board)
       : options_(options), board_(board), program_(runs::program_fingerprint()) {
-    can_train_ = fs::exists(options.training_program);
-    if (can_train_) training_program_ = runs::program_fingerprint(options.training_program);
+    // The theory is checked where nothing trains, too.
+    if (fs::exists(options.training_program)) training_program_ = runs::program_fingerprint(options.training_program);
     for (const std::string& id : options.ids) add(find_experiment(id));
     if (options.ids.empty()) {
       for (const Experiment& experiment : catalogue()) add(experiment);
@@ -138,10 +138,10 @@ class Reproducer {
                               .folder = options_.out / "runs" / grid_of(task, options_.preset),
                               .program = options_.training_program,
                               .jobs = processors_};
-    if (!can_train_) {
+    if (trains_transformers(sweep) && !options_.transformers) {
       for (const Item* item : items) {
-        result_.page.skipped.emplace_back(item->experiment->id,
-                                          "it trains models, and this build of Polariscope has no LibTorch to do so");
+        result_.page.skipped.emplace_back(
+            item->experiment->id, "it trains transformers, and this build of Polariscope has no LibTorch to do so");
       }
       return;
     }
@@ -188,7 +188,6 @@ class Reproducer {
   const ReproduceOptions& options_;
   ProgressBoard& board_;
   std::string program_, training_program_;  // fingerprints
-  bool can_train_ = false;
   int processors_ = 1;
   std::vector<Item> items_;
   Reproduction result_;

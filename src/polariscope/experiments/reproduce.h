@@ -17,7 +17,8 @@ struct ReproduceOptions {
   std::uint64_t seed = 0;
   int jobs = 0;  // experiments at once; 0: one per processor
   std::filesystem::path out = "out";
-  std::filesystem::path training_program;  // polariscope-train; experiments that train are skipped without
+  std::filesystem::path training_program;  // polariscope-train
+  bool transformers = true;                // whether it trains them; else experiments that need them are skipped
   std::function<void(const std::string& line)> announce;  // told before trainings begin how long they will take
 };
 

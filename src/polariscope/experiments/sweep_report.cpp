@@ -27,7 +27,7 @@ Trainings trainings_in(const std::filesystem::path& folder, const std::string& t
   for (const Experiment& experiment : catalogue()) {
     if (experiment.trainings.empty()) continue;
     for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
-      const sweep::Grid grid = sweep::find_grid(grid_of(experiment.trainings, preset), sweep::train_settings());
+      const sweep::Grid grid = sweep::find_grid(grid_of(experiment.trainings, preset), runs::defining_options());
       if (config.ends_with(grid.text())) return {std::string(experiment.trainings), preset};
     }
   }

@@ -3,9 +3,9 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/npy.h"
 #include "polariscope/flow/internal/point.h"
+#include "polariscope/flow/internal/singular_values.h"
 #include "polariscope/metrics/entropy.h"
 
-#include <Eigen/SVD>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -61,9 +61,8 @@ double orthogonal_part(const Problem& problem, const State& state, const Vector&
 }
 
 void observe_singular_values(Trajectory& trajectory, const State& state) {
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Eigen::Map<const Matrix> v(state.values.data(), trajectory.problem.outputs, trajectory.problem.tokens);
-  const Eigen::VectorXd singular = Eigen::JacobiSVD<Matrix>(v).singularValues();
+  const Eigen::VectorXd singular = SingularValues(v).singularValues();
   trajectory.singular_values.insert(trajectory.singular_values.end(), singular.begin(), singular.end());
   trajectory.effective_rank.push_back(std::exp(abs_entropy(std::span(singular.data(), singular.size()))));
 }

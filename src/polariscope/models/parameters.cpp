@@ -2,10 +2,13 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/fingerprint.h"
+#include "polariscope/base/memory.h"
 #include "polariscope/base/random.h"
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+
+#include <fmt/format.h>
 
 #include <functional>
 #include <numeric>
@@ -15,6 +18,16 @@ namespace {
 
 std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+// In double: sizes that nobody can hold overflow whole numbers.
+void require_room(const std::vector<ParameterSpec>& specs, std::size_t bytes_each) {
+  double count = 0.0;
+  for (const ParameterSpec& spec : specs) {
+    count += std::accumulate(spec.shape.begin(), spec.shape.end(), 1.0, std::multiplies<>());
+  }
+  require_memory(2.0 * count * static_cast<double>(bytes_each),
+                              fmt::format("{:.3g} parameters and their gradients", count));
 }
 
 template <class T>
@@ -37,6 +50,7 @@ void draw(const ParameterSpec& spec, std::uint64_t seed, T* to) {
 
 Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed)
     : specs_(std::move(specs)) {
+  require_room(specs_, at::elementSize(type));
   std::int64_t count = 0;
   offsets_.resize(specs_.size());
   for (const bool trained : {true, false}) {

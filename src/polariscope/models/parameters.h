@@ -32,7 +32,7 @@ struct ParameterSpec {
 class Parameters {
  public:
   // Drawn from `seed`, each name from a stream of its own: other options of a model do not change a layer's start.
-  // type: float32 or float64; both start from the same numbers.
+  // type: float32 or float64; both start from the same numbers. Throws Error for more than the machine can hold.
   Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed);
 
   // A leaf of autograd over part of values(), its gradient over the same part of gradients(). Throws Error for a

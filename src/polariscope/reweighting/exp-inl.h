@@ -91,7 +91,7 @@ requires(sizeof(hn::TFromD<D>) == 4) HWY_INLINE V fast_exp(D d, V x) {
   return hn::IfThenElse(hn::IsNaN(x), x, result);
 }
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3
 // d: float lanes, x <= 87. With y = x log₂ e: 2^{y - ⌊y⌋} by a polynomial of degree 5 on [0, 1), fitted as above to a
 // relative error of 8.2e-8 with e⁰ = 1 exactly, and 2^⌊y⌋ by the instruction made for it. The rounding of y costs
 // |x|·6e-8 of e^x, as the rounding of a difference x = z - m does.

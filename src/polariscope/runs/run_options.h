@@ -2,6 +2,7 @@
 #pragma once
 
 #include "polariscope/runs/alarms.h"
+#include "polariscope/runs/settings.h"
 
 #include <string>
 
@@ -14,5 +15,7 @@ struct RunOptions {
   int threads = 1;            // that it computes with, and
   std::string libtorch = {};  // LibTorch's version, "" where it needs none: for the provenance
 };
+
+RunOptions run_options(const Settings& settings);
 
 }  // namespace polariscope::runs

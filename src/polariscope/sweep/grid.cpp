@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/runs/settings.h"
 #include "polariscope/sweep/internal/grid_file.h"
 
 #include <fmt/ranges.h>
@@ -15,10 +16,10 @@ namespace {
 constexpr double kMostPoints = 1e7;        // before skips: the time to walk through them
 constexpr std::size_t kMostRuns = 99'999;  // their folders have names of five digits
 
-bool leaves_out(const Skip& skip, const std::vector<GridAxis>& axes, const std::vector<Value>& values) {
+bool leaves_out(const Skip& skip, const std::vector<GridAxis>& axes, const std::vector<ConfigValue>& values) {
   return std::ranges::all_of(skip, [&](const GridAxis& skipped) {
     const auto axis = std::ranges::find(axes, skipped.key, &GridAxis::key);
-    const Value& value = values[static_cast<std::size_t>(axis - axes.begin())];
+    const ConfigValue& value = values[static_cast<std::size_t>(axis - axes.begin())];
     return std::ranges::find(skipped.values, value) != skipped.values.end();
   });
 }
@@ -49,26 +50,42 @@ std::vector<GridRun> runs_of(const std::vector<GridAxis>& axes, const std::vecto
   return runs;
 }
 
+// Such a run would be trained as another one of the grid is, under another name.
+void refuse_without_meaning(const std::vector<GridAxis>& axes, const std::vector<GridRun>& runs,
+                            std::span<const runs::Option> known, std::string_view where) {
+  for (const GridRun& run : runs) {
+    runs::NamedValues settings;
+    for (std::size_t i = 0; i < axes.size(); ++i) settings.push_back({axes[i].key, run.values[i]});
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      const runs::Option& option = *runs::find_option(known, axes[i].key);
+      const std::string why = runs::objection(known, option, run.values[i], settings);
+      if (why.empty()) continue;
+      throw Error("{}, line {}: {}{}: leave it out, or such runs with [[skip]]", where, axes[i].line, axes[i].key, why);
+    }
+  }
+}
+
 std::string line_of(const GridAxis& axis) {
   std::vector<std::string> texts;
-  for (const Value& value : axis.values) texts.push_back(toml_text(value));
+  for (const ConfigValue& value : axis.values) texts.push_back(toml_text(value));
   if (texts.size() == 1) return fmt::format("{} = {}\n", axis.key, texts.front());
   return fmt::format("{} = [{}]\n", axis.key, fmt::join(texts, ", "));
 }
 
 }  // namespace
 
-Grid Grid::read(const std::filesystem::path& path, std::span<const Setting> known) {
+Grid Grid::read(const std::filesystem::path& path, std::span<const runs::Option> known) {
   return parse(read_file(path), path.string(), known);
 }
 
-Grid Grid::parse(std::string_view toml, std::string_view where, std::span<const Setting> known) {
+Grid Grid::parse(std::string_view toml, std::string_view where, std::span<const runs::Option> known) {
   Grid grid;
   GridFile file = parse_grid(toml, where, known);
   if (file.axes.empty()) throw Error("{}: the grid sets nothing: give it settings of a run, and lists of them", where);
   grid.axes_ = std::move(file.axes);
   grid.skips_ = std::move(file.skips);
   grid.runs_ = runs_of(grid.axes_, grid.skips_, where);
+  refuse_without_meaning(grid.axes_, grid.runs_, known, where);
   return grid;
 }
 
@@ -77,7 +94,7 @@ Grid Grid::with_seeds_from(std::int64_t first) const {
   const auto move = [first](std::vector<GridAxis>& axes) {
     for (GridAxis& axis : axes) {
       if (axis.key != "seed") continue;
-      for (Value& value : axis.values) std::get<std::int64_t>(value) += first;
+      for (ConfigValue& value : axis.values) std::get<std::int64_t>(value) += first;
     }
   };
   move(moved.axes_);
@@ -100,6 +117,14 @@ std::string Grid::config_of(const GridRun& run) const {
   std::string text;
   for (std::size_t i = 0; i < axes_.size(); ++i) text += line_of({axes_[i].key, {run.values[i]}});
   return text;
+}
+
+bool Grid::trains_transformers() const {
+  const auto tasks = std::ranges::find(axes_, "task", &GridAxis::key);
+  if (tasks == axes_.end()) return true;  // the default, induction
+  const auto axis = tasks - axes_.begin();
+  return std::ranges::any_of(
+      runs_, [&](const GridRun& run) { return runs::trains_transformer(std::get<std::string>(run.values[axis])); });
 }
 
 std::string Grid::json_of(const GridRun& run) const {

@@ -28,7 +28,7 @@ std::vector<std::string_view> shipped_grid_names() {
   return names;
 }
 
-Grid find_grid(const std::string& file_or_name, std::span<const Setting> known) {
+Grid find_grid(const std::string& file_or_name, std::span<const runs::Option> known) {
   const bool is_file = file_or_name.find('/') != std::string::npos || file_or_name.ends_with(".toml");
   // A folder may well have a grid's name: that of its sweep.
   if (is_file || std::filesystem::is_regular_file(file_or_name)) return Grid::read(file_or_name, known);

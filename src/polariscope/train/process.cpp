@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
-#include <malloc.h>
 #include <torch/version.h>
 
 namespace polariscope::train {
@@ -14,11 +13,5 @@ void use_threads(int count) {
 }
 
 std::string libtorch_version() { return TORCH_VERSION; }
-
-void keep_freed_memory() {
-  constexpr int kKept = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, kKept);
-  mallopt(M_TRIM_THRESHOLD, kKept);
-}
 
 }  // namespace polariscope::train

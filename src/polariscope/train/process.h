@@ -1,4 +1,4 @@
-// What a process that trains asks of the libraries below it.
+// What a process that trains transformers asks of the libraries below it.
 #pragma once
 
 #include <string>
@@ -9,8 +9,5 @@ namespace polariscope::train {
 void use_threads(int count);
 
 std::string libtorch_version();  // "1.13.0"
-
-// A step's tensors are those of the step before: memory that is given back to the system costs page faults again.
-void keep_freed_memory();
 
 }  // namespace polariscope::train

@@ -19,6 +19,21 @@ int as_int(std::int64_t number) {
 
 }  // namespace
 
+RegressionOptions regression_options(const runs::Settings& settings) {
+  RegressionOptions o;
+  settings.read("attention", o.attention);
+  settings.read("layer_form", o.layer_form);
+  settings.read("qk_norm", o.qk_norm);
+  settings.read("layers", o.layers);
+  settings.read("sequence_length", o.tokens);
+  settings.read("steps", o.steps);
+  settings.read("batch", o.batch);
+  settings.read("learning_rate", o.learning_rate);
+  settings.read("momentum", o.momentum);
+  settings.read("seed", o.seed);
+  return o;
+}
+
 models::AttentionOnlyOptions model_of(const RegressionOptions& o) {
   return {.attention = o.attention,
           .layer_form = models::find_layer_form(o.layer_form),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "polariscope/models/attention_only.h"
+#include "polariscope/runs/settings.h"
 
 #include <cstdint>
 #include <string>
@@ -17,7 +18,11 @@ struct RegressionOptions {
   std::int64_t steps = 10'000, batch = 4000;
   double learning_rate = 0.7, momentum = 0.8;
   std::uint64_t seed = 0;
+
+  bool operator==(const RegressionOptions&) const = default;
 };
+
+RegressionOptions regression_options(const runs::Settings& settings);
 
 // Throws Error for names and numbers that make no sense.
 void validate(const RegressionOptions& options);

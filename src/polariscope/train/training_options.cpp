@@ -3,17 +3,16 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 
-#include <array>
+#include <algorithm>
+#include <span>
 #include <string_view>
 
 namespace polariscope::train {
 namespace {
 
-void require_known(std::string_view kind, const std::string& name, std::span<const std::string_view> known) {
-  for (const std::string_view one : known) {
-    if (one == name) return;
-  }
-  throw Error("{}", unknown_name(kind, name, known));
+void require_known(std::string_view option, const std::string& name) {
+  const std::span<const std::string_view> known = runs::find_option(runs::options(), option)->choices;
+  if (std::ranges::find(known, name) == known.end()) throw Error("{}", unknown_name(option, name, known));
 }
 
 void require_positive(std::string_view what, std::int64_t found) {
@@ -22,18 +21,44 @@ void require_positive(std::string_view what, std::int64_t found) {
 
 }  // namespace
 
+TrainingOptions training_options(const runs::Settings& settings) {
+  TrainingOptions o;
+  settings.read("task", o.task);
+  settings.read("vocabulary", o.vocabulary);
+  settings.read("sequence_length", o.sequence_length);
+  settings.read("shift_query_token", o.shift_query_token);
+  settings.read("auxiliary_loss", o.auxiliary_loss);
+  settings.read("training_sequences", o.training_sequences);
+  settings.read("evaluation_sequences", o.evaluation_sequences);
+  settings.read("attention", o.attention);
+  settings.read("positions", o.positions);
+  settings.read("layers", o.layers);
+  settings.read("heads", o.heads);
+  settings.read("width", o.width);
+  settings.read("mlp", o.mlp);
+  settings.read("layer_norm", o.layer_norm);
+  settings.read("optimiser", o.optimiser);
+  settings.read("learning_rate", o.learning_rate);
+  settings.read("weight_decay", o.weight_decay);
+  settings.read("momentum", o.momentum);
+  settings.read("epochs", o.epochs);
+  settings.read("batch", o.batch);
+  settings.read("seed", o.seed);
+  return o;
+}
+
 TrainingOptions completed(TrainingOptions options) {
   TrainingOptions& o = options;
-  constexpr std::array<std::string_view, 3> kTasks{"induction", "token-groups", "in-context-regression"};
-  constexpr std::array<std::string_view, 2> kOptimisers{"adamw", "sgd"};
-  require_known("task", o.task, kTasks);
-  if (o.task == kTasks.back()) throw Error("{} is no task of a transformer: its model is of attention alone", o.task);
-  require_known("optimiser", o.optimiser, kOptimisers);
-  const bool induction = o.task == "induction";
-  if (o.vocabulary == 0) o.vocabulary = induction ? 50 : 81;
-  if (o.sequence_length == 0) o.sequence_length = induction ? 13 : 10;
-  if (o.training_sequences == 0) o.training_sequences = induction ? 100'000 : 10'000;
-  if (o.positions.empty()) o.positions = induction ? "concat" : "no";
+  require_known("task", o.task);
+  if (o.task == "in-context-regression") {
+    throw Error("{} is no task of a transformer: its model is of attention alone", o.task);
+  }
+  require_known("optimiser", o.optimiser);
+  const runs::Settings of_task({{"task", o.task}});
+  if (o.vocabulary == 0) of_task.read("vocabulary", o.vocabulary);
+  if (o.sequence_length == 0) of_task.read("sequence_length", o.sequence_length);
+  if (o.training_sequences == 0) of_task.read("training_sequences", o.training_sequences);
+  if (o.positions.empty()) of_task.read("positions", o.positions);
   require_positive("vocabulary", o.vocabulary);
   require_positive("sequence length", o.sequence_length);
   require_positive("number of training sequences", o.training_sequences);
@@ -41,7 +66,8 @@ TrainingOptions completed(TrainingOptions options) {
   require_positive("number of epochs", o.epochs);
   require_positive("batch", o.batch);
   if (!(o.auxiliary_loss >= 0.0)) throw Error("auxiliary loss must be at least 0, found {}", o.auxiliary_loss);
-  if (!induction && o.shift_query_token) throw Error("shift-query-token is of the induction task, not of {}", o.task);
+  if (o.task != "induction" && o.shift_query_token)
+    throw Error("shift-query-token is of the induction task, not of {}", o.task);
   return options;
 }
 

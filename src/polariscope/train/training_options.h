@@ -1,6 +1,8 @@
 // What a training run is: task, model, optimiser. Defaults are the polarisation paper's (protocol: docs/training.md).
 #pragma once
 
+#include "polariscope/runs/settings.h"
+
 #include <cstdint>
 #include <string>
 
@@ -25,9 +27,14 @@ struct TrainingOptions {
   double learning_rate = 1e-3, weight_decay = 0.01, momentum = 0.0;
   std::int64_t epochs = 10, batch = 256;
   std::uint64_t seed = 0;
+
+  bool operator==(const TrainingOptions&) const = default;
 };
 
-// With the task's defaults in the place of zeros. Throws Error for names and numbers that make no sense.
+TrainingOptions training_options(const runs::Settings& settings);
+
+// With the task's defaults (runs/options.h) in the place of zeros. Throws Error for names and numbers that make no
+// sense.
 TrainingOptions completed(TrainingOptions options);
 
 // Optimiser steps of a run; the last batch of an epoch may be smaller.

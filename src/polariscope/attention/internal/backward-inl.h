@@ -119,6 +119,9 @@ HWY_INLINE V entropy_pull(D d, const RowGradient<V>& row, V w, V log) {
   const V pull = hn::Mul(row.entropy, hn::Add(log, row.entropy_at));
   return hn::IfThenElseZero(hn::Ne(w, hn::Zero(d)), hn::CopySign(pull, hn::Mul(pull, w)));
 }
+// Below it e^x is taken for zero (exp-inl.h).
+template <class T>
+inline constexpr T kLeastLog = sizeof(T) == 4 ? T(-87) : T(-708);
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V log_of(D d, V size) {
   return hn::Log(d, hn::Max(size, hn::Set(d, std::numeric_limits<hn::TFromD<D>>::min())));
@@ -154,7 +157,7 @@ HWY_NOINLINE void differentiate(const RowGradient<hn::Vec<D>>& row, Column<T> sc
     if constexpr (kStatistics) g = upstream_of_powers(d, row, p, hn::Set(d, key_0 + static_cast<T>(j)), g);
     V dw = hn::Mul(hn::Sub(g, row.coupled), row.inverse);
     if constexpr (kStatistics) {
-      const V log = kExponential ? hn::Max(x, hn::Set(d, T(-87))) : log_of(d, hn::Abs(w));
+      const V log = kExponential ? hn::Max(x, hn::Set(d, kLeastLog<T>)) : log_of(d, hn::Abs(w));
       dw = hn::Sub(dw, entropy_pull(d, row, w, log));
     }
     V dz = hn::Mul(Function::slope(math, z, w), dw);

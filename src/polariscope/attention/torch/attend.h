@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)  // what libpolariscope_torch.so lets others call
+
 namespace polariscope::attention {
 
 // Undefined tensors are absent. `bias` and `sink` have gradients; `slopes` has none.
@@ -60,3 +62,5 @@ TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at:
 at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options = {});
 
 }  // namespace polariscope::attention
+
+#pragma GCC visibility pop

@@ -1,16 +1,18 @@
 #include "polariscope/experiments/shared/trained_runs.h"
 
-#include "polariscope/base/config.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/runs/settings.h"
 #include "polariscope/sweep/rows.h"
 #include "polariscope/sweep/shard.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <variant>
 
 namespace polariscope::experiments {
 namespace {
@@ -18,6 +20,27 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMostLinks = 300;
+
+// The grid says what it varies; a run also has the defaults of the rest.
+json complete_settings(const json& of_grid) {
+  runs::NamedValues given;
+  for (const auto& [name, value] : of_grid.items()) {
+    if (value.is_boolean()) {
+      given.push_back({name, value.get<bool>()});
+    } else if (value.is_number_integer()) {
+      given.push_back({name, value.get<std::int64_t>()});
+    } else if (value.is_number()) {
+      given.push_back({name, value.get<double>()});
+    } else {
+      given.push_back({name, value.get<std::string>()});
+    }
+  }
+  json settings = of_grid;
+  for (const runs::NamedValue& one : runs::with_defaults(runs::defining_options(), given)) {
+    std::visit([&](const auto& value) { settings[one.name] = value; }, one.value);
+  }
+  return settings;
+}
 
 std::string in_words(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
@@ -32,14 +55,11 @@ double TrainedRun::metric(const char* name) const {
 bool TrainedRun::learned() const { return metric("accuracy") > kLearned; }
 
 int TrainedRun::whole_setting(const char* name) const {
-  if (const auto found = settings.find(name); found != settings.end()) return found->get<int>();
-  std::string key = name;
-  std::ranges::replace(key, '_', '-');
-  const auto config = Config::read(folder / "config.toml").values();
-  const auto found = config.find(key);
-  const json value = found == config.end() ? json() : json::parse(found->second.front(), nullptr, false);
-  if (!value.is_number_integer()) throw Error("{}: its config.toml has no whole number {}", folder.string(), key);
-  return value.get<int>();
+  const auto found = settings.find(name);
+  if (found == settings.end() || !found->is_number_integer()) {
+    throw Error("{}: its settings have no whole number {}", folder.string(), name);
+  }
+  return found->get<int>();
 }
 
 json TrainedRun::heads() const { return json::parse(read_file(folder / "heads.json")); }
@@ -52,7 +72,7 @@ TrainedRuns::TrainedRuns(const Context& context) {
     if (row.state != "done") continue;
     done_.push_back({.folder = sweep::run_path(folder, row.run),
                      .link = sweep::run_path(context.sweep, row.run).generic_string(),
-                     .settings = json::parse(row.settings),
+                     .settings = complete_settings(json::parse(row.settings)),
                      .metrics = json::parse(row.metrics),
                      .seconds = row.seconds});
   }

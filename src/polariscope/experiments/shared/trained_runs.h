@@ -22,8 +22,7 @@ struct TrainedRun {
   std::string attention() const { return settings.at("attention").get<std::string>(); }
   double metric(const char* name) const;  // NaN where the training gave none
   bool learned() const;                   // accuracy > 0.95, the paper's filter
-  // What the grid leaves to the program stands in the config.toml of the run's own folder. Throws Error for a setting
-  // that it has not, or that is not a whole number.
+  // Throws Error for a setting that the training has not, or that is not a whole number.
   int whole_setting(const char* name) const;
   int tokens() const { return whole_setting("sequence_length"); }  // N of in-context regression, the query included
   // Of heads.json: {"layer": 1, "head": 1, "entropy": ...} in the order of layers.

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/terminal.h"
+#include "polariscope/runs/options.h"
 #include "polariscope/runs/provenance.h"
 #include "polariscope/sweep/local_workers.h"
 #include "polariscope/sweep/retry.h"
@@ -35,7 +36,7 @@ constexpr std::array kCosts{Cost{"induction", 420.0},     Cost{"induction-quick"
 constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
 
 sweep::Grid grid_of(const TrainingSweep& sweep) {
-  return sweep::find_grid(sweep.grid, sweep::train_settings()).with_seeds_from(sweep.first_seed);
+  return sweep::find_grid(sweep.grid, runs::defining_options()).with_seeds_from(sweep.first_seed);
 }
 
 std::string in_days(double seconds) {
@@ -48,7 +49,8 @@ using Axes = std::map<std::string, std::vector<json>>;
 Axes axes_of(const sweep::Grid& grid) {
   Axes axes;
   for (const sweep::GridRun& run : grid.runs()) {
-    for (auto& [key, value] : json::parse(grid.json_of(run)).items()) {
+    const json settings = json::parse(grid.json_of(run));
+    for (const auto& [key, value] : settings.items()) {
       std::vector<json>& values = axes[key];
       if (std::ranges::find(values, value) == values.end()) values.push_back(value);
     }
@@ -78,8 +80,8 @@ std::string axis_cut(const std::string& key, const std::vector<json>& quick, con
 std::string grid_cuts(std::string_view trainings) {
   const std::string quick_name = grid_of(trainings, Preset::kQuick), paper_name = grid_of(trainings, Preset::kPaper);
   if (quick_name == paper_name) return "";
-  const sweep::Grid quick = sweep::find_grid(quick_name, sweep::train_settings()),
-                    paper = sweep::find_grid(paper_name, sweep::train_settings());
+  const sweep::Grid quick = sweep::find_grid(quick_name, runs::defining_options()),
+                    paper = sweep::find_grid(paper_name, runs::defining_options());
   const Axes of_quick = axes_of(quick), of_paper = axes_of(paper);
   std::vector<std::string> words;
   for (const auto& [key, values] : of_quick) {
@@ -101,6 +103,8 @@ std::string grid_of(std::string_view trainings, Preset preset) {
 std::string trainings_of(std::string_view task) {
   return std::string(task == "in-context-regression" ? "regression" : task);
 }
+
+bool trains_transformers(const TrainingSweep& sweep) { return grid_of(sweep).trains_transformers(); }
 
 std::string announcement(const TrainingSweep& sweep) {
   const auto runs = static_cast<double>(grid_of(sweep).runs().size());

@@ -29,6 +29,9 @@ std::string trainings_of(std::string_view task);
 // 8 640: width 64 for 128; attention without uniform; ...". "" where there is no quick grid.
 std::string grid_cuts(std::string_view trainings);
 
+// Whether its trainings need LibTorch.
+bool trains_transformers(const TrainingSweep& sweep);
+
 // "induction-quick: 42 trainings, 2 at once: about 2 min 04 s at 5.9 s each, as measured on one core of a server; ...":
 // by the cost on file; of a grid without one it says that its length is not known.
 std::string announcement(const TrainingSweep& sweep);

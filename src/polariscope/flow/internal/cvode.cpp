@@ -49,6 +49,16 @@ struct Cvode::Memory {
     SUNContext_Free(&context);
   }
 
+  // Of the calls that set the integrator up: each returns a flag that is 0, or what it made.
+  void require(int flag) const {
+    if (flag != 0) throw Error("the integrator could not be set up: {}", complaint);
+  }
+  template <class Made>
+  Made* require(Made* made) const {
+    if (made == nullptr) throw Error("the integrator could not be set up: there is no memory for it");
+    return made;
+  }
+
   static int derivative(double t, N_Vector y, N_Vector dy, void* self) {
     if (interrupted()) return -1;
     static_cast<Memory*>(self)->system.derivative(t, numbers(y), numbers(dy));
@@ -72,42 +82,42 @@ Cvode::Cvode(System system, bool stiff, Tolerances tolerances, double t, std::sp
   m.reached = t;
   m.system = std::move(system);
   m.crossings.assign(m.system.roots, 0);
-  SUNContext_Create(nullptr, &m.context);
-  m.y = N_VNew_Serial(m.system.size, m.context);
+  m.require(SUNContext_Create(nullptr, &m.context));
+  m.y = m.require(N_VNew_Serial(m.system.size, m.context));
   std::copy(y.begin(), y.end(), numbers(m.y).begin());
-  m.solver = CVodeCreate(stiff ? CV_BDF : CV_ADAMS, m.context);
-  CVodeSetErrHandlerFn(m.solver, Memory::complain, &m);
-  CVodeInit(m.solver, Memory::derivative, t, m.y);
-  CVodeSetUserData(m.solver, &m);
-  CVodeSStolerances(m.solver, tolerances.relative, tolerances.absolute);
-  CVodeSetMaxNumSteps(m.solver, kMostSteps);
+  m.solver = m.require(CVodeCreate(stiff ? CV_BDF : CV_ADAMS, m.context));
+  m.require(CVodeSetErrHandlerFn(m.solver, Memory::complain, &m));
+  m.require(CVodeInit(m.solver, Memory::derivative, t, m.y));
+  m.require(CVodeSetUserData(m.solver, &m));
+  m.require(CVodeSStolerances(m.solver, tolerances.relative, tolerances.absolute));
+  m.require(CVodeSetMaxNumSteps(m.solver, kMostSteps));
   if (!stiff) {
-    CVodeSetMaxOrd(m.solver, kHighestAdamsOrder);
-    m.nonlinear = SUNNonlinSol_FixedPoint(m.y, 0, m.context);
-    CVodeSetNonlinearSolver(m.solver, m.nonlinear);
+    m.require(CVodeSetMaxOrd(m.solver, kHighestAdamsOrder));
+    m.nonlinear = m.require(SUNNonlinSol_FixedPoint(m.y, 0, m.context));
+    m.require(CVodeSetNonlinearSolver(m.solver, m.nonlinear));
   } else if (m.system.size <= kDenseUnknowns) {
-    m.matrix = SUNDenseMatrix(m.system.size, m.system.size, m.context);
-    m.linear = SUNLinSol_Dense(m.y, m.matrix, m.context);
-    CVodeSetLinearSolver(m.solver, m.linear, m.matrix);
+    m.matrix = m.require(SUNDenseMatrix(m.system.size, m.system.size, m.context));
+    m.linear = m.require(SUNLinSol_Dense(m.y, m.matrix, m.context));
+    m.require(CVodeSetLinearSolver(m.solver, m.linear, m.matrix));
   } else {
-    m.linear = SUNLinSol_SPGMR(m.y, SUN_PREC_NONE, 0, m.context);
-    CVodeSetLinearSolver(m.solver, m.linear, nullptr);
+    m.linear = m.require(SUNLinSol_SPGMR(m.y, SUN_PREC_NONE, 0, m.context));
+    m.require(CVodeSetLinearSolver(m.solver, m.linear, nullptr));
   }
-  if (m.system.roots > 0) CVodeRootInit(m.solver, m.system.roots, Memory::root_functions);
-  CVodeSetNoInactiveRootWarn(m.solver);
+  if (m.system.roots > 0) m.require(CVodeRootInit(m.solver, m.system.roots, Memory::root_functions));
+  m.require(CVodeSetNoInactiveRootWarn(m.solver));
 }
 
 Cvode::~Cvode() = default;
 
 double Cvode::advance(double t, double last, std::span<double> y) {
   Memory& m = *memory_;
-  CVodeSetStopTime(m.solver, last);
+  m.require(CVodeSetStopTime(m.solver, last));
   double reached = t;
   int flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
   if (flag == CV_ILL_INPUT) {
     // Two tokens that stay level after they met ("root found at and very near t"): a restart leaves
     // their root function out until they part.
-    CVodeReInit(m.solver, m.reached, m.y);
+    m.require(CVodeReInit(m.solver, m.reached, m.y));
     flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
   }
   stop_if_interrupted();

@@ -1,8 +1,7 @@
 #include "polariscope/flow/internal/field_arrays.h"
 
 #include "polariscope/flow/internal/kernels.h"
-
-#include <Eigen/SVD>
+#include "polariscope/flow/internal/singular_values.h"
 
 #include <algorithm>
 #include <numeric>
@@ -19,10 +18,9 @@ DiagonalLoss diagonal_loss(const Problem& problem) {
   if (problem.loss == Loss::kSquare) {
     return {.basis = {}, .curvature = std::vector<double>(problem.outputs, 1.0), .drive = problem.beta};
   }
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Eigen::Map<const Matrix> design(problem.design.data(), problem.samples(), problem.outputs);
   const Eigen::Map<const Eigen::VectorXd> beta(problem.beta.data(), problem.samples());
-  const Eigen::JacobiSVD<Matrix> svd(design, Eigen::ComputeThinU | Eigen::ComputeFullV);
+  const SingularValues svd(design, Eigen::ComputeThinU | Eigen::ComputeFullV);
   DiagonalLoss loss;
   const Matrix& basis = svd.matrixV();
   loss.basis.assign(basis.data(), basis.data() + basis.size());

@@ -10,7 +10,7 @@ namespace polariscope::flow {
 
 // Numbers in a SIMD vector on this processor: tokens a packet, or trajectories a block.
 int simd_lanes();
-// Name of the instruction set in use: "AVX3", "AVX2", "EMU128".
+// Name of the instruction set in use: "AVX3", "AVX2", "SCALAR".
 std::string simd_target();
 
 // `count` steps of gradient descent, V and a updated together from the same point.

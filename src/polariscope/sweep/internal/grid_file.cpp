@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <optional>
 #include <utility>
 
 namespace polariscope::sweep {
@@ -17,20 +18,17 @@ namespace {
 constexpr std::size_t kMostValues = 99'999;  // of one axis: as many as a grid has runs
 constexpr std::string_view kSkip = "skip";
 
-std::string_view expected(ValueKind kind) {
-  switch (kind) {
-    case ValueKind::kText: return "a string";
-    case ValueKind::kWhole: return "a whole number of at least 0";
-    case ValueKind::kNumber: return "a number";
-    case ValueKind::kBoolean: return "true or false";
-  }
-  return "";
+// What a setting can be; nothing for a list, a table, a date.
+std::optional<ConfigValue> single_value(const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* whole = node.as_integer()) return whole->get();
+  if (const auto* number = node.as_floating_point()) return number->get();
+  if (const auto* truth = node.as_boolean()) return truth->get();
+  return std::nullopt;
 }
 
 std::string_view found(const toml::node& node) {
-  if (node.is_string()) return "a string";
-  if (node.is_integer() || node.is_floating_point()) return "a number";
-  if (node.is_boolean()) return "a boolean";
+  if (const auto value = single_value(node)) return kind_of(*value);
   if (node.is_array()) return "a list";
   if (node.is_table()) return "a table";
   return "a date or time";
@@ -38,7 +36,7 @@ std::string_view found(const toml::node& node) {
 
 class Reader {
  public:
-  Reader(std::string_view where, std::span<const Setting> known) : where_(where), known_(known) {}
+  Reader(std::string_view where, std::span<const runs::Option> known) : where_(where), known_(known) {}
 
   GridFile read(const toml::table& table) const {
     GridFile file;
@@ -66,20 +64,23 @@ class Reader {
     return entries;
   }
 
+  std::string place(const toml::node& node) const {
+    return fmt::format("{}, line {}", where_, node.source().begin.line);
+  }
+
   template <class... Args>
   [[noreturn]] void refuse(const toml::node& node, fmt::format_string<Args...> sentence, Args&&... args) const {
-    throw Error("{}, line {}: {}", where_, node.source().begin.line,
-                fmt::format(sentence, std::forward<Args>(args)...));
+    throw Error("{}: {}", place(node), fmt::format(sentence, std::forward<Args>(args)...));
   }
 
   // `also`: names that are no setting but have a meaning here.
   GridAxis axis(const std::string& key, const toml::node& node, std::vector<std::string_view> also) const {
-    const auto setting = std::ranges::find(known_, key, &Setting::name);
-    if (setting == known_.end()) {
-      for (const Setting& s : known_) also.push_back(s.name);
+    const runs::Option* setting = runs::find_option(known_, key);
+    if (setting == nullptr) {
+      for (const runs::Option& option : known_) also.push_back(option.name);
       refuse(node, "{}", unknown_name("setting", key, also));
     }
-    GridAxis axis{key, {}};
+    GridAxis axis{.key = key, .values = {}, .line = static_cast<int>(node.source().begin.line)};
     if (const toml::array* list = node.as_array()) {
       if (list->empty()) refuse(node, "{} is an empty list: give it a value", key);
       for (const toml::node& item : *list) add(axis, value(*setting, item), item);
@@ -91,43 +92,27 @@ class Reader {
     return axis;
   }
 
-  void add(GridAxis& axis, Value value, const toml::node& node) const {
+  void add(GridAxis& axis, ConfigValue value, const toml::node& node) const {
     if (std::ranges::find(axis.values, value) != axis.values.end()) {
       refuse(node, "{} lists {} twice", axis.key, toml_text(value));
     }
     axis.values.push_back(std::move(value));
   }
 
-  Value value(const Setting& setting, const toml::node& node) const {
-    const bool fits = setting.kind == ValueKind::kText      ? node.is_string()
-                      : setting.kind == ValueKind::kBoolean ? node.is_boolean()
-                                                            : node.is_number();
-    if (!fits) refuse(node, "{} holds {}, expected {}", setting.name, found(node), expected(setting.kind));
-    if (setting.kind == ValueKind::kBoolean) return node.as_boolean()->get();
-    if (setting.kind != ValueKind::kText) return number(setting, *node.value<double>(), node);
-    const std::string& text = node.as_string()->get();
-    if (!setting.choices.empty() && std::ranges::find(setting.choices, text) == setting.choices.end()) {
-      refuse(node, "{}", unknown_name(setting.name, text, setting.choices));
-    }
-    return text;
+  ConfigValue value(const runs::Option& setting, const toml::node& node) const {
+    const auto value = single_value(node);
+    if (!value) refuse(node, "{} holds {}, expected {}", setting.name, found(node), runs::expected(setting));
+    return checked(setting, *value, node);
   }
 
-  Value number(const Setting& setting, double number, const toml::node& node) const {
-    constexpr double kLargest = 9e15;                      // doubles hold all whole numbers up to here
-    const bool whole = setting.kind == ValueKind::kWhole;  // 1e5 is one
-    const bool fits =
-        whole ? number == std::floor(number) && number >= 0.0 && number <= kLargest : std::isfinite(number);
-    if (!fits) {
-      refuse(node, "{} is {}: it must be {}", setting.name, number, whole ? expected(setting.kind) : "a finite number");
-    }
-    if (whole) return static_cast<std::int64_t>(number);
-    return number + 0.0;  // -0 is 0
+  ConfigValue checked(const runs::Option& setting, const ConfigValue& value, const toml::node& node) const {
+    return runs::checked(setting, value, fmt::format("{}: {}", place(node), setting.name));
   }
 
   // { from, to, step } or { from, to, factor }, both ends included; the step is 1 unless given.
-  std::vector<Value> values_of_range(const Setting& setting, const toml::table& range) const {
-    const bool counts = setting.kind == ValueKind::kWhole || setting.kind == ValueKind::kNumber;
-    if (!counts) refuse(range, "{} has a range, expected {}", setting.name, expected(setting.kind));
+  std::vector<ConfigValue> values_of_range(const runs::Option& setting, const toml::table& range) const {
+    const bool counts = setting.kind == runs::OptionKind::kWhole || setting.kind == runs::OptionKind::kNumber;
+    if (!counts) refuse(range, "{} has a range, expected {}", setting.name, runs::expected(setting));
     constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
     double from = kAbsent, to = kAbsent, step = kAbsent, factor = kAbsent;
     const std::vector<std::pair<std::string_view, double*>> parts{
@@ -149,12 +134,12 @@ class Reader {
     constexpr double kSlack = 1e-9;  // 0.1 + 0.1 + 0.1 is not quite 0.3
     if (!(count >= -kSlack)) refuse(range, "{}: the range from {} does not reach {}", setting.name, from, to);
     if (count >= kMostValues) refuse(range, "{}: the range has more than {} values", setting.name, kMostValues);
-    std::vector<Value> values;
+    std::vector<ConfigValue> values;
     for (int i = 0; i <= static_cast<int>(count + kSlack); ++i) {
       const double exact = std::isnan(factor) ? from + i * step : from * std::pow(factor, i);
       const double rounded =
           std::strtod(fmt::format("{:.12g}", exact).c_str(), nullptr);  // 0.3, not 0.30000000000000004
-      values.push_back(number(setting, rounded, range));
+      values.push_back(checked(setting, rounded, range));
     }
     return values;
   }
@@ -178,7 +163,7 @@ class Reader {
   void require_on_axis(const GridAxis& skipped, const std::vector<GridAxis>& axes, const toml::node& node) const {
     const auto axis = std::ranges::find(axes, skipped.key, &GridAxis::key);
     if (axis == axes.end()) refuse(node, "skip names {}, which the grid does not set", skipped.key);
-    for (const Value& value : skipped.values) {
+    for (const ConfigValue& value : skipped.values) {
       if (std::ranges::find(axis->values, value) == axis->values.end()) {
         refuse(node, "skip names {} = {}, which no run of the grid has", skipped.key, toml_text(value));
       }
@@ -186,12 +171,12 @@ class Reader {
   }
 
   std::string_view where_;
-  std::span<const Setting> known_;
+  std::span<const runs::Option> known_;
 };
 
 }  // namespace
 
-GridFile parse_grid(std::string_view toml, std::string_view where, std::span<const Setting> known) {
+GridFile parse_grid(std::string_view toml, std::string_view where, std::span<const runs::Option> known) {
   try {
     return Reader(where, known).read(toml::parse(toml, where));
   } catch (const toml::parse_error& error) {

@@ -14,6 +14,6 @@ struct GridFile {
 };
 
 // Throws Error with `where`, line and key.
-GridFile parse_grid(std::string_view toml, std::string_view where, std::span<const Setting> known);
+GridFile parse_grid(std::string_view toml, std::string_view where, std::span<const runs::Option> known);
 
 }  // namespace polariscope::sweep

@@ -1,0 +1,13 @@
+#include "polariscope/base/error.h"
+#include "training_program.h"
+#include "transformers.h"
+
+namespace polariscope::cli {
+
+std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& given, int) {
+  throw Error("--task {}: {}", given.get<std::string>("task"), kNoTransformers);
+}
+
+std::string libtorch_version() { return ""; }
+
+}  // namespace polariscope::cli

@@ -1,0 +1,17 @@
+// Trainings of transformers: made by transformers.cpp, refused by no_transformers.cpp in a build without LibTorch.
+#pragma once
+
+#include "polariscope/runs/settings.h"
+#include "polariscope/train/trainable.h"
+
+#include <memory>
+#include <string>
+
+namespace polariscope::cli {
+
+// On `threads` threads of LibTorch's. Throws Error for options that make no sense together, and without LibTorch.
+std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& given, int threads);
+
+std::string libtorch_version();  // "1.13.0", "" without
+
+}  // namespace polariscope::cli

@@ -1,0 +1,23 @@
+#include "polariscope/base/memory.h"
+
+#include "polariscope/base/error.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+namespace polariscope {
+
+void require_memory(double bytes, std::string_view what) {
+  const double present = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (bytes <= present) return;
+  throw Error("{} need {:.3g} GB of memory, this machine has {:.3g}: choose smaller ones", what, bytes / 1e9,
+              present / 1e9);
+}
+
+void keep_freed_memory() {
+  constexpr int kKept = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kKept);
+  mallopt(M_TRIM_THRESHOLD, kKept);
+}
+
+}  // namespace polariscope

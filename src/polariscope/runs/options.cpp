@@ -1,0 +1,359 @@
+#include "polariscope/runs/options.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/names.h"
+#include "polariscope/reweighting/attention_form.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+namespace polariscope::runs {
+namespace {
+
+constexpr std::string_view kInduction = "induction", kTokenGroups = "token-groups",
+                           kRegression = "in-context-regression";
+
+// Far above what trains anywhere, and low enough that sums and products of them are exact and no single precision
+// overflows.
+constexpr double kMostNumber = 1e30, kMostTokens = 1e6, kMostSequences = 1e8;
+
+std::vector<std::string_view> attention_names() {
+  std::vector<std::string_view> names;
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
+    names.push_back(form.name);
+    if (!form.alias.empty()) names.push_back(form.alias);
+  }
+  return names;
+}
+
+std::vector<Option> table() {
+  using enum OptionKind;
+  using enum OptionGroup;
+  return {
+      {.name = "task",
+       .group = kTask,
+       .defaults = {{kEveryTask, "induction"}},
+       .help = "Next token after a repeat, class of a sequence by CLS, or attention alone on in-context regression",
+       .choices = {kInduction, kTokenGroups, kRegression}},
+      {.name = "vocabulary",
+       .kind = kWhole,
+       .group = kTask,
+       .defaults = {{kInduction, 50}, {kTokenGroups, 81}},
+       .help = "Tokens of the task",
+       .range = {.least = 1, .most = kMostTokens},
+       .zero_is_default = true},
+      {.name = "sequence_length",
+       .kind = kWhole,
+       .group = kTask,
+       .defaults = {{kInduction, 13}, {kTokenGroups, 10}, {kRegression, 20}},
+       .help =
+           "Tokens of a sequence: induction's with its answer, token-groups' without CLS, regression's with the query",
+       .range = {.least = 1, .most = kMostTokens},
+       .zero_is_default = true},
+      {.name = "shift_query_token",
+       .kind = kBoolean,
+       .group = kTask,
+       .defaults = {{kInduction, false}},
+       .help = "Whether the repeat is written with a token of its own"},
+      {.name = "auxiliary_loss",
+       .kind = kNumber,
+       .group = kTask,
+       .defaults = {{kInduction, 0.2}},
+       .help = "Weight of the mean loss at earlier positions beside the last one's",
+       .range = {.most = kMostNumber}},
+      {.name = "training_sequences",
+       .kind = kWhole,
+       .group = kTask,
+       .defaults = {{kInduction, 100'000}, {kTokenGroups, 10'000}},
+       .help = "Sequences that are trained on",
+       .range = {.least = 1, .most = kMostSequences},
+       .zero_is_default = true},
+      {.name = "evaluation_sequences",
+       .kind = kWhole,
+       .group = kTask,
+       .defaults = {{kInduction, 1000}, {kTokenGroups, 1000}},
+       .help = "Other sequences, that the result is measured on",
+       .range = {.least = 1, .most = kMostSequences}},
+      {.name = "attention",
+       .group = kModel,
+       .defaults = {{kEveryTask, "softmax"}},
+       .help = "As `polariscope list attentions` names them",
+       .choices = attention_names()},
+      {.name = "positions",
+       .group = kModel,
+       .defaults = {{kInduction, "concat"}, {kTokenGroups, "no"}},
+       .help = "Position embeddings beside the tokens' in half of the width, added to them, or none",
+       .choices = {"concat", "add", "no"}},
+      {.name = "layers",
+       .kind = kWhole,
+       .group = kModel,
+       .defaults = {{kEveryTask, 2}, {kRegression, 5}},
+       .help = "Blocks of the model",
+       .range = {.least = 1, .most = 1e4}},
+      {.name = "heads",
+       .kind = kWhole,
+       .group = kModel,
+       .defaults = {{kInduction, 4}, {kTokenGroups, 4}},
+       .help = "Heads of a layer; they share the width",
+       .range = {.least = 1, .most = 1e6}},
+      {.name = "width",
+       .kind = kWhole,
+       .group = kModel,
+       .defaults = {{kInduction, 128}, {kTokenGroups, 128}},
+       .help = "Of the residual stream",
+       .range = {.least = 1, .most = 1e6}},
+      {.name = "mlp",
+       .kind = kBoolean,
+       .group = kModel,
+       .defaults = {{kInduction, true}, {kTokenGroups, true}},
+       .help = "Whether blocks have an MLP"},
+      {.name = "layer_norm",
+       .kind = kBoolean,
+       .group = kModel,
+       .defaults = {{kInduction, true}, {kTokenGroups, true}},
+       .help = "Whether there is LayerNorm"},
+      {.name = "layer_form",
+       .group = kModel,
+       .defaults = {{kRegression, "residual"}},
+       .help = "What becomes of X, which is X + PV/N, the same with scores of x alone, or PV",
+       .choices = {"residual", "covariate", "plain"}},
+      {.name = "qk_norm",
+       .group = kModel,
+       .defaults = {{kRegression, "no"}},
+       .help = "What normalises every query and key",
+       .choices = {"no", "layer", "rms", "l2"}},
+      {.name = "optimiser",
+       .group = kTraining,
+       .defaults = {{kEveryTask, "adamw"}, {kRegression, "sgd", true}},
+       .help = "What makes steps of gradients",
+       .choices = {"adamw", "sgd"}},
+      {.name = "learning_rate",
+       .kind = kNumber,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 1e-3}, {kRegression, 0.7}},
+       .help = "Of every step: there is no schedule",
+       .range = {.most = kMostNumber, .open_least = true}},
+      {.name = "weight_decay",
+       .kind = kNumber,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 0.01}},
+       .help = "Of all parameters",
+       .range = {.most = 1e6},
+       .only_with = OptionCondition{"optimiser", "adamw", 0.0}},
+      {.name = "momentum",
+       .kind = kNumber,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 0.0}, {kRegression, 0.8}},
+       .help = "Share of the last step in the next",
+       .range = {.most = 1, .open_most = true},
+       .only_with = OptionCondition{"optimiser", "sgd", 0.0}},
+      {.name = "epochs",
+       .kind = kWhole,
+       .group = kTraining,
+       .defaults = {{kInduction, 10}, {kTokenGroups, 10}},
+       .help = "Passes over the training sequences",
+       .range = {.least = 1, .most = 1e9}},
+      {.name = "steps",
+       .kind = kWhole,
+       .group = kTraining,
+       .defaults = {{kRegression, 10'000}},
+       .help = "Each on a fresh batch",
+       .range = {.least = 1}},
+      {.name = "batch",
+       .kind = kWhole,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 256}, {kRegression, 4000}},
+       .help = "Sequences of a step",
+       .range = {.least = 1, .most = 1e7}},
+      {.name = "seed",
+       .kind = kWhole,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 0}},
+       .help = "Of parameters, examples and their order"},
+      {.name = "threads",
+       .kind = kWhole,
+       .group = kExecution,
+       .defaults = {{kEveryTask, 0}},
+       .help = "0: one per processor. Another number may round a transformer's sums differently",
+       .range = {.most = 4096}},
+      {.name = "checkpoint_every",
+       .kind = kNumber,
+       .group = kExecution,
+       .defaults = {{kEveryTask, 60.0}},
+       .help = "Seconds between checkpoints",
+       .range = {.most = 1e9}},
+      {.name = "on_alarm",
+       .group = kExecution,
+       .defaults = {{kEveryTask, "log"}},
+       .help = "What to do besides telling it when a head's attention collapses or its scores run away",
+       .choices = {"log", "checkpoint", "stop"}},
+  };
+}
+
+const std::vector<Option>& whole_table() {
+  static const std::vector<Option> kTable = table();
+  return kTable;
+}
+
+std::string with(char joint, std::string_view name) {
+  std::string text(name);
+  std::ranges::replace(text, '_', joint);
+  return text;
+}
+
+std::string range_in_words(const OptionRange& range) {
+  const std::string least = fmt::format("{} {}", range.open_least ? "above" : "of at least", range.least);
+  if (range.most == OptionRange::kUnbounded) return least;
+  if (!range.open_least && !range.open_most) return fmt::format("of {} to {}", range.least, range.most);
+  return fmt::format("{} and {} {}", least, range.open_most ? "below" : "at most", range.most);
+}
+
+std::string number_in_words(const Option& option) {
+  return (option.kind == OptionKind::kWhole ? "whole number " : "number ") + range_in_words(option.range);
+}
+
+// NaN is in no range.
+bool is_within(const OptionRange& range, double number) {
+  const bool above = range.open_least ? number > range.least : number >= range.least;
+  return above && (range.open_most ? number < range.most : number <= range.most);
+}
+
+ConfigValue checked_number(const Option& option, double number, std::string_view shown) {
+  const bool whole = option.kind == OptionKind::kWhole;
+  const bool stands_for_default = option.zero_is_default && number == 0.0;
+  const bool fits = is_within(option.range, number) && (!whole || number == std::floor(number));
+  if (!fits && !stands_for_default) throw Error("{} is {}: it must be {}", shown, number, expected(option));
+  if (whole) return static_cast<std::int64_t>(number);
+  return number + 0.0;  // -0 is 0
+}
+
+// A list that is longer is not told in one line.
+bool names_its_choices(const Option& option) {
+  constexpr std::size_t kMostNamed = 8;
+  return !option.choices.empty() && option.choices.size() <= kMostNamed;
+}
+
+std::string values_in_words(const Option& option) {
+  if (option.kind == OptionKind::kBoolean) return "true, false";
+  if (names_its_choices(option)) return fmt::format("{}", fmt::join(option.choices, ", "));
+  return option.kind == OptionKind::kText ? "name" : number_in_words(option);
+}
+
+std::string meaning_of(const Option& option) {
+  std::string text(option.help);
+  if (!option.only_with) return text;
+  return text + fmt::format("; only with {} {}", option.only_with->option, plain_text(option.only_with->value));
+}
+
+}  // namespace
+
+std::string_view group_name(OptionGroup group) {
+  switch (group) {
+    case OptionGroup::kTask: return "Task";
+    case OptionGroup::kModel: return "Model";
+    case OptionGroup::kTraining: return "Training";
+    case OptionGroup::kExecution: return "How it is done (not part of what a run is)";
+  }
+  return "";
+}
+
+std::span<const Option> options() { return whole_table(); }
+
+std::span<const Option> defining_options() {
+  const auto first = std::ranges::find(whole_table(), OptionGroup::kExecution, &Option::group);
+  return {whole_table().begin(), first};
+}
+
+bool trains_transformer(std::string_view task) { return task != kRegression; }
+
+const Option* find_option(std::span<const Option> table, std::string_view name) {
+  const auto found = std::ranges::find(table, name, &Option::name);
+  return found == table.end() ? nullptr : &*found;
+}
+
+const OptionDefault* default_of(const Option& option, std::string_view task) {
+  for (const std::string_view wanted : {task, kEveryTask}) {
+    const auto found = std::ranges::find(option.defaults, wanted, &OptionDefault::task);
+    if (found != option.defaults.end()) return &*found;
+  }
+  return nullptr;
+}
+
+std::string key_of(const Option& option) { return with('-', option.name); }
+std::string flag_of(const Option& option) { return "--" + key_of(option); }
+
+ConfigValue value_of(const Option& option, std::string_view typed, std::string_view shown) {
+  if (option.kind == OptionKind::kText) return checked(option, std::string(typed), shown);
+  if (option.kind == OptionKind::kBoolean && (typed == "true" || typed == "false")) return typed == "true";
+  const std::string text(typed);
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  const bool is_number = option.kind != OptionKind::kBoolean && !text.empty() && *end == '\0';
+  if (!is_number) throw Error("{} is \"{}\": it must be {}", shown, text, expected(option));
+  return checked_number(option, number, shown);
+}
+
+ConfigValue checked(const Option& option, const ConfigValue& value, std::string_view shown) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (option.kind == OptionKind::kText && text != nullptr) {
+    const bool known = option.choices.empty() || std::ranges::find(option.choices, *text) != option.choices.end();
+    if (!known) throw Error("{}: {}", shown, unknown_name(with(' ', option.name), *text, option.choices));
+    return value;
+  }
+  if (option.kind == OptionKind::kBoolean && std::holds_alternative<bool>(value)) return value;
+  if (option.kind == OptionKind::kWhole || option.kind == OptionKind::kNumber) {
+    if (const auto* whole = std::get_if<std::int64_t>(&value)) {
+      return checked_number(option, static_cast<double>(*whole), shown);
+    }
+    if (const auto* number = std::get_if<double>(&value)) return checked_number(option, *number, shown);
+  }
+  throw Error("{} holds {}, expected {}", shown, kind_of(value), expected(option));
+}
+
+std::string expected(const Option& option) {
+  switch (option.kind) {
+    case OptionKind::kText: return "a string";
+    case OptionKind::kBoolean: return "true or false";
+    case OptionKind::kWhole: break;
+    case OptionKind::kNumber: return "a finite " + number_in_words(option);
+  }
+  return fmt::format("a {}{}", number_in_words(option), option.zero_is_default ? ", or 0 for the task's default" : "");
+}
+
+std::string defaults_in_words(const Option& option) {
+  std::vector<std::string> values;  // in the order of the table
+  std::map<std::string, std::vector<std::string_view>> tasks;
+  for (const OptionDefault& one : option.defaults) {
+    const std::string value = plain_text(one.value) + (one.alone ? " alone" : "");
+    if (std::ranges::find(values, value) == values.end()) values.push_back(value);
+    if (one.task != kEveryTask) tasks[value].push_back(one.task);
+  }
+  std::vector<std::string> texts;
+  for (const std::string& value : values) {
+    const auto of = tasks.find(value);
+    texts.push_back(of == tasks.end() ? value : fmt::format("{} ({})", value, fmt::join(of->second, ", ")));
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+std::string help_of(const Option& option) {
+  std::string text = meaning_of(option);
+  if (names_its_choices(option)) text += fmt::format(": {}", fmt::join(option.choices, ", "));
+  return fmt::format("{}. Default {}", text, defaults_in_words(option));
+}
+
+std::vector<std::vector<std::string>> option_table() {
+  std::vector<std::vector<std::string>> rows{{"option", "values", "default", "what it is"}};
+  for (const Option& option : options()) {
+    rows.push_back({flag_of(option), values_in_words(option), defaults_in_words(option), meaning_of(option)});
+  }
+  return rows;
+}
+
+}  // namespace polariscope::runs
