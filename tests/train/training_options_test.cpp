@@ -89,7 +89,8 @@ TEST(TrainingOptions, ChangeWithEveryOptionOfTheTable) {
       if (option.only_with) {
         const auto& [needed, value, otherwise] = *option.only_with;
         given.push_back({std::string(needed), value});
-        if (!runs::objection(runs::options(), *runs::find_option(runs::options(), needed), value, given).empty()) continue;
+        if (!runs::objection(runs::options(), *runs::find_option(runs::options(), needed), value, given).empty())
+          continue;
       }
       runs::NamedValues other = given;
       other.push_back({std::string(option.name), other_value(option, usual->value)});

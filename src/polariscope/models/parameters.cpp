@@ -7,7 +7,6 @@
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
-
 #include <fmt/format.h>
 
 #include <functional>
@@ -27,7 +26,7 @@ void require_room(const std::vector<ParameterSpec>& specs, std::size_t bytes_eac
     count += std::accumulate(spec.shape.begin(), spec.shape.end(), 1.0, std::multiplies<>());
   }
   require_memory(2.0 * count * static_cast<double>(bytes_each),
-                              fmt::format("{:.3g} parameters and their gradients", count));
+                 fmt::format("{:.3g} parameters and their gradients", count));
 }
 
 template <class T>

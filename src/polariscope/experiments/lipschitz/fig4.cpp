@@ -31,7 +31,11 @@ bool is_fitted(double variance, double entropy, double uniform) {
 }
 
 Law law_of(const RegressionRuns& runs, const AttentionVariant& variant) {
-  Law law{.variant = variant, .runs = runs.read(variant), .of_runs = {}, .of_layers = {}, .all = metrics::fit_power_law({}, {})};
+  Law law{.variant = variant,
+          .runs = runs.read(variant),
+          .of_runs = {},
+          .of_layers = {},
+          .all = metrics::fit_power_law({}, {})};
   if (law.runs.empty()) return law;
   std::vector<double> every_variance, every_entropy;
   for (const RegressionRun& run : law.runs) {
