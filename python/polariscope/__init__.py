@@ -1,6 +1,7 @@
 """Attention with the statistics of its rows, as a PyTorch operator. Guide: docs/pytorch.md."""
 
 from .operator import Form, RowStatistics, attend, forms
-from .watching import Call, Record, watch
+from .record import Call, Record
+from .watching import watch
 
 __all__ = ["Call", "Form", "Record", "RowStatistics", "attend", "forms", "watch"]

@@ -8,7 +8,7 @@ from torch import Tensor
 from ._library import load
 
 _ops = load()
-_observers = []  # watch() asks here for more statistics than the caller does, and is told them
+_observers = []  # of watch(): told each call's re-weighting, its statistics, and how to compute others of them
 
 
 class RowStatistics(NamedTuple):
@@ -94,11 +94,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softma
 
     Gradients: of query, key, value, bias and sink, through the output and the starred statistics.
     """
-    names = _names(reweighting, statistics, columns)
-    computed = list(dict.fromkeys(names + [name for o in _observers for name in o.wanted(reweighting)]))
-    output, *rows = _ops.attend(query, key, value, reweighting, scale, causal, window, bias, slopes, sink,
-                                key_lengths, list(parameters), [float(x) for x in parameters.values()], computed)
-    found = RowStatistics(**dict(zip(computed, rows)))
-    for observer in _observers:
-        observer.see(reweighting, found)
-    return output, found if computed == names else RowStatistics(**{name: getattr(found, name) for name in names})
+    def computed(value, names):
+        output, *rows = _ops.attend(query, key, value, reweighting, scale, causal, window, bias, slopes, sink,
+                                    key_lengths, list(parameters), [float(x) for x in parameters.values()], names)
+        return output, RowStatistics(**dict(zip(names, rows)))
+
+    output, found = computed(value, _names(reweighting, statistics, columns))
+    for see in _observers:
+        see(reweighting, found, lambda names: computed(value[..., :0], names)[1])
+    return output, found

@@ -1,264 +1,226 @@
-"""watch(): the statistics of a model's attention, without a change to the model."""
+"""watch(): the statistics of a model's attention, without a change to the model.
+
+PyTorch's attention functions tell of their calls while a block is open. The model's output is theirs, to the bit; the
+statistics are computed beside it, from the same queries and keys.
+"""
 
 import functools
 import threading
-from collections import Counter
-from contextlib import ExitStack, contextmanager
-from typing import Dict, List, NamedTuple, Tuple
+from contextlib import ExitStack, contextmanager, nullcontext
+from itertools import chain
+from typing import Dict, NamedTuple, Tuple
 
 import torch
 import torch.nn.functional as F
+import torch.utils._python_dispatch as dispatch
 
-from . import operator, routes
+from . import callers, calls, operator
 from .operator import RowStatistics
+from .record import Record
 
-_thread = threading.local()  # .inside: (record, layer) of the modules that run; .original: no call is routed
-_watching = 0
+
+class _Block(NamedTuple):
+    record: Record
+    names: Dict[torch.nn.Module, str]  # of the watched model's modules
+
+
+_blocks: Tuple[_Block, ...] = ()  # those that are open, of all threads
 _lock = threading.Lock()
-_patches = ExitStack()
+_replaced = ExitStack()
+_thread = threading.local()  # .inside: an attention function runs, and what it calls is not seen once more
+
+_is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None) or (lambda: False)
+_outside_modes = getattr(dispatch, "_disable_current_modes", nullcontext)
 
 
-class Call(NamedTuple):
-    layer: str  # name of the module that called
-    index: int  # 0 for the first call of that layer
-    reweighting: str
-    statistics: RowStatistics  # [batch, heads, queries] each
-
-
-class Record:
-    """What was seen: calls in their order, and notes on those that PyTorch computed itself."""
-
-    def __init__(self, statistics="all", detach=True):
-        self.calls: List[Call] = []
-        self.notes: Counter = Counter()  # (layer, reason): how often
-        self._statistics = statistics
-        self._detach = detach
-        self._counts: Counter = Counter()
-
-    def layers(self) -> Dict[str, List[Call]]:
-        found: Dict[str, List[Call]] = {}
-        for call in self.calls:
-            found.setdefault(call.layer, []).append(call)
-        return found
-
-    def __getitem__(self, layer: str) -> List[Call]:
-        return self.layers()[layer]
-
-    def clear(self):
-        self.calls.clear()
-        self.notes.clear()
-        self._counts.clear()
-
-    def means(self) -> Dict[Tuple[str, int], Dict[str, float]]:
-        """By layer and head, over the rows of all calls that see a key: the mean entropy, maximum, first_key and
-        logit_variance, as far as recorded."""
-        sums: Dict[Tuple[str, int], Counter] = {}
-        for call in self.calls:
-            s = call.statistics
-            fields = {name: getattr(s, name) for name in ("entropy", "maximum", "first_key", "logit_variance")}
-            fields = {name: rows.detach().double() for name, rows in fields.items() if rows is not None}
-            if not fields:
-                continue
-            like = next(iter(fields.values()))
-            seen = (s.visible > 0).double() if s.visible is not None else torch.ones_like(like)
-            rows = seen.sum((0, 2)).tolist()
-            totals = {name: torch.where(seen > 0, x, torch.zeros_like(x)).sum((0, 2)).tolist()
-                      for name, x in fields.items()}
-            for head, count in enumerate(rows):
-                into = sums.setdefault((call.layer, head), Counter())
-                into["rows"] += count
-                for name, total in totals.items():
-                    into[name] += total[head]
-        return {place: {name: total / into["rows"] if into["rows"] > 0 else float("nan")
-                        for name, total in into.items() if name != "rows"}
-                for place, into in sums.items()}
-
-    def summary(self) -> str:
-        """A table: one line for each layer and head, then the notes."""
-        columns = (("entropy", "entropy"), ("maximum", "maximum"), ("first_key", "sink mass"),
-                   ("logit_variance", "logit variance"))
-        means = self.means()
-        wide = max([len("layer")] + [len(layer) for layer, _ in means])
-        lines = [f"{'layer':<{wide}}  head" + "".join(f"  {title:>14}" for _, title in columns)]
-        for (layer, head), values in means.items():
-            cells = (f"  {values[name]:>14.4g}" if name in values else f"  {'-':>14}" for name, _ in columns)
-            lines.append(f"{layer:<{wide}}  {head:>4}" + "".join(cells))
-        for (layer, reason), count in self.notes.items():
-            lines.append(f"not seen: {layer}, {count} calls with {reason}")
-        return "\n".join(lines)
-
-    def __str__(self):
-        return self.summary()
-
-    def _names(self, reweighting):
-        has = operator._names(reweighting, "all", True)
-        return [name for name in operator._names(reweighting, self._statistics, False) if name in has]
-
-    def _add(self, layer, reweighting, statistics):
-        if self._detach:
-            statistics = RowStatistics(*(x.detach() if x is not None else None for x in statistics))
-        self.calls.append(Call(layer, self._counts[layer], reweighting, statistics))
-        self._counts[layer] += 1
-
-
-def _places():
-    """The innermost running module of each watch on this thread."""
-    places = {}
-    for record, layer in getattr(_thread, "inside", ()):
-        places[id(record)] = (record, layer)
-    return list(places.values())
-
-
-class _Observer:
-    """What attend() asks and tells."""
-
-    @staticmethod
-    def wanted(reweighting):
-        return [name for record, _ in _places() for name in record._names(reweighting)]
-
-    @staticmethod
-    def see(reweighting, statistics):
-        for record, layer in _places():
-            names = record._names(reweighting)
-            record._add(layer, reweighting, RowStatistics(**{name: getattr(statistics, name) for name in names}))
-
-
-def _is_refusal(error):
-    """Whether attend(), or the route's list of arguments, says no to the call."""
-    if isinstance(error, TypeError):
-        return error.__traceback__.tb_next is None  # raised by calling the route, not within it
-    return str(error).startswith("attend: ")
-
-
-def _routed(original, route):
-    """`route` in place of `original` inside watched models; `original` where it cannot."""
-
-    @functools.wraps(original)
-    def call(*args, **kwargs):
-        if not _places() or getattr(_thread, "original", False):
-            return original(*args, **kwargs)
-        why, fault = "", None
-        try:
-            return route(*args, **kwargs)
-        except routes.NotRouted as reason:
-            why = str(reason)
-        except (RuntimeError, TypeError) as error:
-            if _is_refusal(error):
-                why = f"arguments that attend() refuses ({error})"
-            else:
-                fault = error
-        _thread.original = True
-        try:
-            output = original(*args, **kwargs)  # of a mistake, its own words are the ones to raise
-        finally:
-            _thread.original = False
-        if fault is not None:  # the original does it: out of memory, or a fault of ours
-            raise fault
-        for record, layer in _places():
-            record.notes[layer, why] += 1
-        return output
-
-    return call
-
-
-def _replace(stack, owner, name, value):
-    stack.callback(setattr, owner, name, getattr(owner, name))
-    setattr(owner, name, value)
-
-
-def _patch(stack):
-    """Replaces PyTorch's attention functions until `stack` closes."""
-    native = torch._C._nn
-    for name, route in (("scaled_dot_product_attention", routes.scaled_dot_product_attention),
-                        ("_scaled_dot_product_attention", routes.old_scaled_dot_product_attention)):
-        if hasattr(F, name):
-            replacement = _routed(getattr(F, name), route)
-            for owner in (F, native):
-                if hasattr(owner, name):
-                    _replace(stack, owner, name, replacement)
-    _replace(stack, F, "multi_head_attention_forward",
-             _routed(F.multi_head_attention_forward, routes.multi_head_attention_forward))
-
-    # In evaluation torch.nn's modules call one native function for the whole layer, unless told not to.
-    mha = getattr(torch.backends, "mha", None)
-    if hasattr(mha, "set_fastpath_enabled"):
-        stack.callback(mha.set_fastpath_enabled, mha.get_fastpath_enabled())
-        mha.set_fastpath_enabled(False)
-    else:
-        # Versions without the switch ask this, in those modules alone.
-        original = torch.overrides.has_torch_function
-
-        def has_torch_function(arguments):
-            return bool(_places()) or original(arguments)
-
-        _replace(stack, torch.overrides, "has_torch_function", has_torch_function)
-    operator._observers.append(_Observer)
-    stack.callback(operator._observers.remove, _Observer)
+def _places(part):
+    """For each open block whose model is running: its record, and the name of the innermost of its modules. `part`
+    names the submodule for which that one computes."""
+    blocks = list(_blocks)
+    modules, any_module = callers.modules(), False
+    if part is not None:
+        whole = next(modules, None)
+        modules = chain([getattr(whole, part, whole), whole], modules)
+    for module in modules:
+        any_module = True
+        for block in [block for block in blocks if module in block.names]:
+            blocks.remove(block)
+            yield block.record, block.names[module]
+        if not blocks:
+            return
+    if not any_module:
+        for block in blocks:
+            block.record._note("-", "not seen: called outside of any module")
 
 
 @contextmanager
-def _patched():
-    """Patches with the first watch, restores after the last."""
-    global _watching
-    with _lock:
-        if _watching == 0:
-            with ExitStack() as stack:
-                _patch(stack)
-                _patches.push(stack.pop_all())
-        _watching += 1
+def _inside():
+    _thread.inside = True
     try:
         yield
     finally:
-        with _lock:
-            _watching -= 1
-            if _watching == 0:
-                _patches.close()
+        _thread.inside = False
 
 
-def _named_forward(module, record, name):
-    original = module.forward
+def _version(tensor):
+    return tensor, tensor._version
+
+
+def _unchanged(saved):
+    tensor, version = saved
+    if tensor._version != version:
+        raise RuntimeError("watch: a query or key was changed in place after its statistics were computed")
+    return tensor
+
+
+def _apart(with_graph):
+    """Where statistics are computed so that nothing else feels it: checkpointing counts what is computed by modes, and
+    what is saved for backward by hooks. Function transforms have no graph to keep."""
+    stack = ExitStack()
+    stack.enter_context(_inside())
+    stack.enter_context(_outside_modes())
+    stack.enter_context(torch.autograd.graph.saved_tensors_hooks(_version, _unchanged)
+                        if with_graph and not calls.in_transform() else torch.no_grad())
+    return stack
+
+
+def _see(reweighting, measure, found=RowStatistics(), part=None):
+    """Tells the open blocks of a call. measure(names): its statistics, and a note or ""; found: what is there."""
+    if _is_compiling() or getattr(_thread, "inside", False) or callers.in_backward():
+        return
+    places = list(_places(part))
+    names = list(dict.fromkeys(name for record, _ in places for name in record._names(reweighting)))
+    note = ""
+    if any(getattr(found, name) is None for name in names):
+        try:
+            with _apart(with_graph=not all(record._detach for record, _ in places)):
+                found, note = measure(names)
+        except calls.NotSeen as reason:
+            found, note = None, f"not seen: {reason}"
+        except RuntimeError as error:
+            if not str(error).startswith("attend: "):
+                raise  # out of memory, or a fault of ours
+            found, note = None, f"not seen: arguments that attend() refuses ({error})"
+    for record, layer in places:
+        if note:
+            record._note(layer, note)
+        if found is not None:
+            record._add(layer, reweighting, found)
+
+
+def _measure(read, args, kwargs, names):
+    """The statistics of a call of PyTorch's, as calls.py reads its arguments."""
+    if torch.jit.is_tracing():
+        raise calls.NotSeen("calls that are traced")
+    try:
+        scores = read(*args, **kwargs)
+    except TypeError as error:
+        if error.__traceback__.tb_next is not None:
+            raise
+        raise calls.NotSeen(f"arguments that are new to us ({error})") from error
+    _, rows = operator.attend(scores.query, scores.key, scores.key[..., :0], scale=scores.scale, causal=scores.causal,
+                              bias=scores.bias, key_lengths=scores.key_lengths, statistics=names)
+    return rows, scores.note
+
+
+@functools.lru_cache(maxsize=None)
+def _telling(original, read, part):
+    """`original`, which tells the open blocks of its calls."""
 
     @functools.wraps(original)
-    def forward(*args, **kwargs):
-        before = getattr(_thread, "inside", ())
-        _thread.inside = before + ((record, name),)
-        try:
+    def call(*args, **kwargs):
+        if not _blocks or _is_compiling() or getattr(_thread, "inside", False):
             return original(*args, **kwargs)
-        finally:
-            _thread.inside = before
+        with _inside():
+            output = original(*args, **kwargs)
+        _see("softmax", functools.partial(_measure, read, args, kwargs), part=part)
+        return output
 
-    return forward
+    # TorchScript takes the original.
+    call.__script_if_tracing_wrapper = True
+    call.__original_fn = original
+    builtins = torch.jit._builtins._get_builtin_table()
+    if id(original) in builtins:
+        builtins[id(call)] = builtins[id(original)]
+    return call
 
 
-def _restore(module, own):
-    if own is None:
-        del module.forward
-    else:
-        module.forward = own
+def _attended(reweighting, found, again):
+    _see(reweighting, lambda names: (again(names), ""), found)
+
+
+def _replace(stack, owner, name, read, part=None):
+    original = getattr(owner, name, None)
+    if original is None:
+        return
+    replacement = _telling(original, read, part)
+
+    def restore():
+        if getattr(owner, name) is replacement:  # else somebody has replaced it since
+            setattr(owner, name, original)
+
+    setattr(owner, name, replacement)
+    stack.callback(restore)
+
+
+def _replace_all(stack):
+    for owner in (torch._C._nn, F):
+        for name in ("scaled_dot_product_attention", "_scaled_dot_product_attention"):
+            _replace(stack, owner, name, getattr(calls, name))
+    _replace(stack, F, "multi_head_attention_forward", calls.multi_head_attention_forward)
+    _replace(stack, torch, "_native_multi_head_attention", calls._native_multi_head_attention)
+    _replace(stack, torch, "_transformer_encoder_layer_fwd", calls._transformer_encoder_layer_fwd, "self_attn")
+    operator._observers.append(_attended)
+    stack.callback(operator._observers.remove, _attended)
+
+
+def _open(block):
+    global _blocks
+    with _lock:
+        if not _blocks:
+            _replace_all(_replaced)
+        _blocks += (block,)
+
+
+def _close(block):
+    global _blocks
+    with _lock:
+        _blocks = tuple(other for other in _blocks if other is not block)
+        if not _blocks:
+            _replaced.close()
+
+
+def _is_compiled(module):
+    """Whether other code runs than the module's Python."""
+    return (isinstance(module, torch.jit.ScriptModule) or type(module).__name__ == "OptimizedModule" or
+            getattr(module, "_compiled_call_impl", None) is not None)
 
 
 @contextmanager
 def watch(model: torch.nn.Module, *, statistics="all", detach: bool = True):
-    """Records the statistics of every attention that `model` computes in this block.
+    """Records the statistics of every attention that `model` computes while this block is open, on any thread.
 
         with polariscope.watch(model) as record:
             model(batch)
         print(record.summary())
 
     Seen are calls of torch.nn.functional.scaled_dot_product_attention, torch.nn.MultiheadAttention and
-    polariscope.attend by the model or its submodules; a module that multiplies and takes softmax itself is not.
-    What attend() cannot express is left to PyTorch, with a note in the record. Everything is put back at the end
-    of the block, also after an exception. Blocks may be nested.
+    polariscope.attend by methods of the model or its submodules; a module that multiplies and takes softmax itself is
+    not. What cannot be measured has a note in the record. The model computes what it does without; neither it nor its
+    modules are changed, so they can be copied and saved. Blocks may be nested, or overlap.
 
-    statistics  names of RowStatistics' fields, or "all"
+    statistics  names of RowStatistics' fields, or "all"; "visible" always comes with them
     detach      False keeps the graph, so that a loss can be made of what was seen
     """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"watch: expected a torch.nn.Module, found {type(model).__name__}")
     record = Record(statistics, detach)
-    with _patched(), ExitStack() as stack:
-        for name, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue
-            own = module.__dict__.get("forward")
-            module.forward = _named_forward(module, record, name or type(module).__name__)
-            stack.callback(_restore, module, own)
+    block = _Block(record, {module: name or type(module).__name__ for name, module in model.named_modules()})
+    for module, name in block.names.items():
+        if _is_compiled(module):
+            record._note(name, "not seen: compiled")
+    _open(block)
+    try:
         yield record
+    finally:
+        _close(block)

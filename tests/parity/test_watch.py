@@ -7,64 +7,12 @@ import reference
 import torch
 import torch.nn.functional as F
 from torch import nn
+from watched import Attention, Block, WatchTest, eager_sdpa, functions
 
 import polariscope
 
 
-def eager_sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False):
-    """scaled_dot_product_attention as documented, for versions of PyTorch without it."""
-    z = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones(z.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None:
-        z = z.masked_fill(~attn_mask, float("-inf")) if attn_mask.dtype == torch.bool else z + attn_mask
-    return F.dropout(z.softmax(-1), dropout_p) @ value
-
-
-class Block(nn.Module):
-    """A GPT block as people write it."""
-
-    def __init__(self, width=16, heads=4, dropout=0.0, direct=False):
-        super().__init__()
-        self.heads, self.dropout, self.direct = heads, dropout, direct
-        self.norm, self.qkv, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(),
-                                 nn.Linear(2 * width, width))
-
-    def forward(self, x):
-        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in self.qkv(self.norm(x)).chunk(3, -1))
-        if self.direct:
-            y, _ = polariscope.attend(q, k, v, causal=True, statistics=None)
-        else:
-            y = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0,
-                                               is_causal=True)
-        x = x + self.out(y.transpose(1, 2).flatten(2))
-        return x + self.mlp(x)
-
-
-def patched_things():
-    native = torch._C._nn
-    names = ("scaled_dot_product_attention", "_scaled_dot_product_attention", "multi_head_attention_forward")
-    return [getattr(owner, name, None) for owner in (F, native) for name in names] + [
-        torch.overrides.has_torch_function, getattr(getattr(torch.backends, "mha", None), "get_fastpath_enabled",
-                                                    lambda: None)()]
-
-
-class Watch(unittest.TestCase):
-    def setUp(self):
-        torch.manual_seed(0)
-        if not hasattr(F, "scaled_dot_product_attention"):
-            patch = mock.patch.object(F, "scaled_dot_product_attention", eager_sdpa, create=True)
-            patch.start()
-            self.addCleanup(patch.stop)
-        self.before = patched_things()
-
-    def tearDown(self):
-        self.assertEqual(patched_things(), self.before)
-
-    def close(self, ours, theirs, tolerance=1e-5):
-        self.assertLess((ours - theirs).abs().max().item(), tolerance)
-
+class Watch(WatchTest):
     def test_multi_head_attention(self):
         x, y = torch.randn(2, 7, 16), torch.randn(2, 5, 16)
         padding = torch.zeros(2, 5, dtype=torch.bool)
@@ -89,32 +37,55 @@ class Watch(unittest.TestCase):
                     with polariscope.watch(module) as record:
                         output, weights = module(*inputs, **arguments)
                     self.assertEqual((len(record.calls), dict(record.notes)), (1, {}))
-                    self.close(output, expected)
-                    self.assertEqual(weights is None, expected_weights is None)
-                    if weights is not None:
-                        self.close(weights, expected_weights)
-                    if not arguments.get("average_attn_weights", True):
-                        entropy = -torch.xlogy(expected_weights, expected_weights).sum(-1)
-                        self.close(record.calls[0].statistics.entropy, entropy)
-                    ours, theirs = (torch.autograd.grad(o.square().sum(), list(module.parameters()), allow_unused=True)
-                                    for o in (output, expected))
-                    for mine, eager in zip(ours, theirs):
-                        self.close(mine, eager, 1e-4)
+                    self.same(output, expected)
+                    self.same(weights, expected_weights)
+                    self.close(record.calls[0].statistics.entropy, self.entropy(module, inputs, arguments))
 
-    def test_the_fast_path_of_evaluation_is_seen_too(self):
-        model = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 2).eval()
+    def entropy(self, module, inputs, arguments):
+        _, weights = module(*inputs, **{**arguments, "need_weights": True, "average_attn_weights": False})
+        weights = weights if weights.dim() == 4 else weights[None]
+        return -torch.xlogy(weights, weights).sum(-1)
+
+    def test_the_fast_path_of_evaluation_is_seen_and_kept(self):
+        # PyTorch then calls one function for a whole layer, and with padding it goes through nested tensors.
         x = torch.randn(3, 7, 16)
         padding = torch.zeros(3, 7, dtype=torch.bool)
+        padding[:, 6:] = True
         padding[1, 5:] = True
-        for arguments in ({}, {"src_key_padding_mask": padding}):
+        causal = torch.triu(torch.ones(7, 7, dtype=torch.bool), 1)
+        for norm_first in (False, True):
+            layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True, norm_first=norm_first)
+            model = nn.TransformerEncoder(layer, 2).eval()
+            for arguments in ({}, {"src_key_padding_mask": padding}, {"mask": causal},
+                              {"mask": causal, "src_key_padding_mask": padding}):
+                with self.subTest(norm_first=norm_first, arguments=list(arguments)):
+                    with torch.no_grad():
+                        expected = model(x, **arguments)
+                        with polariscope.watch(model) as record:
+                            output = model(x, **arguments)
+                    with polariscope.watch(model) as slow:
+                        model(x, **arguments)  # under grad
+                    self.same(output, expected)
+                    self.assertEqual(dict(record.notes), {})
+                    self.assertEqual(list(record.layers()), ["layers.0.self_attn", "layers.1.self_attn"])
+                    for fast, call in zip(record.calls, slow.calls):
+                        real = ~padding[:, None].expand(-1, 4, -1)
+                        for name in ("entropy", "visible", "logit_variance", "first_key"):
+                            ours, theirs = getattr(fast.statistics, name), getattr(call.statistics, name)
+                            real_too = real[..., :ours.shape[2]]  # nested tensors are as long as the longest
+                            self.close(ours[real_too], theirs[..., :ours.shape[2]][real_too])
+
+    def test_the_fast_path_of_one_module_is_seen(self):
+        module = nn.MultiheadAttention(16, 4, batch_first=True).eval()
+        x, padding = torch.randn(3, 7, 16), torch.zeros(3, 7, dtype=torch.bool)
+        padding[1, 5:] = True
+        for arguments in ({}, {"key_padding_mask": padding}, {"need_weights": False}):
             with torch.no_grad():
-                expected = model(x, **arguments)
-                with polariscope.watch(model) as record:
-                    output = model(x, **arguments)
-            self.close(output[~padding], expected[~padding])
-            self.assertEqual(list(record.layers()), ["layers.0.self_attn", "layers.1.self_attn"])
-            visible = record["layers.1.self_attn"][0].statistics.visible
-            self.assertEqual(visible[1, 0, 0].item(), 5 if arguments else 7)
+                expected = module(x, x, x, **arguments)
+                with polariscope.watch(module) as record:
+                    output = module(x, x, x, **arguments)
+                self.same(output[0], expected[0])
+                self.close(record.calls[0].statistics.entropy, self.entropy(module, (x, x, x), arguments))
 
     def test_a_gpt_block(self):
         for direct in (False, True):
@@ -124,7 +95,7 @@ class Watch(unittest.TestCase):
             with polariscope.watch(model) as record:
                 output = model(x)
                 model(x)
-            self.close(output, expected)
+            self.same(output, expected)
             self.assertEqual([(call.layer, call.index) for call in record.calls],
                              [("0", 0), ("1", 0), ("0", 1), ("1", 1)])
             q, k, v = (y.unflatten(-1, (4, -1)).transpose(1, 2)
@@ -139,34 +110,28 @@ class Watch(unittest.TestCase):
             self.assertAlmostEqual(means["first_key"], statistics["first_key"][:, 3].mean().item(), places=5)
 
     def test_masks_scales_and_shapes_of_scaled_dot_product_attention(self):
-        class Calls(nn.Module):
-            def forward(self, *arguments, **named):
-                return F.scaled_dot_product_attention(*arguments, **named)
-
         q, k = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 8, 4)
         bool_mask = torch.rand(2, 1, 5, 8) > 0.3
         bool_mask[..., 0] = True
         float_mask = torch.randn(5, 8)
         least = torch.zeros(5, 8).masked_fill(~bool_mask[0, 0], torch.finfo(torch.float32).min)
-        cases = [((q, k, k), {}), ((q, k, k), {"is_causal": True}), ((q, k, k), {"attn_mask": bool_mask}),
-                 ((q, k, k), {"attn_mask": float_mask}), ((q, k, k), {"attn_mask": least}),
-                 ((q[0], k[0], k[0]), {"attn_mask": bool_mask[0]}), ((q[0, 0], k[0, 0], k[0, 0]), {"scale": 0.7})]
-        model = Calls()
+        cases = [((q, k), {}), ((q, k), {"is_causal": True}), ((q, k), {"attn_mask": bool_mask}),
+                 ((q, k), {"attn_mask": float_mask}), ((q, k), {"attn_mask": least}),
+                 ((q[0], k[0]), {"attn_mask": bool_mask[0]}), ((q[0, 0], k[0, 0]), {"scale": 0.7}),
+                 ((q, k[:1]), {}), ((q[:1], k), {})]
+        model = Attention()
         for arguments, named in cases:
             with self.subTest(named=list(named), dimensions=arguments[0].dim()):
-                if "scale" in named and F.scaled_dot_product_attention is not eager_sdpa:
-                    expected = eager_sdpa(*arguments, **named)
-                else:
-                    expected = model(*arguments, **named)
+                expected = model(*arguments, **named)
                 with polariscope.watch(model) as record:
                     output = model(*arguments, **named)
-                self.close(output, expected)
-                self.assertEqual(output.shape, expected.shape)
+                self.same(output, expected)
                 self.assertEqual((len(record.calls), dict(record.notes)), (1, {}))
-        self.assertLess(record.calls[0].statistics.logit_variance.max().item(), 100)
-        with polariscope.watch(model) as record:
-            model(q, k, k, attn_mask=least)
-        self.assertLess(record.calls[0].statistics.logit_variance.max().item(), 100)
+                identity = torch.eye(8).expand(*arguments[1].shape[:-2], 8, 8)
+                weights = eager_sdpa(*arguments, identity, **named)
+                entropy = -torch.xlogy(weights, weights).sum(-1)
+                self.close(record.calls[0].statistics.entropy.view_as(entropy), entropy)
+                self.assertLess(record.calls[0].statistics.logit_variance.max().item(), 100)
 
     def test_the_attention_of_1_13(self):
         if not hasattr(F, "_scaled_dot_product_attention"):
@@ -183,23 +148,19 @@ class Watch(unittest.TestCase):
             with polariscope.watch(model := Calls()) as record:
                 output = model(x, **named)
             self.assertEqual(len(record.calls), 1)
-            self.close(output[0], expected[0])
-            if "need_attn_weights" in named:
-                self.close(output[1], expected[1])
+            self.same(output[0], expected[0])
 
-    def test_dropout_is_left_to_pytorch_with_a_note(self):
+    def test_dropout_is_pytorch_s_and_the_weights_before_it_are_seen(self):
         model = nn.Sequential(Block(dropout=0.5))
         x = torch.randn(1, 4, 16)
         torch.manual_seed(1)
         expected = model(x)
         with polariscope.watch(model) as record:
             torch.manual_seed(1)
-            output = model(x)
-            self.assertTrue(torch.equal(output, expected))
+            self.same(model(x), expected)
             model.eval()(x)
-        self.assertEqual(dict(record.notes), {("0", "dropout 0.5 of the weights"): 1})
-        self.assertEqual(len(record.calls), 1)
-        self.assertIn("not seen: 0, 1 calls with dropout 0.5", record.summary())
+        self.assertEqual((len(record.calls), dict(record.notes)), (2, {}))
+        self.same(record.calls[0].statistics.entropy, record.calls[1].statistics.entropy)
 
     def test_a_mistake_of_the_model_raises_what_it_raises_without_watch(self):
         model = nn.MultiheadAttention(16, 4)
@@ -214,23 +175,25 @@ class Watch(unittest.TestCase):
         model = nn.MultiheadAttention(16, 4)
         x = torch.randn(3, 2, 16)
         for fault in (RuntimeError("not enough memory"), TypeError("a fault of ours")):
-            with mock.patch.object(polariscope.routes, "attend", side_effect=fault):
+            with mock.patch.object(polariscope.operator, "attend", side_effect=fault):
                 with self.assertRaises(type(fault)) as raised, polariscope.watch(model) as record:
                     model(x, x, x)
             self.assertIs(raised.exception, fault)
             self.assertEqual(dict(record.notes), {})
-        with mock.patch.object(polariscope.routes, "attend", side_effect=RuntimeError("attend: no")):
+        with mock.patch.object(polariscope.operator, "attend", side_effect=RuntimeError("attend: no")):
             with polariscope.watch(model) as record:
                 model(x, x, x)
-        self.assertEqual(list(record.notes), [("MultiheadAttention", "arguments that attend() refuses (attend: no)")])
+        self.assertEqual(list(record.notes), [
+            ("MultiheadAttention", "not seen: arguments that attend() refuses (attend: no)")])
+        self.assertIn("MultiheadAttention: not seen: arguments that attend() refuses (attend: no) (1 calls)",
+                      record.summary())
 
     def test_everything_is_put_back_after_an_exception(self):
         model = nn.Sequential(Block(), nn.Linear(3, 3))  # the second does not fit
         with self.assertRaises(RuntimeError), polariscope.watch(model) as record:
             model(torch.randn(1, 4, 16))
         self.assertEqual(len(record.calls), 1)
-        self.assertFalse(any("forward" in module.__dict__ for module in model.modules()))
-        self.assertEqual(patched_things(), self.before)
+        self.assertEqual(functions(), self.before)
 
     def test_watches_nest(self):
         inner, outer = Block(), None
@@ -243,7 +206,8 @@ class Watch(unittest.TestCase):
         self.assertEqual([call.layer for call in all_calls.calls], ["0", "1", "0", "1"])
         self.assertEqual([call.layer for call in some.calls], ["Block"])
         self.assertEqual([call.layer for call in again.calls], ["0", "1"])
-        self.assertIsNone(some.calls[0].statistics.maximum)
+        self.assertEqual([name for name, rows in some.calls[0].statistics._asdict().items() if rows is not None],
+                         ["entropy", "visible"])
         self.assertIsNotNone(all_calls.calls[0].statistics.maximum)
         self.assertIn("Block", some.summary())
 
@@ -257,6 +221,56 @@ class Watch(unittest.TestCase):
             record.clear()
             seen(torch.randn(1, 4, 16))
         self.assertEqual([call.index for call in record.calls], [0])
+
+    def test_any_subset_has_the_means_of_all(self):
+        # a row that sees no key is none of them
+        model, padding = nn.MultiheadAttention(16, 4, batch_first=True), torch.zeros(2, 6, dtype=torch.bool)
+        padding[1] = True
+        x = torch.randn(2, 6, 16)
+
+        def means(statistics):
+            with polariscope.watch(model, statistics=statistics) as record:
+                model(x, x, x, key_padding_mask=padding)
+            return record.means()
+
+        everything = means("all")
+        self.assertGreater(everything["MultiheadAttention", 0]["entropy"], 1)
+        names = ("entropy", "maximum", "first_key", "logit_variance")
+        for subset in (*names, ["entropy"], names[:2], names[2:], ("skewness", "first_key"), ("visible", *names)):
+            with self.subTest(subset=subset):
+                wanted = [subset] if isinstance(subset, str) else subset
+                self.assertEqual(means(subset), {head: {name: value for name, value in values.items() if name in wanted}
+                                                 for head, values in everything.items()})
+
+    def test_the_means_of_a_statistic_are_over_the_calls_that_have_it(self):
+        class Two(nn.Module):
+            def forward(self, x):
+                for form in ("softmax", "entmax", "softmax"):
+                    polariscope.attend(x, x, x, form)
+
+        with polariscope.watch(model := Two()) as record:
+            model(torch.randn(1, 1, 5, 4))
+        for name in ("entropy", "maximum", "first_key", "logit_variance"):
+            rows = [getattr(call.statistics, name) for call in record.calls]
+            rows = torch.cat([x.flatten() for x in rows if x is not None])
+            self.assertAlmostEqual(record.means()["Two", 0][name], rows.mean().item(), places=5)
+
+    def test_an_unknown_statistic_is_refused_at_once(self):
+        with self.assertRaisesRegex(ValueError, "unknown statistic 'entrpy'"):
+            with polariscope.watch(Block(), statistics=["entrpy"]):
+                pass
+        with self.assertRaisesRegex(TypeError, "expected a torch.nn.Module, found function"):
+            with polariscope.watch(F.relu):
+                pass
+
+    def test_a_table_without_a_line_says_so(self):
+        class Eager(nn.Module):
+            def forward(self, x):
+                return (x @ x.transpose(-1, -2)).softmax(-1) @ x
+
+        with polariscope.watch(model := Eager()) as record:
+            model(torch.randn(3, 4))
+        self.assertIn("no attention was seen", record.summary())
 
     def test_what_is_seen_can_be_trained(self):
         model = Block()
