@@ -93,6 +93,20 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     return _scores(query, key, mask, scale=scale, causal=is_causal)
 
 
+def unpacked(scores, module):
+    """transformers 5 lays the query heads that share a key out as queries where there is one query, so that no key need
+    be repeated: [batch, key heads, group, width]. The heads of `module`, which calls, as heads again."""
+    group = getattr(module, "num_key_value_groups", 1)
+    heads = getattr(getattr(module, "config", None), "num_attention_heads", None)
+    batch, packed, queries, width = scores.query.shape
+    if group == 1 or queries != group or packed != scores.key.shape[1] or packed * group != heads:
+        return scores
+    bias = scores.bias
+    if bias is not None and max(bias.shape[1:3]) > 1:
+        bias = bias.expand(-1, packed, group, -1).reshape(bias.shape[0], heads, 1, bias.shape[3])
+    return scores._replace(query=scores.query.reshape(batch, heads, 1, width), bias=bias)
+
+
 def _scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, need_attn_weights=False,
                                   is_causal=False):
     """Of PyTorch 1.13."""
@@ -159,11 +173,14 @@ def _native_multi_head_attention(query, key, value, embed_dim, num_head, qkv_wei
                       key_lengths=lengths)
     if mask is None:
         return Scores(q, k)
-    # Whatever is not zero hides. [queries, keys], [batch, keys] or all four dimensions.
-    mask = masks.additive(_plain(mask).to(torch.bool), q.dtype, hidden_where=True)
+    # [queries, keys], [batch, keys] or all four dimensions. Whatever is not zero hides, in a float mask too.
+    hidden = _plain(mask).to(torch.bool)
+    graded = mask.is_floating_point() and (hidden & (mask > float("-inf"))).any()
+    note = "PyTorch's fast path hides where its float mask is not 0" if graded else ""
+    hidden = masks.additive(hidden, q.dtype, hidden_where=True)
     if mask.dim() == 2:
-        mask = mask[:, None, None] if mask_type == 1 else mask[None, None]
-    return Scores(q, k, bias=mask)
+        hidden = hidden[:, None, None] if mask_type == 1 else hidden[None, None]
+    return Scores(q, k, bias=hidden, note=note)
 
 
 def _transformer_encoder_layer_fwd(src, embed_dim, num_heads, qkv_weight, qkv_bias, proj_weight, proj_bias, use_gelu,

@@ -4,8 +4,6 @@ import threading
 from collections import Counter
 from typing import Dict, List, NamedTuple, Tuple
 
-import torch
-
 from . import operator
 from .operator import RowStatistics
 

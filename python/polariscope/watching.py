@@ -113,7 +113,7 @@ def _measure(read, args, kwargs, names):
     if torch.jit.is_tracing():
         raise calls.NotSeen("calls that are traced")
     try:
-        scores = read(*args, **kwargs)
+        scores = calls.unpacked(read(*args, **kwargs), next(callers.modules(), None))
     except TypeError as error:
         if error.__traceback__.tb_next is not None:
             raise

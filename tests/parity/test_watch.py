@@ -1,6 +1,7 @@
 """watch() on PyTorch's own modules and on a hand-written block."""
 
 import unittest
+from types import SimpleNamespace
 from unittest import mock
 
 import reference
@@ -74,6 +75,22 @@ class Watch(WatchTest):
                             ours, theirs = getattr(fast.statistics, name), getattr(call.statistics, name)
                             real_too = real[..., :ours.shape[2]]  # nested tensors are as long as the longest
                             self.close(ours[real_too], theirs[..., :ours.shape[2]][real_too])
+
+    def test_a_float_mask_in_the_fast_path_is_what_pytorch_makes_of_it(self):
+        # Without gradients PyTorch takes each number but 0 for "hidden": another layer than with gradients.
+        layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval()
+        x, mask = torch.randn(2, 6, 16), torch.zeros(2, 6)
+        mask[1, 4:] = -0.7
+        with torch.no_grad():
+            expected = layer(x, src_key_padding_mask=mask)
+            self.same(layer(x, src_key_padding_mask=mask != 0), expected)
+            with polariscope.watch(layer) as record:
+                self.same(layer(x, src_key_padding_mask=mask), expected)
+        self.assertEqual(record.calls[0].statistics.visible[:, 0, 0].tolist(), [6, 4])
+        self.assertEqual(list(record.notes), [("self_attn", "PyTorch's fast path hides where its float mask is not 0")])
+        with polariscope.watch(layer) as record:
+            layer(x, src_key_padding_mask=mask)
+        self.assertEqual(record.calls[0].statistics.visible[:, 0, 0].tolist(), [6, 6])
 
     def test_the_fast_path_of_one_module_is_seen(self):
         module = nn.MultiheadAttention(16, 4, batch_first=True).eval()
@@ -221,6 +238,32 @@ class Watch(WatchTest):
             record.clear()
             seen(torch.randn(1, 4, 16))
         self.assertEqual([call.index for call in record.calls], [0])
+
+    def test_heads_that_are_packed_as_queries_are_heads(self):
+        # As transformers 5 calls where there is one query and a key for several heads.
+        class Decoding(nn.Module):
+            num_key_value_groups, config = 3, SimpleNamespace(num_attention_heads=6)
+
+            def forward(self, query, key, mask):
+                mask = mask.reshape(2, 2, 3, 5) if mask is not None and mask.shape[1] == 6 else mask
+                packed = F.scaled_dot_product_attention(query.reshape(2, 2, 3, 8), key, key, attn_mask=mask)
+                return packed.reshape(2, 6, 1, 8)
+
+        query, key = torch.randn(2, 6, 1, 8), torch.randn(2, 2, 5, 8)
+        hidden = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+        hidden[1, ..., :2] = False
+        for mask in (None, hidden, torch.randn(2, 6, 1, 5)):
+            with polariscope.watch(model := Decoding()) as record:
+                model(query, key, mask)
+            with polariscope.watch(plain := Attention()) as right:
+                plain(query, key.repeat_interleave(3, 1), attn_mask=mask)
+            self.assertEqual(len(record.means()), 6)
+            for name in ("entropy", "visible", "logit_variance", "first_key"):
+                self.close(getattr(record.calls[0].statistics, name), getattr(right.calls[0].statistics, name))
+        with polariscope.watch(model) as record:
+            model.config, model.num_key_value_groups = SimpleNamespace(num_attention_heads=2), 1
+            model(query, key, None)
+        self.assertEqual(record.calls[0].statistics.entropy.shape, (2, 2, 3))
 
     def test_any_subset_has_the_means_of_all(self):
         # a row that sees no key is none of them
