@@ -159,7 +159,7 @@ def _native_multi_head_attention(query, key, value, embed_dim, num_head, qkv_wei
     """What torch.nn.MultiheadAttention calls in evaluation: self-attention, of nested tensors too."""
     lengths = None
     if query.is_nested:
-        lengths = torch.tensor([len(sequence) for sequence in query.unbind()])
+        lengths = torch.tensor([len(sequence) for sequence in query.unbind()], device=query.device)
         query = query.to_padded_tensor(0.0)
     query = _plain(query)
     q_weight, k_weight, _ = qkv_weight.chunk(3)
@@ -168,7 +168,7 @@ def _native_multi_head_attention(query, key, value, embed_dim, num_head, qkv_wei
     q, k = _heads(F.linear(x, q_weight, q_bias), num_head), _heads(F.linear(x, k_weight, k_bias), num_head)
     if lengths is not None:
         # The padding's queries do not exist: no key for them.
-        padding = torch.arange(q.shape[2]) >= lengths[:, None]
+        padding = torch.arange(q.shape[2], device=q.device) >= lengths[:, None]
         return Scores(q, k, bias=masks.additive(padding, q.dtype, hidden_where=True)[:, None, :, None],
                       key_lengths=lengths)
     if mask is None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 def low_bound(dtype: torch.dtype) -> float:
     """A common fill of this or less is meant to hide: -1e4, as the type has it (-9984 in bfloat16)."""
-    return torch.tensor(-1e4, dtype=dtype).item()
+    return torch.tensor(-1e4, dtype=dtype, device="cpu").item()
 
 
 class Bias(NamedTuple):

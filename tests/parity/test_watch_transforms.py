@@ -97,6 +97,19 @@ class WatchTransforms(WatchTest):
             self.assertEqual(dict(seen.notes), {})
             self.same(seen.calls[0].statistics.entropy.detach(), plain.calls[0].statistics.entropy)
 
+    @unittest.skipUnless(hasattr(torch, "set_default_device"), "this PyTorch has no default device")
+    def test_another_default_device_is_not_felt(self):
+        encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 1).eval()
+        x, padding, causal = torch.randn(2, 5, 16), torch.zeros(2, 5, dtype=torch.bool), Attention()
+        padding[1, 3:] = True
+        self.addCleanup(torch.set_default_device, None)
+        torch.set_default_device("meta")
+        with polariscope.watch(encoder) as nested, torch.no_grad():
+            encoder(x, src_key_padding_mask=padding)
+        with polariscope.watch(causal) as rectangle:
+            causal(x[:, None], x[:, None, :3], is_causal=True)
+        self.assertEqual([len(record.calls) for record in (nested, rectangle)], [1, 1])
+
     def test_autocast_is_seen_with_the_types_that_it_leaves(self):
         model, q = Attention(), torch.randn(1, 2, 5, 8)
         with torch.autocast("cpu", dtype=torch.bfloat16):
