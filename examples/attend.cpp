@@ -1,5 +1,5 @@
 // Attention with row statistics from C++, and an entropy penalty with its gradient.
-// Build: ./dev build. Run: build/release/tests/attention_torch/example_attend
+// Built with the tests (./dev test); run: build/release/tests/attention_torch/example_attend
 #include "polariscope/attention/torch/attend.h"
 
 #include <ATen/TensorOperators.h>
