@@ -56,8 +56,9 @@ flow::Trajectory run_one(const FlowRun& run, const flow::Start& start);
 
 // Many starts at once, in a summary of their ends.
 struct EnsembleSummary {
-  std::int64_t trajectories = 0, diverged = 0, winner_first = 0;  // winner_first: argmax σ = argmax u at the start
-  std::vector<double> largest_weight, entropy, loss;              // at the end, one a trajectory that stayed finite
+  // winner_first: argmax σ = argmax u at the start
+  std::int64_t trajectories = 0, diverged = 0, stuck = 0, winner_first = 0;
+  std::vector<double> largest_weight, entropy, loss;  // at the end, one a trajectory that came there
   struct Tally {
     std::string_view id, statement;
     std::int64_t applied = 0, violations = 0;

@@ -150,8 +150,8 @@ EnsembleSummary run_many(const FlowRun& run, const std::function<void(std::int64
       ++tally.applied;
       if (!results[i].holds()) ++tally.violations;
     }
-    if (t.ending == flow::Ending::kDiverged) {
-      ++summary.diverged;
+    if (t.ending == flow::Ending::kDiverged || t.ending == flow::Ending::kStuck) {
+      ++(t.ending == flow::Ending::kStuck ? summary.stuck : summary.diverged);
       return;
     }
     const int width = t.row_width();

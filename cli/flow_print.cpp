@@ -165,6 +165,7 @@ nlohmann::json as_json(const FlowRun& run, const EnsembleSummary& s) {
                  {"method", run.flow ? "flow" : "gd"},
                  {"trajectories", s.trajectories},
                  {"diverged", s.diverged},
+                 {"stuck", s.stuck},
                  {"winner_is_largest_u", s.winner_first},
                  {"largest_weight", quantile_json(s.largest_weight)},
                  {"abs_entropy", quantile_json(s.entropy)},
@@ -190,6 +191,11 @@ std::string in_words(const FlowRun& run, const flow::Trajectory& t, bool with_ch
   std::string text = heading(run);
   if (t.ending == flow::Ending::kDiverged) {
     text += coloured(fmt::format("diverged: the numbers below are the last finite ones, at t = {:g}\n", t.t.back()),
+                     Colour::kRed, colour);
+  } else if (t.ending == flow::Ending::kStuck) {
+    text += coloured(fmt::format("stuck: the integrator's steps shrink to nothing at t = {:g}, as at a kink of {} or "
+                                 "where all weights vanish; the numbers below are of there\n",
+                                 t.t.back(), run.reweighting->name),
                      Colour::kRed, colour);
   } else if (t.ending == flow::Ending::kConverged) {
     text += "converged: the gradient vanished before the horizon\n";
@@ -224,8 +230,9 @@ std::string in_words(const FlowRun& run, const EnsembleSummary& s, bool with_che
                          {"", "loss", quantile_cell(s.loss)},
                          {"", "max σ", quantile_cell(s.largest_weight, weight_cell)},
                          {"", "entropy of |σ|/Σ|σ| (nats)", quantile_cell(s.entropy)}});
-  text += fmt::format("the token with the largest u at the start wins in {} of {} trajectories; {} diverged\n",
-                      s.winner_first, s.trajectories, s.diverged);
+  text += fmt::format("the token with the largest u at the start wins in {} of {} trajectories; {} diverged{}\n",
+                      s.winner_first, s.trajectories, s.diverged,
+                      s.stuck > 0 ? fmt::format(", {} are stuck before the horizon", s.stuck) : "");
   if (!with_checks) return text;
   std::vector<std::vector<std::string>> rows{{"check", "", "applied", "violations", "worst margin", "statement"}};
   for (const auto& tally : s.checks) {

@@ -85,66 +85,89 @@ class Layout {
   int values_, scores_, projections_;
 };
 
-// One root function a pair of tokens of each row: the difference whose sign is their order.
+// One root function a pair of tokens of each row. What two tokens' numbers are apart counts as an order from a margin
+// on that the integrator's tolerance leaves no doubt of: tokens that stay level change places with every rounding.
 class Orders {
  public:
-  Orders(const Problem& problem, const Layout& layout)
-      : problem_(problem), layout_(layout), weights_(problem.tokens), scores_(problem.tokens) {
+  Orders(const Problem& problem, const Layout& layout, Cvode::Tolerances tolerances, std::span<const double> start)
+      : problem_(problem), layout_(layout), tolerances_(tolerances), weights_(problem.tokens), scores_(problem.tokens) {
     for (int row = 0; row < problem.rows; ++row) {
       for (int i = 0; i < problem.tokens; ++i) {
         for (int j = i + 1; j < problem.tokens; ++j) pairs_.push_back({row, i, j});
       }
     }
+    for_each_lead(start, [&](Pair& pair, double lead, double margin) {
+      if (std::abs(lead) > margin) pair.ahead = lead > 0.0 ? 1 : -1;
+    });
   }
 
   int count() const { return static_cast<int>(pairs_.size()); }
 
   void differences(std::span<const double> y, std::span<double> g) {
-    int row = -1;
-    for (std::size_t n = 0; n < pairs_.size(); ++n) {
-      const auto& [pair_row, i, j] = pairs_[n];
-      if (pair_row != row) rank(y, row = pair_row);
-      g[n] = scores_[i] - scores_[j];
-    }
+    auto next = g.begin();
+    for_each_lead(y, [&](const Pair& pair, double lead, double margin) {
+      *next++ = pair.ahead == 0 ? std::abs(lead) - margin : pair.ahead * lead + margin;
+    });
   }
 
-  // What crossed at time t; `sigma` is [T, k] there.
-  void record(std::span<const int> crossings, double t, std::span<const double> sigma,
-              std::vector<Event>& events) const {
-    for (std::size_t n = 0; n < pairs_.size(); ++n) {
-      if (crossings[n] == 0) continue;
-      const auto& [row, i, j] = pairs_[n];
+  // What crossed at time t and state y; `sigma` is [T, k] there.
+  void record(std::span<const int> crossings, double t, std::span<const double> y, std::span<const double> sigma,
+              std::vector<Event>& events) {
+    auto crossed = crossings.begin();
+    for_each_lead(y, [&](Pair& pair, double lead, double /*margin*/) {
+      if (*crossed++ == 0) return;
+      const bool first = pair.ahead == 0;
+      pair.ahead = lead > 0.0 ? 1 : -1;
+      if (first) return;
+      const auto& [row, i, j, ahead] = pair;
       const auto p = sigma.subspan(static_cast<std::size_t>(row) * problem_.tokens, problem_.tokens);
       bool leads = true;
       for (int other = 0; other < problem_.tokens; ++other) {
         leads = leads && (other == i || other == j || p[other] < p[i]);
       }
-      const bool up = crossings[n] > 0;
-      events.push_back({.t = t, .row = row, .risen = up ? i : j, .fallen = up ? j : i, .winner = leads});
-    }
+      events.push_back({.t = t, .row = row, .risen = ahead > 0 ? i : j, .fallen = ahead > 0 ? j : i, .winner = leads});
+    });
   }
 
  private:
   struct Pair {
     int row, i, j;
+    int ahead = 0;  // 1: i leads, -1: j leads, 0: they have been level so far
   };
 
+  template <class Visit>  // visit(pair, lead of i over j, margin)
+  void for_each_lead(std::span<const double> y, const Visit& visit) {
+    int row = -1;
+    double margin = 0.0;
+    for (Pair& pair : pairs_) {
+      if (pair.row != row) margin = rank(y, row = pair.row);
+      visit(pair, scores_[pair.i] - scores_[pair.j], margin);
+    }
+  }
+
   // scores_ := numbers ordered as σ of the row: the scores themselves where f' > 0, which stay apart
-  // where two weights underflow to the same zero.
-  void rank(std::span<const double> y, int row) {
+  // where two weights underflow to the same zero. Returns the margin.
+  double rank(std::span<const double> y, int row) {
     const int k = problem_.tokens;
     const double* a = &y[layout_.scores_at() + row * k];
     std::copy_n(a, k, scores_.begin());
     if (problem_.model == Model::kTied) {
       for (int i = 0; i < k; ++i) scores_[i] = std::inner_product(a, a + k, &y[i * k], 0.0);
     }
-    if (problem_.reweighting->strictly_rising && problem_.reweighting->positive) return;
-    reweighting::reweight(*problem_.reweighting, scores_, weights_);
-    scores_.swap(weights_);
+    if (!problem_.reweighting->strictly_rising || !problem_.reweighting->positive) {
+      reweighting::reweight(*problem_.reweighting, scores_, weights_);
+      scores_.swap(weights_);
+    }
+    double largest = 0.0;
+    for (const double score : scores_) largest = std::max(largest, std::abs(score));
+    return kMarginTolerances * (tolerances_.relative * largest + tolerances_.absolute);
   }
+
+  static constexpr double kMarginTolerances = 10.0;
 
   const Problem& problem_;
   const Layout& layout_;
+  Cvode::Tolerances tolerances_;
   std::vector<Pair> pairs_;
   std::vector<double> weights_, scores_;
 };
@@ -236,22 +259,22 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
   Trajectory trajectory = Trajectory::starting(problem, start);
   const AlongBeta flow(problem, start);
   const Layout layout(flow.problem(), flow.start());
-  Orders orders(flow.problem(), layout);
+  const Cvode::Tolerances tolerances{options.rtol, options.atol > 0.0 ? options.atol : 1e-3 * options.rtol};
+  std::vector<double> y = layout.pack(flow.start(), 0.0);
+  Orders orders(flow.problem(), layout, tolerances, y);
   FieldArrays arrays(flow.problem(), Packing::kAlongTokens);
   arrays.set(0, flow.problem(), flow.start(), 0.0);
 
   bool log_time = false;
   const Cvode::System system{
       .size = layout.size(),
-      .derivative = [&](double time, std::span<const double> y,
-                        std::span<double> dy) { layout.derivative(arrays.views(), log_time ? time : 0.0, y, dy); },
+      .derivative = [&](double time, std::span<const double> at,
+                        std::span<double> dy) { layout.derivative(arrays.views(), log_time ? time : 0.0, at, dy); },
       .roots = options.events ? orders.count() : 0,
-      .root_functions = [&](double, std::span<const double> y, std::span<double> g) { orders.differences(y, g); }};
+      .root_functions = [&](double, std::span<const double> at, std::span<double> g) { orders.differences(at, g); }};
   const bool stiff =
       options.solver == Solver::kBdf || (options.solver == Solver::kAuto && problem.loss != Loss::kLogistic);
-  const Cvode::Tolerances tolerances{options.rtol, options.atol > 0.0 ? options.atol : 1e-3 * options.rtol};
 
-  std::vector<double> y = layout.pack(flow.start(), 0.0);
   State flowing = flow.start();
   const auto record = [&](double t) {
     layout.unpack(y, flowing);
@@ -271,17 +294,21 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
   };
 
   auto solver = std::make_unique<Cvode>(system, stiff, tolerances, 0.0, y);
-  const auto advance_to = [&](double t) {
+  double now = 0.0;
+  const auto advance_to = [&](double t) {  // false where the flow is stuck before t
     const double goal = log_time ? std::log(t) : t;
     const double last = log_time ? std::log(times.back()) : times.back();
-    while (t > 0.0) {
-      const double reached = solver->advance(goal, last, y);
+    while (now < t) {
+      const double reached = solver->advance(goal, last, log_time ? 1.0 : goal, y);
+      now = reached < goal ? (log_time ? std::exp(reached) : reached) : t;
       const auto crossings = solver->crossings();
-      if (std::all_of(crossings.begin(), crossings.end(), [](int c) { return c == 0; })) return;
-      layout.unpack(y, flowing);
-      orders.record(crossings, log_time ? std::exp(reached) : reached, evaluate(flow.problem(), flowing).sigma,
-                    trajectory.events);
+      if (std::ranges::any_of(crossings, [](int c) { return c != 0; })) {
+        layout.unpack(y, flowing);
+        orders.record(crossings, now, y, evaluate(flow.problem(), flowing).sigma, trajectory.events);
+      }
+      if (solver->stuck()) return false;
     }
+    return true;
   };
   const auto pass_to_log_time = [&](double t) {
     trajectory.evaluations += solver->evaluations();
@@ -295,12 +322,13 @@ Trajectory integrate(const Problem& problem, const State& start, const FlowOptio
     }
     // Records that begin late do not keep the integrator in t.
     if (!log_time && t > kLogTimeRatio * kLatestLogTime) {
-      advance_to(kLatestLogTime);
-      pass_to_log_time(kLatestLogTime);
+      if (advance_to(kLatestLogTime)) pass_to_log_time(kLatestLogTime);
     }
-    advance_to(t);
-    record(t);
-    if (trajectory.ending == Ending::kDiverged) break;
+    const bool arrived = advance_to(t);
+    if (arrived || trajectory.t.empty() || now > trajectory.t.back()) record(now);
+    if (!arrived && trajectory.ending == Ending::kHorizon) trajectory.ending = Ending::kStuck;
+    if (trajectory.ending == Ending::kDiverged || trajectory.ending == Ending::kStuck) break;
+    if (!arrived) record(t);
     if (!log_time && t > 0.0 && times.back() > kLogTimeRatio * t) pass_to_log_time(t);
   }
   trajectory.evaluations += solver->evaluations();

@@ -36,8 +36,10 @@ std::vector<double> log_times(double until, int count);
 // Integrated by SUNDIALS CVODE in t up to the first recorded time (or t = 1) and in τ = log t from there:
 // dy/dτ = e^τ y', which takes about a thousand right-hand sides to t = 1e299 under logistic loss.
 // A loss with a finite minimum ends as converged once the gradient has fallen by 1e-11 (by 1e-2 rtol if
-// that is more); the remaining records repeat that state. Throws Error for invalid options or problems
-// and where the integrator gives up, Interrupted on Ctrl-C.
+// that is more); the remaining records repeat that state. Where steps shrink so that the end is out of reach, at a
+// kink of the re-weighting that attracts from both sides or where all weights vanish, it ends as stuck. An event is
+// found once the two tokens are apart by more than the tolerance. Throws Error for invalid options or problems and
+// where the integrator cannot go on, Interrupted on Ctrl-C.
 Trajectory integrate(const Problem& problem, const State& start, const FlowOptions& options);
 
 }  // namespace polariscope::flow

@@ -73,6 +73,7 @@ std::string_view ending_name(Ending ending) {
   switch (ending) {
     case Ending::kHorizon: return "horizon";
     case Ending::kConverged: return "converged";
+    case Ending::kStuck: return "stuck";
     case Ending::kDiverged: return "diverged";
   }
   return "";

@@ -16,6 +16,7 @@ namespace polariscope::flow {
 enum class Ending {
   kHorizon,    // all steps done, or the time asked for reached
   kConverged,  // the gradient vanished: nothing would move any more
+  kStuck,      // the integrator's steps shrank to nothing, at a kink or a pole; the last record is where
   kDiverged,   // a number stopped being finite; the record ends before it
 };
 std::string_view ending_name(Ending ending);

@@ -22,7 +22,9 @@ constexpr int kDenseUnknowns = 300;
 // step is bound by stability; CVODE picks the order by accuracy alone, and above order 5 its choice is
 // often one whose region of stability is so small that it takes ten times the steps.
 constexpr int kHighestAdamsOrder = 5;
-constexpr long kMostSteps = 5'000'000;
+// Stuck: so many steps in which less than this share of a unit of time went by. At that pace a unit takes a million.
+constexpr long kWatchedSteps = 10'000;
+constexpr double kLeastShare = 1e-2;
 
 std::span<double> numbers(N_Vector v) { return {N_VGetArrayPointer(v), static_cast<std::size_t>(N_VGetLength(v))}; }
 
@@ -38,6 +40,10 @@ struct Cvode::Memory {
   SUNNonlinearSolver nonlinear = nullptr;
   std::vector<int> crossings;
   double reached = 0.0;  // time of y
+  bool stuck = false;
+  // Where the watch on the pace began.
+  double watched_from = 0.0;
+  long watched_steps = 0;
   std::string complaint;
 
   ~Memory() {
@@ -71,6 +77,17 @@ struct Cvode::Memory {
     return 0;
   }
 
+  // Whether the steps since the watch began led nowhere; every kWatchedSteps the watch begins anew.
+  bool crawls(double unit) {
+    long steps = 0;
+    CVodeGetNumSteps(solver, &steps);
+    if (steps - watched_steps < kWatchedSteps) return false;
+    if (reached - watched_from < kLeastShare * unit) return true;
+    watched_from = reached;
+    watched_steps = steps;
+    return false;
+  }
+
   static void complain(int, const char*, const char*, char* message, void* self) {
     static_cast<Memory*>(self)->complaint = message;
   }
@@ -79,7 +96,7 @@ struct Cvode::Memory {
 Cvode::Cvode(System system, bool stiff, Tolerances tolerances, double t, std::span<const double> y)
     : memory_(std::make_unique<Memory>()) {
   Memory& m = *memory_;
-  m.reached = t;
+  m.reached = m.watched_from = t;
   m.system = std::move(system);
   m.crossings.assign(m.system.roots, 0);
   m.require(SUNContext_Create(nullptr, &m.context));
@@ -90,7 +107,7 @@ Cvode::Cvode(System system, bool stiff, Tolerances tolerances, double t, std::sp
   m.require(CVodeInit(m.solver, Memory::derivative, t, m.y));
   m.require(CVodeSetUserData(m.solver, &m));
   m.require(CVodeSStolerances(m.solver, tolerances.relative, tolerances.absolute));
-  m.require(CVodeSetMaxNumSteps(m.solver, kMostSteps));
+  m.require(CVodeSetMaxNumSteps(m.solver, kWatchedSteps));
   if (!stiff) {
     m.require(CVodeSetMaxOrd(m.solver, kHighestAdamsOrder));
     m.nonlinear = m.require(SUNNonlinSol_FixedPoint(m.y, 0, m.context));
@@ -109,32 +126,27 @@ Cvode::Cvode(System system, bool stiff, Tolerances tolerances, double t, std::sp
 
 Cvode::~Cvode() = default;
 
-double Cvode::advance(double t, double last, std::span<double> y) {
+double Cvode::advance(double t, double last, double unit, std::span<double> y) {
   Memory& m = *memory_;
-  m.require(CVodeSetStopTime(m.solver, last));
-  double reached = t;
-  int flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
-  if (flag == CV_ILL_INPUT) {
-    // Two tokens that stay level after they met ("root found at and very near t"): a restart leaves
-    // their root function out until they part.
-    m.require(CVodeReInit(m.solver, m.reached, m.y));
-    flag = CVode(m.solver, t, m.y, &reached, CV_NORMAL);
-  }
-  stop_if_interrupted();
-  if (flag < 0) {
-    throw Error(
-        "the integrator stopped at {:.6g} on its way to {:.6g}: {}; loosen the tolerance or use gradient descent",
-        reached, t, m.complaint);
-  }
   std::fill(m.crossings.begin(), m.crossings.end(), 0);
+  if (t <= m.reached) return m.reached;  // a root fell on it
+  m.require(CVodeSetStopTime(m.solver, last));
+  int flag = CV_TOO_MUCH_WORK;
+  while (flag == CV_TOO_MUCH_WORK && !m.stuck) {
+    flag = CVode(m.solver, t, m.y, &m.reached, CV_NORMAL);
+    stop_if_interrupted();
+    m.stuck = m.crawls(unit) || flag == CV_ERR_FAILURE || flag == CV_CONV_FAILURE;
+  }
+  if (flag < 0 && !m.stuck) throw Error("the integrator gave up: {}", m.complaint);
   if (flag == CV_ROOT_RETURN) CVodeGetRootInfo(m.solver, m.crossings.data());
-  m.reached = reached;
   const std::span<double> state = numbers(m.y);
   std::copy(state.begin(), state.end(), y.begin());
-  return reached;
+  return m.reached;
 }
 
 std::span<const int> Cvode::crossings() const { return memory_->crossings; }
+
+bool Cvode::stuck() const { return memory_->stuck; }
 
 long long Cvode::evaluations() const {
   long count = 0;

@@ -29,11 +29,13 @@ class Cvode {
   Cvode& operator=(const Cvode&) = delete;
 
   // Advances to `t` or to the first root before it. Returns the time reached; `y` is the state there.
-  // Never evaluates the system beyond `last`. Throws Error where the integrator gives up, Interrupted.
-  double advance(double t, double last, std::span<double> y);
-  // After advance: +1 or -1 for each root function that crossed zero upwards or downwards, else 0.
-  // All zero when no root stopped it.
+  // Never evaluates the system beyond `last`. `unit`: the time in which a healthy system needs far fewer than 10^6
+  // steps; slower than that, the system is stuck() at the time returned. Throws Error, Interrupted.
+  double advance(double t, double last, double unit, std::span<double> y);
+  // After advance: not 0 for each root function that reached zero. All zero when no root stopped it.
   std::span<const int> crossings() const;
+  // After advance: its steps have shrunk to nothing, as at a kink that attracts from both sides.
+  bool stuck() const;
   long long evaluations() const;
 
  private:
