@@ -50,6 +50,31 @@ TEST(NpyArray, ReadsEveryTypeAndVersion) {
   EXPECT_EQ(npy_array(file_of(header_of("|u1", "6,"), "\x01\x02\x03\x04\x05\x06"), "x").values, expected);
 }
 
+TEST(NpyArray, ReadsUnsignedNumbers) {
+  EXPECT_EQ(npy_array(file_of(header_of("<u2", "2,"), raw(std::vector<std::uint16_t>{1, 65535})), "x").values,
+            (std::vector<double>{1, 65535}));
+  EXPECT_EQ(npy_array(file_of(header_of("<u4", "1,"), raw(std::vector<std::uint32_t>{4294967295U})), "x").values,
+            std::vector<double>{4294967295.0});
+  EXPECT_EQ(npy_array(file_of(header_of("<u8", "1,"), raw(std::vector<std::uint64_t>{1ULL << 63U})), "x").values,
+            std::vector<double>{0x1p63});
+}
+
+// As machines of IBM, or files of astronomers, have them.
+TEST(NpyArray, TurnsBigEndianNumbersRound) {
+  const std::string double_pi("\x40\x09\x21\xFB\x54\x44\x2D\x18", 8), float_minus_two("\xC0\0\0\0", 4);
+  EXPECT_EQ(npy_array(file_of(header_of(">f8", "2,"), double_pi + double_pi), "x").values,
+            (std::vector<double>{0x1.921fb54442d18p1, 0x1.921fb54442d18p1}));
+  EXPECT_EQ(npy_array(file_of(header_of(">f4", ""), float_minus_two), "x").values, std::vector<double>{-2});
+  EXPECT_EQ(npy_array(file_of(header_of(">f2", "1,"), "\x3C\x01"), "x").values, std::vector<double>{1.0009765625});
+  EXPECT_EQ(npy_array(file_of(header_of(">i4", "1,"), "\xFF\xFF\xFF\xFE"), "x").values, std::vector<double>{-2});
+  EXPECT_EQ(npy_array(file_of(header_of(">u2", "3,"), std::string("\0\1\0\2\1\0", 6)), "x").values,
+            (std::vector<double>{1, 2, 256}));
+  EXPECT_TRUE(npy_array(file_of(header_of(">i8", "0,"), ""), "x").values.empty());
+  // [[1, 2], [3, 4]] by columns, with both.
+  EXPECT_EQ(npy_array(file_of(header_of(">i2", "2, 2", "True"), std::string("\0\1\0\3\0\2\0\4", 8)), "x").values,
+            (std::vector<double>{1, 2, 3, 4}));
+}
+
 TEST(NpyArray, TurnsFortranOrderRound) {
   // [[1, 2, 3], [4, 5, 6]] by columns.
   const NpyArray array =
@@ -96,7 +121,10 @@ TEST(NpyArray, RefusesMalformedFilesWithOneSentenceThatNamesThem) {
       {good.substr(0, good.size() - 1), "do not agree"},
       {good + "x", "do not agree"},
       {file_of(header_of("<f8", "2,"), raw(records), 9), "version 9"},
-      {file_of(header_of(">f8", "2,"), raw(records)), "\">f8\""},
+      {file_of(header_of("=f8", "2,"), raw(records)), "\"=f8\""},
+      {file_of(header_of("|f8", "2,"), raw(records)), "\"|f8\""},
+      {file_of(header_of("<f16", "1,"), raw(records)), "\"<f16\""},
+      {file_of(header_of("f8", "2,"), raw(records)), "\"f8\""},
       {file_of(header_of("<c16", "1,"), raw(records)), "\"<c16\""},
       {file_of(header_of("|O", "2,"), raw(records)), "\"|O\""},
       {file_of(header_of("<f8", "-2,"), raw(records)), "(-2,)"},

@@ -34,6 +34,7 @@ const std::vector<StoredTensor> kEveryDtype = {
     tensor("flags", Dtype::kBool, {3}), tensor("bytes", Dtype::kU8, {1, 1, 1}), tensor("i8", Dtype::kI8, {2}),
     tensor("half", Dtype::kF16, {3}),   tensor("i16", Dtype::kI16, {5}),        tensor("i32", Dtype::kI32, {1}),
     tensor("bf16", Dtype::kBf16, {1}),  tensor("float", Dtype::kF32, {2, 3}),   tensor("i64", Dtype::kI64, {2}),
+    tensor("u16", Dtype::kU16, {3}),    tensor("u32", Dtype::kU32, {1, 2}),     tensor("u64", Dtype::kU64, {1}),
     tensor("double", Dtype::kF64, {3}), tensor("scalar", Dtype::kF64, {}),      tensor("empty", Dtype::kF32, {4, 0, 2}),
 };
 
@@ -85,6 +86,27 @@ TEST(Safetensors, AFileOfNoTensorsIsValid) {
   write_safetensors(folder.path() / "x", {});
   EXPECT_EQ(read_file(folder.path() / "x"), std::string("\x08\0\0\0\0\0\0\0{}      ", 16));
   EXPECT_TRUE(Safetensors(folder.path() / "x").tensors().empty());
+}
+
+// Checkpoints of language models keep scales or quantised weights beside what one wants to read.
+TEST(Safetensors, ATensorOfAnotherDtypeIsRefusedOnlyWhenItIsRead) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "x";
+  for (const std::string dtype : {"F8_E4M3", "F8_E5M2", "F8_E8M0", "F6_E2M3", "F4", "C64", "F128"}) {
+    const std::string header = R"({"q":{"dtype":")" + dtype + R"(","shape":[4],"data_offsets":[0,3]},)" +
+                               R"("w":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}})";
+    const std::uint64_t length = header.size();
+    std::string bytes(8, '\0');
+    std::memcpy(bytes.data(), &length, 8);
+    write_file(path, bytes + header + std::string("123\1\2"));
+    const Safetensors file(path);
+    ASSERT_EQ(file.tensors().size(), 1U) << dtype;
+    EXPECT_EQ(to_doubles(*file.find("w")), (std::vector<double>{1, 2}));
+    EXPECT_EQ(file.find("v"), nullptr);
+    EXPECT_EQ(complaint_of([&] { file.find("q"); }),
+              path.string() + ": tensor \"q\" has dtype \"" + dtype +
+                  "\": known are F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8, BOOL");
+  }
 }
 
 // The bytes, read by the format's definition and nothing of ours.

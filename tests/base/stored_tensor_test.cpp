@@ -16,7 +16,7 @@ StoredTensor tensor_of(Dtype dtype, const std::vector<T>& numbers) {
 
 TEST(StoredTensor, EveryDtypeIsFoundByItsName) {
   for (const Dtype dtype : {Dtype::kF64, Dtype::kF32, Dtype::kF16, Dtype::kBf16, Dtype::kI64, Dtype::kI32, Dtype::kI16,
-                            Dtype::kI8, Dtype::kU8, Dtype::kBool}) {
+                            Dtype::kI8, Dtype::kU64, Dtype::kU32, Dtype::kU16, Dtype::kU8, Dtype::kBool}) {
     EXPECT_EQ(dtype_named(dtype_name(dtype)), dtype);
   }
   EXPECT_EQ(dtype_name(Dtype::kBf16), "BF16");
@@ -24,7 +24,7 @@ TEST(StoredTensor, EveryDtypeIsFoundByItsName) {
   EXPECT_EQ(dtype_bytes(Dtype::kBf16), 2U);
   EXPECT_EQ(dtype_bytes(Dtype::kI64), 8U);
   EXPECT_EQ(dtype_named("f32"), std::nullopt);
-  EXPECT_EQ(known_dtypes(), "F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL");
+  EXPECT_EQ(known_dtypes(), "F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8, BOOL");
 }
 
 TEST(StoredTensor, BytesOfAShape) {
@@ -71,6 +71,10 @@ TEST(StoredTensor, OtherNumbersAreTheNearest) {
             (std::vector<double>{-7, 2147483647}));
   EXPECT_EQ(to_floats(tensor_of<std::int16_t>(Dtype::kI16, {-32768})), std::vector<float>{-32768});
   EXPECT_EQ(to_floats(tensor_of<std::int8_t>(Dtype::kI8, {-128})), std::vector<float>{-128});
+  EXPECT_EQ(to_doubles(tensor_of<std::uint64_t>(Dtype::kU64, {~std::uint64_t{0}})),
+            std::vector<double>{std::pow(2, 64)});
+  EXPECT_EQ(to_doubles(tensor_of<std::uint32_t>(Dtype::kU32, {4'294'967'295U})), std::vector<double>{4294967295.0});
+  EXPECT_EQ(to_floats(tensor_of<std::uint16_t>(Dtype::kU16, {65535})), std::vector<float>{65535});
   EXPECT_EQ(to_floats(tensor_of<std::uint8_t>(Dtype::kU8, {200})), std::vector<float>{200});
   EXPECT_EQ(to_floats(tensor_of<std::uint8_t>(Dtype::kBool, {0, 1})), (std::vector<float>{0, 1}));
 }

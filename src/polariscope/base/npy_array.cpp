@@ -6,6 +6,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <optional>
@@ -21,9 +22,11 @@ constexpr std::size_t kVersionEnd = 8;
 constexpr std::size_t kLongestHeader = 4096;  // of a plain array it is 128
 constexpr std::size_t kMostDimensions = 32;   // NumPy's own limit
 
-constexpr std::pair<std::string_view, Dtype> kTypes[]{
-    {"<f8", Dtype::kF64}, {"<f4", Dtype::kF32}, {"<f2", Dtype::kF16}, {"<i8", Dtype::kI64}, {"<i4", Dtype::kI32},
-    {"<i2", Dtype::kI16}, {"|i1", Dtype::kI8},  {"|u1", Dtype::kU8},  {"|b1", Dtype::kBool}};
+// After the byte order: '<', '>' or, for single bytes, '|'.
+constexpr std::pair<std::string_view, Dtype> kTypes[]{{"f8", Dtype::kF64}, {"f4", Dtype::kF32}, {"f2", Dtype::kF16},
+                                                      {"i8", Dtype::kI64}, {"i4", Dtype::kI32}, {"i2", Dtype::kI16},
+                                                      {"i1", Dtype::kI8},  {"u8", Dtype::kU64}, {"u4", Dtype::kU32},
+                                                      {"u2", Dtype::kU16}, {"u1", Dtype::kU8},  {"b1", Dtype::kBool}};
 
 // The header's text, and where the numbers begin.
 std::pair<std::string, std::size_t> header_of(std::string_view bytes, std::string_view name) {
@@ -54,10 +57,20 @@ std::string entry(const std::string& header, const std::string& key, const std::
 
 Dtype dtype_of(const std::string& text, std::string_view name) {
   for (const auto& [type, dtype] : kTypes) {
-    if (type == text) return dtype;
+    const bool ordered =
+        text.starts_with('<') || text.starts_with('>') || (text.starts_with('|') && dtype_bytes(dtype) == 1);
+    if (ordered && std::string_view(text).substr(1) == type) return dtype;
   }
-  throw Error("{}: its numbers are of type \"{}\": save it as float32 or float64 of this machine's byte order", name,
-              text);
+  throw Error("{}: its numbers are of type \"{}\": save it as float32 or float64", name, text);
+}
+
+// The bytes of each number in the other order.
+std::string swapped(std::string_view data, std::size_t number_bytes) {
+  std::string bytes(data);
+  for (auto at = bytes.begin(); at < bytes.end(); at += static_cast<std::ptrdiff_t>(number_bytes)) {
+    std::reverse(at, at + static_cast<std::ptrdiff_t>(number_bytes));
+  }
+  return bytes;
 }
 
 std::vector<std::int64_t> shape_of(const std::string& text, std::string_view name) {
@@ -97,7 +110,8 @@ std::vector<double> turned(const std::vector<double>& values, const std::vector<
 
 NpyArray npy_array(std::string_view bytes, std::string_view name) {
   const auto [header, start] = header_of(bytes, name);
-  const Dtype dtype = dtype_of(entry(header, "descr", "'([^']*)'", name), name);
+  const std::string type = entry(header, "descr", "'([^']*)'", name);
+  const Dtype dtype = dtype_of(type, name);
   const bool fortran = entry(header, "fortran_order", "(True|False)", name) == "True";
   NpyArray array{.shape = shape_of(entry(header, "shape", R"(\(([^)]*)\))", name), name), .values = {}};
   const std::string_view data = bytes.substr(start);
@@ -106,10 +120,10 @@ NpyArray npy_array(std::string_view bytes, std::string_view name) {
     throw Error("{}: its shape ({}) and type {} do not agree with its {} bytes of numbers", name,
                 fmt::join(array.shape, ", "), dtype_name(dtype), data.size());
   }
-  array.values = to_doubles({.name = std::string(name),
-                             .dtype = dtype,
-                             .shape = array.shape,
-                             .bytes = std::as_bytes(std::span(data.data(), data.size()))});
+  const std::string turned_bytes = type.starts_with('>') ? swapped(data, dtype_bytes(dtype)) : "";
+  const std::string_view numbers = turned_bytes.empty() ? data : turned_bytes;
+  array.values = to_doubles(
+      {.name = std::string(name), .dtype = dtype, .shape = array.shape, .bytes = std::as_bytes(std::span(numbers))});
   if (fortran) array.values = turned(array.values, array.shape);
   return array;
 }

@@ -13,9 +13,9 @@ struct NpyArray {
   std::vector<double> values;  // row-major
 };
 
-// bytes: a file's, of format version 1, 2 or 3, little-endian, float16 to float64, integers to int64 or bool; Fortran
-// order is turned round. `name` stands first in what it throws: Error for another kind of array, a malformed header, or
-// numbers that do not fill the shape.
+// bytes: a file's, of format version 1, 2 or 3: float16 to float64, integers of 8 to 64 bits, signed or not, or bool,
+// of either byte order; Fortran order is turned round. Integers beyond 2^53 are rounded. `name` stands first in what it
+// throws: Error for another kind of array, a malformed header, or numbers that do not fill the shape.
 NpyArray npy_array(std::string_view bytes, std::string_view name);
 
 }  // namespace polariscope

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <numeric>
 #include <set>
+#include <utility>
 
 namespace polariscope {
 namespace {
@@ -122,51 +123,57 @@ std::vector<std::int64_t> whole_numbers(const Json& entry, const char* key, cons
   return found->get<std::vector<std::int64_t>>();
 }
 
-StoredTensor tensor_of(const std::string& name, const Json& entry, std::string_view data, const std::string& where) {
-  const std::string which = fmt::format("{}: tensor \"{}\"", where, name);
+// What the header says of a tensor, whatever its dtype.
+struct Description {
+  std::string name, which;  // which: for complaints, the file and the name
+  std::string dtype;
+  std::vector<std::int64_t> shape;
+  Range range;  // of the data
+};
+
+Description description_of(const std::string& name, const Json& entry, std::size_t data_bytes,
+                           const std::string& where) {
+  Description tensor{name, fmt::format("{}: tensor \"{}\"", where, name), {}, {}, {}};
+  const std::string& which = tensor.which;
   if (!entry.is_object()) throw Error("{} is described by no JSON object", which);
   const auto type = entry.find("dtype");
   if (type == entry.end() || !type->is_string()) throw Error("{} has no \"dtype\" that is a text", which);
-  const auto dtype = dtype_named(type->get_ref<const std::string&>());
-  if (!dtype) throw Error("{} has dtype {}: known are {}", which, type->dump(), known_dtypes());
-
-  StoredTensor tensor{name, *dtype, whole_numbers(entry, "shape", which), {}};
+  tensor.dtype = type->get<std::string>();
+  tensor.shape = whole_numbers(entry, "shape", which);
   const std::vector<std::int64_t> offsets = whole_numbers(entry, "data_offsets", which);
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
     throw Error("{} has data_offsets [{}], expected a begin and an end", which, fmt::join(offsets, ", "));
   }
-  const auto begin = static_cast<std::size_t>(offsets[0]), end = static_cast<std::size_t>(offsets[1]);
-  if (end > data.size()) {
-    throw Error("{} ends at byte {} of the data, of which there are {}: the file is cut short or damaged", which, end,
-                data.size());
+  tensor.range = {static_cast<std::size_t>(offsets[0]), static_cast<std::size_t>(offsets[1])};
+  if (tensor.range.end > data_bytes) {
+    throw Error("{} ends at byte {} of the data, of which there are {}: the file is cut short or damaged", which,
+                tensor.range.end, data_bytes);
   }
-  if (tensor_bytes(tensor.dtype, tensor.shape) != end - begin) {
-    throw Error("{} of shape [{}] and dtype {} has {} bytes, which is not what the shape needs", which,
-                fmt::join(tensor.shape, ", "), dtype_name(tensor.dtype), end - begin);
-  }
-  tensor.bytes = std::as_bytes(std::span(data.substr(begin, end - begin)));
   return tensor;
 }
 
+StoredTensor tensor_of(const Description& described, Dtype dtype, std::string_view data) {
+  const auto [begin, end] = described.range;
+  if (tensor_bytes(dtype, described.shape) != end - begin) {
+    throw Error("{} of shape [{}] and dtype {} has {} bytes, which is not what the shape needs", described.which,
+                fmt::join(described.shape, ", "), dtype_name(dtype), end - begin);
+  }
+  return {described.name, dtype, described.shape, std::as_bytes(std::span(data.substr(begin, end - begin)))};
+}
+
 // Every byte of the data belongs to exactly one tensor.
-void check_coverage(const std::vector<StoredTensor>& tensors, std::string_view data, const std::string& where) {
-  const auto* origin = std::as_bytes(std::span(data)).data();
-  std::vector<const StoredTensor*> order;
-  for (const StoredTensor& tensor : tensors) {
-    if (!tensor.bytes.empty()) order.push_back(&tensor);
-  }
-  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->bytes.data() < b->bytes.data(); });
+void check_coverage(std::vector<Description> tensors, std::size_t data_bytes, const std::string& where) {
+  std::erase_if(tensors, [](const Description& tensor) { return tensor.range.begin == tensor.range.end; });
+  std::ranges::sort(tensors, {}, [](const Description& tensor) { return tensor.range.begin; });
   std::size_t covered = 0;
-  for (const StoredTensor* tensor : order) {
-    const auto begin = static_cast<std::size_t>(tensor->bytes.data() - origin);
-    if (begin != covered) {
-      throw Error("{}: tensor \"{}\" begins at byte {} of the data, but the one before it ends at {}", where,
-                  tensor->name, begin, covered);
+  for (const auto& [name, which, dtype, shape, range] : tensors) {
+    if (range.begin != covered) {
+      throw Error("{} begins at byte {} of the data, but the one before it ends at {}", which, range.begin, covered);
     }
-    covered += tensor->bytes.size();
+    covered = range.end;
   }
-  if (covered != data.size()) {
-    throw Error("{}: the last {} bytes of the data belong to no tensor", where, data.size() - covered);
+  if (covered != data_bytes) {
+    throw Error("{}: the last {} bytes of the data belong to no tensor", where, data_bytes - covered);
   }
 }
 
@@ -213,14 +220,25 @@ Safetensors::Safetensors(const std::filesystem::path& path) : file_(path) {
   std::vector<std::string> names;
   const Json header = parse_header(bytes.substr(kLengthBytes, length), where, names);
   metadata_ = metadata_of(header, where);
-  for (const std::string& name : names) tensors_.push_back(tensor_of(name, header.at(name), data, where));
-  check_coverage(tensors_, data, where);
+  std::vector<Description> described;
+  for (const std::string& name : names) {
+    const Description& tensor = described.emplace_back(description_of(name, header.at(name), data.size(), where));
+    if (const auto dtype = dtype_named(tensor.dtype)) {
+      tensors_.push_back(tensor_of(tensor, *dtype, data));
+    } else {
+      unreadable_[name] =
+          fmt::format("{} has dtype {}: known are {}", tensor.which, Json(tensor.dtype).dump(), known_dtypes());
+    }
+  }
+  check_coverage(std::move(described), data.size(), where);
 }
 
 const StoredTensor* Safetensors::find(std::string_view name) const {
   const auto found =
       std::find_if(tensors_.begin(), tensors_.end(), [&](const StoredTensor& tensor) { return tensor.name == name; });
-  return found == tensors_.end() ? nullptr : &*found;
+  if (found != tensors_.end()) return &*found;
+  if (const auto refused = unreadable_.find(name); refused != unreadable_.end()) throw Error("{}", refused->second);
+  return nullptr;
 }
 
 }  // namespace polariscope

@@ -5,6 +5,7 @@
 #include "polariscope/base/stored_tensor.h"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -26,18 +27,20 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Stored
 class Safetensors {
  public:
   // Checks the whole header. Throws Error, with the tensor's name, for a file that cannot be read or is malformed:
-  // cut short, no JSON, an unknown dtype, a shape that disagrees with its bytes, bytes of two tensors or of none.
+  // cut short, no JSON, a shape that disagrees with its bytes, bytes of two tensors or of none.
   explicit Safetensors(const std::filesystem::path& path);
 
-  // In the header's order. Their bytes live as long as this object or a copy of it.
+  // Those of a known dtype, in the header's order. Their bytes live as long as this object or a copy of it.
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
-  // Null where there is none of that name.
+  // Null where there is none of that name. Throws Error for one of another dtype (8-bit floats, complex numbers, ...):
+  // it is no reason to refuse the rest of its file.
   const StoredTensor* find(std::string_view name) const;
   const SafetensorsMetadata& metadata() const { return metadata_; }
 
  private:
   MappedFile file_;
   std::vector<StoredTensor> tensors_;
+  std::map<std::string, std::string, std::less<>> unreadable_;  // tensors of other dtypes: name, complaint
   SafetensorsMetadata metadata_;
 };
 

@@ -18,7 +18,7 @@ struct DtypeRow {
   std::size_t bytes;
 };
 
-constexpr std::array<DtypeRow, 10> kDtypes = {{{"F64", 8},
+constexpr std::array<DtypeRow, 13> kDtypes = {{{"F64", 8},
                                                {"F32", 4},
                                                {"F16", 2},
                                                {"BF16", 2},
@@ -26,6 +26,9 @@ constexpr std::array<DtypeRow, 10> kDtypes = {{{"F64", 8},
                                                {"I32", 4},
                                                {"I16", 2},
                                                {"I8", 1},
+                                               {"U64", 8},
+                                               {"U32", 4},
+                                               {"U16", 2},
                                                {"U8", 1},
                                                {"BOOL", 1}}};  // in the order of Dtype
 
@@ -65,6 +68,9 @@ std::vector<To> numbers_of(const StoredTensor& tensor) {
     case Dtype::kI32: return converted<To, std::int32_t>(tensor.bytes, as_it_is);
     case Dtype::kI16: return converted<To, std::int16_t>(tensor.bytes, as_it_is);
     case Dtype::kI8: return converted<To, std::int8_t>(tensor.bytes, as_it_is);
+    case Dtype::kU64: return converted<To, std::uint64_t>(tensor.bytes, as_it_is);
+    case Dtype::kU32: return converted<To, std::uint32_t>(tensor.bytes, as_it_is);
+    case Dtype::kU16: return converted<To, std::uint16_t>(tensor.bytes, as_it_is);
     case Dtype::kU8: return converted<To, std::uint8_t>(tensor.bytes, as_it_is);
     case Dtype::kBool: return converted<To, std::uint8_t>(tensor.bytes, [](std::uint8_t byte) { return byte != 0; });
   }

@@ -11,9 +11,10 @@
 
 namespace polariscope {
 
-enum class Dtype { kF64, kF32, kF16, kBf16, kI64, kI32, kI16, kI8, kU8, kBool };
+enum class Dtype { kF64, kF32, kF16, kBf16, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool };
 
-// "F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL": the names of the safetensors format.
+// "F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL": the names of the
+// safetensors format.
 std::string_view dtype_name(Dtype dtype);
 // None for any other name.
 std::optional<Dtype> dtype_named(std::string_view name);
