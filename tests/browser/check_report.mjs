@@ -1,7 +1,7 @@
 // node check_report.mjs REPORT.html [--screenshots FOLDER] [--tables FOLDER]
 // Opens a report in headless Chromium and holds it to what it promises. Exit code 0 when every check
 // passes, 1 when one fails, 2 on wrong use, 77 where Chromium or Playwright is absent.
-// --screenshots leaves pictures of the page and of every figure; --tables compares each downloaded
+// --screenshots leaves pictures of the page, in parts, and of every figure; --tables compares each downloaded
 // CSV with the file of the same name, where the folder has one.
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -56,6 +56,10 @@ async function open(reader) {
   });
   context.setDefaultTimeout(120000);  // a busy machine takes long over a big report
   const page = await context.newPage();
+  // What each figure takes once the page is laid out, and nothing is drawn yet.
+  await page.addInitScript(() => addEventListener('DOMContentLoaded', () => {
+    window.kept = [...document.querySelectorAll('figure[data-stem]')].map((figure) => figure.offsetHeight);
+  }));
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
   });
@@ -65,10 +69,14 @@ async function open(reader) {
   return page;
 }
 
+// However many figures there are: what may not take long is each of them.
 async function allDrawn(page) {
-  await page.waitForFunction(
-    () => [...document.querySelectorAll('figure[data-stem]')].every((figure) => figure.dataset.state !== 'waiting'),
-    null, { timeout: 120000 });
+  const waiting = () => page.$$eval('figure[data-stem]',
+    (all) => all.filter((figure) => figure.dataset.state === 'waiting').length);
+  for (let left = await waiting(); left > 0; left = await waiting()) {
+    await page.waitForFunction((before) => [...document.querySelectorAll('figure[data-stem]')]
+      .filter((figure) => figure.dataset.state === 'waiting').length < before, left, { timeout: 120000 });
+  }
 }
 
 // What stands in each figure: its size, how many marks, and the colour of its text.
@@ -110,6 +118,16 @@ async function checkFigures(page, name) {
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   check(`${name}: nothing overflows sideways`, overflow <= 0, `${overflow} px`);
   return facts;
+}
+
+// The place that is kept for a figure is the one that it takes, but for a line of text or two: a page that grows by
+// hundreds of pixels above or under the eyes cannot be read while it is drawn.
+const kTwoLines = 24;
+async function checkPlaces(page, name) {
+  const moved = await page.$$eval('figure[data-stem]', (all) => all.map(
+    (figure, i) => ({ name: figure.dataset.stem, by: figure.offsetHeight - window.kept[i] })));
+  const far = moved.filter(({ by }) => Math.abs(by) > kTwoLines).map((figure) => `${figure.name} ${figure.by} px`);
+  check(`${name}: the page keeps its figures' places before they are drawn`, far.length === 0, far.join(', '));
 }
 
 // Records of RFC 4180, counted without splitting quoted line breaks.
@@ -180,8 +198,20 @@ async function checkPrint(page) {
   await page.emulateMedia({ media: 'screen' });
 }
 
-async function shoot(page, name, fullPage = true) {
-  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage });
+// A picture of the whole page, in parts: Chromium paints a picture at one go, and loses its process over one of a
+// hundred figures.
+const kPart = 4000;
+async function shootPage(page, name) {
+  if (!screenshots) return;
+  const window = page.viewportSize();
+  await page.setViewportSize({ width: window.width, height: kPart });
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  for (let top = 0, part = 1; top < height; top += kPart, ++part) {
+    await page.evaluate((y) => scrollTo({ top: y, behavior: 'instant' }), top);
+    await page.screenshot({ path: join(screenshots, `${name}-${String(part).padStart(2, '0')}.png`) });
+  }
+  await page.setViewportSize(window);
+  await page.evaluate(() => scrollTo({ top: 0, behavior: 'instant' }));
 }
 
 async function shootFigures(page, name) {
@@ -204,8 +234,8 @@ const ids = await light.$$eval('[id]', (all) => all.map((element) => element.id)
 check('no id stands twice', new Set(ids).size === ids.length, ids.filter((id, i) => ids.indexOf(id) !== i).join(', '));
 const dead = await light.$$eval('a[href^="#"]', (all) => all.map((link) => link.hash.slice(1)).filter((id) => !document.getElementById(id)));
 check('every link inside the page has its target', dead.length === 0, dead.join(', '));
-await shoot(light, 'light');
-await shoot(light, 'light-top', false);
+await checkPlaces(light, '1280 px');
+await shootPage(light, 'light');
 await shootFigures(light, 'light');
 await checkKeyboard(light);
 await checkDownloads(light);
@@ -219,14 +249,15 @@ await light.waitForFunction((before) => [...document.querySelectorAll('figure[da
   .then(() => check('a change to dark draws every figure anew', true),
         () => check('a change to dark draws every figure anew', false));
 await checkFigures(light, 'dark');
-await shoot(light, 'dark');
+await shootPage(light, 'dark');
 await shootFigures(light, 'dark');
 await checkPrint(light);
 
 const phone = await open({ viewport: { width: 400, height: 800 }, colorScheme: 'light' });
 await checkFigures(phone, '400 px');
 check('400 px: the contents are folded', await phone.evaluate(() => !document.querySelector('nav details').open));
-await shoot(phone, 'phone');
+await checkPlaces(phone, '400 px');
+await shootPage(phone, 'phone');
 await shootFigures(phone, 'phone');
 
 check('the console stays silent', complaints.length === 0, [...new Set(complaints)].slice(0, 8).join(' | '));

@@ -16,8 +16,13 @@ class Figure {
     return JSON.parse(this.element.querySelector(`script.${name}`).textContent);
   }
 
+  // Keeps the place of the drawing, so that nothing moves when it comes.
+  reserve(width) {
+    this.width = width;
+    this.plot.style.minHeight = `${drawnHeight(this.read('spec'), width)}px`;
+  }
+
   async draw() {
-    this.width = Math.floor(this.plot.clientWidth);
     this.colours = paperColours();
     try {
       this.view = await this.embed(this.read('spec'), 0);
@@ -31,10 +36,10 @@ class Figure {
 
   async embed(spec, narrower) {
     const fitted = spec.concat || hasSquareCells(spec);
-    const width = spec.concat ? fitPanels(spec, this.width - narrower) : this.width;
+    const width = spec.concat ? fitPanels(spec, this.width, narrower) : this.width;
     if (hasSquareCells(spec)) fitSquares(spec, this.width - narrower - kAxis);
-    const legendWidth = spec.resolve?.scale?.color === 'shared' ? this.width : width;
-    for (const chart of spec.concat ?? [spec]) fitStrip(chart, legendWidth - kAxis);
+    const legendWidth = sharesLegend(spec) ? this.width : width;
+    for (const chart of chartsOf(spec)) fitStrip(chart, legendWidth - kAxis);
     const config = chartConfig(this.colours, width, legendWidth, longestName(spec));
     const fresh = document.createElement('div');
     fresh.className = 'drawing';
@@ -76,34 +81,6 @@ class Figure {
   }
 }
 
-const kAxis = 66; // what a vertical axis takes with its title
-
-// As many panels in a row as stay readable, never more than the specification says. Returns the width of one.
-function fitPanels(spec, width) {
-  const smallest = 240, gap = 18;
-  const columns = Math.max(1, Math.min(spec.columns, Math.floor(width / smallest)));
-  const panel = Math.max(120, Math.floor((width - (columns - 1) * gap) / columns) - kAxis);
-  spec.columns = columns;
-  spec.spacing = gap;
-  for (const child of spec.concat) {
-    if (hasSquareCells(child)) fitSquares(child, panel);
-    else child.width = panel;
-  }
-  return panel;
-}
-
-// A map of square cells states the size of one.
-function hasSquareCells(chart) {
-  return chart.width?.step !== undefined;
-}
-
-function fitSquares(chart, room) {
-  const columns = chart.layer[0].encoding.x.scale.domain.length;
-  const step = Math.max(1, Math.min(chart.width.step, Math.floor(room / columns)));
-  chart.width = { step };
-  chart.height = { step };
-}
-
 // Of a strip of colours, from the largest to the smallest, as many as there is room for, both ends among them.
 function fitStrip(chart, room) {
   const words = 200, step = 17;
@@ -115,17 +92,6 @@ function fitStrip(chart, room) {
     legend.values = Array.from({ length: most }, (_, i) => legend.values[Math.round(i * last / (most - 1))]);
     legend.columns = most;
   }
-}
-
-// In characters, of the names in the legend: it decides how many stand in a row.
-function longestName(spec) {
-  let longest = 0;
-  for (const chart of spec.concat ?? [spec]) {
-    for (const layer of chart.layer ?? [chart]) {
-      for (const name of layer.encoding?.color?.scale?.domain ?? []) longest = Math.max(longest, String(name).length);
-    }
-  }
-  return longest;
 }
 
 // The cells of a column: as they stand, or unpacked from base 64 of little-endian doubles.

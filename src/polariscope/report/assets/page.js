@@ -1,6 +1,10 @@
 const figures = new Map(
   [...document.querySelectorAll('figure[data-stem]')].map((element) => [element.id, new Figure(element)]));
 
+// Measured before anything is written: each change of a height would have the page laid out anew.
+const widths = [...figures.values()].map((figure) => [figure, Math.floor(figure.plot.clientWidth)]);
+for (const [figure, width] of widths) figure.reserve(width);
+
 // Figures near the window are drawn first, the others while the reader reads: a printout finds them
 // all, and opening the page waits for none. One at a time, so that scrolling stays smooth.
 const wanted = new Set();
@@ -42,7 +46,10 @@ addEventListener('resize', () => {
   clearTimeout(settled);
   settled = setTimeout(async () => {
     for (const figure of figures.values()) {
-      if (Math.abs(figure.plot.clientWidth - figure.width) > 1) await figure.redraw();
+      const width = Math.floor(figure.plot.clientWidth);
+      if (Math.abs(width - figure.width) <= 1) continue;
+      figure.reserve(width);
+      await figure.redraw();
     }
   }, 150);
 });

@@ -9,7 +9,7 @@ function paperColours() {
 
 // Vega's configuration for charts, and their legend, of the given widths in pixels. Specifications name no text, axis
 // or paper colour of their own: all of them come from here, and change with the reader's theme.
-function chartConfig(colours, width, legendWidth, longestName) {
+function chartConfig(colours, width, legendWidth, longest) {
   const font = getComputedStyle(document.body).fontFamily;
   const text = { font, fontSize: 12, color: colours.ink };
   const name = { ...text, fontSize: 11.5, fontStyle: 'italic', limit: Math.max(100, width - 80) };
@@ -31,7 +31,7 @@ function chartConfig(colours, width, legendWidth, longestName) {
       labelColor: colours.ink, titleColor: colours.muted, labelFontSize: 12, titleFontSize: 12,
       titleFontWeight: 'normal', labelLimit: Math.max(60, legendWidth - 60), offset: 10, rowPadding: 4, columnPadding: 18,
       symbolSize: 90, symbolOpacity: 1, gradientStrokeColor: null,
-      columns: Math.max(1, Math.floor(legendWidth / (48 + 7 * longestName))),
+      columns: legendColumns(legendWidth, longest),
     },
     title: {
       color: colours.ink, fontSize: 13, fontWeight: 600, anchor: 'start', offset: 10, limit: width,
