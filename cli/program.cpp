@@ -55,7 +55,7 @@ void open_standard_streams() {
 int complain(std::string sentence) {
   std::replace_if(
       sentence.begin(), sentence.end(), [](unsigned char c) { return c < 0x20; }, ' ');
-  fmt::print(stderr, "polariscope: {}\n", sentence);
+  tell(fmt::format("polariscope: {}\n", sentence));
   return kUserError;
 }
 
@@ -161,7 +161,7 @@ int run_program(int argc, char** argv, const Program& program) {
   } catch (const Error& error) {
     return complain(error.what());
   } catch (const Interrupted&) {
-    fmt::print(stderr, "polariscope: interrupted\n");
+    tell("polariscope: interrupted\n");
     return kInterrupted;
   } catch (const std::bad_alloc&) {
     return complain(kNoMemory);

@@ -82,7 +82,7 @@ Command add_reproduce(CLI::App& app) {
         .out = settings->out,
         .training_program = training_program(),
         .transformers = can_train_transformers(),
-        .announce = [](const std::string& line) { fmt::print(stderr, "{}\n", line); }};
+        .announce = [](const std::string& line) { tell(fmt::format("{}\n", line)); }};
     if (settings->quiet) options.announce = nullptr;
     experiments::Reproduction result;
     {
@@ -93,7 +93,7 @@ Command add_reproduce(CLI::App& app) {
     if (result.reused > 0)
       fmt::print("{} of {} experiments were done before\n", result.reused, result.page.sections.size());
     for (const auto& [id, why] : result.page.skipped) fmt::print("skipped {}: {}\n", id, why);
-    for (const std::string& error : result.errors) fmt::print(stderr, "polariscope: {}\n", error);
+    for (const std::string& error : result.errors) tell(fmt::format("polariscope: {}\n", error));
     if (result.interrupted) {
       const std::size_t left = result.page.unfinished.size();
       fmt::print("interrupted: the same command goes on with {} experiment{} left\n", left, left == 1 ? "" : "s");

@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "polariscope/base/error.h"
+#include "polariscope/base/terminal.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@ void require_trainable(const sweep::Grid& grid) {
 
 int run_training_program(char** argv) {
   execv(training_program().c_str(), argv);
-  fmt::print(stderr, "polariscope: {} cannot be started: {}\n", training_program().string(), std::strerror(errno));
+  tell(fmt::format("polariscope: {} cannot be started: {}\n", training_program().string(), std::strerror(errno)));
   return 2;
 }
 

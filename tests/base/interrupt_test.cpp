@@ -33,6 +33,21 @@ TEST(Interrupt, TheSecondSignalEndsTheProcessWhicheverOfTheTwoItIs) {
   EXPECT_EXIT(two_signals(SIGINT, SIGTERM), ::testing::KilledBySignal(SIGTERM), "");
 }
 
+// A shell starts what it runs in the background so: Ctrl-C is not meant for it.
+TEST(Interrupt, ASignalThatIsIgnoredStaysSo) {
+  const auto ignored_first = [] {
+    signal(SIGINT, SIG_IGN);
+    catch_interrupts();
+    raise(SIGINT);
+    if (interrupted()) std::_Exit(1);
+    raise(SIGTERM);
+    if (!interrupted()) std::_Exit(2);
+    raise(SIGINT);
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(ignored_first(), ::testing::ExitedWithCode(0), "");
+}
+
 TEST(Interrupt, StopIfInterruptedThrowsOnlyAfterASignal) {
   const auto stop = [] {
     catch_interrupts();
@@ -68,6 +83,7 @@ TEST(Interrupt, WritesNothingOnTheStackOfWhatItInterrupts) {
   const auto compare = [] {
     signal(SIGINT, SIG_IGN);
     const std::ptrdiff_t ignored = stack_of_a_signal();
+    signal(SIGINT, SIG_DFL);
     catch_interrupts();
     const std::ptrdiff_t caught = stack_of_a_signal();
     std::_Exit(interrupted() && caught < ignored + 500 ? 0 : 1);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -122,6 +123,25 @@ TEST(Progress, UsesNoControlSequencesWhenPiped) {
     first.finish();
   }
   EXPECT_EQ(piped.text().find('\x1b'), std::string::npos);
+}
+
+TEST_F(ProgressOnATerminal, UsesNoControlSequencesOnADumbOne) {
+  const char* before = std::getenv("TERM");
+  const std::string kept = before == nullptr ? "xterm" : before;
+  setenv("TERM", "dumb", 1);
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  {
+    ProgressBoard board(ProgressBoard::Mode::kAuto, kNoPatience);
+    Progress task = board.start("flow", 1000, "steps");
+    wait_for_a_redraw();
+    task.update(10);
+    task.say("half way");
+    task.finish();
+  }
+  const std::string text = terminal.text();
+  setenv("TERM", kept.c_str(), 1);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  EXPECT_TRUE(text.starts_with("flow: started, 1k steps\nflow: half way\nflow: done in ")) << text;
 }
 
 TEST_F(ProgressOnATerminal, DrawsBarShareRateTimeLeftAndNoteInPlace) {

@@ -247,6 +247,7 @@ TEST(BadInput, AFileThatIsNoJsonObjectIsRefused) {
       {R"({"a": [1, 2]} 3)", {}, {"arrays.json is not a JSON object"}},
       {"[]", {}, {"expected a JSON object"}},
       {"3", {}, {"expected a JSON object"}},
+      {"null", {}, {"expected a JSON object"}},
       {std::string("\xff\x00\x01", 3), {}, {"arrays.json is not a JSON object"}},
       {"{\"a\": " + std::string(200'000, '[') + std::string(200'000, ']') + "}", {}, {"nested deeper"}},
   });

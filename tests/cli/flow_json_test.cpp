@@ -137,6 +137,21 @@ TEST(FlowJson, WritesNumbersThatAreNotFiniteAsNull) {
   EXPECT_TRUE(object.contains("loss"));
 }
 
+// |z| draws a score to its kink at zero from both sides: no integrator comes past it.
+TEST(FlowJson, SaysWhereAFlowIsStuck) {
+  Words options{"--method", "flow", "--reweighting", "abs/sum", "--dim", "3", "--until", "100"};
+  const Json one = flow_json(options);
+  EXPECT_EQ(one["ending"], "stuck");
+  EXPECT_NEAR(one["t"].get<double>(), 51.453, 1e-3);
+  options.insert(options.begin(), "flow");
+  const std::string words = polariscope_run(options).out;
+  EXPECT_NE(words.find("stuck: the integrator's steps shrink to nothing at t = 51.453"), std::string::npos) << words;
+  const Json many = flow_json(
+      {"--method", "flow", "--reweighting", "abs/sum", "--dim", "3", "--until", "100", "--trajectories", "5"});
+  EXPECT_GT(many["stuck"], 0);
+  EXPECT_EQ(many["diverged"], 0);
+}
+
 TEST(FlowJson, IsTheSameForTheSameSeedAndAnotherForAnother) {
   const Words options{"--steps", "100", "--seed", "3"};
   EXPECT_EQ(flow_json(options), flow_json(options));

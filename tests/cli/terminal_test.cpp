@@ -100,6 +100,22 @@ TEST(Streams, AClosedPipeIsNoReasonToSpeak) {
   EXPECT_EQ(outcome.err, "");
 }
 
+// /dev/full takes no byte: what was to be said is lost, and nothing else.
+TEST(Streams, AStandardErrorThatTakesNothingChangesNothing) {
+  const auto run = [](Words arguments) {
+    Words command{"/bin/sh", "-c", "exec \"$@\" 2> /dev/full", "sh"};
+    for (const std::string& word : polariscope_command(std::move(arguments))) command.push_back(word);
+    return command;
+  };
+  EXPECT_EQ(Running(run({"flwo"})).wait().code, 2);
+  EXPECT_EQ(Running(run({"flow", "--steps", "100", "--json"})).wait().out,
+            polariscope_run({"flow", "--steps", "100", "--json"}).out);
+  Running stopped(run({"flow", "--steps", "1e12"}));
+  usleep(500'000);
+  stopped.send(SIGINT);
+  EXPECT_EQ(stopped.wait().code, 130);
+}
+
 class OnATerminal : public ::testing::Test {
  protected:
   void SetUp() override {

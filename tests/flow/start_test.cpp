@@ -279,6 +279,12 @@ TEST(ArraysFile, NamesNumbersThatJsonLacks) {
   EXPECT_EQ(file_complaint("{\"a\": [1e300, -4.9e-324]}"), "");
 }
 
+TEST(ArraysFile, OfSomethingElseIsRefused) {
+  for (const char* text : {"null", "true", "3", "\"V\"", "[]"}) {
+    EXPECT_NE(file_complaint(text).find("init.json: expected a JSON object with any of V"), std::string::npos) << text;
+  }
+}
+
 TEST(ArraysFile, ThatIsMissingIsNamed) {
   EXPECT_NE(complaint_of([] { flow::read_arrays("no/such/file.json"); }).find("no/such/file.json"), std::string::npos);
 }

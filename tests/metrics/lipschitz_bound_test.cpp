@@ -154,6 +154,35 @@ TEST(LipschitzBound, TheTermOfTheScoresGrowsWithTheSquareOfTheWeightsHoweverLarg
   }
 }
 
+TEST(LipschitzBound, TheTermOfTheScoresGrowsWithTheScaleHoweverLarge) {
+  RandomLayer layer = random_layer(4, 3, 2, 1.0, 7);
+  metrics::SoftmaxLayer scaled = layer.view();
+  const metrics::LipschitzBound one = metrics::lipschitz_bound(scaled, 2);
+  for (const double scale : {1e-300, 1e-200, 1e-80, 1e80, 1e150, 1e300}) {
+    scaled.scale = scale;
+    const metrics::LipschitzBound bound = metrics::lipschitz_bound(scaled, 2);
+    EXPECT_NEAR(bound.score_singular / scale / one.score_singular, 1.0, 1e-9) << scale;
+    EXPECT_NEAR(bound.score_growth / scale / one.score_growth, 1.0, 1e-9) << scale;
+    EXPECT_LE(bound.left, bound.provable() * (1.0 + 1e-9)) << scale;
+  }
+}
+
+TEST(LipschitzBound, OfTokensHoweverLongIsThatOfShortOnes) {
+  const RandomLayer layer = random_layer(4, 3, 2, 1.0, 7);
+  const metrics::LipschitzBound one = metrics::lipschitz_bound(layer.view(), 2);
+  for (const double factor : {1e-150, 1e-70, 1e70, 1e150}) {
+    // The scores stay what they are.
+    RandomLayer longer = layer;
+    for (double& x : longer.x) x *= factor;
+    for (double& weight : longer.query) weight /= factor;
+    for (double& weight : longer.key) weight /= factor;
+    const metrics::LipschitzBound bound = metrics::lipschitz_bound(longer.view(), 2);
+    EXPECT_NEAR(bound.left / one.left, 1.0, 1e-9) << factor;
+    EXPECT_NEAR(bound.printed() / one.printed(), 1.0, 1e-9) << factor;
+    EXPECT_NEAR(bound.provable() / one.provable(), 1.0, 1e-9) << factor;
+  }
+}
+
 TEST(LipschitzBound, OfOneTokenIsTheIdentity) {
   // P = (1) whatever the scores: A(X) = X.
   const Numbers x{3.0, 4.0}, weights{1.0, 0.0, 0.0, 1.0};

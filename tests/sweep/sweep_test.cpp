@@ -94,6 +94,21 @@ TEST_F(Sweep, AFolderOfAnotherGridIsRefusedWithWhatDiffers) {
   EXPECT_EQ(run("# the same\nx = { from = 1, to = 2 }\nseed = [1]").tally.done, 2);
 }
 
+// Names that SQLite takes for URIs, or that begin as options and shells' shorthands do.
+TEST_F(Sweep, ItsFolderHasAnyName) {
+  const fs::path here = fs::current_path();
+  fs::current_path(folder());
+  for (const char* name : {"file:x", "file:x?mode=memory", ":memory:", "a b#c%41", "-x", "~"}) {
+    sweep::LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = 30.0}, 2);
+    ProgressBoard board(ProgressBoard::Mode::kQuiet);
+    EXPECT_EQ(sweep::run_sweep(grid_of("behaviour = 'well'\nseed = [1, 2]"), name, {}, workers, board).tally.done, 2)
+        << name;
+    EXPECT_TRUE(fs::exists(folder() / name / "runs.sqlite")) << name;
+    EXPECT_EQ(sweep::read_rows(name).size(), 2U) << name;
+  }
+  fs::current_path(here);
+}
+
 TEST_F(Sweep, AFolderWithSomethingElseIsRefused) {
   write_file(folder() / "cat.jpg", "miaow");
   EXPECT_TRUE(has(refusal([&] { run("seed = 1"); }), "not empty"));

@@ -14,11 +14,20 @@ volatile std::sig_atomic_t flag = 0;
 // matrices with the stack pointer in the heap, where a signal's frame would lie over others' memory.
 alignas(64) std::array<std::byte, 65536> signal_stack;
 
+constexpr std::array kCaught{SIGINT, SIGTERM};
+
+auto handler_of(int signal) {
+  struct sigaction action = {};
+  sigaction(signal, nullptr, &action);
+  return action.sa_handler;
+}
+
 void remember(int) {
   flag = 1;
   // Whichever of the two comes next ends the process.
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  for (const int signal : kCaught) {
+    if (handler_of(signal) == remember) std::signal(signal, SIG_DFL);
+  }
 }
 
 }  // namespace
@@ -29,8 +38,9 @@ void catch_interrupts() {
   struct sigaction action = {};
   action.sa_handler = remember;
   action.sa_flags = SA_ONSTACK | SA_RESTART;  // a write in progress is finished, not broken off
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : kCaught) {
+    if (handler_of(signal) != SIG_IGN) sigaction(signal, &action, nullptr);
+  }
 }
 
 bool interrupted() { return flag != 0; }

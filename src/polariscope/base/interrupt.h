@@ -5,8 +5,9 @@
 
 namespace polariscope {
 
-// From now on the first SIGINT or SIGTERM only sets a flag; the second ends the process as usual. For the main thread,
-// to which the system hands a process's signals.
+// From now on the first SIGINT or SIGTERM only sets a flag; the second ends the process as usual. One that is ignored
+// when the process starts stays so, as nohup and shells in the background want it. For the main thread, to which the
+// system hands a process's signals.
 void catch_interrupts();
 bool interrupted();
 

@@ -93,10 +93,7 @@ struct ProgressBoard::State {
 
   // All called with the mutex held.
   void print(const std::string& text) const {
-    if (!quiet) {
-      std::fputs(text.c_str(), stderr);
-      std::fflush(stderr);
-    }
+    if (!quiet) tell(text);
   }
   void draw(const std::string& above = "") {
     std::string text = drawn > 0 ? fmt::format("\x1b[{}A\x1b[J", drawn) : "";
@@ -211,7 +208,7 @@ void Progress::finish(std::string_view note) {
 ProgressBoard::ProgressBoard(Mode mode, std::chrono::milliseconds patience) : state_(std::make_shared<State>()) {
   state_->patience = patience;
   state_->quiet = mode == Mode::kQuiet;
-  state_->live = is_terminal(stderr) && !state_->quiet;
+  state_->live = moves_cursor(stderr) && !state_->quiet;
 }
 
 ProgressBoard::~ProgressBoard() {

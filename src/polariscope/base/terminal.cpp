@@ -92,12 +92,20 @@ std::vector<int> column_widths(const std::vector<std::vector<std::string>>& rows
 
 bool is_terminal(std::FILE* stream) { return isatty(fileno(stream)) == 1; }
 
+bool moves_cursor(std::FILE* stream) {
+  const char* term = std::getenv("TERM");
+  return is_terminal(stream) && (term == nullptr || std::string_view(term) != "dumb");
+}
+
 bool wants_colour(std::FILE* stream) {
   const char* no_color = std::getenv("NO_COLOR");
-  const char* term = std::getenv("TERM");
   const bool refused = no_color != nullptr && *no_color != '\0';
-  const bool dumb = term != nullptr && std::string_view(term) == "dumb";
-  return is_terminal(stream) && !refused && !dumb;
+  return moves_cursor(stream) && !refused;
+}
+
+void tell(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
 }
 
 std::string coloured(std::string_view text, Colour colour, bool on) {

@@ -10,12 +10,17 @@
 namespace polariscope {
 
 bool is_terminal(std::FILE* stream);
+// True on a terminal that can erase what it shows: of a "dumb" TERM it is said that it cannot.
+bool moves_cursor(std::FILE* stream);
 // True on a terminal unless NO_COLOR is set (and not empty) or TERM is "dumb".
 bool wants_colour(std::FILE* stream);
 
 enum class Colour { kRed, kGreen, kYellow, kDim, kBold };
 // `text` in ANSI colour if `on`, else unchanged.
 std::string coloured(std::string_view text, Colour colour, bool on);
+
+// Writes to standard error, at once. Where that is full or gone nobody hears, which is no reason to end.
+void tell(std::string_view text);
 
 // Columns that `text` takes on a terminal: UTF-8 counted by code point, ANSI colours by nothing.
 int display_width(std::string_view text);

@@ -82,7 +82,7 @@ void check_keys(const nlohmann::json& arrays, const Problem& problem, const std:
 
 // Sizes are taken from the arrays, so they must have some.
 void require_lists(const nlohmann::json& arrays, const std::string& where) {
-  if (!arrays.is_object()) return;  // refused by check_keys
+  if (!arrays.is_object()) throw Error("{}: expected a JSON object with any of V, U, a, beta, X, p_star", where);
   for (const auto& [key, value] : arrays.items()) {
     if (!value.is_array() || value.empty()) {
       throw Error("{}: \"{}\" must be a list of numbers or of rows of numbers, and not empty", where, key);

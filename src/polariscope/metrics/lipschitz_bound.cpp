@@ -42,6 +42,12 @@ class Linearised {
     to_query_ = x_ * m.transpose();  // row j: M x_j
     to_key_ = x_ * m;                // row i: Mᵀ x_i
     p_ = to_key_ * x_.transpose();
+    // Scores are of the units of M: sizes that the square of a square would not hold are divided out, by a power of
+    // two.
+    const double largest = std::max(to_query_.cwiseAbs().maxCoeff(), to_key_.cwiseAbs().maxCoeff());
+    if (largest > 0.0 && std::isfinite(largest)) unit_ = std::exp2(std::ilogb(largest));
+    to_query_ /= unit_;
+    to_key_ /= unit_;
     if (!p_.allFinite()) throw Error("Lipschitz bound: the scores are beyond the largest double: give smaller weights");
     for (Index i = 0; i < p_.rows(); ++i) {
       p_.row(i) = (p_.row(i).array() - p_.row(i).maxCoeff()).exp();
@@ -51,14 +57,16 @@ class Linearised {
 
   const Matrix& x() const { return x_; }
   const Matrix& p() const { return p_; }
+  // Of M's rows and columns below, and of what scores() gives.
+  double unit() const { return unit_; }
   const Matrix& to_query() const { return to_query_; }
   const Matrix& to_key() const { return to_key_; }
 
   Matrix scores(const Matrix& h) const { return h * to_query_.transpose() + to_key_ * h.transpose(); }
   Matrix scores_adjoint(const Matrix& g) const { return g * to_query_ + g.transpose() * to_key_; }
-  Matrix output(const Matrix& h) const { return through_softmax(scores(h)) * x_ + p_ * h; }
+  Matrix output(const Matrix& h) const { return through_softmax(unit_ * scores(h)) * x_ + p_ * h; }
   Matrix output_adjoint(const Matrix& g) const {
-    return scores_adjoint(through_softmax(g * x_.transpose())) + p_.transpose() * g;
+    return scores_adjoint(unit_ * through_softmax(g * x_.transpose())) + p_.transpose() * g;
   }
 
  private:
@@ -69,6 +77,7 @@ class Linearised {
   }
 
   Matrix x_, p_, to_query_, to_key_;
+  double unit_ = 1.0;
 };
 
 // σ_max of a map of [rows, columns] matrices, given the map followed by its adjoint.
@@ -181,14 +190,18 @@ LipschitzBound lipschitz_bound(const SoftmaxLayer& layer, int restarts) {
       largest_of(n, layer.width, [&](const Matrix& h) { return at.scores_adjoint(at.scores(h)); });
   const AttentionMap<double> map{
       .values = {p.data(), static_cast<std::size_t>(p.size())}, .samples = 1, .heads = 1, .queries = n, .keys = n};
-  return {
+  const LipschitzBound bound{
       .left = largest_of(n, layer.width, [&](const Matrix& h) { return at.output_adjoint(at.output(h)); }).value,
       .frobenius_norm = p.norm(),
       .spectral_norm = largest_singular(n, [&](const VectorXd& v) { return VectorXd(p.transpose() * (p * v)); }).value,
-      .largest_token = at.x().rowwise().norm().maxCoeff(),
-      .score_growth = score_growth(at, steepest.vector, restarts),
-      .score_singular = steepest.value,
+      .largest_token = at.x().rowwise().stableNorm().maxCoeff(),
+      .score_growth = at.unit() * score_growth(at, steepest.vector, restarts),
+      .score_singular = at.unit() * steepest.value,
       .entropy = entropy(map).front().value()};
+  if (!std::isfinite(bound.left + bound.printed() + bound.provable())) {
+    throw Error("Lipschitz bound: it is beyond the largest double: give smaller weights or tokens");
+  }
+  return bound;
 }
 
 std::vector<double> attention_derivative(const SoftmaxLayer& layer, std::span<const double> direction) {

@@ -3,6 +3,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
+#include "polariscope/base/terminal.h"
 #include "polariscope/sweep/internal/post.h"
 
 #include <fmt/format.h>
@@ -133,7 +134,7 @@ class RankWorkers : public Workers {
     Rank& rank = ranks_[static_cast<std::size_t>(number)];
     if (rank.lost || Clock::now() - rank.heard < kSilence) return;
     rank.lost = true;
-    fmt::print(stderr, "polariscope: rank {} is silent: its {} runs go to others\n", number, rank.jobs.size());
+    tell(fmt::format("polariscope: rank {} is silent: its {} runs go to others\n", number, rank.jobs.size()));
     std::ranges::move(rank.jobs, std::back_inserter(returned_));
     rank.jobs.clear();
   }
@@ -177,7 +178,7 @@ int over_ranks(const RunCommand& command, int places, const std::function<int(Wo
       serve(post, command, places);
     } catch (const Error& error) {
       // An orderly end would wait for the others, which do not know.
-      fmt::print(stderr, "polariscope: rank {}: {}\n", post.rank(), error.what());
+      tell(fmt::format("polariscope: rank {}: {}\n", post.rank(), error.what()));
       MPI_Abort(MPI_COMM_WORLD, 2);
     }
     return 0;

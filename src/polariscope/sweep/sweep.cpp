@@ -36,7 +36,7 @@ SweepEnd run_sweep(const Grid& grid, const std::filesystem::path& folder, Shard 
   Tally tally = store.tally();
   const auto ended = [&tally] { return static_cast<std::uint64_t>(tally.done + tally.failed); };
   Progress progress = board.start("sweep", static_cast<std::uint64_t>(tally.runs()), "runs", ended());
-  const bool live = is_terminal(stderr);
+  const bool live = moves_cursor(stderr);
 
   const std::vector<int> waiting = store.waiting();
   auto next = waiting.begin();

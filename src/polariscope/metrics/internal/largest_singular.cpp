@@ -40,7 +40,7 @@ LargestSingular largest_singular(Eigen::Index dimension,
     for (int twice = 0; twice < 2; ++twice) {
       for (const Eigen::VectorXd& q : basis) next -= q.dot(next) * q;
     }
-    beside[k] = next.norm();
+    beside[k] = next.stableNorm();  // its square may be beyond the largest double
     // What is left is rounding alone: the basis spans all that the start reaches.
     const bool last = k + 1 == most || beside[k] <= kRounding * diagonal.head(k + 1).maxCoeff();
     if (!last && k >= kEverySteps && k % kEverySteps != 0) {

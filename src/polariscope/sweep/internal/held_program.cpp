@@ -1,6 +1,7 @@
 #include "polariscope/sweep/internal/held_program.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/terminal.h"
 #include "polariscope/runs/provenance.h"
 
 #include <fcntl.h>
@@ -50,7 +51,7 @@ std::string HeldProgram::executable() {
   }
   if (!told_ && !is_file(path_, opened_)) {
     told_ = true;
-    fmt::print(stderr, "polariscope: {} was replaced: this sweep goes on with the program it began with\n", path_);
+    tell(fmt::format("polariscope: {} was replaced: this sweep goes on with the program it began with\n", path_));
   }
   return held_;
 }

@@ -44,6 +44,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& words) {
 [[noreturn]] void become(const char* program, char** words, char** environment, int errors, pid_t parent) {
   constexpr int kCannotStart = 127;  // as shells have it
   setpgid(0, 0);
+  signal(SIGTERM, SIG_DFL);  // by which a sweep stops its runs, whatever it ignores itself
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kCannotStart);  // it died before that was asked for
   const int nowhere = open("/dev/null", O_RDWR);

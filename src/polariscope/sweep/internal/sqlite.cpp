@@ -93,7 +93,8 @@ void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(dat
 Database::Database(const std::filesystem::path& path, Mode mode) {
   const int flags = mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   sqlite3* database = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
+  // "file:x" would be a URI, as Debian builds SQLite: a path that begins with a slash is none.
+  const int code = sqlite3_open_v2(absolute(path).c_str(), &database, flags, nullptr);
   database_.reset(database);
   if (code != SQLITE_OK) throw Error("{}: cannot be opened ({})", path.string(), sqlite3_errstr(code));
   sqlite3_busy_timeout(database, kPatience);
