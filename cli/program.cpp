@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -156,6 +157,7 @@ int run(int argc, char** argv, const Program& program) {
 
 int run_program(int argc, char** argv, const Program& program) {
   open_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit of `ulimit -f` is one that cannot be written
   try {
     return run(argc, argv, program);
   } catch (const Error& error) {

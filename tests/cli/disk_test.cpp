@@ -78,6 +78,17 @@ TEST(FullDisk, AReportThatWasWholeStaysWhole) {
   EXPECT_EQ(bytes_of(run / "report.html"), report);
 }
 
+TEST(FullDisk, ALimitOfFilesSizesIsOneToo) {
+  const TemporaryFolder folder;
+  std::vector<std::string> limited{"/bin/sh", "-c", "ulimit -f 4; exec \"$@\"", "sh"};
+  for (const std::string& word :
+       polariscope_command({"flow", "--steps", "1e4", "--out", (folder.path() / "run").string()})) {
+    limited.push_back(word);
+  }
+  expect_one_sentence(Running(limited).wait(), "trajectory.npy", "File too large");
+  expect_no_temporary_files(folder.path());
+}
+
 TEST(FullDisk, BehindStandardOutputIsAnError) {
   if (!fs::exists("/dev/full")) GTEST_SKIP() << "this system has no /dev/full";
   Surroundings full;

@@ -116,6 +116,14 @@ TEST(Streams, AStandardErrorThatTakesNothingChangesNothing) {
   EXPECT_EQ(stopped.wait().code, 130);
 }
 
+// As `2>&1 | tee log` is to a training, when tee has ended.
+TEST(Streams, AStandardErrorThatNobodyReadsChangesNothing) {
+  const std::string program = POLARISCOPE_BINARY;
+  const Outcome outcome =
+      Running({"sh", "-c", "exec 3>&1; { sleep 0.3; " + program + " flwo; echo $? >&3; } 2>&1 | true"}).wait();
+  EXPECT_EQ(outcome.out, "2\n");
+}
+
 class OnATerminal : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -122,6 +122,9 @@ TEST(Options, RefuseNumbersThatNoTrainingCanHave) {
   EXPECT_EQ(refusal("learning_rate", "0"),
             "--learning-rate is 0: it must be a finite number above 0 and at most 1e+30");
   EXPECT_EQ(refusal("momentum", "1"), "--momentum is 1: it must be a finite number of at least 0 and below 1");
+  EXPECT_EQ(refusal("seed", "9223372036854775807"),
+            "--seed is 9.223372036854776e+18: it must be at most 9000000000000000");
+  EXPECT_EQ(refusal("seed", "-1"), "--seed is -1: it must be a whole number of at least 0");
   EXPECT_EQ(refusal("width", "1e9"), "--width is 1000000000: it must be a whole number of 1 to 1000000");
 }
 

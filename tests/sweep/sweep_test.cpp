@@ -11,6 +11,7 @@
 #include "polariscope/sweep/retry.h"
 #include "polariscope/sweep/rows.h"
 #include "polariscope/sweep/status.h"
+#include "support/small_disk.h"
 #include "support/temporary_folder.h"
 #include "sweeps.h"
 
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <thread>
 
 namespace polariscope {
 namespace {
@@ -107,6 +109,44 @@ TEST_F(Sweep, ItsFolderHasAnyName) {
     EXPECT_EQ(sweep::read_rows(name).size(), 2U) << name;
   }
   fs::current_path(here);
+}
+
+// Results on a read-only disk, copied there with or without the files that SQLite leaves beside the database.
+TEST_F(Sweep, IsReadFromAReadOnlyDisk) {
+  testing::SmallDisk disk(1024);
+  if (!disk.unavailable().empty()) GTEST_SKIP() << disk.unavailable();
+  run("behaviour = 'well'\nseed = [1, 2]");
+  const fs::path whole = disk.path() / "whole", alone = disk.path() / "50% #1?";
+  fs::copy(folder(), whole, fs::copy_options::recursive);
+  fs::create_directory(alone);
+  fs::copy(folder() / "runs.sqlite", alone);
+  disk.make_read_only();
+  for (const fs::path& place : {whole, alone}) {
+    EXPECT_EQ(sweep::read_rows(place).size(), 2U) << place;
+    EXPECT_EQ(sweep::read_status(place).tally.done, 2) << place;
+    EXPECT_EQ(sweep::sweep_as_csv(place), sweep::sweep_as_csv(folder())) << place;
+  }
+}
+
+// A folder made anew at the old place would take runs that no database counts.
+TEST_F(Sweep, WhoseFolderIsMovedEndsAndGoesOnWhereItIs) {
+  const fs::path before = folder() / "before", after = folder() / "after";
+  const std::string grid = "behaviour = 'well'\nmilliseconds = 200\nseed = [1, 2, 3, 4]";
+  const auto run_at = [&](const fs::path& place) {
+    sweep::LocalWorkers workers({.program = {FAKE_TRAIN}, .limit = 30.0}, 1);
+    ProgressBoard board(ProgressBoard::Mode::kQuiet);
+    return sweep::run_sweep(grid_of(grid), place, {}, workers, board).tally.done;
+  };
+  std::thread mover([&] {
+    while (!fs::exists(before / "runs" / "00001" / "result.json")) std::this_thread::yield();
+    fs::rename(before, after);
+  });
+  const std::string sentence = refusal([&] { run_at(before); });
+  mover.join();
+  EXPECT_TRUE(has(sentence, "was moved or removed while its sweep ran")) << sentence;
+  EXPECT_FALSE(fs::exists(before / "runs.sqlite"));
+  EXPECT_EQ(run_at(after), 4);
+  EXPECT_EQ(sweep::read_status(after).tally.failed, 0);
 }
 
 TEST_F(Sweep, AFolderWithSomethingElseIsRefused) {

@@ -49,6 +49,12 @@ bool FileLock::is_held(const std::filesystem::path& path) {
   return probe.descriptor_ >= 0 && fcntl(probe.descriptor_, F_OFD_GETLK, &region) == 0 && region.l_type != F_UNLCK;
 }
 
+bool FileLock::is_at(const std::filesystem::path& path) const {
+  struct stat held = {}, found = {};
+  return fstat(descriptor_, &held) == 0 && stat(path.c_str(), &found) == 0 && held.st_dev == found.st_dev &&
+         held.st_ino == found.st_ino;
+}
+
 void FileLock::sign() const {
   utsname system = {};
   uname(&system);

@@ -20,6 +20,9 @@ class FileLock {
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   FileLock& operator=(FileLock&&) = delete;
 
+  // Whether this is the file that `path` names: a folder that was moved, or made anew, has another or none.
+  bool is_at(const std::filesystem::path& path) const;
+
   // Writes into the file, in place of what it holds, by whom it is held.
   void sign() const;
   // Who signed it last: "process 4711 on node12"; "another process" where nobody did.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <numeric>
 #include <string>
@@ -104,8 +105,16 @@ bool wants_colour(std::FILE* stream) {
 }
 
 void tell(std::string_view text) {
+  sigset_t pipe, before;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, &before);
   std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
+  const bool gone = std::fflush(stderr) != 0 || std::ferror(stderr) != 0;
+  // The signal of whose reader is gone is this thread's, and waits.
+  constexpr timespec kNow{};
+  if (gone && sigismember(&before, SIGPIPE) == 0) sigtimedwait(&pipe, nullptr, &kNow);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 std::string coloured(std::string_view text, Colour colour, bool on) {

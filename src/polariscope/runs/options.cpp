@@ -228,6 +228,9 @@ ConfigValue checked_number(const Option& option, double number, std::string_view
   const bool whole = option.kind == OptionKind::kWhole;
   const bool stands_for_default = option.zero_is_default && number == 0.0;
   const bool fits = is_within(option.range, number) && (!whole || number == std::floor(number));
+  if (number > OptionRange::kUnbounded && option.range.most == OptionRange::kUnbounded) {
+    throw Error("{} is {}: it must be at most {}", shown, number, OptionRange::kUnbounded);
+  }
   if (!fits && !stands_for_default) throw Error("{} is {}: it must be {}", shown, number, expected(option));
   if (whole) return static_cast<std::int64_t>(number);
   return number + 0.0;  // -0 is 0

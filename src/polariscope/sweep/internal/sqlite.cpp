@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -27,6 +28,23 @@ bool is_on_a_network(const std::filesystem::path& path) {
   struct statfs status = {};
   return statfs(path.c_str(), &status) == 0 &&
          std::ranges::find(kNetworks, static_cast<long>(status.f_type)) != kNetworks.end();
+}
+
+// An archive, where SQLite can make none of the files that readers of WAL share. Without a log beside it the file is
+// all there is, and nobody writes it.
+bool is_frozen(const std::filesystem::path& path) {
+  const std::filesystem::path log = path.string() + "-wal";
+  std::error_code error;
+  return access(path.parent_path().c_str(), W_OK) != 0 && !exists(log, error);
+}
+
+std::string uri_of(const std::filesystem::path& path) {
+  std::string uri = "file:";
+  for (const char c : path.string()) {
+    const bool special = c == '%' || c == '?' || c == '#';
+    uri += special ? fmt::format("%{:02X}", static_cast<unsigned>(c)) : std::string(1, c);
+  }
+  return uri;
 }
 
 }  // namespace
@@ -90,11 +108,14 @@ std::string Statement::text(int column) const {
 
 void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 
-Database::Database(const std::filesystem::path& path, Mode mode) {
+Database::Database(const std::filesystem::path& place, Mode mode) {
   const int flags = mode == Mode::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  // Debian's SQLite takes every name for a URI that begins as one: a path with a slash in front does not.
+  const std::filesystem::path path = absolute(place);
+  const bool frozen = mode == Mode::kRead && is_frozen(path);
+  const std::string name = frozen ? uri_of(path) + "?immutable=1" : path.string();
   sqlite3* database = nullptr;
-  // "file:x" would be a URI, as Debian builds SQLite: a path that begins with a slash is none.
-  const int code = sqlite3_open_v2(absolute(path).c_str(), &database, flags, nullptr);
+  const int code = sqlite3_open_v2(name.c_str(), &database, flags | (frozen ? SQLITE_OPEN_URI : 0), nullptr);
   database_.reset(database);
   if (code != SQLITE_OK) throw Error("{}: cannot be opened ({})", path.string(), sqlite3_errstr(code));
   sqlite3_busy_timeout(database, kPatience);

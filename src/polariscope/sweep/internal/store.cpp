@@ -79,8 +79,9 @@ FileLock lock_for_writing(const std::filesystem::path& database) {
 }
 
 Store::Store(const std::filesystem::path& folder, const Grid& grid, Shard shard)
-    : lock_(lock_for_writing(database_path(folder, shard))),
-      database_(database_path(folder, shard), Database::Mode::kWrite) {
+    : path_(absolute(database_path(folder, shard))),
+      lock_(lock_for_writing(path_)),
+      database_(path_, Database::Mode::kWrite) {
   for (const GridAxis& axis : grid.axes()) settings_.push_back(axis.key);
   if (!has_rows(database_)) create(grid, shard);
   bring_up_to_date(database_);
@@ -133,11 +134,19 @@ std::vector<int> Store::waiting() const {
 
 Tally Store::tally() const { return tally_of(database_); }
 
+void Store::require_in_place() const {
+  if (lock_.is_at(lock_path(path_))) return;
+  throw Error("{}: was moved or removed while its sweep ran: where it is now, the same command goes on",
+              path_.parent_path().string());
+}
+
 void Store::start(int run) {
+  require_in_place();
   database_.prepare("UPDATE run SET state = 'running' WHERE run = ?").bind(1, std::int64_t{run}).run();
 }
 
 void Store::record(const RunEnd& end) {
+  require_in_place();
   database_.transaction([&] {
     Statement row = database_.prepare(
         "UPDATE run SET state = ?, metrics = ?, seconds = ?, failure = nullif(?, ''), made_by = ? WHERE run = ?");

@@ -27,15 +27,18 @@ class Store {
   std::vector<int> waiting() const;  // run numbers, in the order of their turns
   Tally tally() const;
 
+  // Both throw Error where the folder is no longer at its place: runs would go where no database counts them.
   void start(int run);
   void record(const RunEnd& end);
   void put_back_running();
 
  private:
+  void require_in_place() const;
   void create(const Grid& grid, Shard shard);
   void make_view();
   void add_metrics(const std::string& json);
 
+  std::filesystem::path path_;
   FileLock lock_;
   Database database_;
   std::vector<std::string> settings_;
