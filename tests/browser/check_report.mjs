@@ -1,7 +1,7 @@
 // node check_report.mjs REPORT.html [--screenshots FOLDER] [--tables FOLDER]
 // Opens a report in headless Chromium and holds it to what it promises. Exit code 0 when every check
 // passes, 1 when one fails, 2 on wrong use, 77 where Chromium or Playwright is absent.
-// --screenshots leaves pictures of the page, in parts, and of every figure; --tables compares each downloaded
+// --screenshots leaves pictures of the page and its print, in parts, and of every figure; --tables compares each downloaded
 // CSV with the file of the same name, where the folder has one.
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -193,9 +193,27 @@ async function checkPrint(page) {
   const inks = await page.evaluate(() => getComputedStyle(document.documentElement).getPropertyValue('--paper').trim());
   check('print is on white paper from the dark page too', inks === '#ffffff', inks);
   every('print: figures are drawn in the light colours', await figureFacts(page), (fact) => fact.text !== '#e3e6ea');
-  if (screenshots) await page.pdf({ path: join(screenshots, 'print.pdf'), preferCSSPageSize: true, format: 'A4' });
+  if (screenshots) {
+    await eachSection(page, (id, part) => page.pdf({ path: numbered('print', part, 'pdf'), preferCSSPageSize: true, format: 'A4' }));
+  }
   await page.evaluate(() => dispatchEvent(new Event('afterprint')));
   await page.emulateMedia({ media: 'screen' });
+}
+
+const numbered = (name, number, type) => join(screenshots, `${name}-${String(number).padStart(2, '0')}.${type}`);
+
+// One section after the other, with the others hidden: Chromium lays out and paints a page of a hundred figures whole,
+// for a picture of one of them too.
+async function eachSection(page, act) {
+  const ids = await page.$$eval('main > section', (all) => all.map((section) => section.id));
+  const show = (shown) => page.evaluate((wanted) => {
+    for (const section of document.querySelectorAll('main > section')) section.hidden = !wanted.includes(section.id);
+  }, shown);
+  for (const [i, id] of ids.entries()) {
+    await show([id]);
+    await act(id, i + 1);
+  }
+  await show(ids);
 }
 
 // A picture of the whole page, in parts: Chromium paints a picture at one go, and loses its process over one of a
@@ -208,7 +226,7 @@ async function shootPage(page, name) {
   const height = await page.evaluate(() => document.documentElement.scrollHeight);
   for (let top = 0, part = 1; top < height; top += kPart, ++part) {
     await page.evaluate((y) => scrollTo({ top: y, behavior: 'instant' }), top);
-    await page.screenshot({ path: join(screenshots, `${name}-${String(part).padStart(2, '0')}.png`) });
+    await page.screenshot({ path: numbered(name, part, 'png') });
   }
   await page.setViewportSize(window);
   await page.evaluate(() => scrollTo({ top: 0, behavior: 'instant' }));
@@ -217,9 +235,11 @@ async function shootPage(page, name) {
 async function shootFigures(page, name) {
   if (!screenshots) return;
   let number = 0;
-  for (const figure of await page.$$('figure[data-stem]')) {
-    await figure.screenshot({ path: join(screenshots, `${name}-figure-${String(++number).padStart(2, '0')}.png`) });
-  }
+  await eachSection(page, async (id) => {
+    for (const figure of await page.$$(`[id="${id}"] figure[data-stem]`)) {
+      await figure.screenshot({ path: numbered(`${name}-figure`, ++number, 'png') });
+    }
+  });
 }
 
 check(`the report is under ${kMostBytes / 1e6} MB`, statSync(report).size < kMostBytes, `${statSync(report).size} bytes`);

@@ -99,10 +99,10 @@ function plotHeight(chart, room) {
 // Of a figure in a place of this width, within a line of text or two: fonts decide the rest.
 function drawnHeight(spec, width) {
   const charts = chartsOf(spec), longest = longestName(spec);
-  const aboveAll = 6, title = 26;
+  const aboveAll = 6, title = 26, subtitle = 21;
   if (!spec.concat) {
     const above = Math.max(legendHeight(spec, width, longest), overhang(spec), aboveAll);
-    return plotHeight(spec, width - kAxis) + axisHeight(spec) + above;
+    return plotHeight(spec, width - kAxis) + axisHeight(spec) + above + (spec.title ? subtitle : 0);
   }
   const columns = panelColumns(spec, width), panel = panelWidth(width, columns);
   let total = sharesLegend(spec) ? legendHeight(charts[0], width, longest) : aboveAll;
