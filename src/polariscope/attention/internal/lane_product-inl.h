@@ -91,7 +91,7 @@ HWY_NOINLINE void narrow_scores(D d, const T* query, const T* key, int rows, int
     for (; j + kChains <= keys; j += kChains, from += kChains * width * lanes) {
       V z[kChains];
 #pragma GCC unroll 4
-      for (int k = 0; k < kChains; ++k) z[k] = hn::Zero(d);
+      for (V& chain : z) chain = hn::Zero(d);
       for (int c = 0; c < width; ++c) {
         const V one = hn::Load(d, query + c * lanes);
 #pragma GCC unroll 4

@@ -13,6 +13,7 @@
 #include "polariscope/attention/internal/tile-inl.h"
 #include "polariscope/reweighting/exp-inl.h"
 
+#include <algorithm>
 #include <array>
 
 HWY_BEFORE_NAMESPACE();
@@ -92,7 +93,7 @@ HWY_NOINLINE void measure_softmax_rows(D d, const T* scores, const T* weights, c
   const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
   for (int r = 0; r < rows; ++r, scores += keys * lanes, weights += keys * lanes, output += kValues * lanes) {
     const V mean = hn::Div(held[r].get(kSum), hn::Max(held[r].get(kCount), hn::Set(d, 1)));
-    V squares[kChains], cubes[kChains], sum[kValues > 0 ? kValues : 1];
+    V squares[kChains], cubes[kChains], sum[std::max(kValues, 1)];
 #pragma GCC unroll 4
     for (int k = 0; k < kChains; ++k) squares[k] = cubes[k] = hn::Zero(d);
 #pragma GCC unroll 4
