@@ -219,8 +219,9 @@ Measured measure(const Context& context, const Protocol& protocol) {
     for (Descent& descent : descents_of(context, plan)) descents.push_back(std::move(descent));
   }
   std::vector<Norms> norms(descents.size());
-  for (std::size_t i = 0; i < descents.size(); ++i) {
-    descents[i].options.progress = [&mine = norms[i]](std::int64_t, const flow::Trajectory& t) {
+  auto next = norms.begin();
+  for (Descent& descent : descents) {
+    descent.options.progress = [&mine = *next++](std::int64_t, const flow::Trajectory& t) {
       mine.push_back(column_norms(t));
     };
   }
