@@ -54,7 +54,7 @@ async function open(reader) {
     requests.push(url);
     return route.abort();
   });
-  context.setDefaultTimeout(120000);  // a busy machine takes long over a big report
+  context.setDefaultTimeout(600000);  // a busy machine takes a minute to paint a figure of many points
   const page = await context.newPage();
   // What each figure takes once the page is laid out, and nothing is drawn yet.
   await page.addInitScript(() => addEventListener('DOMContentLoaded', () => {
