@@ -37,6 +37,7 @@ TEST(Entropy, OfOneRowIsThatOfItsMap) {
   };
   EXPECT_EQ(of_row(values), metrics::abs_entropy(rows_of(values, 3)).front().value());
   EXPECT_EQ(of_row({0, 7, 0}), 0.0);
+  EXPECT_FALSE(std::signbit(of_row({0, 7, 0})));  // which people read
   EXPECT_EQ(of_row({0, 0}), 0.0);
   EXPECT_TRUE(std::isnan(of_row({1, kInfinity})));
 }

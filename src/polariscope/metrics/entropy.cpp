@@ -22,7 +22,7 @@ double entropy_of_shares(std::span<const T> row, double sum) {
     const double size = std::abs(static_cast<double>(w));
     if (size > 0.0) weighted += size * (std::log(size) - log_sum);
   }
-  return -weighted / sum;
+  return 0.0 - weighted / sum;  // a 0 has no sign
 }
 
 template <class T>
