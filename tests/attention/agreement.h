@@ -80,6 +80,9 @@ std::vector<NamedArray<T>> arrays(Everything<T>& all, const reweighting::Attenti
   for (std::size_t n = 0; n < all.forward.floating.size(); ++n) {
     list.push_back({kStatistics<T>[n].name, all.forward.floating[n]});
   }
+  for (std::size_t n = 0; n < all.backward.parameters.size(); ++n) {
+    list.push_back({kParameters<T>[n].name, all.backward.parameters[n]});
+  }
   return list;
 }
 
@@ -192,6 +195,9 @@ class Judge {
     if (name == "entropy") return 1 + largest_log_of_weights();
     Real factor = 0;
     if (name == "d_bias" || name == "d_sink") factor = 1;
+    for (const auto& parameter : kParameters<Real>) {
+      if (name == parameter.name) factor = largest_factor(problem);
+    }
     if (name == "d_query") factor = static_cast<Real>(problem.scale) * (1 + largest_size(problem.key.packed()));
     if (name == "d_key") factor = static_cast<Real>(problem.scale) * (1 + largest_size(problem.query.packed()));
     if (factor == 0) return 0;
@@ -199,6 +205,13 @@ class Judge {
                       largest_size(problem.d_output.packed()) * largest_size(problem.value.packed());
     for (const std::vector<Real>& array : upstream.arrays) of_weights += largest_size(array);
     return factor * of_weights * steepest(form_, reference_.forward);
+  }
+
+  // What a parameter's slope has beside p: log n, log p, 1/(α - 1)² or 1/c.
+  Real largest_factor(const Problem<Real>& problem) const {
+    return std::log(static_cast<Real>(keys_) + 1) + 1 / static_cast<Real>(std::pow(form_.alpha - 1, 2)) +
+           largest_size(reference_.forward.statistic("logit_maximum")) / static_cast<Real>(form_.transform_factor) +
+           std::sqrt(static_cast<Real>(problem.rows()));
   }
 
   // |log Σ|w||, the w being those that the row's shift leaves.

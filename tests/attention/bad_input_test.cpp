@@ -90,6 +90,54 @@ TEST(BadInput, AWindowBelowZeroAndAScaleThatIsNoNumberAreRefused) {
   scale.expect_refusal();
 }
 
+TEST(BadInput, SizesThatNoIndexCanCountAreRefused) {
+  for (std::int64_t attention::AttentionShape::*size :
+       {&attention::AttentionShape::batch, &attention::AttentionShape::heads, &attention::AttentionShape::key_heads,
+        &attention::AttentionShape::queries, &attention::AttentionShape::keys, &attention::AttentionShape::width,
+        &attention::AttentionShape::value_width}) {
+    Call call;
+    call.input.shape.*size = std::numeric_limits<std::int64_t>::max();
+    call.expect_refusal();
+  }
+}
+
+TEST(BadInput, AScaleBeyondSinglePrecisionIsRefused) {
+  Call call;
+  call.input.scale = 1e300;
+  call.expect_refusal();
+}
+
+// Nothing is as far away as that.
+TEST(LargestNumber, AsAWindowIsNoWindow) {
+  for (const bool causal : {false, true}) {
+    Call none, largest;
+    none.input.causal = largest.input.causal = causal;
+    largest.input.window = std::numeric_limits<std::int64_t>::max();
+    for (Call* call : {&none, &largest}) {
+      call->forward();
+      call->columns();
+      call->weights();
+      call->backward();
+    }
+    EXPECT_EQ(largest.all.forward.visible, none.all.forward.visible);
+    EXPECT_EQ(largest.all.forward.output.packed(), none.all.forward.output.packed());
+    EXPECT_EQ(largest.all.columns, none.all.columns);
+    EXPECT_EQ(largest.all.weights, none.all.weights);
+    EXPECT_EQ(largest.all.backward.key.packed(), none.all.backward.key.packed());
+  }
+}
+
+TEST(LargestNumber, OfThreadsIsAsManyAsThereIsWorkFor) {
+  Call one, many;
+  one.forward();
+  attention::attend(many.input, many.output, std::numeric_limits<int>::max());
+  one.backward();
+  attention::attend_backward(many.input, many.output, many.d_output, attention::RowStatisticsGradient<float>{},
+                             many.gradient, std::numeric_limits<int>::max());
+  EXPECT_EQ(many.all.forward.output.packed(), one.all.forward.output.packed());
+  EXPECT_EQ(many.all.backward.query.packed(), one.all.backward.query.packed());
+}
+
 TEST(BadInput, AFormOutOfItsRangeIsRefused) {
   Call call("entmax");
   call.input.form.alpha = 1.0;
@@ -132,10 +180,27 @@ TEST(BadInput, ASecondPassWithoutWhatTheFirstOneLeftIsRefused) {
   }
 }
 
+TEST(BadInput, GradientsOfParametersSayWhatTheyNeed) {
+  std::vector<float> heads(4);
+  Call count("relu/count");
+  count.gradient.parameters.count_power = heads.data();
+  count.forward();
+  EXPECT_NO_THROW(count.backward());
+  count.output.statistics.visible = nullptr;
+  EXPECT_THROW(count.backward(), Error);
+  Call factor("ssmax");
+  factor.gradient.parameters.transform_factor = heads.data();
+  factor.input.form.transform_factor = 0.0;
+  factor.forward();
+  EXPECT_THROW(factor.backward(), Error);
+}
+
 TEST(BadInput, WeightsOfQueriesThatThereAreNotOrWithoutRoomAreRefused) {
   Call call;
   float* room = call.all.weights.data();
-  for (const auto& [first, count] : {std::pair{-1, 2}, std::pair{0, 4}, std::pair{3, 1}, std::pair{1, -1}}) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const std::pair<std::int64_t, std::int64_t> bad[] = {{-1, 2}, {0, 4}, {3, 1}, {1, -1}, {1, kMost}, {kMost, 1}};
+  for (const auto& [first, count] : bad) {
     EXPECT_THROW(attention::attention_weights(call.input, first, count, room, 1), Error) << first << " " << count;
   }
   EXPECT_THROW(attention::attention_weights<float>(call.input, 0, 3, nullptr, 1), Error);
@@ -165,6 +230,15 @@ TEST(EmptyInput, OfAnySizeIsNoError) {
     EXPECT_NO_THROW(call.weights());
     EXPECT_NO_THROW(call.backward());
   }
+}
+
+TEST(EmptyInput, OfNoHeadsIsNoError) {
+  Call call;
+  call.input.shape.heads = call.input.shape.key_heads = 0;
+  EXPECT_NO_THROW(call.forward());
+  EXPECT_NO_THROW(call.columns());
+  EXPECT_NO_THROW(call.weights());
+  EXPECT_NO_THROW(call.backward());
 }
 
 TEST(EmptyInput, WithoutKeysGivesZeros) {

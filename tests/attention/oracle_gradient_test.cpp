@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 namespace polariscope::testing {
 namespace {
 
@@ -28,10 +30,11 @@ Real loss(Problem<Real>& problem, const Upstream<Real>& upstream) {
 }
 
 // Of order 4: the entropy bends sharply where a weight is small.
-Real difference(Problem<Real>& problem, const Upstream<Real>& upstream, Real& x) {
-  constexpr Real kStep = 1e-6L;  // truncation 1e-25 times the fifth derivative, rounding 1e-13
-  const Real before = x;
-  const auto across = [&](Real step) {
+template <class Number>
+Real difference(Problem<Real>& problem, const Upstream<Real>& upstream, Number& x) {
+  constexpr Number kStep = 0x1p-20;  // truncation 1e-25 times the fifth derivative, rounding 1e-13
+  const Number before = x;
+  const auto across = [&](Number step) {
     x = before + step;
     const Real ahead = loss(problem, upstream);
     x = before - step;
@@ -71,6 +74,13 @@ void expect_gradients_are_slopes(Problem<double>& problem, const Upstream<double
     std::vector<Real*> sinks;
     for (Real& x : precise.sink) sinks.push_back(&x);
     expect_slopes("sink", precise, weights, sinks, gradient.sink);
+  }
+  for (std::size_t n = 0; n < gradient.parameters.size(); ++n) {
+    const std::vector<double>& heads = gradient.parameters[n];
+    const auto expected =
+        static_cast<double>(difference(precise, weights, precise.form.*kParameters<Real>[n].parameter));
+    EXPECT_NEAR(std::accumulate(heads.begin(), heads.end(), 0.0), expected, 1e-9 * (1.0 + std::abs(expected)))
+        << kParameters<Real>[n].name;
   }
 }
 

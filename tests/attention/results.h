@@ -51,6 +51,27 @@ inline constexpr std::array<StatisticGradientName<T>, 7> kDifferentiable{
      {"logit_variance", &attention::RowStatistics<T>::logit_variance,
       &attention::RowStatisticsGradient<T>::logit_variance}}};
 
+template <class T>
+struct ParameterName {
+  std::string_view name;
+  double reweighting::AttentionForm::*parameter;
+  T* attention::AttentionGradient<T>::Parameters::*gradient;
+};
+
+// A form's parameters that have gradients.
+template <class T>
+inline constexpr std::array<ParameterName<T>, 7> kParameters{
+    {{"d_transform_factor", &reweighting::AttentionForm::transform_factor,
+      &attention::AttentionGradient<T>::Parameters::transform_factor},
+     {"d_sum_offset", &reweighting::AttentionForm::sum_offset,
+      &attention::AttentionGradient<T>::Parameters::sum_offset},
+     {"d_count_power", &reweighting::AttentionForm::count_power,
+      &attention::AttentionGradient<T>::Parameters::count_power},
+     {"d_gamma", &reweighting::AttentionForm::gamma, &attention::AttentionGradient<T>::Parameters::gamma},
+     {"d_zeta", &reweighting::AttentionForm::zeta, &attention::AttentionGradient<T>::Parameters::zeta},
+     {"d_epsilon", &reweighting::AttentionForm::epsilon, &attention::AttentionGradient<T>::Parameters::epsilon},
+     {"d_alpha", &reweighting::AttentionForm::alpha, &attention::AttentionGradient<T>::Parameters::alpha}}};
+
 // Of exponential weights, which log_sum_exp is defined for.
 inline bool has_log_sum_exp(const reweighting::AttentionForm& form) {
   return form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kExp;
@@ -107,6 +128,7 @@ template <class T>
 struct Backward {
   Tensor<T> query, key, value, bias;
   std::vector<T> sink;
+  std::array<std::vector<T>, kParameters<T>.size()> parameters;
 
   explicit Backward(const Problem<T>& problem)
       : query(problem.shape.batch, problem.shape.heads, problem.shape.queries, problem.shape.width, Layout::kRowsFirst,
@@ -116,9 +138,15 @@ struct Backward {
         sink(problem.shape.heads, T(-7)) {
     const attention::AttentionShape& shape = problem.shape;
     if (problem.bias_gradient) bias = Tensor<T>(shape.batch, shape.heads, shape.queries, shape.keys);
+    for (std::vector<T>& heads : parameters) heads.assign(shape.heads, T(-7));
   }
 
-  attention::AttentionGradient<T> view() { return {query.view(), key.view(), value.view(), bias.view(), sink.data()}; }
+  attention::AttentionGradient<T> view() {
+    attention::AttentionGradient<T> to{query.view(), key.view(), value.view(), bias.view(), sink.data()};
+    for (std::size_t n = 0; n < parameters.size(); ++n)
+      to.parameters.*kParameters<T>[n].gradient = parameters[n].data();
+    return to;
+  }
 };
 
 // Upstream gradients of the statistics, one array for each of kDifferentiable; an empty one is not given.

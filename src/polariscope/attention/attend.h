@@ -52,7 +52,8 @@ struct AttentionOutput {
   RowStatistics<T> statistics;
   // What the backward pass needs of each row, [batch, heads, queries] each; null where there is none to come.
   // The rules of a whole row need none.
-  T* shift = nullptr;    // what the scores were lowered by
+  T* shift = nullptr;  // what the scores were lowered by; of other weights than exponentials, the power of two by which
+                       // scores, or those weights, were divided lest their sums overflow, mostly 0
   T* inverse = nullptr;  // 1/n for scores so lowered
   T* mass = nullptr;     // Σ|w| of the keys for scores so lowered; for the gradient of the entropy alone
 };
@@ -73,10 +74,22 @@ struct AttentionGradient {
   HeadsView<T> query, key, value;
   HeadsView<T> bias;  // [batch, heads, queries, keys], never broadcast
   T* sink = nullptr;  // [heads]
+  // Of the form's parameters (attention_form.h), [heads] each: what comes of a head's rows; 0 of one that the form has
+  // not. That of the scale is Σ dq·q/scale where scores are scale·q·k alone; φ's offset has none.
+  struct Parameters {
+    T* transform_factor = nullptr;  // not of kLogCount at 0
+    T* sum_offset = nullptr;
+    T* count_power = nullptr;
+    T* gamma = nullptr;
+    T* zeta = nullptr;
+    T* epsilon = nullptr;
+    T* alpha = nullptr;
+  } parameters = {};
 };
 
 // `forward` is what attend() wrote: output, shift and inverse, and of the statistics those whose gradient
-// is given (with mass for the entropy, argmax for the maximum, logit_mean and visible for the logits' moments).
+// is given (with mass for the entropy, argmax for the maximum, logit_mean and visible for the logits' moments); visible
+// for the gradient of count_power.
 // d_output: [batch, heads, queries, value_width].
 template <class T>
 void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward, HeadsView<const T> d_output,

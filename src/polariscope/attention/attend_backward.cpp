@@ -7,10 +7,29 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace polariscope::attention {
 namespace {
+
+// Gradients of what heads share; visit(head, add) calls add() with every part of a head's, in order.
+template <class T, class Visit>
+void write_shared_gradients(const AttentionGradient<T>& gradient, const AttentionShape& shape, const Visit& visit) {
+  const auto& of = gradient.parameters;
+  const std::pair<T*, double SharedDue::*> shared[] = {
+      {gradient.sink, &SharedDue::sink},       {of.transform_factor, &SharedDue::transform_factor},
+      {of.sum_offset, &SharedDue::sum_offset}, {of.count_power, &SharedDue::count_power},
+      {of.gamma, &SharedDue::gamma},           {of.zeta, &SharedDue::zeta},
+      {of.epsilon, &SharedDue::epsilon},       {of.alpha, &SharedDue::alpha}};
+  for (const auto& [array, member] : shared) {
+    for (std::int64_t head = 0; array != nullptr && head < shape.heads; ++head) {
+      double sum = 0.0;
+      visit(head, [&, part = member](const SharedDue& due) { sum += due.*part; });
+      array[head] = static_cast<T>(sum);
+    }
+  }
+}
 
 // Key heads are independent; where there are fewer than keep the threads busy, the blocks of one are shared
 // out in chunks, each with gradients of its own, which are added in the order of the chunks: the same bits
@@ -26,13 +45,13 @@ class Backward {
         d_statistics_(d_statistics),
         gradient_(gradient),
         blocks_(input.shape, input.causal, attention_lanes<T>()),
-        group_(input.shape.heads / input.shape.key_heads),
+        group_(input.shape.heads / std::max<std::int64_t>(input.shape.key_heads, 1)),
         pairs_(input.shape.batch * input.shape.key_heads) {
-    const std::int64_t wanted = threads > 1 ? 4 * threads : 1;
+    const std::int64_t wanted = threads > 1 ? 4 * std::int64_t{threads} : 1;
     chunks_ = std::clamp<std::int64_t>((wanted + pairs_ - 1) / std::max<std::int64_t>(pairs_, 1), 1,
                                        std::max<std::int64_t>(blocks_.per_head() * group_, 1));
     work_.resize(pairs_ * chunks_);
-    d_sink_.resize(pairs_ * chunks_ * group_);
+    due_.resize(pairs_ * chunks_ * group_);
   }
 
   std::int64_t items() const { return pairs_ * chunks_; }
@@ -48,7 +67,7 @@ class Backward {
       const std::int64_t head = pair % in_.shape.key_heads * group_ + in_group;
       const QueryBlock block = blocks_.block(pair / in_.shape.key_heads, head, i % blocks_.per_head());
       attend_block_backward(in_, forward_, d_output_, d_statistics_, gradient_, block, *work_[item],
-                            d_sink_[item * group_ + in_group]);
+                            due_[item * group_ + in_group]);
     }
     if (chunks_ == 1) finish(pair);
   }
@@ -82,15 +101,13 @@ class Backward {
 
   bool chunked() const { return chunks_ > 1; }
 
-  void write_sink() const {
-    for (std::int64_t head = 0; head < in_.shape.heads; ++head) {
-      double sum = 0.0;
+  void write_shared() const {
+    write_shared_gradients(gradient_, in_.shape, [&](std::int64_t head, const auto& add) {
       for (std::int64_t batch = 0; batch < in_.shape.batch; ++batch) {
         const std::int64_t pair = batch * in_.shape.key_heads + head / group_;
-        for (std::int64_t c = 0; c < chunks_; ++c) sum += d_sink_[(pair * chunks_ + c) * group_ + head % group_];
+        for (std::int64_t c = 0; c < chunks_; ++c) add(due_[(pair * chunks_ + c) * group_ + head % group_]);
       }
-      gradient_.sink[head] = static_cast<T>(sum);
-    }
+    });
   }
 
  private:
@@ -102,27 +119,24 @@ class Backward {
   QueryBlocks blocks_;
   std::int64_t group_, pairs_, chunks_;
   std::vector<std::optional<BackwardWorkspace<T>>> work_;
-  std::vector<double> d_sink_;
+  std::vector<SharedDue> due_;
 };
 
-// Every vector of heads writes what is its own, but for the sinks' gradients, which are added in the order of heads.
+// Every vector of heads writes what is its own, but for what heads share, which is added in the order of heads.
 template <class T>
 void backward_of_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
                       const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& d_statistics,
                       const AttentionGradient<T>& gradient, int threads) {
   const int lanes = attention_lanes<T>();
   const std::int64_t heads = input.shape.batch * input.shape.heads;
-  std::vector<double> d_sink(heads);
+  std::vector<SharedDue> due(heads);
   parallel_for((heads + lanes - 1) / lanes, threads, [&](std::int64_t i) {
     const FlushDenormals flush;
-    attend_tiny_backward(input, forward, d_output, d_statistics, gradient, i * lanes, d_sink.data() + i * lanes);
+    attend_tiny_backward(input, forward, d_output, d_statistics, gradient, i * lanes, due.data() + i * lanes);
   });
-  if (gradient.sink == nullptr) return;
-  for (std::int64_t head = 0; head < input.shape.heads; ++head) {
-    double sum = 0.0;
-    for (std::int64_t i = head; i < heads; i += input.shape.heads) sum += d_sink[i];
-    gradient.sink[head] = static_cast<T>(sum);
-  }
+  write_shared_gradients(gradient, input.shape, [&](std::int64_t head, const auto& add) {
+    for (std::int64_t i = head; i < heads; i += input.shape.heads) add(due[i]);
+  });
 }
 
 }  // namespace
@@ -131,7 +145,7 @@ template <class T>
 void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward, HeadsView<const T> d_output,
                      const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient, int threads) {
   validate(input);
-  validate(input, forward, d_statistics);
+  validate(input, forward, d_statistics, gradient);
   const AttentionShape& shape = input.shape;
   const std::int64_t outputs = shape.batch * shape.heads * shape.queries * shape.value_width;
   require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
@@ -154,7 +168,7 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
   if (backward.chunked()) {
     parallel_for(backward.pairs(), used, [&](std::int64_t pair) { backward.finish(pair); });
   }
-  if (gradient.sink != nullptr) backward.write_sink();
+  backward.write_shared();
 }
 
 template void attend_backward(const AttentionInput<float>&, const AttentionOutput<float>&, HeadsView<const float>,

@@ -36,8 +36,8 @@ HWY_INLINE void clear_row(D d, Row& row, hn::Vec<D> shift) {
   // Unrolled early, lest a row that is held in registers be cleared in memory.
 #pragma GCC unroll 32
   for (int q = 0; q < kQuantities; ++q) row.set(static_cast<Quantity>(q), hn::Zero(d));
-  row.set(kLogitMaximum, hn::Set(d, kLowest<T>));
-  row.set(kLargest, hn::Set(d, kExponential ? kLowest<T> : T(-1)));
+  row.set(kLogitMaximum, hn::Set(d, kHidden<T>));
+  row.set(kLargest, hn::Set(d, kExponential ? kHidden<T> : T(-1)));
   row.set(kLargestIndex, hn::Set(d, -1));
   if constexpr (kExponential) {
     row.set(kShift, shift);
@@ -57,27 +57,33 @@ void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const B
   }
 }
 
-// The scale of a row's weights, p = w · inverse, in the units of the running sums. sink: its score, a lane each.
+// The scale of a row's weights, p = w · inverse, in the units of the running sums. shift: what lowers them. sink: its
+// score, a lane each.
 template <class Function, class T, class D = hn::ScalableTag<T>>
 HWY_INLINE hn::Vec<D> inverse_of(const reweighting::AttentionForm& form, hn::Vec<D> sink, hn::Vec<D> sum,
                                  hn::Vec<D> shift, hn::Vec<D> count) {
   using V = hn::Vec<D>;
   const D d;
-  const V one = hn::Set(d, 1);
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  const V one = hn::Set(d, 1), unit = unit_of(d, Function::kFunction, shift);
   V total = sum;
   switch (form.normaliser) {
-    case reweighting::Normaliser::kNone: return one;
-    case reweighting::Normaliser::kMax1: return hn::Div(one, hn::Max(one, hn::Abs(sum)));
+    case reweighting::Normaliser::kNone: return hn::Div(one, unit);
+    case reweighting::Normaliser::kMax1: return hn::Div(one, hn::Max(unit, hn::Abs(sum)));
     case reweighting::Normaliser::kCount: {
       const V power = hn::Set(d, static_cast<T>(-form.count_power));
-      return hn::Exp(d, hn::Mul(power, hn::Log(d, hn::Max(count, one))));
+      return hn::Div(hn::Exp(d, hn::Mul(power, hn::Log(d, hn::Max(count, one)))), unit);
     }
     case reweighting::Normaliser::kSumAndSink:
-      total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift)));
+      if constexpr (kExponential) {
+        total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift)));
+      } else {
+        total = hn::Add(total, lowered<Function>(d, sink, lowering(d, shift)).weight);
+      }
       break;
     case reweighting::Normaliser::kSum:
-      if constexpr (Function::kFunction != reweighting::WeightFunction::kExp) {
-        total = hn::Add(total, hn::Set(d, static_cast<T>(form.sum_offset)));
+      if constexpr (!kExponential) {
+        total = hn::Add(total, hn::Mul(hn::Set(d, static_cast<T>(form.sum_offset)), unit));
       }
       break;
   }
@@ -152,7 +158,7 @@ HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput
   });
   store(to.row_sum, [&](int r) HWY_ATTR {
     const V sum = rows[r].get(kSum);
-    return kExponential ? hn::Mul(sum, inverse[r]) : sum;
+    return kExponential ? hn::Mul(sum, inverse[r]) : hn::Div(sum, unit_of(d, Function::kFunction, rows[r].get(kShift)));
   });
   give(to.log_sum_exp, [&](int r) HWY_ATTR {
     const V shift = rows[r].get(kShift), spoilt = rows[r].get(kSpoilt);

@@ -15,6 +15,8 @@
 #include "polariscope/attention/internal/weigh-inl.h"
 #include "polariscope/reweighting/attention_form.h"
 
+#include <array>
+#include <cstddef>
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();
@@ -42,23 +44,29 @@ class ClippedSoftmax {
   static constexpr bool kMean = false;
   HWY_INLINE ClippedSoftmax(const reweighting::AttentionForm& form, Column<T> scores)
       : gamma_(hn::Set(D(), static_cast<T>(form.gamma))), range_(hn::Set(D(), static_cast<T>(form.zeta - form.gamma))) {
-    shift_ = summary<true>(D(), scores).largest;
+    shift_ = hn::Max(summary<true>(D(), scores).largest, hn::Set(D(), kLowest<T>));
     inverse_ = hn::Set(D(), 1);
     const V sum = sum_over(D(), scores, [&](V z) HWY_ATTR { return soft(z); });
     inverse_ = hn::Div(hn::Set(D(), 1), sum);
   }
   HWY_INLINE V p(V z) const { return hn::Clamp(u(z), hn::Zero(D()), hn::Set(D(), 1)); }
-  HWY_INLINE V direct(V z) const {
-    const V at = u(z);
-    const auto free = hn::And(hn::Lt(hn::Zero(D()), at), hn::Lt(at, hn::Set(D(), 1)));
-    return hn::IfThenElseZero(free, hn::Mul(range_, soft(z)));
-  }
+  HWY_INLINE V direct(V z) const { return hn::IfThenElseZero(free(z), hn::Mul(range_, soft(z))); }
   HWY_INLINE V pull(V z) const { return direct(z); }
   HWY_INLINE V spread(V z) const { return soft(z); }
+  static constexpr std::array kParameters{&SharedDue::gamma, &SharedDue::zeta};
+  void prepare_parameters(Column<T>) {}
+  HWY_INLINE V parameter_slope(std::size_t n, V z) const {
+    const V part = hn::Div(direct(z), range_);  // softmax where nothing is clipped
+    return n == 0 ? hn::IfThenElseZero(free(z), hn::Sub(hn::Set(D(), 1), part)) : part;
+  }
 
  private:
   HWY_INLINE V soft(V z) const { return hn::Mul(exp_below(D(), hn::Sub(z, shift_)), inverse_); }
   HWY_INLINE V u(V z) const { return hn::MulAdd(range_, soft(z), gamma_); }
+  HWY_INLINE hn::Mask<D> free(V z) const {
+    const V at = u(z);
+    return hn::And(hn::Lt(hn::Zero(D()), at), hn::Lt(at, hn::Set(D(), 1)));
+  }
   V gamma_, range_, shift_, inverse_;
 };
 
@@ -81,6 +89,9 @@ class Softpick {
   HWY_INLINE V direct(V z) const { return hn::IfThenElseZero(hn::Gt(z, hn::Zero(D())), slope(z)); }
   HWY_INLINE V pull(V z) const { return p(z); }
   HWY_INLINE V spread(V z) const { return hn::IfThenElseZero(hn::Ne(z, hn::Zero(D())), hn::CopySign(slope(z), z)); }
+  static constexpr std::array kParameters{&SharedDue::epsilon};
+  void prepare_parameters(Column<T>) {}
+  HWY_INLINE V parameter_slope(std::size_t, V z) const { return hn::Neg(hn::Mul(p(z), hn::Mul(one_, inverse_))); }
 
  private:
   // (e^z - 1) e^-m; near zero by expm1, which does not cancel.
@@ -108,7 +119,7 @@ class Entmax {
     const double alpha = form.rule == reweighting::RowRule::kSparsemax ? 2.0 : form.alpha;
     factor_ = hn::Set(d, static_cast<T>(alpha - 1.0));
     power_ = static_cast<T>(1.0 / (alpha - 1.0));
-    shift_ = summary<true>(d, scores).largest;
+    shift_ = hn::Max(summary<true>(d, scores).largest, hn::Set(d, kLowest<T>));
     threshold_ = hn::Set(d, -1);
     if (power_ >= T(1)) {
       rise(scores);
@@ -123,6 +134,19 @@ class Entmax {
   }
   HWY_INLINE V pull(V z) const { return direct(z); }
   HWY_INLINE V spread(V z) const { return direct(z); }
+  // With q = s/Σs and k = 1/(α - 1), ∂p/∂α = k² (p - q) - k (p log p - q Σ p log p) (Correia, Niculae and Martins 2019,
+  // proposition 3).
+  static constexpr std::array kParameters{&SharedDue::alpha};
+  void prepare_parameters(Column<T> scores) {
+    const D d;
+    mass_ = sum_over(d, scores, [&](V z) HWY_ATTR { return spread(z); });
+    logs_ = sum_over(d, scores, [&](V z) HWY_ATTR { return times_log(d, p(z)); });
+  }
+  HWY_INLINE V parameter_slope(std::size_t, V z) const {
+    const V share = hn::Div(spread(z), mass_), power = hn::Set(D(), power_);
+    const V of_logs = hn::NegMulAdd(share, logs_, times_log(D(), p(z)));
+    return hn::Mul(power, hn::NegMulAdd(hn::Sub(share, p(z)), power, hn::Neg(of_logs)));
+  }
 
  private:
   HWY_INLINE V above(V z) const {
@@ -174,6 +198,7 @@ class Entmax {
   }
 
   V factor_, shift_, threshold_;
+  V mass_, logs_;  // Σ s, Σ p log p
   T power_;
 };
 

@@ -14,8 +14,8 @@ void attention_weights(const AttentionInput<T>& input, std::int64_t first, std::
                        int threads) {
   validate(input);
   AttentionShape rows = input.shape;
-  if (first < 0 || count < 0 || first + count > rows.queries) {
-    throw Error("weights of queries {} to {}: there are {}", first, first + count, rows.queries);
+  if (first < 0 || count < 0 || first > rows.queries || count > rows.queries - first) {
+    throw Error("weights of {} queries from query {} on: there are {}", count, first, rows.queries);
   }
   rows.queries = count;
   require_array(weights, rows.batch * rows.heads * count * rows.keys, "weights");

@@ -16,6 +16,7 @@
 
 #include "polariscope/attention/finish-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
+#include "polariscope/attention/internal/unseen-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
 
 #include <algorithm>
@@ -31,6 +32,7 @@ template <class V>
 struct RowGradient {
   V shift, inverse;
   V coupled;                   // c Σ g p
+  V normaliser;                // what is due to the normaliser's parameter
   V squares, largest, first;   // 2 g_F, g_max, g_first
   V entropy, entropy_at;       // g_H/Σ|w|;  H - log Σ|w|
   V log_sum_exp;               // g_lse
@@ -48,6 +50,16 @@ HWY_INLINE hn::Vec<D> load_rows(const Number* array, std::int64_t at, int count)
     buffer[q] = static_cast<T>(array[at + std::min(q, count - 1)]);
   }
   return hn::LoadU(d, buffer);
+}
+
+// Σ of the first `count` lanes.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE double sum_of_first(D d, hn::Vec<D> x, int count) {
+  T buffer[hn::MaxLanes(D())];
+  hn::StoreU(x, d, buffer);
+  double sum = 0.0;
+  for (int l = 0; l < count; ++l) sum += buffer[l];
+  return sum;
 }
 
 // rows(array): the entries of these rows, zeros for null. output_dot: dO·O.
@@ -68,21 +80,29 @@ HWY_INLINE RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, con
   row.first = rows(upstream.first_key);
   row.argmax = is.argmax != nullptr && upstream.maximum != nullptr ? rows(is.argmax) : hn::Set(d, -1);
 
+  const V unit = unit_of(d, in.form.weight, row.shift);
   V pulled = output_dot;
   if (upstream.sum_of_squares != nullptr) pulled = hn::MulAdd(row.squares, rows(is.sum_of_squares), pulled);
   if (upstream.maximum != nullptr) pulled = hn::MulAdd(row.largest, rows(is.maximum), pulled);
   if (upstream.first_key != nullptr) pulled = hn::MulAdd(row.first, rows(is.first_key), pulled);
+  row.normaliser = zero;
   switch (in.form.normaliser) {
     case reweighting::Normaliser::kSum:
-    case reweighting::Normaliser::kSumAndSink: row.coupled = pulled; break;
+    case reweighting::Normaliser::kSumAndSink:
+      row.coupled = pulled;
+      row.normaliser = hn::Neg(hn::Mul(pulled, hn::Mul(row.inverse, unit)));
+      break;
     case reweighting::Normaliser::kMax1: {
       // n > 1 where 1/n < 1; n itself is |Σw|, whose sign is that of Σw.
-      const auto bound = hn::Lt(row.inverse, one);
+      const auto bound = hn::Lt(hn::Mul(row.inverse, unit), one);
       row.coupled = hn::IfThenElseZero(bound, hn::CopySign(pulled, hn::Mul(pulled, rows(is.row_sum))));
       break;
     }
-    case reweighting::Normaliser::kNone:
-    case reweighting::Normaliser::kCount: row.coupled = zero; break;
+    case reweighting::Normaliser::kCount:
+      row.normaliser = hn::Neg(hn::Mul(pulled, hn::Log(d, hn::Max(rows(is.visible), one))));
+      row.coupled = zero;
+      break;
+    case reweighting::Normaliser::kNone: row.coupled = zero; break;
   }
   if (upstream.entropy != nullptr) {
     const V mass = hn::Max(rows(forward.mass), hn::Set(d, std::numeric_limits<T>::min()));
@@ -93,11 +113,12 @@ HWY_INLINE RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, con
   }
   row.log_sum_exp = rows(upstream.log_sum_exp);
   row.logit = row.logit_slope = row.mean = zero;
+  // A mean that overflowed is felt by the variance alone.
+  if (upstream.logit_variance != nullptr) row.mean = rows(is.logit_mean);
   if (upstream.logit_mean != nullptr || upstream.logit_variance != nullptr) {
     const V visible = hn::Max(rows(is.visible), one);
     row.logit = hn::Div(rows(upstream.logit_mean), visible);
     row.logit_slope = hn::Div(hn::Mul(hn::Set(d, 2), rows(upstream.logit_variance)), visible);
-    row.mean = rows(is.logit_mean);
   }
   row.any_statistic = upstream.entropy != nullptr || upstream.sum_of_squares != nullptr ||
                       upstream.maximum != nullptr || upstream.first_key != nullptr || upstream.log_sum_exp != nullptr ||
@@ -140,18 +161,19 @@ HWY_NOINLINE void differentiate(const RowGradient<hn::Vec<D>>& row, Column<T> sc
   using V = hn::Vec<D>;
   constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const D d;
-  const SimdMath<D> math;
+  const V by = kExponential ? hn::Set(d, 1) : lowering(d, row.shift);
   for (int j = 0; j < scores.keys; ++j) {
     T* at = scores.data + j * scores.stride;
     T* to = pulled + j * scores.stride;
     const V z = hn::Load(d, at);
     const V x = hn::Sub(z, row.shift);
-    V w;
+    LoweredWeight<V> f;
     if constexpr (kExponential) {
-      w = exp_below(d, x);
+      f.weight = f.slope = exp_below(d, x);
     } else {
-      w = Function::weight(math, z);
+      f = lowered<Function>(d, z, by);
     }
+    const V w = f.weight;
     const V p = hn::Mul(w, row.inverse);
     V g = hn::Load(d, to);
     if constexpr (kStatistics) g = upstream_of_powers(d, row, p, hn::Set(d, key_0 + static_cast<T>(j)), g);
@@ -160,7 +182,7 @@ HWY_NOINLINE void differentiate(const RowGradient<hn::Vec<D>>& row, Column<T> sc
       const V log = kExponential ? hn::Max(x, hn::Set(d, kLeastLog<T>)) : log_of(d, hn::Abs(w));
       dw = hn::Sub(dw, entropy_pull(d, row, w, log));
     }
-    V dz = hn::Mul(Function::slope(math, z, w), dw);
+    V dz = hn::Mul(f.slope, dw);
     if constexpr (kStatistics) {
       dz = hn::MulAdd(row.log_sum_exp, p, dz);
       dz = hn::Add(dz, hn::MulAdd(row.logit_slope, hn::Sub(z, row.mean), row.logit));
@@ -220,6 +242,8 @@ class BackwardBlock {
       const auto rows = [&](const auto* array) HWY_ATTR { return load_rows<T>(array, row_0 + c * lanes_, count(c)); };
       rows_[c] = row_gradient<T>(in, forward, upstream, rows, hn::LoadU(D(), dot + c * lanes_));
     }
+    finite_queries_ = all_finite(D(), back.query_rows, back.stride, queries_, back.stride);
+    finite_d_output_ = all_finite(D(), back.d_output_rows, back.value_stride, queries_, back.value_stride);
   }
 
   Scores<T>& scores() { return scores_; }
@@ -235,21 +259,18 @@ class BackwardBlock {
 
   // From p and ds of a tile, [keys, W], what keys, values, queries and bias are due.
   void push(std::int64_t key, int keys, const T* p, const T* ds, const HeadsView<T>& d_bias) const {
-    const D d;
     if (d_bias.data != nullptr) {
       for (int q = 0; q < block_.count; ++q) {
         T* to = d_bias.row(block_.batch, block_.head, block_.first + q) + key;
         for (int j = 0; j < keys; ++j) to[j] = ds[j * queries_ + q];
       }
     }
-    product<true, false>(d, Strided<T>{p, queries_, 1}, keys, queries_, back_.d_output_rows, back_.value_stride,
-                         back_.d_value + key * back_.value_stride, back_.value_stride,
-                         static_cast<int>(back_.value_stride) / lanes_);
-    product<true, false>(d, Strided<T>{ds, queries_, 1}, keys, queries_, back_.query_rows, back_.stride,
-                         back_.d_key + key * back_.stride, back_.stride, static_cast<int>(back_.stride) / lanes_);
+    add_queries(scores_, key, keys, back_.d_output_rows, static_cast<int>(back_.value_stride), finite_d_output_, p,
+                back_.d_value + key * back_.value_stride);
+    add_queries(scores_, key, keys, back_.query_rows, static_cast<int>(back_.stride), finite_queries_, ds,
+                back_.d_key + key * back_.stride);
     const Strided<T> mapped = scores_.mapped_keys(key, keys);
-    product<true, true>(d, Strided<T>{mapped.data, 1, mapped.row}, width_, keys, ds, queries_, back_.d_query, queries_,
-                        block_.vectors);
+    add_keys(scores_, key, keys, mapped.data, mapped.row, width_, ds, back_.d_query);
   }
 
   void finish(const HeadsView<T>& d_query) const {
@@ -277,43 +298,55 @@ class BackwardBlock {
   const BackwardWorkspace<T>& back_;
   Scores<T> scores_;
   int lanes_, queries_, width_, value_width_;
+  bool finite_queries_, finite_d_output_;
   RowGradient<V> rows_[kBlockVectors];
 };
 
-// Adds the gradient of each lane's sink score, through the normaliser and the log-sum-exp, to d_sink[lane].
+// What is due to the normaliser's parameter; null if it has none.
+inline double* of_normaliser(const reweighting::AttentionForm& form, SharedDue& due) {
+  if (form.normaliser == reweighting::Normaliser::kCount) return &due.count_power;
+  return reweighting::has_sum_offset(form) ? &due.sum_offset : nullptr;
+}
+
+// Adds what each lane's row owes to its sink's score, through the normaliser and the log-sum-exp, to sink[lane].
 template <class Function, class T, class D = hn::ScalableTag<T>>
-HWY_INLINE void add_sink_gradients(hn::Vec<D> sinks, const RowGradient<hn::Vec<D>>& row, int count, double* d_sink) {
+HWY_INLINE void add_sink_gradients(hn::Vec<D> sinks, const RowGradient<hn::Vec<D>>& row, int count, double* sink) {
   using V = hn::Vec<D>;
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const D d;
-  const SimdMath<D> math;
-  const V x = hn::Sub(sinks, row.shift);
-  const V w = Function::weight(math, x);
-  V ds = hn::Neg(hn::Mul(hn::Mul(Function::slope(math, x, w), row.inverse), row.coupled));
-  if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
-    ds = hn::MulAdd(row.log_sum_exp, hn::Mul(w, row.inverse), ds);
+  LoweredWeight<V> f;
+  if constexpr (kExponential) {
+    f.weight = f.slope = Function::weight(SimdMath<D>(), hn::Sub(sinks, row.shift));
+  } else {
+    f = lowered<Function>(d, sinks, lowering(d, row.shift));
   }
+  V ds = hn::Neg(hn::Mul(hn::Mul(f.slope, row.inverse), row.coupled));
+  if constexpr (kExponential) ds = hn::MulAdd(row.log_sum_exp, hn::Mul(f.weight, row.inverse), ds);
   T buffer[hn::MaxLanes(D())];
   hn::StoreU(ds, d, buffer);
-  for (int l = 0; l < count; ++l) d_sink[l] += buffer[l];
+  for (int l = 0; l < count; ++l) sink[l] += buffer[l];
 }
 
 template <class Function, class T>
 void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
                     const RowStatisticsGradient<T>& upstream, const AttentionGradient<T>& gradient,
                     const QueryBlock& block, const BlockWorkspace<T>& work, const BackwardWorkspace<T>& back,
-                    double& d_sink) {
+                    SharedDue& due) {
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
   clear_running<Function>(in, block, work);
   BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
   Scores<T>& scores = whole.scores();
   const bool transformed =
       in.form.transform == reweighting::Transform::kSoftCap || in.form.transform == reweighting::Transform::kLogCount;
-  for (int c = 0; c < block.vectors && has_sink(in); ++c) {
+  const hn::ScalableTag<T> d;
+  for (int c = 0; c < block.vectors; ++c) {
+    if (double* to = of_normaliser(in.form, due)) *to += sum_of_first(d, whole.row(c).normaliser, whole.count(c));
+    if (!has_sink(in)) continue;
     double lanes_due[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-    const auto sinks = hn::Set(hn::ScalableTag<T>(), sink_score(in, block.head));
-    add_sink_gradients<Function, T>(sinks, whole.row(c), whole.count(c), lanes_due);
-    d_sink += std::accumulate(lanes_due, lanes_due + whole.count(c), 0.0);
+    add_sink_gradients<Function, T>(hn::Set(d, sink_score(in, block.head)), whole.row(c), whole.count(c), lanes_due);
+    due.sink += std::accumulate(lanes_due, lanes_due + whole.count(c), 0.0);
   }
+  const bool learns = transformed && gradient.parameters.transform_factor != nullptr;
 
   for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
     const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
@@ -322,9 +355,13 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
     const bool masked = scores.hides(key, keys);
     for (int c = 0; c < block.vectors; ++c) {
       const Column<T> column{work.scores + c * lanes, whole.queries(), keys};
+      auto of_factor = hn::Zero(d);
       const auto apply = [&]<bool kMasked, bool kStatistics>() HWY_ATTR {
-        const auto slope = [&](auto z, auto dz)
-                               HWY_ATTR { return transformed ? hn::Mul(dz, scores.transform_slope(z, c)) : dz; };
+        const auto slope = [&](auto z, auto dz) HWY_ATTR {
+          if (!transformed) return dz;
+          if (learns) of_factor = hn::Add(of_factor, scores.due_to_factor(z, dz));
+          return hn::Mul(dz, scores.transform_slope(z, c));
+        };
         differentiate<Function, kMasked, kStatistics>(whole.row(c), column, work.weights + c * lanes,
                                                       static_cast<T>(key), slope);
       };
@@ -333,6 +370,7 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
       } else {
         masked ? apply.template operator()<true, false>() : apply.template operator()<false, false>();
       }
+      if (learns) due.transform_factor += sum_of_first(d, of_factor, whole.count(c));
     }
     whole.push(key, keys, work.scores, work.weights, gradient.bias);
   }

@@ -27,6 +27,12 @@ Wanted wanted(const RowStatistics<T>& statistics) {
           .skewness = statistics.skewness != nullptr};
 }
 
+// What a head's rows owe in all to the numbers that they share: AttentionGradient's, of a head.
+struct SharedDue {
+  double sink = 0.0, transform_factor = 0.0, sum_offset = 0.0, count_power = 0.0, gamma = 0.0, zeta = 0.0,
+         epsilon = 0.0, alpha = 0.0;
+};
+
 // Its lanes beyond `count` repeat the last query and are never stored.
 struct QueryBlock {
   std::int64_t batch, head, key_head;

@@ -47,10 +47,11 @@ void columns_of_tile(const AttentionInput<T>& in, const T* shift, const T* inver
       const int count = std::clamp(block.count - c * lanes, 0, lanes);
       const V by = load_rows<T>(shift, row_0 + c * lanes, count);
       const V times = load_rows<T>(inverse, row_0 + c * lanes, count);
+      const V lower = Function::kFunction == reweighting::WeightFunction::kExp ? times : lowering(d, by);
       const auto p = [&](V z) HWY_ATTR {
         if constexpr (Function::kFunction == reweighting::WeightFunction::kExp)
           return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
-        return hn::Mul(Function::weight(SimdMath<D>(), z), times);
+        return hn::Mul(lowered<Function>(d, z, lower).weight, times);
       };
       add_received(d, Column<T>{work.scores + c * lanes, scores.width(), keys}, count, p, sums, counts);
     }

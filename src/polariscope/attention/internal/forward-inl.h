@@ -10,6 +10,7 @@
 
 #include "polariscope/attention/finish-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
+#include "polariscope/attention/internal/unseen-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
 
 #include <algorithm>
@@ -24,6 +25,38 @@ HWY_INLINE void rescale_output(D d, T* output, int rows, std::ptrdiff_t stride, 
   for (int i = 0; i < rows; ++i) hn::Store(hn::Mul(hn::Load(d, output + i * stride), by), d, output + i * stride);
 }
 
+// Whether some rows' sums overflowed: these are then begun anew, with the shift that their weights need, and so are
+// those beside them.
+template <class Function, class T>
+bool lower_weights(const AttentionInput<T>& in, const QueryBlock& block, Scores<T>& scores,
+                   const BlockWorkspace<T>& work) {
+  if constexpr (!is_unbounded(Function::kFunction)) return false;
+  using V = hn::Vec<hn::ScalableTag<T>>;
+  const hn::ScalableTag<T> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  bool any = false;
+  for (int c = 0; c < block.vectors; ++c) any |= !hn::AllFalse(d, overflowed<Function>(d, scores.running(c)));
+  if (!any) return false;
+  V largest[kBlockVectors];
+  hn::Mask<hn::ScalableTag<T>> which[kBlockVectors];
+  for (int c = 0; c < block.vectors; ++c) {
+    largest[c] = hn::Zero(d);
+    which[c] = overflowed<Function>(d, scores.running(c));
+  }
+  for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
+    const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
+    scores.compute(key, keys, work.scores);
+    for (int c = 0; c < block.vectors; ++c) {
+      largest[c] = largest_size<Function>(d, Column<T>{work.scores + c * lanes, scores.width(), keys}, largest[c]);
+    }
+  }
+  clear_running<Function>(in, block, work);
+  for (int c = 0; c < block.vectors; ++c) {
+    scores.running(c).set(kShift, hn::IfThenElseZero(which[c], shift_for(d, largest[c])));
+  }
+  return true;
+}
+
 template <class Function, class T>
 void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
                    const Wanted& wanted, const BlockWorkspace<T>& work) {
@@ -33,26 +66,28 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
   clear_running<Function>(in, block, work);
   Scores<T> scores(in, block, work);
   const int width = scores.width();
-  std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
-
-  for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
-    const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
-    scores.compute(key, keys, work.scores);
-    const bool masked = scores.hides(key, keys);
-    // A tile that hides keys keeps its scores, which say which.
-    T* weights = masked ? work.weights : work.scores;
-    for (int c = 0; c < block.vectors; ++c) {
-      const Column<T> column{work.scores + c * lanes, width, keys};
-      const auto row = scores.running(c);
-      const T key_0 = static_cast<T>(key);
-      const bool rescaled = masked ? weigh<Function, true>(d, column, weights + c * lanes, key_0, wanted, row)
-                                   : weigh<Function, false>(d, column, weights + c * lanes, key_0, wanted, row);
-      if (rescaled) rescale_output(d, work.output + c * lanes, value_width, width, row.get(kRescale));
+  const auto pass = [&]() HWY_ATTR {
+    std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
+    for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
+      const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
+      scores.compute(key, keys, work.scores);
+      const bool masked = scores.hides(key, keys);
+      // A tile that hides keys keeps its scores, which say which.
+      T* weights = masked ? work.weights : work.scores;
+      for (int c = 0; c < block.vectors; ++c) {
+        const Column<T> column{work.scores + c * lanes, width, keys};
+        const auto row = scores.running(c);
+        const T key_0 = static_cast<T>(key);
+        const bool rescaled = masked ? weigh<Function, true>(d, column, weights + c * lanes, key_0, wanted, row)
+                                     : weigh<Function, false>(d, column, weights + c * lanes, key_0, wanted, row);
+        if (rescaled) rescale_output(d, work.output + c * lanes, value_width, width, row.get(kRescale));
+      }
+      const T* values = in.value.row(block.batch, block.key_head, key);
+      add_keys(scores, key, keys, values, in.value.row_stride, value_width, weights, work.output);
     }
-    const T* values = in.value.row(block.batch, block.key_head, key);
-    product<true, true>(d, Strided<T>{values, 1, in.value.row_stride}, value_width, keys, weights, width, work.output,
-                        width, block.vectors);
-  }
+  };
+  pass();
+  if (lower_weights<Function>(in, block, scores, work)) pass();
   finish<Function>(in, out, block, scores, work);
 }
 

@@ -54,26 +54,26 @@ void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64
 template <class T>
 void tiny_backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
                    const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
-                   std::int64_t first, double* d_sink) {
+                   std::int64_t first, SharedDue* due) {
   with_function(in.form.weight, [&]<class Function>() {
     TinyBackward<Function, T> heads(in, first, room<T, 3>(TinyBackward<Function, T>::room(in.shape)));
-    heads.run(out, d_output, d_statistics, gradient, d_sink);
+    heads.run(out, d_output, d_statistics, gradient, due);
   });
 }
 template <class T>
 void backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
               const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
-              const QueryBlock& block, const BackwardWorkspace<T>& back, double& d_sink) {
+              const QueryBlock& block, const BackwardWorkspace<T>& back, SharedDue& due) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
     return with_function(in.form.weight, [&]<class Function>() {
-      backward_block<Function>(in, out, d_output, d_statistics, gradient, block, work, back, d_sink);
+      backward_block<Function>(in, out, d_output, d_statistics, gradient, block, work, back, due);
     });
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
   T* pulled = room<T, 1>(in.shape.keys * kMaxBlockWidth);
   with_rule(in.form.rule, [&]<template <class> class Rule>() {
-    backward_whole_rows<Rule>(in, out, d_output, d_statistics, gradient, block, work, back, all, pulled);
+    backward_whole_rows<Rule>(in, out, d_output, d_statistics, gradient, block, work, back, all, pulled, due);
   });
 }
 
@@ -105,8 +105,8 @@ void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& o
 }
 void tiny_backward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out,
                          const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
-                         const AttentionGradient<float>& gradient, std::int64_t first, double* d_sink) {
-  tiny_backward(in, out, d_output, d_statistics, gradient, first, d_sink);
+                         const AttentionGradient<float>& gradient, std::int64_t first, SharedDue* due) {
+  tiny_backward(in, out, d_output, d_statistics, gradient, first, due);
 }
 void columns_float(const AttentionInput<float>& in, const float* shift, const float* inverse, const QueryBlocks& blocks,
                    std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
@@ -115,8 +115,8 @@ void columns_float(const AttentionInput<float>& in, const float* shift, const fl
 void backward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out,
                     const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
                     const AttentionGradient<float>& gradient, const QueryBlock& block,
-                    const BackwardWorkspace<float>& work, double& d_sink) {
-  backward(in, out, d_output, d_statistics, gradient, block, work, d_sink);
+                    const BackwardWorkspace<float>& work, SharedDue& due) {
+  backward(in, out, d_output, d_statistics, gradient, block, work, due);
 }
 void tiny_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, std::int64_t first,
                  std::int64_t end) {
@@ -124,8 +124,8 @@ void tiny_double(const AttentionInput<double>& in, const AttentionOutput<double>
 }
 void tiny_backward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out,
                           const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
-                          const AttentionGradient<double>& gradient, std::int64_t first, double* d_sink) {
-  tiny_backward(in, out, d_output, d_statistics, gradient, first, d_sink);
+                          const AttentionGradient<double>& gradient, std::int64_t first, SharedDue* due) {
+  tiny_backward(in, out, d_output, d_statistics, gradient, first, due);
 }
 void columns_double(const AttentionInput<double>& in, const double* shift, const double* inverse,
                     const QueryBlocks& blocks, std::int64_t batch, std::int64_t head, std::int64_t key, int keys,
@@ -135,8 +135,8 @@ void columns_double(const AttentionInput<double>& in, const double* shift, const
 void backward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out,
                      const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
                      const AttentionGradient<double>& gradient, const QueryBlock& block,
-                     const BackwardWorkspace<double>& work, double& d_sink) {
-  backward(in, out, d_output, d_statistics, gradient, block, work, d_sink);
+                     const BackwardWorkspace<double>& work, SharedDue& due) {
+  backward(in, out, d_output, d_statistics, gradient, block, work, due);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -185,28 +185,28 @@ void attend_block(const AttentionInput<double>& input, const AttentionOutput<dou
 template <>
 void attend_tiny_backward(const AttentionInput<float>& input, const AttentionOutput<float>& forward,
                           const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
-                          const AttentionGradient<float>& gradient, std::int64_t first, double* d_sink) {
-  HWY_DYNAMIC_DISPATCH(tiny_backward_float)(input, forward, d_output, d_statistics, gradient, first, d_sink);
+                          const AttentionGradient<float>& gradient, std::int64_t first, SharedDue* due) {
+  HWY_DYNAMIC_DISPATCH(tiny_backward_float)(input, forward, d_output, d_statistics, gradient, first, due);
 }
 template <>
 void attend_block_backward(const AttentionInput<float>& input, const AttentionOutput<float>& forward,
                            const HeadsView<const float>& d_output, const RowStatisticsGradient<float>& d_statistics,
                            const AttentionGradient<float>& gradient, const QueryBlock& block,
-                           const BackwardWorkspace<float>& work, double& d_sink) {
-  HWY_DYNAMIC_DISPATCH(backward_float)(input, forward, d_output, d_statistics, gradient, block, work, d_sink);
+                           const BackwardWorkspace<float>& work, SharedDue& due) {
+  HWY_DYNAMIC_DISPATCH(backward_float)(input, forward, d_output, d_statistics, gradient, block, work, due);
 }
 template <>
 void attend_tiny_backward(const AttentionInput<double>& input, const AttentionOutput<double>& forward,
                           const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
-                          const AttentionGradient<double>& gradient, std::int64_t first, double* d_sink) {
-  HWY_DYNAMIC_DISPATCH(tiny_backward_double)(input, forward, d_output, d_statistics, gradient, first, d_sink);
+                          const AttentionGradient<double>& gradient, std::int64_t first, SharedDue* due) {
+  HWY_DYNAMIC_DISPATCH(tiny_backward_double)(input, forward, d_output, d_statistics, gradient, first, due);
 }
 template <>
 void attend_block_backward(const AttentionInput<double>& input, const AttentionOutput<double>& forward,
                            const HeadsView<const double>& d_output, const RowStatisticsGradient<double>& d_statistics,
                            const AttentionGradient<double>& gradient, const QueryBlock& block,
-                           const BackwardWorkspace<double>& work, double& d_sink) {
-  HWY_DYNAMIC_DISPATCH(backward_double)(input, forward, d_output, d_statistics, gradient, block, work, d_sink);
+                           const BackwardWorkspace<double>& work, SharedDue& due) {
+  HWY_DYNAMIC_DISPATCH(backward_double)(input, forward, d_output, d_statistics, gradient, block, work, due);
 }
 
 template <>

@@ -22,19 +22,19 @@ template <class T>
 void attend_tiny(const AttentionInput<T>& input, const AttentionOutput<T>& output, std::int64_t first,
                  std::int64_t end);
 
-// The gradients of the heads from `first` that a vector holds, each having keys of its own. d_sink: one number a head,
-// to be added to.
+// The gradients of the heads from `first` that a vector holds, each having keys of its own. due: one a head, to be
+// added to.
 template <class T>
 void attend_tiny_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
                           const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& d_statistics,
-                          const AttentionGradient<T>& gradient, std::int64_t first, double* d_sink);
+                          const AttentionGradient<T>& gradient, std::int64_t first, SharedDue* due);
 
-// Adds to `work`'s gradients of keys and values and to d_sink; writes those of its queries and their bias.
+// Adds to `work`'s gradients of keys and values and to `due`; writes those of its queries and their bias.
 template <class T>
 void attend_block_backward(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
                            const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& d_statistics,
                            const AttentionGradient<T>& gradient, const QueryBlock& block,
-                           const BackwardWorkspace<T>& work, double& d_sink);
+                           const BackwardWorkspace<T>& work, SharedDue& due);
 
 // Keys [key, key + keys) of a head; all of them for a rule of the whole row. sums, counts: [keys], to be added to.
 template <class T>

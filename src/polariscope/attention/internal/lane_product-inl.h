@@ -71,6 +71,25 @@ HWY_NOINLINE void lane_product(D d, const T* a, const T* b, int rows, int column
   for (; r < rows; ++r) row_block.template operator()<1>(r);
 }
 
+// lane_product(), of a B that is not transposed, over those s alone that sees(r, s), a mask of lanes, lets through:
+// whatever B holds elsewhere. The same bits where that is finite and A is 0.
+template <bool kTransposedA, class Sees, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE void seen_product(D d, const T* a, const T* b, int rows, int columns, int steps, const Sees& sees, T* c) {
+  using V = hn::Vec<D>;
+  const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
+  for (int r = 0; r < rows; ++r) {
+    for (int j = 0; j < columns; ++j, c += lanes) {
+      V sum = hn::Zero(d);
+      for (int s = 0; s < steps; ++s) {
+        const V one = hn::Load(d, a + (kTransposedA ? s * rows + r : r * steps + s) * lanes);
+        const V value = hn::IfThenElseZero(sees(r, s), hn::Load(d, b + (s * columns + j) * lanes));
+        sum = hn::MulAdd(one, value, sum);
+      }
+      hn::Store(sum, d, c);
+    }
+  }
+}
+
 // Scores of `rows` queries against all keys, [rows, keys], and their summaries: for widths so small that a pass over
 // the scores would cost as much as they do.
 inline constexpr int kNarrow = 8;
@@ -84,7 +103,7 @@ HWY_NOINLINE void narrow_scores(D d, const T* query, const T* key, int rows, int
 #pragma GCC unroll 4
     for (int k = 0; k < kChains; ++k) {
       sum[k] = hn::Zero(d);
-      largest[k] = hn::Set(d, kLowest<T>);
+      largest[k] = hn::Set(d, kHidden<T>);
     }
     int j = 0;
     const T* from = key;

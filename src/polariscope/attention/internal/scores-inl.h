@@ -16,6 +16,8 @@
 #include "polariscope/attention/internal/visible_keys.h"
 #include "polariscope/attention/transpose-inl.h"
 
+#include <hwy/contrib/math/math-inl.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -79,6 +81,13 @@ class Scores {
     return in_.bias.data != nullptr || key < all_first_ || key + keys > all_end_;
   }
 
+  // Whether a lane sees a key, for the few times that one must be asked about.
+  bool sees(int lane, std::int64_t key) const {
+    const T at = static_cast<T>(key);
+    if (at < work_.first[lane] || at >= work_.end[lane]) return false;
+    return in_.bias.data == nullptr || in_.bias.row(block_.batch, block_.head, query(lane))[key] != kHidden<T>;
+  }
+
   // z of keys [key, key + keys), [keys, W]; hidden ones are minus infinity. Marks rows that hold a score that is
   // not finite where it could be taken for a hidden one.
   HWY_INLINE void compute(std::int64_t key, int keys, T* to) {
@@ -89,9 +98,9 @@ class Scores {
     for (int c = 0; c < block_.vectors; ++c) {
       const Column<T> column{to + c * lanes_, width_, keys};
       if (crosses) {
-        const auto row = running(c);
-        hide_outside(d, column, static_cast<T>(key), hn::Load(d, work_.first + c * lanes_),
-                     hn::Load(d, work_.end + c * lanes_), row);
+        const V spoilt = hide_outside(d, column, static_cast<T>(key), hn::Load(d, work_.first + c * lanes_),
+                                      hn::Load(d, work_.end + c * lanes_));
+        if (in_.bias.data == nullptr) running(c).add(kSpoilt, spoilt);  // a bias may hide what is none
       }
       if (in_.slopes != nullptr) add_distance(column, key, c);
       if (in_.bias.data != nullptr) add_bias(column, key, c, crosses);
@@ -125,6 +134,23 @@ class Scores {
       case reweighting::Transform::kLogCount: return log_count(column);
       default: return hn::Set(d, 1);
     }
+  }
+
+  // dz ∂z/∂c at z, c the transform's factor; 0 for a hidden key. Of a soft cap ∂z/∂c is t - u (1 - t²), t = tanh u =
+  // z/c.
+  HWY_INLINE V due_to_factor(V z, V dz) const {
+    const D d;
+    if (in_.form.transform != reweighting::Transform::kSoftCap &&
+        in_.form.transform != reweighting::Transform::kLogCount)
+      return hn::Zero(d);
+    V slope = hn::Div(z, hn::Set(d, static_cast<T>(in_.form.transform_factor)));
+    if (in_.form.transform == reweighting::Transform::kSoftCap) {
+      constexpr T kBelowOne = 1 - std::numeric_limits<T>::epsilon() / 2;
+      const V t = hn::Min(hn::Abs(slope), hn::Set(d, kBelowOne));
+      const V flat = hn::NegMulAdd(t, t, hn::Set(d, 1));
+      slope = hn::CopySign(hn::NegMulAdd(hn::Atanh(d, t), flat, t), slope);
+    }
+    return kept<true>(d, z, hn::Mul(dz, slope));
   }
 
   const T* query_row(int lane) const { return in_.query.row(block_.batch, block_.head, query(lane)); }
@@ -174,7 +200,8 @@ class Scores {
     }
   }
 
-  // A bias of minus infinity hides its key. Where nothing was hidden before, a score of minus infinity is none.
+  // A bias of minus infinity hides its key, whatever its score. Where nothing was hidden before, a score of minus
+  // infinity is none.
   void add_bias(Column<T> column, std::int64_t key, int c, bool some_hidden) const {
     for (int q = 0; q < lanes_; ++q) {
       const T* bias = in_.bias.row(block_.batch, block_.head, query(c * lanes_ + q)) + key;
@@ -182,9 +209,13 @@ class Scores {
         T& z = column.data[j * column.stride + q];
         T& spoilt = work_.running[kSpoilt * width_ + c * lanes_ + q];
         if (some_hidden && z == kHidden<T>) continue;
-        z += z * T(0);  // NaN for an infinity
+        if (bias[j] == kHidden<T>) {
+          z = kHidden<T>;
+          continue;
+        }
         z += bias[j];
-        if (z != kHidden<T>) spoilt += z * T(0);
+        z += z * T(0);  // NaN for an infinity
+        spoilt += z * T(0);
       }
     }
   }
@@ -206,15 +237,16 @@ class Scores {
     const V factor = hn::Set(d, static_cast<T>(in_.form.transform_factor));
     const V log_keys = hn::Set(d, static_cast<T>(std::log(std::max<double>(key_length(in_, block_.batch), 1.0))));
     const V by = log_count(c);
+    const V most = hn::Set(d, std::numeric_limits<T>::max()), least = hn::Set(d, kLowest<T>);
     for (int j = 0; j < column.keys; ++j) {
       T* at = column.data + j * column.stride;
       const V raw = hn::Load(d, at);
       const V s = hides ? raw : nan_for_infinity(raw);  // before a cap makes it finite
       V z = s;
       if (in_.form.transform == reweighting::Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
-      if (in_.form.transform == reweighting::Transform::kLogCount) z = hn::Mul(by, s);
+      if (in_.form.transform == reweighting::Transform::kLogCount) z = hn::Clamp(hn::Mul(by, s), least, most);
       if (in_.form.transform == reweighting::Transform::kMinusLogKeys) z = hn::Sub(s, log_keys);
-      hn::Store(hn::IfThenElse(hn::Eq(s, hn::Set(d, kHidden<T>)), s, z), d, at);
+      hn::Store(hn::IfThenElse(hn::IsFinite(s), z, s), d, at);
     }
   }
 

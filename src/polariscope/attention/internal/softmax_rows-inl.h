@@ -11,6 +11,7 @@
 
 #include "polariscope/attention/internal/running-inl.h"
 #include "polariscope/attention/internal/tile-inl.h"
+#include "polariscope/attention/internal/weigh-inl.h"
 #include "polariscope/reweighting/exp-inl.h"
 
 #include <algorithm>
@@ -39,15 +40,16 @@ inline constexpr std::array<T, kTileKeys> kKeyNumbers = [] {
 // receives what the results need of each row: with kMeasure all but the moments of the weights, else what costs
 // nothing; its kSpoilt is added to.
 template <bool kMasked, bool kMeasure, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE void weigh_softmax_rows(D d, const T* scores, T* weights, int rows, int keys,
+HWY_NOINLINE void weigh_softmax_rows(D d, T* scores, T* weights, int rows, int keys,
                                      const Summary<hn::Vec<D>>* summaries, const hn::Vec<D>& first_shift,
                                      HeldRow<D>* held) {
   using V = hn::Vec<D>;
   const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
-  const V zero = hn::Zero(d), lowest = hn::Set(d, kLowest<T>);
+  const V zero = hn::Zero(d), hidden = hn::Set(d, kHidden<T>);
   for (int r = 0; r < rows; ++r, scores += keys * lanes, weights += keys * lanes) {
     const V mean = summaries[r].mean, largest = summaries[r].largest;
     const V shift = hn::Max(first_shift, largest);
+    held[r].add(kSpoilt, spoilt_of<kMasked>(d, Column<T>{scores, lanes, keys}, mean));
     V sum[kChains], log[kChains], squares[kChains], logits[kChains], index = hn::Set(d, kTileKeys);
 #pragma GCC unroll 4
     for (int k = 0; k < kChains; ++k) sum[k] = log[k] = squares[k] = logits[k] = zero;
@@ -64,22 +66,21 @@ HWY_NOINLINE void weigh_softmax_rows(D d, const T* scores, T* weights, int rows,
       hn::Store(w, d, weights + j * lanes);
       sum[k] = hn::Add(sum[k], w);
       if constexpr (kMeasure) {
-        log[k] = hn::MulAdd(kept<kMasked>(d, z, x), w, log[k]);
+        log[k] = hn::MulAdd(kept<kMasked>(d, z, log_of_exponential(d, x)), w, log[k]);
         squares[k] = hn::MulAdd(w, w, squares[k]);
       }
     });
     HeldRow<D>& row = held[r];
-    row.add(kSpoilt, hn::Mul(mean, zero));  // NaN where a score, or their sum, is not finite
-    row.set(kLogitMaximum, hn::Max(lowest, largest));
+    row.set(kLogitMaximum, largest);
     row.set(kShift, shift);
     row.set(kSum, hn::Add(zero, total_of(sum)));
     row.set(kFirst, hn::Load(d, weights));
     row.set(kCount, summaries[r].count);
     if constexpr (kMeasure) {
-      row.set(kLargestIndex, hn::IfThenElse(hn::Lt(lowest, largest), index, hn::Set(d, -1)));
+      row.set(kLargestIndex, hn::IfThenElse(hn::Lt(hidden, largest), index, hn::Set(d, -1)));
       row.set(kLogitMean, mean);
       row.set(kLogitSquares, total_of(logits));
-      row.set(kSumLog, hn::Add(zero, total_of(log)));
+      row.set(kSumLog, hn::Add(zero, finite_logs(d, total_of(log), Column<T>{weights, lanes, keys})));
       row.set(kSumSquares, hn::Add(zero, total_of(squares)));
     }
   }

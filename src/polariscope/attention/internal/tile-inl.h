@@ -31,9 +31,9 @@ struct Column {
 template <class T>
 inline constexpr T kHidden = -std::numeric_limits<T>::infinity();
 
-// Below any score, and finite, so that a difference of two is no NaN.
+// Not above any score, and finite, so that a difference of two is no NaN.
 template <class T>
-inline constexpr T kLowest = sizeof(T) == 4 ? T(-1e30) : T(-1e300);
+inline constexpr T kLowest = std::numeric_limits<T>::lowest();
 
 template <bool kMasked, class D>
 HWY_INLINE hn::Mask<D> visible(D d, hn::Vec<D> z) {
@@ -47,10 +47,10 @@ HWY_INLINE hn::Vec<D> kept(D d, hn::Vec<D> z, hn::Vec<D> value) {
   return value;
 }
 
-// Hides the keys outside [first, end), lane by lane, and marks lanes that hold a NaN or an infinity among the
-// rest, before an infinity can be taken for a hidden score. key_0: the tile's first key.
-template <class D, class Row, class T = hn::TFromD<D>>
-HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn::Vec<D> end, Row& row) {
+// Hides the keys outside [first, end), lane by lane. Returns 0, or NaN for lanes that hold a NaN or an infinity among
+// the rest, before an infinity can be taken for a hidden score. key_0: the tile's first key.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn::Vec<D> end) {
   const hn::Vec<D> zero = hn::Zero(d);
   hn::Vec<D> spoilt = zero;
   for (int j = 0; j < tile.keys; ++j) {
@@ -62,7 +62,7 @@ HWY_INLINE void hide_outside(D d, Column<T> tile, T key_0, hn::Vec<D> first, hn:
     spoilt = hn::MulAdd(hn::IfThenElseZero(seen, z), zero, spoilt);
     hn::Store(hn::IfThenElse(seen, z, hn::Set(d, kHidden<T>)), d, at);
   }
-  row.add(kSpoilt, spoilt);
+  return spoilt;
 }
 
 // Sums run in four chains: a single one would wait for each of its additions.
@@ -83,7 +83,25 @@ HWY_INLINE V total_of(const V (&sum)[kChains]) {
   return hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
 }
 
-// Number, mean and largest of the visible scores.
+// 0, or NaN for lanes that hold a visible score that is not finite.
+template <bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_NOINLINE hn::Vec<D> spoilt_one_by_one(D d, Column<T> scores) {
+  hn::Vec<D> spoilt = hn::Zero(d);
+  for (int j = 0; j < scores.keys; ++j) {
+    const hn::Vec<D> z = hn::Load(d, scores.data + j * scores.stride);
+    spoilt = hn::MulAdd(kept<kMasked>(d, z, z), hn::Zero(d), spoilt);
+  }
+  return spoilt;
+}
+
+// The same where a sum of the scores is known: while it is finite they are. Sums of finite scores may overflow.
+template <bool kMasked, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> spoilt_of(D d, Column<T> scores, hn::Vec<D> sum) {
+  if (hn::AllTrue(d, hn::IsFinite(sum))) return hn::Zero(d);
+  return spoilt_one_by_one<kMasked>(d, scores);
+}
+
+// Number, mean and largest of the visible scores; the largest of none is minus infinity.
 template <class V>
 struct Summary {
   V count, mean, largest;
@@ -100,7 +118,7 @@ HWY_INLINE Summary<hn::Vec<D>> summary(D d, Column<T> tile) {
   V sum[kChains], largest[kChains], count = hn::Zero(d);
   for (int k = 0; k < kChains; ++k) {
     sum[k] = hn::Zero(d);
-    largest[k] = hn::Set(d, kLowest<T>);
+    largest[k] = hn::Set(d, kHidden<T>);
   }
   for_each_key(tile.keys, [&](int j, int k) HWY_ATTR {
     const V z = hn::Load(d, tile.data + j * tile.stride);

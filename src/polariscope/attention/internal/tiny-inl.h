@@ -64,6 +64,8 @@ class TinyForward {
     heads_.gather_inputs(query_, key_, in_place_ ? nullptr : value_);
     const LaneRows<const T> values = heads_.key_rows(in_.value);
     const LaneRows<T> outputs = heads_.own_rows(out.output);
+    // Keys behind lengths are left out anyway; a value of a key that a row does not see is not to be multiplied by 0.
+    const bool careful = (in_.causal || in_.window > 0) && !finite_values(values);
     int fetched = 0;
     for (int i = 0; i < queries_; i += kRows) {
       const int rows = std::min(kRows, queries_ - i);
@@ -73,9 +75,10 @@ class TinyForward {
       for (; next_ && fetched < lanes_ * (i + rows) / queries_; ++fetched) next_->prefetch(fetched);
       write_results(i, rows, held, out, inverse);
       if (in_place_) {
-        weigh_values_in_place(i, rows, inverse, values, outputs);
+        const int step = careful ? 1 : rows;  // one row has no more keys than it sees
+        for (int r = 0; r < rows; r += step) weigh_values_in_place(i, r, step, inverse, values, outputs);
       } else {
-        weigh_values(i, rows, inverse, weighed);
+        weigh_values(i, rows, inverse, weighed, careful);
       }
     }
     if (!in_place_) heads_.scatter(output_, queries_, value_width_, out.output, [](V x) HWY_ATTR { return x; });
@@ -84,6 +87,11 @@ class TinyForward {
  private:
   // Whether values need not be gathered.
   static bool in_place(const AttentionShape& s) { return whole_vectors<T>(s.value_width); }
+
+  bool finite_values(const LaneRows<const T>& values) const {
+    return in_place_ ? heads_.finite_key_rows(values, value_width_)
+                     : all_finite(D(), value_, 0, 1, static_cast<std::int64_t>(keys_) * value_width_ * lanes_);
+  }
 
   // Rows [i, i + rows) from their queries to weights and sums. Returns whether values were summed with them.
   HWY_INLINE bool weigh_rows(int i, int rows, const Wanted& wanted, HeldRow<D>* held) {
@@ -139,13 +147,30 @@ class TinyForward {
     T* weights = weights_ + r * keys_ * lanes_;
     HeldRow<D> row;
     clear_row<Function>(d, row, shift);
+    weigh_held(i, r, weights, wanted, row);
+    const auto which = overflowed<Function>(d, row);
+    if (!hn::AllFalse(d, which)) {
+      const auto again = [&]() HWY_ATTR {
+        lane_product<false, true>(d, query_ + (i + r) * width_ * lanes_, key_, 1, keys_, width_, column(r).data);
+        clear_row<Function>(d, row, shift);
+      };
+      again();
+      if (heads_.hides()) heads_.hide(i + r, column(r), row);
+      const V by = hn::IfThenElseZero(which, shift_for(d, largest_size<Function>(d, column(r), hn::Zero(d))));
+      again();
+      row.set(kShift, by);
+      weigh_held(i, r, weights, wanted, row);
+    }
+    held = row;
+  }
+  HWY_INLINE void weigh_held(int i, int r, T* weights, const Wanted& wanted, HeldRow<D>& row) const {
+    const D d;
     if (heads_.hides()) {
       heads_.hide(i + r, column(r), row);
       weigh_column<Function, true, true, false>(d, column(r), weights, T(0), wanted, row);
     } else {
       weigh_column<Function, false, true, false>(d, column(r), weights, T(0), wanted, row);
     }
-    held = row;
   }
   Column<T> column(int r) const { return {scores_ + r * keys_ * lanes_, lanes_, keys_}; }
 
@@ -161,24 +186,30 @@ class TinyForward {
     visit_results<Function>(in_, out, held, heads_.sinks(), inverse, write);
   }
 
-  HWY_INLINE void weigh_values(int i, int rows, const V (&inverse)[kRows], bool weighed) {
+  HWY_INLINE void weigh_values(int i, int rows, const V (&inverse)[kRows], bool weighed, bool careful) {
     const D d;
     T* output = output_ + i * value_width_ * lanes_;
-    if (!weighed) lane_product<false, false>(d, weights_, value_, rows, value_width_, keys_, output);
+    if (careful) {
+      const auto sees = [&](int r, int j) HWY_ATTR { return heads_.sees(i + r, j); };
+      seen_product<false>(d, weights_, value_, rows, value_width_, keys_, sees, output);
+    } else if (!weighed) {
+      lane_product<false, false>(d, weights_, value_, rows, value_width_, keys_, output);
+    }
     for (int r = 0; r < rows; ++r) {
       for (int c = 0; c < value_width_; ++c, output += lanes_) {
         hn::Store(hn::Mul(inverse[r], hn::Load(d, output)), d, output);
       }
     }
   }
-  HWY_INLINE void weigh_values_in_place(int i, int rows, const V (&inverse)[kRows], const LaneRows<const T>& values,
-                                        const LaneRows<T>& outputs) {
+  // Of rows [i + first, i + first + rows), of which i is the first that weights_ holds.
+  HWY_INLINE void weigh_values_in_place(int i, int first, int rows, const V (&inverse)[kRows],
+                                        const LaneRows<const T>& values, const LaneRows<T>& outputs) {
     HWY_ALIGN T scale[kRows * kMostLanes];
-    for (int r = 0; r < rows; ++r) hn::Store(inverse[r], D(), scale + r * lanes_);
+    for (int r = 0; r < rows; ++r) hn::Store(inverse[first + r], D(), scale + r * lanes_);
     KeyRange seen[kMostLanes];
-    heads_.seen(i, rows, seen);
-    weigh_in_place<D>(D(), {weights_, keys_ * lanes_, lanes_}, rows, seen, values, value_width_, {scale, lanes_, 0},
-                      outputs, i, heads_.count());
+    heads_.seen(i + first, rows, seen);
+    weigh_in_place<D>(D(), {weights_ + first * keys_ * lanes_, keys_ * lanes_, lanes_}, rows, seen, values,
+                      value_width_, {scale, lanes_, 0}, outputs, i + first, heads_.count());
   }
 
   const AttentionInput<T>& in_;

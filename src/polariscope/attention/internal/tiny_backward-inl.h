@@ -56,9 +56,9 @@ class TinyBackward {
     d_value_ = take(keys_ * value_width_);
   }
 
-  // d_sink: [heads of the vector], to be added to.
+  // due: [heads of the vector], to be added to.
   void run(const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
-           const RowStatisticsGradient<T>& upstream, const AttentionGradient<T>& gradient, double* d_sink) {
+           const RowStatisticsGradient<T>& upstream, const AttentionGradient<T>& gradient, SharedDue* due) {
     const D d;
     const auto same = [](V x) HWY_ATTR { return x; };
     heads_.gather_inputs(query_, key_, value_);
@@ -66,18 +66,27 @@ class TinyBackward {
     heads_.gather(d_output, queries_, value_width_, d_output_, same);
     lane_product<false, true>(d, query_, key_, queries_, keys_, width_, probability_);
     lane_product<false, true>(d, d_output_, value_, queries_, keys_, value_width_, d_score_);
-    for (int i = 0; i < queries_; ++i) differentiate_row(i, forward, upstream, d_sink);
-    const bool in_place = in_.form.feature == reweighting::FeatureMap::kNone && whole_vectors<T>(width_);
+    for (int i = 0; i < queries_; ++i) differentiate_row(i, forward, upstream, due);
+    careful_ = heads_.hides() && !finite_inputs();
+    const bool in_place = !careful_ && in_.form.feature == reweighting::FeatureMap::kNone && whole_vectors<T>(width_);
     if (gradient.query.data != nullptr) in_place ? push_queries_in_place(gradient.query) : push_queries(gradient.query);
     if (gradient.key.data != nullptr) in_place ? push_keys_in_place(gradient.key) : push_keys(gradient.key);
     if (gradient.value.data != nullptr) {
-      whole_vectors<T>(value_width_) ? push_values_in_place(d_output, gradient.value) : push_values(gradient.value);
+      !careful_&& whole_vectors<T>(value_width_) ? push_values_in_place(d_output, gradient.value)
+                                                 : push_values(gradient.value);
     }
   }
 
  private:
+  // Whether what the products read is; keys and values behind lengths are 0.
+  bool finite_inputs() const {
+    return all_finite(D(), key_, 0, 1, keys_ * width_ * lanes_) &&
+           all_finite(D(), query_, 0, 1, queries_ * width_ * lanes_) &&
+           all_finite(D(), d_output_, 0, 1, queries_ * value_width_ * lanes_);
+  }
+
   HWY_INLINE void differentiate_row(int i, const AttentionOutput<T>& forward, const RowStatisticsGradient<T>& upstream,
-                                    double* d_sink) const {
+                                    SharedDue* due) const {
     const D d;
     V dot = hn::Zero(d);
     for (int c = 0; c < value_width_; ++c) {
@@ -91,7 +100,7 @@ class TinyBackward {
       return hn::Load(D(), buffer);
     };
     const RowGradient<V> row = row_gradient<T>(in_, forward, upstream, rows, dot);
-    if (has_sink(in_)) add_sink_gradients<Function, T>(heads_.sinks(), row, heads_.count(), d_sink);
+    add_shared(row, due);
     const Column<T> scores{probability_ + i * keys_ * lanes_, lanes_, keys_};
     T* pulled = d_score_ + i * keys_ * lanes_;
     const auto apply = [&]<bool kMasked>() HWY_ATTR {
@@ -109,21 +118,41 @@ class TinyBackward {
     }
   }
 
+  HWY_INLINE void add_shared(const RowGradient<V>& row, SharedDue* due) const {
+    if (has_sink(in_)) {
+      double of_sink[kMostLanes] = {};
+      add_sink_gradients<Function, T>(heads_.sinks(), row, heads_.count(), of_sink);
+      for (int l = 0; l < heads_.count(); ++l) due[l].sink += of_sink[l];
+    }
+    if (of_normaliser(in_.form, due[0]) == nullptr) return;
+    HWY_ALIGN T of_row[kMostLanes];
+    hn::Store(row.normaliser, D(), of_row);
+    for (int l = 0; l < heads_.count(); ++l) *of_normaliser(in_.form, due[l]) += of_row[l];
+  }
+
   // What queries, keys and values are due: lanes transposed back to rows.
   void push_queries(const HeadsView<T>& to) {
     const V scale = hn::Set(D(), static_cast<T>(in_.scale));
-    lane_product<false, false>(D(), d_score_, key_, queries_, width_, keys_, d_query_);
+    multiply<false>(d_score_, key_, queries_, width_, keys_, d_query_);
     heads_.scatter(d_query_, queries_, width_, to, [&](V x) HWY_ATTR { return hn::Mul(scale, x); });
     heads_.times_slope(in_.query, queries_, to);
   }
   void push_keys(const HeadsView<T>& to) {
-    lane_product<true, false>(D(), d_score_, query_, keys_, width_, queries_, d_key_);
+    multiply<true>(d_score_, query_, keys_, width_, queries_, d_key_);
     heads_.scatter(d_key_, keys_, width_, to, [](V x) HWY_ATTR { return x; });
     heads_.times_slope(in_.key, keys_, to);
   }
   void push_values(const HeadsView<T>& to) {
-    lane_product<true, false>(D(), probability_, d_output_, keys_, value_width_, queries_, d_value_);
+    multiply<true>(probability_, d_output_, keys_, value_width_, queries_, d_value_);
     heads_.scatter(d_value_, keys_, value_width_, to, [](V x) HWY_ATTR { return x; });
+  }
+
+  // kOfKeys: the rows of C are keys, the steps queries.
+  template <bool kOfKeys>
+  void multiply(const T* a, const T* b, int rows, int columns, int steps, T* c) const {
+    if (!careful_) return lane_product<kOfKeys, false>(D(), a, b, rows, columns, steps, c);
+    const auto sees = [&](int r, int s) HWY_ATTR { return kOfKeys ? heads_.sees(s, r) : heads_.sees(r, s); };
+    seen_product<kOfKeys>(D(), a, b, rows, columns, steps, sees, c);
   }
 
   // The same, of rows where they lie.
@@ -172,6 +201,7 @@ class TinyBackward {
   const AttentionInput<T>& in_;
   TinyHeads<T> heads_;
   int lanes_, queries_, keys_, width_, value_width_;
+  bool careful_ = false;
   T *query_, *key_, *value_, *output_, *d_output_, *probability_, *d_score_, *d_query_, *d_key_, *d_value_;
 };
 

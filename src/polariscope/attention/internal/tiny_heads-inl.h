@@ -12,6 +12,7 @@
 #include "polariscope/attention/internal/lane_product-inl.h"
 #include "polariscope/attention/internal/lane_values-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
+#include "polariscope/attention/internal/unseen-inl.h"
 #include "polariscope/attention/transpose-inl.h"
 
 #include <hwy/cache_control.h>
@@ -58,6 +59,14 @@ class TinyHeads {
   std::int64_t pair(int lane) const { return first_ + std::min(lane, count_ - 1); }
   HWY_INLINE V sinks() const { return hn::Load(D(), sink_); }
   bool hides() const { return in_.causal || in_.window > 0 || in_.key_lengths != nullptr; }
+
+  // Whether the keys' rows where they lie hold no other than finite numbers, behind lengths aside.
+  bool finite_key_rows(const LaneRows<const T>& rows, std::int64_t width) const {
+    for (int l = 0; l < count_; ++l) {
+      if (!all_finite(D(), rows.first[l], rows.stride, key_length(in_, batch_[l]), width)) return false;
+    }
+    return true;
+  }
 
   // Of the lanes' own heads, or of those of the keys that they read.
   template <class U>
@@ -182,21 +191,34 @@ class TinyHeads {
   // Makes the scores of keys that query i does not see minus infinity.
   template <class Row>
   HWY_INLINE void hide(std::int64_t i, Column<T> scores, Row& row) const {
+    V first, end;
+    visible_to(i, first, end);
+    row.add(kSpoilt, hide_outside(D(), scores, T(0), first, end));
+  }
+
+  // The lanes whose query i sees key j.
+  HWY_INLINE hn::Mask<D> sees(std::int64_t i, std::int64_t j) const {
+    V first, end;
+    visible_to(i, first, end);
+    const V key = hn::Set(D(), static_cast<T>(j));
+    return hn::And(hn::Ge(key, first), hn::Lt(key, end));
+  }
+
+ private:
+  // The keys [first, end) that query i sees.
+  HWY_INLINE void visible_to(std::int64_t i, V& first, V& end) const {
     const D d;
     HWY_ALIGN T firsts[kMostLanes], ends[kMostLanes];
     // The same in all lanes unless lengths differ.
     const int different = in_.key_lengths != nullptr ? lanes_ : 1;
     for (int l = 0; l < different; ++l) {
-      const KeyRange seen = visible_keys(in_, batch_[l], i);
-      firsts[l] = static_cast<T>(seen.first);
-      ends[l] = static_cast<T>(seen.end);
+      const KeyRange range = visible_keys(in_, batch_[l], i);
+      firsts[l] = static_cast<T>(range.first);
+      ends[l] = static_cast<T>(range.end);
     }
-    const V first = different == 1 ? hn::Set(d, firsts[0]) : hn::Load(d, firsts);
-    const V end = different == 1 ? hn::Set(d, ends[0]) : hn::Load(d, ends);
-    hide_outside(d, scores, T(0), first, end, row);
+    first = different == 1 ? hn::Set(d, firsts[0]) : hn::Load(d, firsts);
+    end = different == 1 ? hn::Set(d, ends[0]) : hn::Load(d, ends);
   }
-
- private:
   template <class U>
   HWY_INLINE LaneRows<U> rows_of(const HeadsView<U>& view, const std::int64_t* heads) const {
     LaneRows<U> rows;

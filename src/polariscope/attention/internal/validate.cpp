@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace polariscope::attention {
@@ -20,10 +21,14 @@ void validate(const AttentionInput<T>& input) {
         "attention over batch {}, heads {}, queries {}, keys {}, width {} and value width {}: none may be negative",
         s.batch, s.heads, s.queries, s.keys, s.width, s.value_width);
   }
-  if (s.key_heads < 1 || s.heads % s.key_heads != 0) {
+  const bool none = s.heads == 0 && s.key_heads == 0;
+  if (!none && (s.key_heads < 1 || s.heads % s.key_heads != 0)) {
     throw Error("{} heads over {} key heads: the first must be a multiple of the second", s.heads, s.key_heads);
   }
-  if (!std::isfinite(input.scale)) throw Error("the scale is {}: it must be a finite number", input.scale);
+  if (!std::isfinite(static_cast<T>(input.scale))) {
+    throw Error("the scale is {}: it must be a finite number of {} precision", input.scale,
+                sizeof(T) == 4 ? "single" : "double");
+  }
   if (input.window < 0) throw Error("the window is {}: it must be positive, or 0 for none", input.window);
   // Keys are counted in the numbers they are computed with.
   constexpr std::int64_t kMostKeys = std::int64_t{1} << (sizeof(T) == 4 ? 24 : 53);
@@ -32,6 +37,14 @@ void validate(const AttentionInput<T>& input) {
   }
   if (s.width > 65536 || s.value_width > 65536) {
     throw Error("heads of width {} and {}: at most 65536", s.width, s.value_width);
+  }
+  const auto most = static_cast<double>(std::max<std::int64_t>({s.width, s.value_width, 1}));
+  const auto batch = static_cast<double>(s.batch);
+  constexpr double kMostNumbers = 0x1p60;  // which an index can count
+  if (batch * static_cast<double>(s.heads) * static_cast<double>(s.queries) * most > kMostNumbers ||
+      batch * static_cast<double>(s.key_heads) * static_cast<double>(s.keys) * most > kMostNumbers) {
+    throw Error("batch {} of {} heads, {} key heads, {} queries and {} keys: too many to be counted", s.batch, s.heads,
+                s.key_heads, s.queries, s.keys);
   }
   require_array(input.query.data, s.batch * s.heads * s.queries * s.width, "query");
   require_array(input.key.data, s.batch * s.key_heads * s.keys * s.width, "key");
@@ -48,7 +61,7 @@ void validate(const AttentionInput<T>& input) {
 
 template <class T>
 void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
-              const RowStatisticsGradient<T>& d_statistics) {
+              const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient) {
   const auto need = [](bool wanted, bool there, const char* what) {
     if (wanted && !there)
       throw Error("the backward pass needs what the forward pass wrote as {}, which is missing", what);
@@ -64,15 +77,19 @@ void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
   need(d_statistics.maximum != nullptr, is.maximum != nullptr && is.argmax != nullptr, "maximum and argmax");
   need(d_statistics.first_key != nullptr, is.first_key != nullptr, "first_key");
   need(logits, is.logit_mean != nullptr && is.visible != nullptr, "logit_mean and visible");
+  need(gradient.parameters.count_power != nullptr, is.visible != nullptr, "visible");
+  if (gradient.parameters.transform_factor != nullptr && input.form.transform_factor == 0.0) {
+    throw Error("attention {}: a transform_factor of 0 has no gradient", input.form.name);
+  }
 }
 
 template void require_array(const float*, std::int64_t, std::string_view);
 template void require_array(const double*, std::int64_t, std::string_view);
 template void validate(const AttentionInput<float>&);
 template void validate(const AttentionInput<double>&);
-template void validate(const AttentionInput<float>&, const AttentionOutput<float>&,
-                       const RowStatisticsGradient<float>&);
+template void validate(const AttentionInput<float>&, const AttentionOutput<float>&, const RowStatisticsGradient<float>&,
+                       const AttentionGradient<float>&);
 template void validate(const AttentionInput<double>&, const AttentionOutput<double>&,
-                       const RowStatisticsGradient<double>&);
+                       const RowStatisticsGradient<double>&, const AttentionGradient<double>&);
 
 }  // namespace polariscope::attention

@@ -15,9 +15,9 @@ void validate(const AttentionInput<T>& input);
 template <class T>
 void require_array(const T* data, std::int64_t elements, std::string_view name);
 
-// That `forward` holds what the gradients of these statistics need.
+// That `forward` holds what these gradients need.
 template <class T>
 void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
-              const RowStatisticsGradient<T>& d_statistics);
+              const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient);
 
 }  // namespace polariscope::attention

@@ -29,8 +29,10 @@ KeyRange visible_keys(const AttentionInput<T>& input, std::int64_t batch, std::i
   const std::int64_t own = own_key(input, batch, query);
   std::int64_t first = 0, end = length;
   if (input.window > 0) {
-    first = std::max<std::int64_t>(first, own - input.window + 1);
-    end = std::min(end, own + input.window);
+    // Nothing is as far away as there are keys and queries, so that no window overflows.
+    const std::int64_t window = std::min(input.window, input.shape.keys + input.shape.queries);
+    first = std::max<std::int64_t>(first, own - window + 1);
+    end = std::min(end, own + window);
   }
   if (input.causal) end = std::min(end, own + 1);
   return first < end ? KeyRange{first, end} : KeyRange{0, 0};

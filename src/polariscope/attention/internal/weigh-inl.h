@@ -8,6 +8,7 @@
 #define POLARISCOPE_ATTENTION_WEIGH_INL_H_
 #endif
 
+#include "polariscope/attention/internal/lowered-inl.h"
 #include "polariscope/attention/internal/tile-inl.h"
 #include "polariscope/reweighting/exp-inl.h"
 
@@ -23,6 +24,31 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V times_log(D d, V size) {
   const V smallest = hn::Set(d, std::numeric_limits<hn::TFromD<D>>::min());
   return hn::Mul(size, hn::Log(d, hn::Max(size, smallest)));
+}
+
+// log w of a w = exp_below(x). A w that is no less than e^-87 belongs to an x that is none either.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V log_of_exponential(D d, V x) {
+#if HWY_TARGET > HWY_AVX3
+  if constexpr (sizeof(hn::TFromD<D>) == 4) return hn::Max(x, hn::Set(d, -87.0F));
+#endif
+  return x;
+}
+
+// Σ w log w, in place of a Σ w x with an x that is minus infinity, where scores lie further apart than the largest
+// number.
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE hn::Vec<D> sum_of_logs(D d, Column<T> weights) {
+  hn::Vec<D> sum = hn::Zero(d);
+  for (int j = 0; j < weights.keys; ++j) {
+    sum = hn::Add(sum, times_log(d, hn::Load(d, weights.data + j * weights.stride)));
+  }
+  return sum;
+}
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> finite_logs(D d, hn::Vec<D> sum, Column<T> weights) {
+  const auto finite = hn::IsFinite(sum);
+  return hn::AllTrue(d, finite) ? sum : hn::IfThenElse(finite, sum, sum_of_logs(d, weights));
 }
 
 // The first key of the tile whose score is `largest`, for the lanes in `where`.
@@ -70,10 +96,11 @@ HWY_INLINE void merge_weights(D d, Column<T> weights, const T* scores, hn::Vec<D
 }
 
 // Takes what was summed of exponentials down to a new maximum; kRescale says by what.
-template <class D, class Row>
+template <class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE void lower_to(D d, hn::Vec<D> shift, Row& row) {
   using V = hn::Vec<D>;
-  const V by = hn::Sub(row.get(kShift), shift);
+  constexpr T kNothingLeft = -1e4;  // e to it is 0, and times a sum it is finite
+  const V by = hn::Max(hn::Sub(row.get(kShift), shift), hn::Set(d, kNothingLeft));
   const V rescale = exp_below(d, by);
   const V square = hn::Mul(rescale, rescale);
   row.set(kShift, shift);
@@ -116,7 +143,7 @@ HWY_INLINE hn::Vec<D> extend_logits(D d, Column<T> scores, Row& row, hn::Vec<D>&
   V first[kChains], second[kChains], largest[kChains];
   for (int k = 0; k < kChains; ++k) {
     first[k] = second[k] = hn::Zero(d);
-    largest[k] = hn::Set(d, kLowest<T>);
+    largest[k] = hn::Set(d, kHidden<T>);
   }
   for_each_key(scores.keys, [&](int j, int k) HWY_ATTR {
     const V z = hn::Load(d, scores.data + j * scores.stride);
@@ -151,7 +178,7 @@ HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, Row& row) 
     hn::Store(w, d, weights + j * scores.stride);
     sum[k] = hn::Add(sum[k], w);
     if constexpr (kMeasure) {
-      log[k] = hn::MulAdd(kept<kMasked>(d, z, x), w, log[k]);
+      log[k] = hn::MulAdd(kept<kMasked>(d, z, log_of_exponential(d, x)), w, log[k]);
       squares[k] = hn::MulAdd(w, w, squares[k]);
     }
     if constexpr (kExtend) {
@@ -164,7 +191,7 @@ HWY_INLINE hn::Vec<D> exponentials(D d, Column<T> scores, T* weights, Row& row) 
   const V total = total_of(sum);
   row.add(kSum, total);
   if constexpr (kMeasure) {
-    row.add(kSumLog, total_of(log));
+    row.add(kSumLog, finite_logs(d, total_of(log), Column<T>{weights, scores.stride, scores.keys}));
     row.add(kSumSquares, total_of(squares));
   }
   if constexpr (kExtend) {
@@ -250,7 +277,7 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
     tile = summary<kMasked>(d, scores);
     if (wanted.logit_moments) merge_logits<kMasked, kWhole>(d, scores, tile, row);
   }
-  row.add(kSpoilt, hn::Mul(tile.mean, hn::Zero(d)));  // NaN where a score, or their sum, is not finite
+  row.add(kSpoilt, spoilt_of<kMasked>(d, scores, tile.mean));
   row.set(kLogitMaximum, hn::Max(row.get(kLogitMaximum), tile.largest));
 
   const bool measured = wanted.entropy || wanted.squares;
@@ -268,7 +295,8 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
                    : exponentials<kMasked, false, false>(d, scores, weights, row);
     if constexpr (kWhole) row.set(kFirst, hn::Load(d, weights));
   } else {
-    const auto weight = [](V z) HWY_ATTR { return Function::weight(SimdMath<D>(), z); };
+    const V by = lowering(d, row.get(kShift));
+    const auto weight = [&](V z) HWY_ATTR { return lowered<Function>(d, z, by).weight; };
     sum = measure<kMasked>(d, scores, weight, weights, key_0, wanted, row);
     if (key_0 == 0) row.set(kFirst, hn::Load(d, weights));
   }
@@ -278,6 +306,24 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
   }
   row.add(kCount, tile.count);
   return rescaled;
+}
+
+// Lanes whose scores are finite, but not the sums of their weights: those that are taken whatever is wanted.
+template <class Function, class D, class Row>
+HWY_INLINE hn::Mask<D> overflowed(D d, const Row& row) {
+  if constexpr (!is_unbounded(Function::kFunction)) return hn::Lt(hn::Zero(d), hn::Zero(d));
+  const auto finite = hn::And(hn::IsFinite(row.get(kSumAbsolute)), hn::IsFinite(row.get(kSumSquares)));
+  return hn::AndNot(finite, hn::Eq(row.get(kSpoilt), hn::Zero(d)));
+}
+
+// The largest size of a column's weights, and of those before.
+template <class Function, class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> largest_size(D d, Column<T> scores, hn::Vec<D> largest) {
+  for (int j = 0; j < scores.keys; ++j) {
+    const hn::Vec<D> z = hn::Load(d, scores.data + j * scores.stride);
+    largest = hn::Max(largest, kept<true>(d, z, size_of<Function>(d, z)));
+  }
+  return largest;
 }
 
 // The same for one tile of several; not inlined, for the sake of the products between which it stands.

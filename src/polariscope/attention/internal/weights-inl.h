@@ -31,7 +31,16 @@ class Elementwise {
     if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
       shift_ = hn::Max(logits.largest, hn::Set(d, has_sink(in) ? sink : kLowest<T>));
     }
-    const V sum = sum_over(d, scores, [&](V z) HWY_ATTR { return weight(z); });
+    V sum = sum_over(d, scores, [&](V z) HWY_ATTR { return weight(z); });
+    if constexpr (is_unbounded(Function::kFunction)) {
+      const V squares = sum_over(d, scores, [&](V z) HWY_ATTR { return hn::Mul(weight(z), weight(z)); });
+      const auto finite = hn::IsFinite(squares);
+      if (!hn::AllTrue(d, finite)) {
+        shift_ = hn::IfThenZeroElse(finite, shift_for(d, largest_size<Function>(d, scores, hn::Zero(d))));
+        by_ = lowering(d, shift_);
+        sum = sum_over(d, scores, [&](V z) HWY_ATTR { return weight(z); });
+      }
+    }
     inverse_ = inverse_of<Function, T>(in.form, hn::Set(d, sink), sum, shift_, logits.count);
   }
   HWY_INLINE V p(V z) const { return hn::Mul(weight(z), inverse_); }
@@ -39,9 +48,9 @@ class Elementwise {
  private:
   HWY_INLINE V weight(V z) const {
     if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) return exp_below(D(), hn::Sub(z, shift_));
-    return Function::weight(SimdMath<D>(), z);
+    return lowered<Function>(D(), z, by_).weight;
   }
-  V shift_ = hn::Zero(D()), inverse_;
+  V shift_ = hn::Zero(D()), by_ = hn::Set(D(), 1), inverse_;
 };
 
 // p of a column of scores in their place. spoilt: 0, or NaN for rows with a score that is not finite.
@@ -73,7 +82,7 @@ HWY_INLINE void write_weights(const AttentionInput<T>& in, const QueryBlock& blo
   for (int c = 0; c < block.vectors; ++c) {
     const int count = std::clamp(block.count - c * lanes, 0, lanes);
     const Column<T> column{all + c * lanes, scores.width(), static_cast<int>(end - begin)};
-    const V lost = hn::Mul(summary<true>(d, column).mean, hn::Zero(d));
+    const V lost = spoilt_of<true>(d, column, summary<true>(d, column).mean);
     weigh(column, hn::Add(scores.running(c).get(kSpoilt), lost));
     T* rows[hn::MaxLanes(D())];
     for (int q = 0; q < count; ++q) rows[q] = weights + (c * lanes + q) * keys + begin;

@@ -57,7 +57,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
     const T key_0 = static_cast<T>(scores.begin());
     const auto p = [&](V z) HWY_ATTR { return rule.p(z); };
     const Summary<V> logits = summary<true>(d, column);
-    row.add(kSpoilt, hn::Mul(logits.mean, hn::Zero(d)));
+    row.add(kSpoilt, spoilt_of<true>(d, column, logits.mean));
     row.set(kLogitMaximum, logits.largest);
     if (wanted.logit_moments) merge_logits<true, true>(d, column, logits, row);
     const V sum = measure<true>(d, column, p, static_cast<T*>(nullptr), key_0, wanted, row);
@@ -80,10 +80,26 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
   });
   for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) HWY_ATTR {
     const T* values = in.value.row(block.batch, block.key_head, key);
-    product<true, true>(d, Strided<T>{values, 1, in.value.row_stride}, value_width, keys, all + at, width, work.output,
-                        width, block.vectors);
+    add_keys(scores, key, keys, values, in.value.row_stride, value_width, all + at, work.output);
   });
   finish<IdentityFunction>(in, out, block, scores, work);
+}
+
+// What a column's first `count` rows owe to the rule's parameters. upstream: of their p, [keys, W].
+template <class Rule, class T>
+HWY_NOINLINE void add_parameters(Rule rule, Column<T> scores, const T* upstream, int count, SharedDue& due) {
+  using D = hn::ScalableTag<T>;
+  const D d;
+  rule.prepare_parameters(scores);
+  for (std::size_t n = 0; n < Rule::kParameters.size(); ++n) {
+    hn::Vec<D> sum = hn::Zero(d);
+    for (int j = 0; j < scores.keys; ++j) {
+      const hn::Vec<D> z = hn::Load(d, scores.data + j * scores.stride);
+      const hn::Vec<D> slope = kept<true>(d, z, rule.parameter_slope(n, z));
+      sum = hn::MulAdd(slope, hn::Load(d, upstream + j * scores.stride), sum);
+    }
+    due.*Rule::kParameters[n] += sum_of_first(d, sum, count);
+  }
 }
 
 // all, pulled: [keys, W] each.
@@ -91,7 +107,7 @@ template <template <class> class Rule, class T>
 void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& forward,
                          const HeadsView<const T>& d_output, const RowStatisticsGradient<T>& upstream,
                          const AttentionGradient<T>& gradient, const QueryBlock& block, const BlockWorkspace<T>& work,
-                         const BackwardWorkspace<T>& back, T* all, T* pulled) {
+                         const BackwardWorkspace<T>& back, T* all, T* pulled, SharedDue& due) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   const D d;
@@ -99,6 +115,10 @@ void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& 
   clear_running<IdentityFunction>(in, block, work);
   BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
   Scores<T>& scores = whole.scores();
+  const auto& learned = gradient.parameters;
+  const bool learns =
+      in.form.rule != reweighting::RowRule::kSparsemax &&
+      (learned.gamma != nullptr || learned.zeta != nullptr || learned.epsilon != nullptr || learned.alpha != nullptr);
   scores.compute_all(all);
   for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) { whole.pull(key, keys, pulled + at); });
   for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {
@@ -113,16 +133,20 @@ void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& 
       pull = hn::Add(pull, kept<true>(d, z, hn::Mul(rule.pull(z), g)));
       if constexpr (Rule<D>::kMean) share = hn::Add(share, kept<true>(d, z, rule.spread(z)));
     }
+    if (learns) add_parameters(rule, column, g_of, whole.count(c), due);
     const V mean = Rule<D>::kMean ? hn::Div(pull, share) : pull;
+    V of_factor = hn::Zero(d);
     for (int j = 0; j < column.keys; ++j) {
       T* at = column.data + j * column.stride;
       T* to = g_of + j * column.stride;
       const V z = hn::Load(d, at);
       V dz = hn::Sub(hn::Mul(rule.direct(z), hn::Load(d, to)), hn::Mul(rule.spread(z), mean));
       dz = hn::Add(dz, hn::MulAdd(row.logit_slope, hn::Sub(z, row.mean), row.logit));
+      if (learned.transform_factor != nullptr) of_factor = hn::Add(of_factor, scores.due_to_factor(z, dz));
       hn::Store(kept<true>(d, z, rule.p(z)), d, at);
       hn::Store(kept<true>(d, z, hn::Mul(dz, scores.transform_slope(z, c))), d, to);
     }
+    if (learned.transform_factor != nullptr) due.transform_factor += sum_of_first(d, of_factor, whole.count(c));
   });
   for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) {
     whole.push(key, keys, all + at, pulled + at, gradient.bias);

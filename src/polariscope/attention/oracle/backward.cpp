@@ -3,6 +3,8 @@
 #include "polariscope/attention/oracle/internal/rows.h"
 #include "polariscope/attention/oracle/oracle.h"
 
+#include <utility>
+
 namespace polariscope::attention {
 namespace {
 
@@ -28,7 +30,28 @@ void clear(const AttentionGradient<T>& gradient, const AttentionShape& shape) {
   clear(gradient.key, shape, shape.key_heads, shape.keys, shape.width);
   clear(gradient.value, shape, shape.key_heads, shape.keys, shape.value_width);
   clear(gradient.bias, shape, shape.heads, shape.queries, shape.keys);
-  if (gradient.sink != nullptr) std::fill_n(gradient.sink, shape.heads, T(0));
+  const auto& p = gradient.parameters;
+  for (T* shared :
+       {gradient.sink, p.transform_factor, p.sum_offset, p.count_power, p.gamma, p.zeta, p.epsilon, p.alpha}) {
+    if (shared != nullptr) std::fill_n(shared, shape.heads, T(0));
+  }
+}
+
+// What a row owes to numbers that the rows of its head share.
+template <class T>
+void add_to_shared(const AttentionGradient<T>& to, std::int64_t head, const RowGradient<T>& row) {
+  const auto& p = to.parameters;
+  const std::pair<T*, T> all[] = {{to.sink, row.sink},
+                                  {p.transform_factor, row.transform_factor},
+                                  {p.sum_offset, row.sum_offset},
+                                  {p.count_power, row.count_power},
+                                  {p.gamma, row.gamma},
+                                  {p.zeta, row.zeta},
+                                  {p.epsilon, row.epsilon},
+                                  {p.alpha, row.alpha}};
+  for (const auto& [array, due] : all) {
+    if (array != nullptr) array[head] += due;
+  }
 }
 
 // dO·v_j for the visible keys.
@@ -95,7 +118,7 @@ void oracle_attend_backward(const AttentionInput<T>& input, HeadsView<const T> d
       T* to = gradient.bias.row(at.batch, at.head, at.query);
       for (std::size_t n = 0; n < row.size(); ++n) to[row.keys[n]] = of_row.s[n];
     }
-    if (gradient.sink != nullptr) gradient.sink[at.head] += of_row.sink;
+    add_to_shared(gradient, at.head, of_row);
   });
 }
 

@@ -93,7 +93,7 @@ HWY_NOINLINE void weigh_by_rule(const reweighting::AttentionForm& form, FormRow<
   clear_row<IdentityFunction>(d, sums, hn::Zero(d));
   const Rule<D> rule(form, row.scores);
   const Summary<V> logits = summary<true>(d, row.scores);
-  sums.add(kSpoilt, hn::Mul(logits.mean, hn::Zero(d)));
+  sums.add(kSpoilt, spoilt_of<true>(d, row.scores, logits.mean));
   sums.set(kLogitMaximum, logits.largest);
   merge_logits<true, true>(d, row.scores, logits, sums);
   const auto p = [&](V z) HWY_ATTR { return rule.p(z); };

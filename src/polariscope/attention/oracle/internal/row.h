@@ -23,6 +23,7 @@ struct Row {
   std::vector<T> s, z, w, p;       // score, transformed score, weight f(z - shift), p
   std::vector<T> soft;             // softmax(z), of which a clipped softmax is made; else empty
   T shift = 0, inverse = 0;        // attend.h
+  T unit = 1;                      // what a weight of 1 counts among those so lowered
   T sink = 0;                      // z of the sink
   T sink_weight = 0;               // f(sink - shift); 0 without one
   T sum = 0;                       // Σ w
@@ -121,7 +122,12 @@ T transformed(const reweighting::AttentionForm& form, T s, std::int64_t visible,
   switch (form.transform) {
     case reweighting::Transform::kNone: return s;
     case reweighting::Transform::kSoftCap: return factor * std::tanh(s / factor);
-    case reweighting::Transform::kLogCount: return factor * s * std::log(static_cast<T>(visible));
+    case reweighting::Transform::kLogCount: {
+      // A finite score keeps a finite logit.
+      const T z = factor * s * std::log(static_cast<T>(visible));
+      constexpr T kMost = std::numeric_limits<T>::max();
+      return std::isfinite(s) ? std::clamp(z, -kMost, kMost) : z;
+    }
     case reweighting::Transform::kMinusLogKeys: return s - std::log(static_cast<T>(keys));
   }
   return 0;
@@ -138,33 +144,80 @@ T transform_slope(const reweighting::AttentionForm& form, T z, std::int64_t visi
   }
 }
 
+// dz/dc, c the transform's factor.
+template <class T>
+T transform_factor_slope(const reweighting::AttentionForm& form, T s, std::int64_t visible) {
+  const T u = s / static_cast<T>(form.transform_factor), t = std::tanh(u);
+  switch (form.transform) {
+    case reweighting::Transform::kSoftCap: return t - (std::abs(t) == 1 ? T(0) : u * (1 - t * t));
+    case reweighting::Transform::kLogCount: return s * std::log(static_cast<T>(visible));
+    default: return 0;
+  }
+}
+
 // 1/n; 0 for a row whose weights are too small to be divided by.
 template <class T>
-T inverse_normaliser(const reweighting::AttentionForm& form, T sum, T sink_weight, std::int64_t visible) {
+T inverse_normaliser(const reweighting::AttentionForm& form, T sum, T sink_weight, T unit, std::int64_t visible) {
   switch (form.normaliser) {
-    case reweighting::Normaliser::kNone: return 1;
+    case reweighting::Normaliser::kNone: return 1 / unit;
     case reweighting::Normaliser::kSum:
     case reweighting::Normaliser::kSumAndSink: {
       const bool offset = form.normaliser == reweighting::Normaliser::kSum && !is_softmax(form);
-      const T total = sum + sink_weight + static_cast<T>(offset ? form.sum_offset : 0.0);
+      const T total = sum + sink_weight + unit * static_cast<T>(offset ? form.sum_offset : 0.0);
       return std::abs(total) < std::numeric_limits<T>::min() ? 0 : 1 / total;
     }
-    case reweighting::Normaliser::kMax1: return 1 / std::max(std::abs(sum), T(1));
+    case reweighting::Normaliser::kMax1: return 1 / std::max(std::abs(sum), unit);
     case reweighting::Normaliser::kCount:
-      return 1 / std::pow(static_cast<T>(visible), static_cast<T>(form.count_power));
+      return 1 / std::pow(static_cast<T>(visible), static_cast<T>(form.count_power)) / unit;
   }
   return 0;
 }
 
 // The sum's place in n: ∂n/∂(Σ w).
 template <class T>
-T normaliser_slope(const reweighting::AttentionForm& form, T sum) {
+T normaliser_slope(const reweighting::AttentionForm& form, T sum, T unit) {
   switch (form.normaliser) {
     case reweighting::Normaliser::kSum:
     case reweighting::Normaliser::kSumAndSink: return 1;
-    case reweighting::Normaliser::kMax1: return std::abs(sum) <= 1 ? 0 : sum < 0 ? -1 : 1;
+    case reweighting::Normaliser::kMax1: return std::abs(sum) <= unit ? 0 : sum < 0 ? -1 : 1;
     default: return 0;
   }
+}
+
+// Where the sum of weights, or that of their squares, would overflow, they are lowered by a power of two that makes the
+// largest about 1: scores count as z 2^-shift. Returns what a weight of 1 then counts.
+template <class T>
+T unit_of(reweighting::WeightFunction function, const std::vector<T>& z, T& shift) {
+  if (function == reweighting::WeightFunction::kExp) return 1;
+  T squares = 0, largest = 0;
+  for (const T x : z) {
+    const T w = weight(function, x);
+    squares += w * w;
+    largest = std::max(largest, function == reweighting::WeightFunction::kSquare ? std::abs(x) : std::abs(w));
+  }
+  if (std::isfinite(squares)) return 1;
+  const int exponent = std::min(std::ilogb(largest), std::numeric_limits<T>::max_exponent - 8);
+  shift = static_cast<T>(exponent);
+  return std::ldexp(T(1), function == reweighting::WeightFunction::kSquare ? -2 * exponent : -exponent);
+}
+
+// f(z), and its slope, in the units of the row's weights.
+template <class T>
+T lowered_weight(const reweighting::AttentionForm& form, const Row<T>& row, T z) {
+  if (is_softmax(form)) return weight(form.weight, z - row.shift);
+  if (row.shift != 0 && form.weight == reweighting::WeightFunction::kSquare) {
+    return weight(form.weight, std::ldexp(z, -static_cast<int>(row.shift)));
+  }
+  return weight(form.weight, z) * row.unit;
+}
+template <class T>
+T lowered_slope(const reweighting::AttentionForm& form, const Row<T>& row, T z) {
+  if (is_softmax(form)) return weight_slope(form.weight, z - row.shift);
+  if (row.shift != 0 && form.weight == reweighting::WeightFunction::kSquare) {
+    const T root = std::ldexp(T(1), -static_cast<int>(row.shift));
+    return weight_slope(form.weight, z * root) * root;
+  }
+  return weight_slope(form.weight, z) * row.unit;
 }
 
 template <class T>
@@ -174,10 +227,11 @@ void weigh_elementwise(const reweighting::AttentionForm& form, Row<T>& row) {
     row.shift = *std::max_element(row.z.begin(), row.z.end());
     if (has_sink) row.shift = std::max(row.shift, row.sink);
   }
-  for (const T z : row.z) row.w.push_back(weight(form.weight, z - row.shift));
+  row.unit = is_softmax(form) ? T(1) : unit_of(form.weight, row.z, row.shift);
+  for (const T z : row.z) row.w.push_back(lowered_weight(form, row, z));
   for (const T w : row.w) row.sum += w;
-  if (has_sink) row.sink_weight = weight(form.weight, row.sink - row.shift);
-  row.inverse = inverse_normaliser(form, row.sum, row.sink_weight, static_cast<std::int64_t>(row.size()));
+  if (has_sink) row.sink_weight = lowered_weight(form, row, row.sink);
+  row.inverse = inverse_normaliser(form, row.sum, row.sink_weight, row.unit, static_cast<std::int64_t>(row.size()));
   for (const T w : row.w) row.p.push_back(w * row.inverse);
 }
 

@@ -89,7 +89,7 @@ void write_statistics(const reweighting::AttentionForm& form, const Row<T>& row,
     maximum = std::abs(row.p[place]);
     argmax = row.keys[place];
     if (row.keys.front() == 0) first_key = row.p.front();
-    row_sum = is_softmax(form) ? row.sum * row.inverse : row.sum;
+    row_sum = is_softmax(form) ? row.sum * row.inverse : row.sum / row.unit;
     if (is_softmax(form)) log_sum_exp = row.shift + std::log(row.sum + row.sink_weight);
     logit_mean = mean(row.z);
     logit_variance = central_moment(row.z, 2);

@@ -15,6 +15,7 @@ T sparsemax_threshold(std::vector<T> x) {
   std::sort(x.begin(), x.end(), std::greater<T>());
   T sum = 0, threshold = 0;
   for (std::size_t k = 1; k <= x.size(); ++k) {
+    if (x[k - 1] <= x[0] - 1) break;  // τ is at least max x - 1
     sum += x[k - 1];
     const T prefix_threshold = (sum - 1) / static_cast<T>(k);
     if (x[k - 1] > prefix_threshold) threshold = prefix_threshold;
