@@ -5,6 +5,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
+from . import learned
 from ._library import load
 
 _ops = load()
@@ -70,14 +71,15 @@ def _names(reweighting: str, statistics: Union[str, Sequence[str], None], column
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softmax", *,
-           scale: Optional[float] = None, causal: bool = False, window: Optional[int] = None,
+           scale: Union[float, Tensor, None] = None, causal: bool = False, window: Optional[int] = None,
            bias: Optional[Tensor] = None, slopes: Optional[Tensor] = None, sink: Optional[Tensor] = None,
            key_lengths: Optional[Tensor] = None, statistics: Union[str, Sequence[str], None] = "all",
-           columns: bool = False, **parameters: float) -> Tuple[Tensor, RowStatistics]:
+           columns: bool = False, **parameters: Union[float, Tensor]) -> Tuple[Tensor, RowStatistics]:
     """Attention and what its rows are measured by, in one pass and in memory O(rows).
 
     query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys,
-    value width] on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32.
+    value width] on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32, under
+    autocast beside float32 too.
     heads is a multiple of key heads. reweighting: a name of forms().
 
     scale       of the scores; default 1/sqrt(width), or 1 for forms that are not scaled
@@ -92,11 +94,23 @@ def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softma
     parameters  of the form: alpha, gamma, zeta, epsilon, transform_factor, sum_offset,
                 count_power, feature_offset
 
-    Gradients: of query, key, value, bias and sink, through the output and the starred statistics.
+    scale and parameters may be tensors of one number, or of [heads]; then they have gradients too.
+
+    Gradients: of query, key, value, bias, sink and these tensors, through the output and the starred statistics; in
+    reverse mode, once.
     """
+    by_head = {"bias": (bias, 1), "slopes": (slopes, 0), "sink": (sink, 0)}
+
     def computed(value, names):
-        output, *rows = _ops.attend(query, key, value, reweighting, scale, causal, window, bias, slopes, sink,
-                                    key_lengths, list(parameters), [float(x) for x in parameters.values()], names)
+        def compute(query, key, value, form, scale, by_head, numbers, tensor):
+            bias, slopes, sink = (by_head[name][0] for name in ("bias", "slopes", "sink"))
+            return _ops.attend(query, key, value, form, scale, causal, window, bias, slopes, sink, key_lengths,
+                               ",".join(numbers), [float(x) for x in numbers.values()], ",".join(names), tensor)
+
+        if learned.is_given(scale, parameters):
+            output, *rows = learned.call(compute, query, key, value, reweighting, scale, by_head, parameters)
+        else:
+            output, *rows = compute(query, key, value, reweighting, scale, by_head, parameters, None)
         return output, RowStatistics(**dict(zip(names, rows)))
 
     output, found = computed(value, _names(reweighting, statistics, columns))

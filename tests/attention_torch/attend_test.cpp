@@ -86,6 +86,26 @@ TEST(TensorAttention, GradientsReachEveryInput) {
   }
 }
 
+TEST(TensorAttention, LearnedParametersHaveGradients) {
+  const at::Tensor q = normal({1, 2, 5, 4}, at::kDouble);
+  const auto loss = [&](double gamma, double zeta, const at::Tensor& learned) {
+    return attention::attend(
+               q, q, q,
+               {.reweighting = "clipped", .parameters = {{"zeta", zeta}, {"gamma", gamma}}, .learned = learned})
+        .output.square()
+        .sum();
+  };
+  const at::Tensor learned = at::tensor({1.2, -0.1}, at::kDouble).requires_grad_();
+  torch::autograd::backward({loss(-0.1, 1.2, learned)}, {});
+  constexpr double kStep = 1e-6;
+  const auto slope = [&](double by_gamma, double by_zeta) {
+    return (loss(-0.1 + by_gamma, 1.2 + by_zeta, {}) - loss(-0.1 - by_gamma, 1.2 - by_zeta, {})).item<double>() /
+           (2 * kStep);
+  };
+  EXPECT_NEAR(learned.grad()[0].item<double>(), slope(0, kStep), 1e-6);
+  EXPECT_NEAR(learned.grad()[1].item<double>(), slope(kStep, 0), 1e-6);
+}
+
 TEST(TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
   const at::Tensor q = normal({1, 2, 5, 4}), k = normal({1, 2, 5, 4}).requires_grad_();
   const attention::TensorAttention found = attention::attend(q, k, q);
@@ -126,6 +146,11 @@ TEST(TensorAttention, AMistakeIsAnErrorInOneSentence) {
             }),
             "attend: statistic entropy is there twice");
   EXPECT_EQ(sentence_of([&] { attention::attend(at::Tensor(), q, q); }), "attend: query is missing");
+  const at::Tensor two = at::tensor({1.0, 2.0}).requires_grad_();
+  EXPECT_EQ(sentence_of([&] {
+              attention::attend(q, q, q, {.reweighting = "entmax", .parameters = {{"alpha", 1.5}}, .learned = two});
+            }),
+            "attend: learned has shape [2]: expected [1], one for each parameter");
   EXPECT_NE(sentence_of([&] {
               attention::attend(q, q, q, {.key_lengths = at::tensor({1L, 9L})});
             }).find("key length 9"),

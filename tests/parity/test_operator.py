@@ -1,6 +1,7 @@
 """The operator against eager PyTorch: outputs, every statistic, every gradient, and how it fails."""
 
 import itertools
+import sys
 import unittest
 
 import reference
@@ -171,7 +172,7 @@ class Parity(unittest.TestCase):
             ((q, q, q), {"slopes": torch.zeros(3)}, r"slopes has shape \[3\]: expected \[4\], one for each head"),
             ((q, q, q), {"slopes": torch.zeros(4, requires_grad=True)}, "slopes have no gradient"),
             ((q, q, q), {"sink": torch.zeros(4)}, "attention softmax has no sink"),
-            ((q, q, q), {"key_lengths": torch.zeros(2)}, "key_lengths has type Float: expected int64"),
+            ((q, q, q), {"key_lengths": torch.zeros(2)}, "key_lengths has type Float: expected int64 or int32"),
             ((q, q, q), {"key_lengths": torch.tensor([7, 2])}, "key length 7 of sequence 0: expected 0 to 6"),
             ((q, q, q, "sigmoid"), {"statistics": ["log_sum_exp"]}, "attention sigmoid has no log_sum_exp"),
         ]
@@ -195,8 +196,125 @@ class Parity(unittest.TestCase):
         eager, = torch.autograd.grad((reference.attend(q, k, v)[0] * cotangent).sum(), packed)
         self.close(mine, eager, "gradient through a view")
 
+    def test_the_least_number_as_a_mask_is_a_mask(self):
+        for dtype in (torch.float32, torch.float64):
+            q, k, v = (torch.randn(1, 2, 40, 8, dtype=dtype).requires_grad_() for _ in range(3))
+            bias = torch.full((40, 40), torch.finfo(dtype).min, dtype=dtype).triu(1)[None, None]
+            for statistics in (None, "all"):
+                output, s = polariscope.attend(q, k, v, bias=bias, statistics=statistics)
+                expected, _ = polariscope.attend(q, k, v, causal=True, statistics=None)
+                self.close(output, expected, "output", 1e-6)
+                for mine, eager in zip(torch.autograd.grad(output.square().sum(), (q, k, v), retain_graph=True),
+                                       torch.autograd.grad(expected.square().sum(), (q, k, v))):
+                    self.close(mine, eager, "gradient", 1e-5)
+            self.assertFalse(s.non_finite.any())
+            s.entropy.sum().backward()
+            self.assertTrue(torch.isfinite(q.grad).all())
+        # A row with nothing else is uniform, as in PyTorch.
+        output, s = polariscope.attend(q, k, v, bias=torch.full((1, 1, 40, 40), torch.finfo(dtype).min, dtype=dtype))
+        self.close(output, v.mean(2, keepdim=True).expand_as(output), "output")
+        self.close(s.entropy, torch.full_like(s.entropy, 40.0).log(), "entropy")
+
+    def test_whole_numbers_may_be_as_large_as_they_get(self):
+        q = torch.randn(2, 1, 6, 4)
+        for causal in (False, True):
+            expected, _ = polariscope.attend(q, q, q, causal=causal)
+            for window in (12, 2**31 - 1, 2**31, 2**62, sys.maxsize):
+                output, s = polariscope.attend(q, q, q, causal=causal, window=window)
+                self.assertTrue(torch.equal(output, expected), window)
+        for window in (0, -1, -sys.maxsize - 1):
+            with self.assertRaisesRegex(RuntimeError, "it must be positive"):
+                polariscope.attend(q, q, q, window=window)
+        for length in (7, -1, sys.maxsize, -sys.maxsize - 1):
+            with self.assertRaisesRegex(RuntimeError, f"key length {length} of sequence 1"):
+                polariscope.attend(q, q, q, key_lengths=torch.tensor([6, length]))
+
+    def test_what_a_row_does_not_see_may_be_anything(self):
+        hide = torch.zeros(1, 1, 6, 6).masked_fill(torch.ones(6, 6).triu(1).bool(), float("-inf"))
+        for sequences in (1, 40):  # in blocks of queries, and as many short sequences
+            for mask in ({"causal": True}, {"causal": True, "window": 2}, {"bias": hide}):
+                for name in ("key", "value", "query"):
+                    for bad in (float("nan"), float("inf")):
+                        with self.subTest(sequences=sequences, mask=list(mask), name=name, bad=bad):
+                            clean = {n: torch.randn(sequences, 1, 6, 16) for n in ("query", "key", "value")}
+                            broken = {n: x.clone().requires_grad_() for n, x in clean.items()}
+                            with torch.no_grad():
+                                broken[name][0, 0, 5] = bad
+                            clean = {n: x.requires_grad_() for n, x in clean.items()}
+                            expected, _ = polariscope.attend(**clean, **mask)
+                            output, s = polariscope.attend(**broken, **mask)
+                            self.assertTrue(torch.equal(output[:, :, :5], expected[:, :, :5]))
+                            self.assertFalse(s.non_finite[:, :, :5].any())
+                            output[:, :, :5].sum().backward()
+                            expected[:, :, :5].sum().backward()
+                            self.assertTrue(torch.equal(broken["query"].grad[:, :, :5], clean["query"].grad[:, :, :5]))
+                            if name != "query":
+                                continue  # the sum over queries has a last row of 0 · NaN where it is seen
+                            self.assertTrue(torch.isfinite(broken["query"].grad[1:]).all())
+
+    def test_lengths_may_be_of_any_whole_type_and_lie_apart(self):
+        q = torch.randn(3, 1, 6, 4)
+        lengths = torch.tensor([6, 0, 2, 0, 3, 0])
+        expected, _ = polariscope.attend(q, q, q, key_lengths=lengths[::2].clone())
+        for dtype in (torch.int64, torch.int32, torch.int16, torch.uint8):
+            self.assertTrue(torch.equal(polariscope.attend(q, q, q, key_lengths=lengths.to(dtype)[::2])[0], expected))
+
+    def test_a_trace_computes_what_was_traced(self):
+        for given in ({"causal": True}, {"reweighting": "entmax", "alpha": 1.3, "statistics": ["entropy", "maximum"]}):
+            q, x = torch.randn(1, 2, 3, 4), torch.randn(2, 2, 5, 4)
+            traced = torch.jit.trace(lambda q: polariscope.attend(q, q, q, **given)[0], (q,))
+            self.assertTrue(torch.equal(traced(x), polariscope.attend(x, x, x, **given)[0]))
+
+    def test_inputs_that_were_expanded_have_their_gradients(self):
+        q = torch.randn(3, 4, 6, 8, dtype=torch.double, requires_grad=True)
+        k = torch.randn(1, 1, 5, 8, dtype=torch.double, requires_grad=True)
+        bias = torch.randn(1, 4, 1, 5, dtype=torch.double)
+        bias[..., 2] = float("-inf")
+        bias.requires_grad_()
+        mine, _ = polariscope.attend(q, k.expand(3, 4, 5, 8), k.expand(3, 4, 5, 8), bias=bias)
+        eager, _ = reference.attend(q, k.expand(3, 4, 5, 8), k.expand(3, 4, 5, 8), bias=bias)
+        for a, b in zip(torch.autograd.grad(mine.sum(), (q, k, bias)), torch.autograd.grad(eager.sum(), (q, k, bias))):
+            self.close(a, b, "gradient")
+
+    def test_one_query_of_a_cache_is_the_last_row(self):
+        q, k = torch.randn(2, 4, 9, 8), torch.randn(2, 4, 9, 8)
+        for given in ({"causal": True}, {"causal": True, "window": 3},
+                      {"causal": True, "slopes": torch.linspace(0.1, 0.5, 4)},
+                      {"causal": True, "key_lengths": torch.tensor([9, 7])}):
+            every, one = polariscope.attend(q, k, k, **given)[0], polariscope.attend(q[:, :, -1:], k, k, **given)[0]
+            self.assertTrue(torch.equal(one, every[:, :, -1:]), given)
+
+    def test_derivatives_in_forward_mode_are_refused(self):
+        q, k = torch.randn(1, 1, 4, 8), torch.randn(1, 1, 4, 8)
+        for place in range(3):
+            with torch.autograd.forward_ad.dual_level():
+                arguments = [q, k, k]
+                arguments[place] = torch.autograd.forward_ad.make_dual(q, torch.ones_like(q))
+                with self.assertRaisesRegex(RuntimeError, "forward mode"):
+                    polariscope.attend(*arguments)
+        with torch.autograd.forward_ad.dual_level():
+            scale = torch.autograd.forward_ad.make_dual(torch.tensor(0.5), torch.tensor(1.0))
+            with self.assertRaisesRegex(RuntimeError, "forward mode"):
+                polariscope.attend(q, k, k, scale=scale)
+            alpha = torch.autograd.forward_ad.make_dual(torch.tensor(1.5), torch.tensor(1.0))
+            with self.assertRaisesRegex(RuntimeError, "forward mode"):
+                polariscope.attend(q, k, k, "entmax", alpha=alpha)
+
+    def test_types_may_mix_under_autocast(self):
+        q, k = torch.randn(1, 2, 4, 8, requires_grad=True), torch.randn(1, 2, 4, 8)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = torch.nn.functional.linear(q, torch.eye(8))
+            self.assertEqual(half.dtype, torch.bfloat16)
+            output, s = polariscope.attend(half, k, k)
+            self.assertEqual((output.dtype, s.entropy.dtype), (torch.bfloat16, torch.float32))
+            self.assertEqual(polariscope.attend(q, half, k)[0].dtype, torch.float32)
+            with self.assertRaisesRegex(RuntimeError, "must be of one type"):
+                polariscope.attend(q.double(), half, k)
+        output.sum().backward()
+        self.assertTrue(torch.isfinite(q.grad).all())
+
     def test_sizes_of_nothing(self):
-        for shape in ((0, 2, 3, 4), (1, 2, 0, 4)):
+        for shape in ((0, 2, 3, 4), (1, 2, 0, 4), (2, 0, 3, 4), (2, 0, 0, 4), (0, 0, 0, 4)):
             q = torch.randn(*shape, requires_grad=True)
             output, s = polariscope.attend(q, q, q)
             self.assertEqual((output.shape, s.entropy.shape), (q.shape, q.shape[:3]))

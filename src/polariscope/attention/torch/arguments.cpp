@@ -4,6 +4,7 @@
 #include "polariscope/base/names.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -29,10 +30,17 @@ void for_each_tensor(const TensorArguments& a, See see) {
                                                            {"bias", &o.bias},
                                                            {"slopes", &o.slopes},
                                                            {"sink", &o.sink},
-                                                           {"key_lengths", &o.key_lengths}};
+                                                           {"key_lengths", &o.key_lengths},
+                                                           {"learned", &o.learned}};
   for (const auto& [name, tensor] : all) {
     if (tensor->defined()) see(name, *tensor);
   }
+}
+
+// Under autocast what comes of some layers is of its type, and of others float32; PyTorch's own attention takes both.
+bool may_mix(const at::Tensor& a, const at::Tensor& b) {
+  return !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutocastCPU) && a.scalar_type() != at::kDouble &&
+         b.scalar_type() != at::kDouble;
 }
 
 void check_types(const TensorArguments& a) {
@@ -50,8 +58,8 @@ void check_types(const TensorArguments& a) {
     }
     if (tensor.layout() != at::kStrided) throw Error("attend: {} is not dense: expected a strided tensor", name);
     if (&tensor == &a.options.key_lengths) {
-      if (tensor.scalar_type() != at::kLong) {
-        throw Error("attend: key_lengths has type {}: expected int64", toString(tensor.scalar_type()));
+      if (!at::isIntegralType(tensor.scalar_type(), /*includeBool=*/false)) {
+        throw Error("attend: key_lengths has type {}: expected int64 or int32", toString(tensor.scalar_type()));
       }
       return;
     }
@@ -60,7 +68,7 @@ void check_types(const TensorArguments& a) {
                   toString(tensor.scalar_type()));
     }
     const bool in_one_type = &tensor == &a.key || &tensor == &a.value;
-    if (in_one_type && tensor.scalar_type() != a.query.scalar_type()) {
+    if (in_one_type && tensor.scalar_type() != a.query.scalar_type() && !may_mix(tensor, a.query)) {
       throw Error("attend: {} has type {}, query has {}: they must be of one type", name,
                   toString(tensor.scalar_type()), toString(a.query.scalar_type()));
     }
@@ -104,6 +112,7 @@ void check_shapes(const TensorArguments& a) {
   one_each("slopes", o.slopes, heads, "head");
   one_each("sink", o.sink, heads, "head");
   one_each("key_lengths", o.key_lengths, batch, "sequence");
+  one_each("learned", o.learned, static_cast<std::int64_t>(o.parameters.size()), "parameter");
 }
 
 struct Parameter {
@@ -152,9 +161,11 @@ at::ScalarType computed_type(const TensorArguments& a) {
 
 TensorArguments converted(TensorArguments a) {
   const at::ScalarType type = computed_type(a);
-  for (at::Tensor* tensor : {&a.query, &a.key, &a.value, &a.options.bias, &a.options.slopes, &a.options.sink}) {
+  for (at::Tensor* tensor :
+       {&a.query, &a.key, &a.value, &a.options.bias, &a.options.slopes, &a.options.sink, &a.options.learned}) {
     if (tensor->defined()) *tensor = tensor->to(type);
   }
+  if (a.options.key_lengths.defined()) a.options.key_lengths = a.options.key_lengths.to(at::kLong);
   if (a.options.bias.defined()) {
     a.options.bias = a.options.bias.expand_symint(
         {a.query.sym_size(0), a.query.sym_size(1), a.query.sym_size(2), a.key.sym_size(2)});
@@ -178,6 +189,23 @@ reweighting::AttentionForm form_of(const AttendOptions& options) {
   }
   reweighting::validate(form);
   return form;
+}
+
+template <class T>
+bool point_at(typename AttentionGradient<T>::Parameters& to, std::string_view parameter, T* heads) {
+  const std::pair<std::string_view, T**> all[] = {{"transform_factor", &to.transform_factor},
+                                                  {"sum_offset", &to.sum_offset},
+                                                  {"count_power", &to.count_power},
+                                                  {"gamma", &to.gamma},
+                                                  {"zeta", &to.zeta},
+                                                  {"epsilon", &to.epsilon},
+                                                  {"alpha", &to.alpha}};
+  for (const auto& [name, member] : all) {
+    if (name != parameter) continue;
+    *member = heads;
+    return true;
+  }
+  return false;
 }
 
 at::Tensor named(const Names& names, const Tensors& tensors, std::string_view name) {
@@ -233,6 +261,8 @@ ArrayArguments<T>::ArrayArguments(const TensorArguments& converted) : held_(conv
   if (options.key_lengths.defined()) input_.key_lengths = options.key_lengths.data_ptr<std::int64_t>();
 }
 
+template bool point_at(AttentionGradient<float>::Parameters&, std::string_view, float*);
+template bool point_at(AttentionGradient<double>::Parameters&, std::string_view, double*);
 template HeadsView<float> heads_view(const at::Tensor&);
 template HeadsView<double> heads_view(const at::Tensor&);
 template HeadsView<const float> heads_view(const at::Tensor&);

@@ -16,7 +16,7 @@
 
 namespace polariscope::attention {
 
-// Undefined tensors are absent. `bias` and `sink` have gradients; `slopes` has none.
+// Undefined tensors are absent. `bias`, `sink` and `learned` have gradients; `slopes` has none.
 struct AttendOptions {
   std::string reweighting = "softmax";  // a name of attention_forms()
   std::optional<double> scale = {};     // 1/√width, or 1 for forms that are not scaled
@@ -25,10 +25,13 @@ struct AttendOptions {
   at::Tensor bias = {};         // [batch or 1, heads or 1, queries or 1, keys or 1]
   at::Tensor slopes = {};       // [heads]
   at::Tensor sink = {};         // [heads]
-  at::Tensor key_lengths = {};  // [batch], int64
+  at::Tensor key_lengths = {};  // [batch], whole numbers
   // Of the form, by the names of AttentionForm's members: alpha, gamma, zeta, epsilon, transform_factor,
   // sum_offset, count_power, feature_offset.
   std::vector<std::pair<std::string, double>> parameters = {};
+  // [parameters]: the same numbers once more, where they are to have gradients. A feature_offset has none; that of a
+  // scale comes by itself if query is multiplied by it and scale is 1.
+  at::Tensor learned = {};
 };
 
 // Every statistic that the form has, by the names of RowStatistics' members and in their order.
@@ -48,8 +51,9 @@ struct TensorAttention {
 };
 
 // query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys, value
-// width], on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32. Taken as they lie
-// if the width is contiguous. `statistics` as statistics_of(), or "column_means". Throws Error.
+// width], on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32, under autocast
+// beside float32 too. Taken as they lie if the width is contiguous. Derivatives are those of reverse mode, once.
+// `statistics` as statistics_of(), or "column_means". Throws Error.
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options, const std::vector<std::string>& statistics);
 

@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/stack.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -18,7 +19,7 @@ bool has(const Names& names, std::string_view name) {
 }
 
 // The rows that the backward pass needs of the forward, if the statistics asked for may get gradients.
-Names needed_rows(const reweighting::AttentionForm& form, const Names& statistics) {
+Names needed_rows(const reweighting::AttentionForm& form, const Names& statistics, const AttendOptions& options) {
   Names needed;
   if (form.rule == reweighting::RowRule::kElementwise) needed = {"shift", "inverse"};
   if (form.normaliser == reweighting::Normaliser::kMax1) needed.emplace_back("row_sum");
@@ -27,10 +28,10 @@ Names needed_rows(const reweighting::AttentionForm& form, const Names& statistic
   }
   if (has(statistics, "entropy")) needed.emplace_back("mass");
   if (has(statistics, "maximum")) needed.emplace_back("argmax");
-  if (has(statistics, "logit_mean") || has(statistics, "logit_variance")) {
-    if (!has(statistics, "logit_mean")) needed.emplace_back("logit_mean");
-    needed.emplace_back("visible");
-  }
+  const bool logits = has(statistics, "logit_mean") || has(statistics, "logit_variance");
+  if (logits && !has(statistics, "logit_mean")) needed.emplace_back("logit_mean");
+  const bool counts = form.normaliser == reweighting::Normaliser::kCount && options.learned.defined();
+  if (logits || counts) needed.emplace_back("visible");
   return needed;
 }
 
@@ -45,13 +46,20 @@ constexpr Passes kDirect{compute_forward, compute_backward};
 // What the backward pass needs beside tensors.
 struct Call final : torch::CustomClassHolder {
   Call(AttendOptions given, Names needed, Names asked, const Passes& goes_on)
-      : options(std::move(given)), rows(std::move(needed)), statistics(std::move(asked)), passes(goes_on) {
-    for (at::Tensor* tensor : {&options.bias, &options.slopes, &options.sink, &options.key_lengths}) tensor->reset();
+      : options(std::move(given)),
+        rows(std::move(needed)),
+        statistics(std::move(asked)),
+        passes(goes_on),
+        learned(options.learned.defined()) {
+    for (at::Tensor* tensor : {&options.bias, &options.slopes, &options.sink, &options.key_lengths, &options.learned}) {
+      tensor->reset();
+    }
   }
   AttendOptions options;
   Names rows;        // that the forward pass wrote for the backward
   Names statistics;  // that were asked for
   Passes passes;
+  bool learned = false;  // whether there was a tensor of the parameters
 };
 
 constexpr const char* kCall = "call";
@@ -85,12 +93,13 @@ c10::optional<at::Tensor> optional(const at::Tensor& tensor) {
 
 class AttendFunction : public torch::autograd::Function<AttendFunction> {
  public:
-  // The first five are what can have a gradient; they are in `arguments` as well.
+  // The first six are what can have a gradient; they are in `arguments` as well.
   static Tensors forward(AutogradContext* context, const at::Tensor&, const at::Tensor&, const at::Tensor&,
                          const c10::optional<at::Tensor>&, const c10::optional<at::Tensor>&,
-                         const TensorArguments& arguments, const Names& statistics, const Passes& passes) {
+                         const c10::optional<at::Tensor>&, const TensorArguments& arguments, const Names& statistics,
+                         const Passes& passes) {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
-    const Names needed = needed_rows(form_of(arguments.options), statistics);
+    const Names needed = needed_rows(form_of(arguments.options), statistics, arguments.options);
     Names computed = statistics;
     for (const std::string& name : needed) {
       if (!has(computed, name)) computed.push_back(name);
@@ -132,27 +141,50 @@ class AttendFunction : public torch::autograd::Function<AttendFunction> {
       a.wanted.emplace_back(inputs[place].first);
       places.push_back(place);
     }
-    Tensors all(8);  // one for each argument of forward(); those that are no tensors have none
+    const bool learns = call.learned && !o.parameters.empty() && context->needs_input_grad(edge);
+    for (std::size_t i = 0; learns && i < o.parameters.size(); ++i) a.wanted.push_back(o.parameters[i].first);
+    Tensors all(9);  // one for each argument of forward(); those that are no tensors have none
     if (!a.d_output.defined() && a.d_names.empty()) return all;
     const Tensors results = call.passes.backward(a);
-    for (std::size_t i = 0; i < results.size(); ++i) all[places[i]] = results[i];
+    for (std::size_t i = 0; i < places.size(); ++i) all[places[i]] = results[i];
+    if (learns) {
+      Tensors sums;  // over the heads
+      for (std::size_t i = places.size(); i < results.size(); ++i) sums.push_back(results[i].sum());
+      all[std::size(inputs)] = at::stack(sums);
+    }
     return all;
   }
 };
 
 bool needs_gradient(const at::Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 
+// Whose tangents would be lost without a word.
+void refuse_forward_mode(const TensorArguments& a) {
+  const AttendOptions& o = a.options;
+  for (const at::Tensor* tensor : {&a.query, &a.key, &a.value, &o.bias, &o.slopes, &o.sink, &o.learned}) {
+    if (!tensor->defined() || !tensor->_fw_grad(0).defined()) continue;
+    throw Error("attend: derivatives in forward mode (jvp) are not computed: take them in reverse mode");
+  }
+}
+
 Tensors recorded(const TensorArguments& given, const Names& statistics, const Passes& passes) {
   const bool recording = at::GradMode::is_enabled();
   if (recording && needs_gradient(given.options.slopes)) {
     throw Error("attend: slopes have no gradient: detach them, or give what they add as a bias");
   }
+  for (const auto& [name, number] : given.options.parameters) {
+    if (recording && name == "feature_offset" && needs_gradient(given.options.learned)) {
+      throw Error("attend: feature_offset has no gradient: map query and key, and choose a form that maps none");
+    }
+  }
+  refuse_forward_mode(given);
   const TensorArguments a = converted(given);
   const AttendOptions& o = a.options;
   Tensors results;
   if (recording && (needs_gradient(a.query) || needs_gradient(a.key) || needs_gradient(a.value) ||
-                    needs_gradient(o.bias) || needs_gradient(o.sink))) {
-    results = AttendFunction::apply(a.query, a.key, a.value, optional(o.bias), optional(o.sink), a, statistics, passes);
+                    needs_gradient(o.bias) || needs_gradient(o.sink) || needs_gradient(o.learned))) {
+    results = AttendFunction::apply(a.query, a.key, a.value, optional(o.bias), optional(o.sink), optional(o.learned), a,
+                                    statistics, passes);
   } else {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;
     results = passes.forward(a, statistics);

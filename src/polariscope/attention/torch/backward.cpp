@@ -83,6 +83,12 @@ Tensors backward(const BackwardArguments& a) {
       gradient.bias = heads_view<T>(results.back());
       continue;
     }
+    if (at::Tensor heads; point_at<T>(gradient.parameters, name, nullptr)) {
+      heads = make({shape.heads});
+      point_at(gradient.parameters, name, heads.data_ptr<T>());
+      results.push_back(heads);
+      continue;
+    }
     const bool of_query = name == "query", of_key = name == "key";
     const at::Tensor& like = of_query ? a.forward.query : of_key ? a.forward.key : a.forward.value;
     results.push_back(parts.empty() ? make(like.sizes()) : parts[of_query ? 0 : of_key ? 1 : 2]);

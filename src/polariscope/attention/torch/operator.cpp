@@ -7,6 +7,8 @@
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
 namespace polariscope::attention {
 namespace {
 
@@ -26,10 +28,23 @@ c10::optional<T> torch_optional(const std::optional<T>& value) {
   return value.has_value() ? c10::optional<T>(*value) : c10::nullopt;
 }
 
+// Lists of names are one text: tracers know no others.
+Names names_of(const Text& text) {
+  Names names;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    names.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return names;
+}
+Text text_of(const Names& names) { return fmt::format("{}", fmt::join(names, ",")); }
+
 TensorArguments gather(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Text& reweighting,
                        c10::optional<double> scale, bool causal, c10::optional<std::int64_t> window,
                        const MaybeTensor& bias, const MaybeTensor& slopes, const MaybeTensor& sink,
-                       const MaybeTensor& key_lengths, const Names& parameters, const Numbers& numbers) {
+                       const MaybeTensor& key_lengths, const Names& parameters, const Numbers& numbers,
+                       const MaybeTensor& learned = {}) {
   if (parameters.size() != numbers.size()) {
     throw Error("attend: {} parameters for {} numbers: expected as many", parameters.size(), numbers.size());
   }
@@ -44,7 +59,8 @@ TensorArguments gather(const at::Tensor& query, const at::Tensor& key, const at:
                                         .slopes = slopes.value_or(at::Tensor()),
                                         .sink = sink.value_or(at::Tensor()),
                                         .key_lengths = key_lengths.value_or(at::Tensor()),
-                                        .parameters = {}}};
+                                        .parameters = {},
+                                        .learned = learned.value_or(at::Tensor())}};
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     arguments.options.parameters.emplace_back(parameters[i], numbers[i]);
   }
@@ -62,27 +78,28 @@ template <Tensors (*kernel)(const TensorArguments&, const Names&)>
 Tensors forward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Text& reweighting,
                 c10::optional<double> scale, bool causal, c10::optional<std::int64_t> window, const MaybeTensor& bias,
                 const MaybeTensor& slopes, const MaybeTensor& sink, const MaybeTensor& key_lengths,
-                const Names& parameters, const Numbers& numbers, const Names& statistics) {
+                const Text& parameters, const Numbers& numbers, const Text& statistics, const MaybeTensor& learned) {
   return kernel(gather(query, key, value, reweighting, scale, causal, window, bias, slopes, sink, key_lengths,
-                       parameters, numbers),
-                statistics);
+                       names_of(parameters), numbers, learned),
+                names_of(statistics));
 }
 
 template <Tensors (*kernel)(const BackwardArguments&)>
 Tensors backward(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Text& reweighting,
                  c10::optional<double> scale, bool causal, c10::optional<std::int64_t> window, const MaybeTensor& bias,
                  const MaybeTensor& slopes, const MaybeTensor& sink, const MaybeTensor& key_lengths,
-                 const Names& parameters, const Numbers& numbers, const at::Tensor& output, const MaybeTensor& d_output,
-                 Names saved_names, at::TensorList saved, Names d_names, at::TensorList d_statistics, Names wanted) {
+                 const Text& parameters, const Numbers& numbers, const at::Tensor& output, const MaybeTensor& d_output,
+                 const Text& saved_names, at::TensorList saved, const Text& d_names, at::TensorList d_statistics,
+                 const Text& wanted) {
   return kernel({.forward = gather(query, key, value, reweighting, scale, causal, window, bias, slopes, sink,
-                                   key_lengths, parameters, numbers),
+                                   key_lengths, names_of(parameters), numbers),
                  .output = output,
                  .d_output = d_output.value_or(at::Tensor()),
-                 .saved_names = std::move(saved_names),
+                 .saved_names = names_of(saved_names),
                  .saved = saved.vec(),
-                 .d_names = std::move(d_names),
+                 .d_names = names_of(d_names),
                  .d_statistics = d_statistics.vec(),
-                 .wanted = std::move(wanted)});
+                 .wanted = names_of(wanted)});
 }
 
 // name, alias and formula of each form, one after the other.
@@ -106,7 +123,7 @@ Tensors call_forward(const TensorArguments& a, const Names& statistics) {
   split(o, parameters, numbers);
   return kAttend.call(a.query, a.key, a.value, o.reweighting, torch_optional(o.scale), o.causal,
                       torch_optional(o.window), maybe(o.bias), maybe(o.slopes), maybe(o.sink), maybe(o.key_lengths),
-                      parameters, numbers, statistics);
+                      text_of(parameters), numbers, text_of(statistics), c10::nullopt);
 }
 
 Tensors call_backward(const BackwardArguments& a) {
@@ -119,20 +136,20 @@ Tensors call_backward(const BackwardArguments& a) {
   split(o, parameters, numbers);
   return kBackward.call(a.forward.query, a.forward.key, a.forward.value, o.reweighting, torch_optional(o.scale),
                         o.causal, torch_optional(o.window), maybe(o.bias), maybe(o.slopes), maybe(o.sink),
-                        maybe(o.key_lengths), parameters, numbers, a.output, maybe(a.d_output), a.saved_names, a.saved,
-                        a.d_names, a.d_statistics, a.wanted);
+                        maybe(o.key_lengths), text_of(parameters), numbers, a.output, maybe(a.d_output),
+                        text_of(a.saved_names), a.saved, text_of(a.d_names), a.d_statistics, text_of(a.wanted));
 }
 
 TORCH_LIBRARY(polariscope, library) {
   library.def(
       "attend(Tensor query, Tensor key, Tensor value, str reweighting, float? scale, bool causal, int? window, "
-      "Tensor? bias, Tensor? slopes, Tensor? sink, Tensor? key_lengths, str[] parameters, float[] numbers, "
-      "str[] statistics) -> Tensor[]");
+      "Tensor? bias, Tensor? slopes, Tensor? sink, Tensor? key_lengths, str parameters, float[] numbers, "
+      "str statistics, Tensor? learned=None) -> Tensor[]");
   library.def(
       "attend_backward(Tensor query, Tensor key, Tensor value, str reweighting, float? scale, bool causal, "
-      "int? window, Tensor? bias, Tensor? slopes, Tensor? sink, Tensor? key_lengths, str[] parameters, "
-      "float[] numbers, Tensor output, Tensor? d_output, str[] saved_names, Tensor[] saved, str[] d_names, "
-      "Tensor[] d_statistics, str[] wanted) -> Tensor[]");
+      "int? window, Tensor? bias, Tensor? slopes, Tensor? sink, Tensor? key_lengths, str parameters, "
+      "float[] numbers, Tensor output, Tensor? d_output, str saved_names, Tensor[] saved, str d_names, "
+      "Tensor[] d_statistics, str wanted) -> Tensor[]");
   library.def("forms() -> str[]", forms);
   library.def("statistics_of(str reweighting) -> str[]",
               [](const Text& reweighting) { return statistics_of(reweighting); });

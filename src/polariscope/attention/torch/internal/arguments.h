@@ -38,6 +38,10 @@ at::ScalarType type_of(std::string_view statistic, at::ScalarType computed);
 // Throws Error for a name that is none of the form's arrays, or is there twice.
 void check(const Names& statistics, const reweighting::AttentionForm& form);
 
+// Points the gradient of the form's parameter of that name at [heads] numbers; false if it has none of that name.
+template <class T>
+bool point_at(typename AttentionGradient<T>::Parameters& to, std::string_view parameter, T* heads);
+
 // Points the member of that name at the rows.
 template <class T>
 void point_at(AttentionOutput<T>& to, std::string_view statistic, const at::Tensor& rows);

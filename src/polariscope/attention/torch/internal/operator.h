@@ -28,10 +28,10 @@ struct BackwardArguments {
   Tensors saved;
   Names d_names;  // statistics that have a gradient
   Tensors d_statistics;
-  Names wanted;  // of query, key, value, bias, sink
+  Names wanted;  // of query, key, value, bias, sink and the form's parameters
 };
 
-// Gradients in the order of `wanted`; the bias's is never broadcast.
+// Gradients in the order of `wanted`; the bias's is never broadcast, a parameter's is [heads].
 Tensors backward_on_cpu(const BackwardArguments& arguments);
 Tensors backward_on_meta(const BackwardArguments& arguments);
 Tensors call_backward(const BackwardArguments& arguments);
