@@ -23,8 +23,8 @@ endfunction()
 
 add_library(polariscope_warnings INTERFACE)
 target_compile_options(polariscope_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow
-  # GCC 12 takes moved-from strings of aggregates for uninitialised ones, and concatenations for overlaps.
-  -Wno-maybe-uninitialized -Wno-restrict
+  # GCC 12 takes moved-from strings of aggregates for uninitialised ones, and concatenations for overlaps and overruns.
+  -Wno-maybe-uninitialized -Wno-restrict -Wno-array-bounds
   $<$<BOOL:${POLARISCOPE_WERROR}>:-Werror>)
 
 # What formats text compiles in two thirds of the time, and is as fast for who reads it.
