@@ -13,7 +13,8 @@ double answer_accuracy(std::span<const Token> predictions, std::span<const Token
   const auto step = static_cast<std::size_t>(length);
   std::int64_t right = 0;
   for (std::size_t last = step - 1; last < targets.size(); last += step) right += predictions[last] == targets[last];
-  return static_cast<double>(right) / static_cast<double>(targets.size() / step);
+  const std::size_t sequences = targets.size() / step;
+  return static_cast<double>(right) / static_cast<double>(sequences);
 }
 
 template double answer_accuracy(std::span<const std::int32_t>, std::span<const std::int32_t>, std::int64_t);
