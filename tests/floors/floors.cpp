@@ -117,11 +117,11 @@ std::optional<std::string> resolve(const std::string& from, const Include& inclu
 }
 
 // Outermost names that the package may import. Those after PyTorch are asked for where a user calls for them.
-const std::set<std::string> kPythonPackages = {"collections", "contextlib", "dataclasses", "functools", "math",
-                                               "os",          "pathlib",    "threading",   "typing",    "torch"};
+const std::set<std::string> kPythonPackages = {"collections", "contextlib", "functools", "itertools", "os",
+                                               "pathlib",     "sys",        "threading", "typing",    "torch"};
 
-// "torch" of `import torch.nn`, ".routes" of `from .routes import x`, ".operator" and ".routes" of `from . import
-// operator, routes`.
+// "torch" of `import torch.nn`, ".calls" of `from .calls import x`, ".operator" and ".calls" of `from . import
+// operator, calls`.
 std::vector<std::string> python_imports(const std::string& text) {
   static const std::regex kImport(R"(^\s*import\s+(\w+))"), kFrom(R"(^\s*from\s+(\.?\w+))"),
       kSiblings(R"(^\s*from\s+\.\s+import\s+(.*)$)"), kName(R"(\w+)");
