@@ -3,6 +3,7 @@
 #include "bench/allocations.h"
 #include "bench/attention_run.h"
 #include "bench/fma_peak.h"
+#include "bench/linear_cases.h"
 #include "bench/measure.h"
 #include "polariscope/base/parallel.h"
 
@@ -33,11 +34,6 @@ constexpr Plan kRegression{"regression", {4000, 1, 20, 3}, false, 0.0, 90.0, 40.
 constexpr Plan kInduction{"induction", {256, 4, 12, 32}, false, 0.0, 24.0, 12.0};
 constexpr Plan kTraining{"training", {1, 8, 1024, 64}, true, 0.65, 2.6, 2.0};
 
-// One thread by its own time, which leaves out what others take of a shared machine; more by the clock.
-double time_of(int threads, const std::function<void()>& work) {
-  return threads == 1 ? processor_seconds_of(work) : seconds_of(work);
-}
-
 // Seconds of one run, of as many as make a measurement long enough.
 class Timed {
  public:
@@ -65,16 +61,6 @@ struct Measured {
 };
 
 std::string memory_text(double bytes) { return fmt::format("{:.4g} MiB", bytes / kMiB); }
-
-Row row_named(std::string name) {
-  return {.name = std::move(name),
-          .ours = "",
-          .peer = "",
-          .ratio = "",
-          .target = "",
-          .note = "",
-          .numbers = nlohmann::json::object()};
-}
 
 Row peer_row(const Plan& plan, const std::string& version, double target, const Measured& all,
              const std::vector<double>& peer) {
@@ -286,6 +272,8 @@ const std::vector<Case>& attention_cases() {
       {"training", "forward and backward, 8 heads, N = 1024, D = 64", false, run_one<kTraining>},
       {"threads", "two threads against one, long and training", false, run_threads},
       {"scaling", "forward, one head, N from 256 to 65536, D = 64: time and memory", false, run_scaling},
+      {"linear", "kernels in linear time, one head, D = 64, N to 262144; where that begins to be faster", false,
+       run_linear},
   };
   return kCases;
 }

@@ -36,6 +36,10 @@ double processor_seconds_of(const std::function<void()>& work) {
   return now() - start;
 }
 
+double time_of(int threads, const std::function<void()>& work) {
+  return threads == 1 ? processor_seconds_of(work) : seconds_of(work);
+}
+
 std::vector<double> ratios_of(const std::vector<double>& first, const std::vector<double>& second) {
   std::vector<double> ratios;
   for (std::size_t i = 0; i < first.size(); ++i) ratios.push_back(second[i] / first[i]);

@@ -20,6 +20,8 @@ double seconds_of(const std::function<void()>& work);  // wall time
 // Processor time of this thread: what other programs take of a shared machine is not in it. The peers
 // measure themselves alike.
 double processor_seconds_of(const std::function<void()>& work);
+// One thread by its own time; more by the clock.
+double time_of(int threads, const std::function<void()>& work);
 
 struct Pairs {
   std::vector<double> ours, peer;

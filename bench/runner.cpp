@@ -186,14 +186,19 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
 
 Verdict verdict(bool met) { return met ? Verdict::kMet : Verdict::kMissed; }
 
-Row skipped_row(std::string name, std::string reason) {
-  Row row{.name = std::move(name),
+Row row_named(std::string name) {
+  return {.name = std::move(name),
           .ours = "",
           .peer = "",
           .ratio = "",
           .target = "",
-          .note = std::move(reason),
+          .note = "",
           .numbers = nlohmann::json::object()};
+}
+
+Row skipped_row(std::string name, std::string reason) {
+  Row row = row_named(std::move(name));
+  row.note = std::move(reason);
   row.verdict = Verdict::kSkipped;
   return row;
 }

@@ -20,6 +20,7 @@ struct Row {
   nlohmann::json numbers;
 };
 
+Row row_named(std::string name);
 Row skipped_row(std::string name, std::string reason);
 
 struct Settings {

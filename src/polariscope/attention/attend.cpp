@@ -1,6 +1,7 @@
 #include "polariscope/attention/attend.h"
 
 #include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/linear.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
@@ -15,6 +16,9 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
   validate(input);
   require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
   require_array(output.output.data, shape.batch * shape.heads * shape.queries * shape.value_width, "output");
+  if (linear_serves(input, output) && linear_is_faster(shape, input.causal) && attend_linear(input, output, threads)) {
+    return;
+  }
   const int lanes = attention_lanes<T>();
   if (is_tiny(input, lanes)) {
     const std::int64_t heads = shape.batch * shape.heads;

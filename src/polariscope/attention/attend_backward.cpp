@@ -1,6 +1,7 @@
 #include "polariscope/attention/attend.h"
 #include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/linear.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
@@ -151,6 +152,10 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
   require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
   require_array<T>(forward.output.data, outputs, "output of the forward pass");
   require_array(d_output.data, outputs, "gradient of the output");
+  if (linear_serves(input, d_statistics, gradient) && linear_is_faster(shape, input.causal) &&
+      attend_linear_backward(input, forward, d_output, d_statistics, gradient, threads)) {
+    return;
+  }
   for (std::int64_t b = 0; gradient.bias.data != nullptr && b < shape.batch; ++b) {
     for (std::int64_t h = 0; h < shape.heads; ++h) {
       for (std::int64_t i = 0; i < shape.queries; ++i) std::fill_n(gradient.bias.row(b, h, i), shape.keys, T(0));
