@@ -37,7 +37,7 @@ TEST(TrainRegression, RefusesInOneSentenceAndLeavesNoFolder) {
   };
   refused({"--heads", "2"}, {"--heads has no meaning for in-context-regression", "only for induction"});
   refused({"--evaluation-sequences", "10"}, {"--evaluation-sequences has no meaning"});
-  refused({"--optimiser", "adamw"}, {"--optimiser is adamw", "sgd alone"});
+  refused({"--optimiser", "adamw", "--momentum", "0.8"}, {"--momentum has no meaning without optimiser sgd"});
   refused({"--layer-form", "residul"}, {"residul", "residual"});
   refused({"--qk-norm", "batch"}, {"batch", "layer"});
   refused({"--attention", "mlp"}, {"mlp", "choose another"});
@@ -55,7 +55,8 @@ TEST(TrainRegression, WritesItsOwnDefaultsAndReadsThemAgain) {
   expect_done(regression({"--out", run, "--steps", "20", "--batch", "100", "--qk-norm", "layer"}));
   EXPECT_EQ(bytes_of(run + "/config.toml"),
             "command = \"train\"\ntask = \"in-context-regression\"\nsequence-length = 20\nattention = \"softmax\"\n"
-            "layers = 5\nlayer-form = \"residual\"\nqk-norm = \"layer\"\noptimiser = \"sgd\"\nlearning-rate = 0.7\n"
+            "layers = 5\nlayer-form = \"residual\"\nqk-norm = \"layer\"\ncausal = false\noptimiser = "
+            "\"sgd\"\nlearning-rate = 0.7\n"
             "momentum = 0.8\nsteps = 20\nbatch = 100\nseed = 0\n");
   expect_done({"train", run + "/config.toml", "--threads", "1", "--quiet", "--out", again});
   for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors"}) {
@@ -79,7 +80,8 @@ TEST(TrainRegression, ThatIsKilledAtAnyMomentEndsWithTheSameBits) {
     process.wait();
   }
   expect_done(words(run));
-  for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors"}) {
+  for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors", "rows.npy",
+                           "maps.npy", "most_skewed.npy"}) {
     EXPECT_TRUE(bytes_of(whole / name) == bytes_of(run / name)) << name;
   }
 }
@@ -99,7 +101,7 @@ TEST(TrainRegression, ThatIsKilledTellsTheSameAlarms) {
     process.wait();
   }
   expect_done(words(run));
-  for (const char* name : {"alarms.jsonl", "metrics.jsonl", "result.json"}) {
+  for (const char* name : {"alarms.jsonl", "metrics.jsonl", "result.json", "rows.npy", "maps.npy", "most_skewed.npy"}) {
     EXPECT_TRUE(bytes_of(whole / name) == bytes_of(run / name)) << name;
   }
 }

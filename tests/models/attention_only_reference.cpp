@@ -202,6 +202,7 @@ class Model {
     in.key = view(of.key.out);
     in.value = view(of.value);
     in.sink = &sink_;
+    in.causal = o_.causal;
     return in;
   }
 
@@ -253,14 +254,15 @@ class Model {
   // Of q·k over the keys of the row's sequence, before the feature map.
   double raw_variance(const Layer& layer, std::size_t row) const {
     const auto i = static_cast<std::int64_t>(row), first = i / o_.tokens * o_.tokens;
+    const std::int64_t keys = o_.causal ? i - first + 1 : o_.tokens;
     double sum = 0.0, squares = 0.0;
-    for (std::int64_t j = first; j < first + o_.tokens; ++j) {
+    for (std::int64_t j = first; j < first + keys; ++j) {
       double z = 0.0;
       for (std::int64_t c = 0; c < layer.query.out.width; ++c) z += layer.query.out(i, c) * layer.key.out(j, c);
       sum += z;
       squares += z * z;
     }
-    return squares / o_.tokens - std::pow(sum / o_.tokens, 2);
+    return squares / static_cast<double>(keys) - std::pow(sum / static_cast<double>(keys), 2);
   }
   bool dead(const Layer& layer, std::int64_t row, double maximum) const {
     if (form_.feature != reweighting::FeatureMap::kRelu) return maximum == 0.0;

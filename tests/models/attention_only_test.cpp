@@ -120,6 +120,65 @@ TEST(AttentionOnly, AgreesWithTheReferenceForEveryLayerFormAndNorm) {
   }
 }
 
+TEST(AttentionOnly, OfACausalMaskAgreesWithTheReferenceForEveryFormOfAttentionAndNorm) {
+  for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
+    if (form.maps_queries) continue;
+    for (const models::QkNorm norm : {models::QkNorm::kNo, models::QkNorm::kLayer}) {
+      const models::AttentionOnlyOptions o{
+          .attention = std::string(form.name), .qk_norm = norm, .layers = 2, .tokens = 7, .causal = true};
+      const Drawn<double> drawn = draw<double>(o, 5, 0.3);
+      expect_equal(step(o, drawn), attention_only_reference(o, drawn.values, drawn.tokens, drawn.answers), 1e-10,
+                   described(o) + ", causal");
+    }
+  }
+}
+
+// A token that comes later changes nothing of the rows before it.
+TEST(AttentionOnly, OfACausalMaskSeesNothingOfWhatFollows) {
+  const models::AttentionOnlyOptions o{.layers = 3, .tokens = 6, .causal = true};
+  const models::AttentionOnly<double> model(o);
+  Drawn<double> drawn = draw<double>(o, 1);
+  const std::vector<models::AttentionOnlyMap> before = model.maps(drawn.values, drawn.tokens);
+  for (std::size_t i = 4 * 4; i < drawn.tokens.size(); ++i) drawn.tokens[i] += 1.0;
+  const std::vector<models::AttentionOnlyMap> after = model.maps(drawn.values, drawn.tokens);
+  for (std::size_t l = 0; l < before.size(); ++l) {
+    for (std::size_t i = 0; i < 6; ++i) {
+      for (std::size_t j = 0; j < 6; ++j) {
+        const double p = before[l].weights[i * 6 + j];
+        EXPECT_EQ(p > 0.0, j <= i);
+        EXPECT_EQ(p == after[l].weights[i * 6 + j], i < 4 || j > i) << l << " " << i << " " << j;
+      }
+    }
+    EXPECT_EQ(before[l].entropy.front(), 0.0);
+    EXPECT_EQ(before[l].logit_variance.front(), 0.0);
+  }
+}
+
+// What a step sums over its rows is what the maps of its sequences hold.
+TEST(AttentionOnly, MapsHaveTheEntropyVarianceAndNormOfTheirStep) {
+  for (const char* attention : {"softmax", "relu_kernel/sum", "elu1_kernel/sum", "sink", "entmax", "softcap"}) {
+    for (const bool causal : {false, true}) {
+      const models::AttentionOnlyOptions o{
+          .attention = attention, .qk_norm = models::QkNorm::kLayer, .layers = 3, .tokens = 9, .causal = causal};
+      const models::AttentionOnly<double> model(o);
+      const Drawn<double> drawn = draw<double>(o, 1, 0.5);
+      const models::AttentionOnlyResult expected = step(o, drawn).result;
+      const std::vector<models::AttentionOnlyMap> maps = model.maps(drawn.values, drawn.tokens);
+      ASSERT_EQ(maps.size(), 3U);
+      for (std::size_t l = 0; l < maps.size(); ++l) {
+        double entropy = 0.0, variance = 0.0, squares = 0.0;
+        for (const double h : maps[l].entropy) entropy += h / 9.0;
+        for (const double v : maps[l].logit_variance) variance += v / 9.0;
+        for (const double p : maps[l].weights) squares += p * p;
+        const std::string what = described(o) + ", layer " + std::to_string(l + 1);
+        expect_near(entropy, expected.layers[l].entropy, 1e-12, what);
+        expect_near(variance, expected.layers[l].logit_variance, 1e-12, what);
+        expect_near(std::sqrt(squares), expected.layers[l].frobenius_norm, 1e-12, what);
+      }
+    }
+  }
+}
+
 TEST(AttentionOnly, GradientsAreThoseOfFiniteDifferences) {
   for (const char* attention : {"softmax", "elu1_kernel/sum", "sigmoid/sum", "sink"}) {
     for (const models::LayerForm layer_form : kLayerForms) {

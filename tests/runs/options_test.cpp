@@ -143,8 +143,8 @@ TEST(Options, AreATableForPeople) {
   EXPECT_EQ(row("--layers")[2], "2, 5 (in-context-regression)");
   EXPECT_EQ(row("--heads")[2], "4 (induction, token-groups)");
   EXPECT_EQ(row("--vocabulary")[2], "50 (induction), 81 (token-groups)");
-  EXPECT_EQ(row("--optimiser")[1], "adamw, sgd");
-  EXPECT_EQ(row("--optimiser")[2], "adamw, sgd alone (in-context-regression)");
+  EXPECT_EQ(row("--optimiser")[1], "adamw, adam, sgd");
+  EXPECT_EQ(row("--optimiser")[2], "adamw, sgd (in-context-regression)");
   EXPECT_TRUE(row("--weight-decay")[3].ends_with("; only with optimiser adamw"));
 }
 

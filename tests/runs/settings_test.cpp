@@ -43,7 +43,8 @@ TEST(Settings, OfTokenGroupsAreThePapersWithoutWhatMeansNothingToThem) {
 TEST(Settings, OfInContextRegressionAreTheOtherPapers) {
   EXPECT_EQ(toml(of_task("in-context-regression")),
             "task = \"in-context-regression\"\nsequence-length = 20\nattention = \"softmax\"\nlayers = 5\n"
-            "layer-form = \"residual\"\nqk-norm = \"no\"\noptimiser = \"sgd\"\nlearning-rate = 0.7\nmomentum = 0.8\n"
+            "layer-form = \"residual\"\nqk-norm = \"no\"\ncausal = false\noptimiser = \"sgd\"\nlearning-rate = "
+            "0.7\nmomentum = 0.8\n"
             "steps = 10000\nbatch = 4000\nseed = 0\n");
 }
 
@@ -78,8 +79,8 @@ TEST(Settings, RefuseByNameWhatHasNoMeaningWithTheOptimiser) {
   EXPECT_EQ(refusal({{"momentum", 0.9}}), "momentum has no meaning without optimiser sgd, it is 0 then: leave it out");
   EXPECT_EQ(refusal(of_task("in-context-regression", {{"weight_decay", 0.01}})),
             "weight-decay has no meaning without optimiser adamw, it is 0 then: leave it out");
-  EXPECT_EQ(refusal(of_task("in-context-regression", {{"optimiser", "adamw"}})),
-            "optimiser is adamw: in-context-regression takes sgd alone: leave it out");
+  EXPECT_EQ(refusal({{"optimiser", "adam"}, {"weight_decay", 0.01}}),
+            "weight-decay has no meaning without optimiser adamw, it is 0 then: leave it out");
 }
 
 // So that one grid can hold both optimisers.
@@ -99,7 +100,7 @@ TEST(Settings, AreWhatTheirOwnTextSays) {
     NamedValues given = of_task(std::string(task).c_str());
     for (const runs::Option& option : runs::defining_options()) {
       const runs::OptionDefault* usual = runs::default_of(option, task);
-      if (option.name == "task" || usual == nullptr || usual->alone || option.only_with) continue;
+      if (option.name == "task" || usual == nullptr || option.only_with) continue;
       given.push_back({std::string(option.name), usual->value});
     }
     const Config config = Config::parse(toml(given), "config.toml");

@@ -162,7 +162,8 @@ TEST(GridsOfTrainings, RefuseASettingWithoutMeaningInOneOfTheRuns) {
       refusal("steps = [10, 20]\n"),
       "grid.toml, line 1: steps has no meaning for induction, only for in-context-regression: leave it out, or such "
       "runs with [[skip]]");
-  EXPECT_NE(refusal("task = \"in-context-regression\"\noptimiser = \"adamw\"\n").find("takes sgd alone"),
+  EXPECT_NE(refusal("task = \"in-context-regression\"\noptimiser = \"adamw\"\nmomentum = 0.8\n")
+                .find("line 3: momentum has no meaning without optimiser sgd"),
             std::string::npos);
   EXPECT_NE(refusal("epochs = [0, 1]\n").find("line 1: epochs is 0: it must be a whole number of 1 to"),
             std::string::npos);

@@ -58,8 +58,9 @@ TEST(RegressionTrainer, TakesTheSameStepsOnAnyNumberOfThreads) {
 
 TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
   const TemporaryFolder folder;
-  for (const std::int64_t stop : {0, 1, 5}) {
-    const train::RegressionOptions options{.qk_norm = "layer", .batch = 100};
+  for (const auto& [stop, optimiser] : {std::pair{0, "sgd"}, {1, "sgd"}, {5, "sgd"}, {1, "adamw"}, {5, "adam"}}) {
+    const train::RegressionOptions options{
+        .qk_norm = "layer", .batch = 100, .optimiser = optimiser, .learning_rate = 0.05};
     train::RegressionTrainer whole(options), first(options), second(options);
     while (whole.step() < 11) whole.advance();
     while (first.step() < stop) first.advance();
@@ -71,6 +72,43 @@ TEST(RegressionTrainer, GoesOnFromItsCheckpointWithTheSameBits) {
     write_checkpoint(whole, folder.path() / "whole");
     write_checkpoint(second, folder.path() / "second");
     EXPECT_TRUE(read_file(folder.path() / "whole") == read_file(folder.path() / "second")) << stop;
+  }
+}
+
+// Against the definition of train/optimiser_options.h in doubles, of one parameter at a time.
+TEST(RegressionTrainer, TakesTheStepsOfAdamAndAdamW) {
+  for (const char* optimiser : {"adam", "adamw"}) {
+    const train::RegressionOptions o{.batch = 50, .optimiser = optimiser, .learning_rate = 0.01, .weight_decay = 0.1};
+    const double decay = o.optimiser == "adamw" ? 0.1 : 0.0;
+    const models::AttentionOnly<float> model(train::model_of(o));
+    const tasks::InContextRegression task({}, o.seed, tasks::Split::kTraining);
+    std::vector<float> values = model.initial_values(o.seed), gradient(values.size()), tokens(50 * 20 * 4), answers(50);
+    std::vector<double> mean(values.size()), square(values.size());
+    train::RegressionTrainer trainer(o);
+    for (int t = 1; t <= 4; ++t) {
+      task.fill((t - 1) * o.batch, o.batch, tokens, answers);
+      model.step(values, tokens, answers, std::span(gradient));
+      trainer.advance();
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const double g = gradient[i];
+        mean[i] = 0.9 * mean[i] + 0.1 * g;
+        square[i] = 0.999 * square[i] + 0.001 * g * g;
+        const double size = std::sqrt(square[i] / (1.0 - std::pow(0.999, t))) + 1e-8;
+        values[i] =
+            static_cast<float>(values[i] * (1.0 - 0.01 * decay) - 0.01 / (1.0 - std::pow(0.9, t)) * mean[i] / size);
+      }
+      if (t < 4) continue;
+      // The parameters that step 4 began with: those of the reference after three.
+      const TemporaryFolder folder;
+      write_checkpoint(trainer, folder.path() / "checkpoint");
+      const Safetensors file(folder.path() / "checkpoint");
+      for (const models::ParameterPlace& place : model.parameters()) {
+        const std::vector<float> found = to_floats(*file.find(place.name));
+        for (std::size_t i = 0; i < found.size(); ++i) {
+          EXPECT_NEAR(found[i], values[static_cast<std::size_t>(place.first) + i], 1e-5) << optimiser << place.name;
+        }
+      }
+    }
   }
 }
 
@@ -149,7 +187,9 @@ TEST(RegressionOptions, RefusesWhatMakesNoSense) {
   EXPECT_EQ(refusal({}), "");
   EXPECT_EQ(refusal({.steps = 0}), "number of steps must be positive, found 0");
   EXPECT_EQ(refusal({.batch = 0}), "batch must be positive, found 0");
-  EXPECT_EQ(refusal({.learning_rate = 0.0}), "SGD's learning rate must be positive, found 0");
+  EXPECT_EQ(refusal({.learning_rate = 0.0}), "learning rate must be positive, found 0");
+  EXPECT_EQ(refusal({.weight_decay = -0.1}), "AdamW's weight decay must be at least 0, found -0.1");
+  EXPECT_NE(refusal({.optimiser = "adamv"}).find("known: adamw, adam, sgd"), std::string::npos);
   EXPECT_EQ(refusal({.momentum = 1.0}), "SGD's momentum must be in [0, 1), found 1");
   EXPECT_NE(refusal({.layer_form = "residuals"}).find("did you mean \"residual\"?"), std::string::npos);
   EXPECT_NE(refusal({.attention = "sofmax"}).find("softmax"), std::string::npos);

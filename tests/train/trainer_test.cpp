@@ -40,6 +40,19 @@ TEST(Trainer, LowersTheLossAndRecordsEveryHead) {
   EXPECT_LT(trainer.loss(), 0.7 * first.loss);
 }
 
+TEST(Trainer, TakesAdamForAdamWWithoutDecay) {
+  const testing::TemporaryFolder folder;
+  for (const auto& [optimiser, decay] : {std::pair{"adam", 0.01}, {"adamw", 0.0}}) {
+    train::TrainingOptions options = tiny();
+    options.optimiser = optimiser;
+    options.weight_decay = decay;
+    train::Trainer trainer(options);
+    while (trainer.step() < 5) trainer.advance();
+    testing::write_checkpoint(trainer, folder.path() / optimiser);
+  }
+  EXPECT_TRUE(read_file(folder.path() / "adam") == read_file(folder.path() / "adamw"));
+}
+
 TEST(Trainer, GoesOnFromItsCheckpointWithTheSameBits) {
   for (const char* optimiser : {"adamw", "sgd"}) {
     const testing::TemporaryFolder folder;

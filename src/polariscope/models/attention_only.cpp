@@ -41,6 +41,7 @@ LayerPlan plan_of(const AttentionOnlyOptions& o, const reweighting::AttentionFor
           .qk_norm = o.qk_norm,
           .layers = o.layers,
           .tokens = o.tokens,
+          .causal = o.causal,
           .score_width = o.layer_form == LayerForm::kCovariate ? kTokenWidth - 1 : kTokenWidth};
 }
 
@@ -228,6 +229,15 @@ AttentionOnlyResult AttentionOnly<T>::step(std::span<const T> values, std::span<
   AttentionOnlyResult result{.loss = sums.loss / static_cast<double>(batch), .layers = {}};
   for (const auto& layer : sums.statistics) result.layers.push_back(statistics_of(layer, batch, options_.tokens));
   return result;
+}
+
+template <class T>
+std::vector<AttentionOnlyMap> AttentionOnly<T>::maps(std::span<const T> values, std::span<const T> tokens) const {
+  require_size("values", values.size(), count_);
+  require_size("tokens", tokens.size(), std::int64_t{options_.tokens} * kTokenWidth);
+  const LayerPlan plan = plan_of(options_, form_);
+  const FlushDenormals flush;
+  return maps_of_sequence<T>(plan, numbers_of(plan, values).data(), tokens.data());
 }
 
 template class AttentionOnly<float>;

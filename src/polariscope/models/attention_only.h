@@ -42,8 +42,9 @@ struct AttentionOnlyOptions {
   std::string attention = "softmax";  // of attention_forms(), but for those that map queries
   LayerForm layer_form = LayerForm::kResidual;
   QkNorm qk_norm = QkNorm::kNo;
-  int layers = 5;   // in [1, 64]
-  int tokens = 20;  // N, in [2, 64]; the query is the last
+  int layers = 5;       // in [1, 64]
+  int tokens = 20;      // N, in [2, 64]; the query is the last
+  bool causal = false;  // token i sees the i tokens up to itself
 };
 
 // One parameter among the flat numbers: row-major [shape] from `first` on. Names are layer1.query, layer1.key,
@@ -71,6 +72,12 @@ struct AttentionOnlyResult {
   std::vector<AttentionOnlyStatistics> layers;
 };
 
+// One sequence in one layer, row by row.
+struct AttentionOnlyMap {
+  std::vector<double> weights;                  // P, [N, N] row-major; 0 where a causal row sees nothing
+  std::vector<double> entropy, logit_variance;  // [N], as above
+};
+
 // T is float or double.
 template <class T>
 class AttentionOnly {
@@ -89,6 +96,10 @@ class AttentionOnly {
   // Error for sizes that do not fit.
   AttentionOnlyResult step(std::span<const T> values, std::span<const T> tokens, std::span<const T> answers,
                            std::span<T> gradient, int threads = 1) const;
+
+  // Every layer's map of one sequence, tokens: [N, 4], with the bits that step() has of it. Throws Error for sizes that
+  // do not fit.
+  std::vector<AttentionOnlyMap> maps(std::span<const T> values, std::span<const T> tokens) const;
 
  private:
   AttentionOnlyOptions options_;

@@ -128,16 +128,21 @@ std::vector<Option> table() {
        .defaults = {{kRegression, "no"}},
        .help = "What normalises every query and key",
        .choices = {"no", "layer", "rms", "l2"}},
+      {.name = "causal",
+       .kind = kBoolean,
+       .group = kModel,
+       .defaults = {{kRegression, false}},
+       .help = "Whether a token sees those up to itself alone"},
       {.name = "optimiser",
        .group = kTraining,
-       .defaults = {{kEveryTask, "adamw"}, {kRegression, "sgd", true}},
-       .help = "What makes steps of gradients",
-       .choices = {"adamw", "sgd"}},
+       .defaults = {{kEveryTask, "adamw"}, {kRegression, "sgd"}},
+       .help = "What makes steps of gradients; adam is adamw without decay",
+       .choices = {"adamw", "adam", "sgd"}},
       {.name = "learning_rate",
        .kind = kNumber,
        .group = kTraining,
        .defaults = {{kEveryTask, 1e-3}, {kRegression, 0.7}},
-       .help = "Of every step: there is no schedule",
+       .help = "Of every step: there is no schedule; regression's default is for SGD",
        .range = {.most = kMostNumber, .open_least = true}},
       {.name = "weight_decay",
        .kind = kNumber,
@@ -333,7 +338,7 @@ std::string defaults_in_words(const Option& option) {
   std::vector<std::string> values;  // in the order of the table
   std::map<std::string, std::vector<std::string_view>> tasks;
   for (const OptionDefault& one : option.defaults) {
-    const std::string value = plain_text(one.value) + (one.alone ? " alone" : "");
+    const std::string value = plain_text(one.value);
     if (std::ranges::find(values, value) == values.end()) values.push_back(value);
     if (one.task != kEveryTask) tasks[value].push_back(one.task);
   }

@@ -34,7 +34,6 @@ inline constexpr std::string_view kEveryTask = "";
 struct OptionDefault {
   std::string_view task;  // kEveryTask is for those that have none of their own
   ConfigValue value;
-  bool alone = false;  // the task takes no other
 };
 
 // Of a number: finite and in [least, most]; `open_` leaves out the bound itself.

@@ -41,9 +41,6 @@ std::string objection(std::span<const Option> table, const Option& option, const
     for (const OptionDefault& one : option.defaults) tasks.push_back(one.task);
     return fmt::format(" has no meaning for {}, only for {}", task, fmt::join(tasks, " and "));
   }
-  if (usual->alone && value != usual->value) {
-    return fmt::format(" is {}: {} takes {} alone", plain_text(value), task, plain_text(usual->value));
-  }
   if (!option.only_with || value == option.only_with->otherwise) return "";
   const OptionCondition& condition = *option.only_with;
   if (holds(table, condition, task, given)) return "";

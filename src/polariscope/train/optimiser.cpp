@@ -24,18 +24,6 @@ double root_of(const at::Tensor& numbers, const Run& run) {
                                                         : run.template operator()<float>());
 }
 
-template <class T>
-AdamWFactors<T> factors_of(const AdamWOptions& o, double steps) {
-  return {.keep = static_cast<T>(1.0 - o.learning_rate * o.weight_decay),
-          .beta_1 = static_cast<T>(o.beta_1),
-          .rest_1 = static_cast<T>(1.0 - o.beta_1),
-          .beta_2 = static_cast<T>(o.beta_2),
-          .rest_2 = static_cast<T>(1.0 - o.beta_2),
-          .rate = static_cast<T>(o.learning_rate / (1.0 - std::pow(o.beta_1, steps))),
-          .root = static_cast<T>(1.0 / std::sqrt(1.0 - std::pow(o.beta_2, steps))),
-          .epsilon = static_cast<T>(o.epsilon)};
-}
-
 }  // namespace
 
 double gradient_norm(const at::Tensor& gradients) {
@@ -57,7 +45,7 @@ AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
 double AdamW::step(const at::Tensor& values, const at::Tensor& gradients) {
   const auto steps = static_cast<double>(++*steps_.data_ptr<std::int64_t>());
   return root_of(values, [&]<class T>() {
-    return adamw_step(factors_of<T>(options_, steps), values.numel(), gradients.data_ptr<T>(), values.data_ptr<T>(),
+    return adamw_step(adamw_factors<T>(options_, steps), values.numel(), gradients.data_ptr<T>(), values.data_ptr<T>(),
                       mean_.data_ptr<T>(), square_.data_ptr<T>());
   });
 }

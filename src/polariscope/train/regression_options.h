@@ -13,10 +13,13 @@ struct RegressionOptions {
   std::string attention = "softmax";
   std::string layer_form = "residual";  // covariate or plain
   std::string qk_norm = "no";           // layer, rms or l2
+  bool causal = false;                  // token i sees those up to itself
   std::int64_t layers = 5;
   std::int64_t tokens = 20;  // the query included
   std::int64_t steps = 10'000, batch = 4000;
-  double learning_rate = 0.7, momentum = 0.8;
+  std::string optimiser = "sgd";               // adam or adamw, with PyTorch's betas and ε
+  double learning_rate = 0.7, momentum = 0.8;  // momentum: of SGD
+  double weight_decay = 0.01;                  // of AdamW
   std::uint64_t seed = 0;
 
   bool operator==(const RegressionOptions&) const = default;

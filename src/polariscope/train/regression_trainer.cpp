@@ -19,6 +19,8 @@ const RegressionOptions& validated(const RegressionOptions& options) {
   return options;
 }
 
+bool uses_sgd(const RegressionOptions& options) { return options.optimiser == "sgd"; }
+
 }  // namespace
 
 RegressionTrainer::RegressionTrainer(const RegressionOptions& options, int threads)
@@ -28,7 +30,8 @@ RegressionTrainer::RegressionTrainer(const RegressionOptions& options, int threa
       threads_(threads) {
   const auto count = static_cast<std::size_t>(model_.parameter_count());
   const auto batch = static_cast<std::size_t>(options_.batch);
-  state_ = {model_.initial_values(options_.seed), std::vector<float>(count)};
+  state_ = {model_.initial_values(options_.seed), std::vector<float>(count), {}};
+  if (!uses_sgd(options_)) state_.second.resize(count);
   before_ = state_;
   gradient_.resize(count);
   tokens_.resize(batch * static_cast<std::size_t>(options_.tokens * models::kTokenWidth));
@@ -58,23 +61,38 @@ RegressionRecord RegressionTrainer::advance() {
     return record;
   }
   before_ = state_;
-  const double squares_of_update =
-      sgd_step(static_cast<float>(options_.learning_rate), static_cast<float>(options_.momentum),
-               model_.parameter_count(), gradient_.data(), state_.values.data(), state_.velocity.data());
-  record.update_norm = std::sqrt(squares_of_update);
+  record.update_norm = std::sqrt(update());
   last_finite_ = record;
   return record;
 }
 
+double RegressionTrainer::update() {
+  const RegressionOptions& o = options_;
+  if (uses_sgd(o)) {
+    return sgd_step(static_cast<float>(o.learning_rate), static_cast<float>(o.momentum), model_.parameter_count(),
+                    gradient_.data(), state_.values.data(), state_.first.data());
+  }
+  const AdamWOptions adam{.learning_rate = o.learning_rate,
+                          .weight_decay = o.optimiser == "adamw" ? o.weight_decay : 0.0};
+  return adamw_step(adamw_factors<float>(adam, static_cast<double>(step_)), model_.parameter_count(), gradient_.data(),
+                    state_.values.data(), state_.first.data(), state_.second.data());
+}
+
+std::vector<RegressionTrainer::Part> RegressionTrainer::parts() const {
+  if (uses_sgd(options_)) return {{"", &State::values}, {"velocity.", &State::first}};
+  return {{"", &State::values}, {"mean.", &State::first}, {"square.", &State::second}};
+}
+
 std::vector<StoredTensor> RegressionTrainer::tensors(const State& state, const char* prefix) const {
   std::vector<StoredTensor> all;
-  for (const auto& [kind, numbers] : {std::pair{"", &state.values}, std::pair{"velocity.", &state.velocity}}) {
+  for (const auto& [kind, numbers] : parts()) {
     for (const models::ParameterPlace& place : model_.parameters()) {
       all.push_back({.name = fmt::format("{}{}{}", prefix, kind, place.name),
                      .dtype = Dtype::kF32,
                      .shape = place.shape,
-                     .bytes = std::as_bytes(std::span(*numbers).subspan(static_cast<std::size_t>(place.first),
-                                                                        static_cast<std::size_t>(place.count)))});
+                     .bytes = std::as_bytes(
+                         std::span(state.*numbers)
+                             .subspan(static_cast<std::size_t>(place.first), static_cast<std::size_t>(place.count)))});
     }
   }
   return all;
@@ -92,11 +110,12 @@ void RegressionTrainer::restore(const Safetensors& checkpoint, std::int64_t step
   const std::vector<StoredTensor> likes = tensors(before_, "before.");
   auto like = likes.begin();
   State before = before_;
-  for (std::vector<float>* numbers : {&before.values, &before.velocity}) {
+  for (const Part& part : parts()) {
     for (const models::ParameterPlace& place : model_.parameters()) {
       read_tensor(checkpoint, *like++,
-                  std::as_writable_bytes(std::span(*numbers).subspan(static_cast<std::size_t>(place.first),
-                                                                     static_cast<std::size_t>(place.count))));
+                  std::as_writable_bytes(
+                      std::span(before.*part.numbers)
+                          .subspan(static_cast<std::size_t>(place.first), static_cast<std::size_t>(place.count))));
     }
   }
   state_ = before_ = std::move(before);

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace polariscope::train {
@@ -37,17 +39,25 @@ class RegressionTrainer {
   // model; `step` is its last finite step's.
   Checkpoint checkpoint() const;
   void restore(const Safetensors& checkpoint, std::int64_t step);
-  // The parameters that the last finite step's loss is of, and the velocity it began with.
+  // The parameters that the last finite step's loss is of, and what the optimiser began it with.
   Checkpoint before_last_finite() const;
+  std::span<const float> values_before_last_finite() const { return before_.values; }
 
  private:
-  // Of all parameters, and b of SGD.
+  // Of all parameters: b of SGD, or m and v of Adam, whose count of steps is step_.
   struct State {
-    std::vector<float> values, velocity;
+    std::vector<float> values, first, second;
   };
+  struct Part {
+    std::string prefix;
+    std::vector<float> State::*numbers;
+  };
+  std::vector<Part> parts() const;
   // Its tensors under the names of a file.
   std::vector<StoredTensor> tensors(const State& state, const char* prefix) const;
   void draw(std::int64_t first);
+  // Returns ‖θ' - θ‖².
+  double update();
 
   RegressionOptions options_;
   models::AttentionOnly<float> model_;

@@ -28,11 +28,12 @@ constexpr std::array kLayerNumbers{std::pair{"entropy", &Statistics::entropy},
 
 runs::MapShape RegressionTraining::maps() const {
   const RegressionOptions& o = trainer_.options();
-  return runs::map_shape(static_cast<int>(o.layers), 1, static_cast<int>(o.tokens), false);
+  return runs::map_shape(static_cast<int>(o.layers), 1, static_cast<int>(o.tokens), o.causal);
 }
 
 StepNumbers RegressionTraining::advance() {
   const RegressionRecord record = trainer_.advance();
+  if (!trainer_.diverged()) history_.add(record, trainer_.values_before_last_finite());
   StepNumbers numbers{.step = record.step,
                       .loss = record.loss,
                       .gradient_norm = record.gradient_norm,
@@ -46,7 +47,18 @@ StepNumbers RegressionTraining::advance() {
   return numbers;
 }
 
-std::string RegressionTraining::finish(const std::filesystem::path&, nlohmann::ordered_json& result) {
+Checkpoint RegressionTraining::checkpoint() const {
+  Checkpoint checkpoint = trainer_.checkpoint();
+  for (StoredTensor& one : history_.tensors()) checkpoint.tensors.push_back(std::move(one));
+  return checkpoint;
+}
+
+void RegressionTraining::restore(const Safetensors& checkpoint, std::int64_t step) {
+  trainer_.restore(checkpoint, step);
+  history_.restore(checkpoint);
+}
+
+std::string RegressionTraining::finish(const std::filesystem::path& folder, nlohmann::ordered_json& result) {
   const RegressionRecord& last = trainer_.last_finite();
   const auto put = [&](const std::string& name, double value) {
     if (std::isfinite(value)) result[name] = value;
@@ -61,6 +73,11 @@ std::string RegressionTraining::finish(const std::filesystem::path&, nlohmann::o
       put(fmt::format("{}_layer{}", name, layer + 1), last.layers[layer].*member);
     }
   }
+  if (last.step > 0) {
+    result["most_skewed_step"] = history_.most_skewed_step();
+    put("largest_skewness", history_.largest_skewness());
+  }
+  history_.write(folder);
   return fmt::format("loss {:.4g}", last.loss);
 }
 

@@ -1,6 +1,7 @@
 // In-context regression as the loop trains it.
 #pragma once
 
+#include "polariscope/train/regression_history.h"
 #include "polariscope/train/regression_trainer.h"
 #include "polariscope/train/trainable.h"
 
@@ -9,20 +10,22 @@ namespace polariscope::train {
 class RegressionTraining final : public Trainable {
  public:
   // Throws Error for options that make no sense. threads: 0 for one a processor; the same bits for any.
-  RegressionTraining(const RegressionOptions& options, int threads) : trainer_(options, threads) {}
+  RegressionTraining(const RegressionOptions& options, int threads) : trainer_(options, threads), history_(options) {}
 
   runs::MapShape maps() const override;
   std::int64_t steps() const override { return trainer_.options().steps; }
   StepNumbers advance() override;
-  Checkpoint checkpoint() const override { return trainer_.checkpoint(); }
-  void restore(const Safetensors& checkpoint, std::int64_t step) override { trainer_.restore(checkpoint, step); }
-  // The parameters that the last finite step's loss is of, and the velocity it began with.
+  Checkpoint checkpoint() const override;
+  void restore(const Safetensors& checkpoint, std::int64_t step) override;
+  // The parameters that the last finite step's loss is of, and what the optimiser began it with.
   Checkpoint before_divergence() const override { return trainer_.before_last_finite(); }
-  // Adds the last finite step's numbers, flat and without what is not finite: a sweep takes every name for a column.
+  // Adds the last finite step's numbers and when rows were most skewed, flat and without what is not finite: a sweep
+  // takes every name for a column. Leaves the history's files.
   std::string finish(const std::filesystem::path& folder, nlohmann::ordered_json& result) override;
 
  private:
   RegressionTrainer trainer_;
+  RegressionHistory history_;
 };
 
 }  // namespace polariscope::train

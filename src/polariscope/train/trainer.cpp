@@ -32,8 +32,8 @@ std::unique_ptr<Optimiser> make_optimiser(const TrainingOptions& o, const at::Te
   if (o.optimiser == "sgd") {
     return std::make_unique<Sgd>(SgdOptions{.learning_rate = o.learning_rate, .momentum = o.momentum}, values);
   }
-  return std::make_unique<AdamW>(AdamWOptions{.learning_rate = o.learning_rate, .weight_decay = o.weight_decay},
-                                 values);
+  const double decay = o.optimiser == "adamw" ? o.weight_decay : 0.0;
+  return std::make_unique<AdamW>(AdamWOptions{.learning_rate = o.learning_rate, .weight_decay = decay}, values);
 }
 
 using Named = std::vector<std::pair<std::string, at::Tensor>>;

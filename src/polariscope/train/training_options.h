@@ -23,7 +23,7 @@ struct TrainingOptions {
   std::int64_t layers = 2, heads = 4, width = 128;
   bool mlp = true, layer_norm = true;
   // The optimiser.
-  std::string optimiser = "adamw";  // or "sgd"
+  std::string optimiser = "adamw";  // or "adam", "sgd"
   double learning_rate = 1e-3, weight_decay = 0.01, momentum = 0.0;
   std::int64_t epochs = 10, batch = 256;
   std::uint64_t seed = 0;

@@ -45,6 +45,11 @@ ChunkSums run(const LayerPlan& plan, const LayerNumbers<T>* numbers, const T* to
   return sums;
 }
 
+template <class T>
+std::vector<AttentionOnlyMap> maps(const LayerPlan& plan, const LayerNumbers<T>* numbers, const T* tokens) {
+  return Sequences<T>(plan, numbers, kept_room<T>(Sequences<T>::room(plan))).maps(tokens);
+}
+
 // HWY_EXPORT takes no templates.
 int chunk_float() { return kVectorsOfChunk * static_cast<int>(hn::Lanes(hn::ScalableTag<float>())); }
 int chunk_double() { return kVectorsOfChunk * static_cast<int>(hn::Lanes(hn::ScalableTag<double>())); }
@@ -55,6 +60,14 @@ ChunkSums run_float(const LayerPlan& plan, const LayerNumbers<float>* numbers, c
 ChunkSums run_double(const LayerPlan& plan, const LayerNumbers<double>* numbers, const double* tokens,
                      const double* answers, std::int64_t count, std::int64_t batch) {
   return run(plan, numbers, tokens, answers, count, batch);
+}
+std::vector<AttentionOnlyMap> maps_float(const LayerPlan& plan, const LayerNumbers<float>* numbers,
+                                         const float* tokens) {
+  return maps(plan, numbers, tokens);
+}
+std::vector<AttentionOnlyMap> maps_double(const LayerPlan& plan, const LayerNumbers<double>* numbers,
+                                          const double* tokens) {
+  return maps(plan, numbers, tokens);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -68,6 +81,8 @@ HWY_EXPORT(chunk_float);
 HWY_EXPORT(chunk_double);
 HWY_EXPORT(run_float);
 HWY_EXPORT(run_double);
+HWY_EXPORT(maps_float);
+HWY_EXPORT(maps_double);
 
 template <>
 int sequences_of_chunk<float>() {
@@ -88,6 +103,18 @@ template <>
 ChunkSums run_chunk(const LayerPlan& plan, const LayerNumbers<double>* numbers, const double* tokens,
                     const double* answers, std::int64_t count, std::int64_t batch) {
   return HWY_DYNAMIC_DISPATCH(run_double)(plan, numbers, tokens, answers, count, batch);
+}
+template <>
+std::vector<AttentionOnlyMap> maps_of_sequence(const LayerPlan& plan, const LayerNumbers<float>* numbers,
+                                               const float* tokens) {
+  reweighting::obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(maps_float)(plan, numbers, tokens);
+}
+template <>
+std::vector<AttentionOnlyMap> maps_of_sequence(const LayerPlan& plan, const LayerNumbers<double>* numbers,
+                                               const double* tokens) {
+  reweighting::obey_forced_target();
+  return HWY_DYNAMIC_DISPATCH(maps_double)(plan, numbers, tokens);
 }
 
 }  // namespace polariscope::models

@@ -45,6 +45,7 @@ struct LayerPlan {
   LayerForm layer_form;
   QkNorm qk_norm;
   int layers, tokens;
+  bool causal;
   int score_width;  // entries of a query that count: 4, or 3 of x
 };
 
@@ -66,5 +67,9 @@ int sequences_of_chunk();
 template <class T>
 ChunkSums run_chunk(const LayerPlan& plan, const LayerNumbers<T>* numbers, const T* tokens, const T* answers,
                     std::int64_t count, std::int64_t batch);
+
+// Of one sequence, tokens: [N, 4]; [layers].
+template <class T>
+std::vector<AttentionOnlyMap> maps_of_sequence(const LayerPlan& plan, const LayerNumbers<T>* numbers, const T* tokens);
 
 }  // namespace polariscope::models

@@ -63,6 +63,7 @@ HWY_INLINE void finish_row(const reweighting::AttentionForm& form, const HeldRow
   row.results = {.entropy = hn::Load(d, found[0]),
                  .squares = hn::Load(d, found[1]),
                  .logit_variance = hn::Load(d, found[5]),
+                 .logit_squares = hn::Mul(hn::Load(d, found[5]), hn::Set(d, static_cast<T>(row.scores.keys))),
                  .maximum = hn::Load(d, found[2]),
                  .first_key = hn::Load(d, found[3]),
                  .skewness = hn::Load(d, found[6]),
@@ -217,15 +218,16 @@ HWY_INLINE void pull_row(const reweighting::AttentionForm& form, FormRowGradient
   }
 }
 
-// z of a score and ∂z/∂s at z: a factor, a soft cap or a shift. All N keys are visible.
+// z of a score and ∂z/∂s at z: a factor, a soft cap or a shift, of a row that sees `keys` of the
+// sequence's tokens.
 template <class D>
 class ScoreTransform {
  public:
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
-  ScoreTransform(const reweighting::AttentionForm& form, int tokens)
+  ScoreTransform(const reweighting::AttentionForm& form, int tokens, int keys)
       : kind_(form.transform), factor_(form.transform_factor) {
-    if (kind_ == reweighting::Transform::kLogCount) factor_ *= std::log(static_cast<double>(tokens));
+    if (kind_ == reweighting::Transform::kLogCount) factor_ *= std::log(static_cast<double>(keys));
     if (kind_ == reweighting::Transform::kMinusLogKeys) shift_ = -std::log(static_cast<double>(tokens));
   }
   HWY_INLINE V apply(V s) const {
@@ -260,17 +262,18 @@ HWY_NOINLINE void form_map(D d, const LayerPlan& plan, const LayerArrays<T>& a, 
   using V = hn::Vec<D>;
   const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
   const int tokens = plan.tokens;
-  const ScoreTransform<D> transform(plan.form, tokens);
   for (int i = 0; i < tokens; ++i) {
+    const int keys = keys_of(plan, i);
+    const ScoreTransform<D> transform(plan.form, tokens, keys);
     const Token<V> query = load_token(d, a.query, i);
     T* z = a.scores + static_cast<std::ptrdiff_t>(i) * tokens * lanes;
-    FormRow<T> row{.scores = {z, lanes, tokens},
+    FormRow<T> row{.scores = {z, lanes, keys},
                    .weights = a.weights + static_cast<std::ptrdiff_t>(i) * tokens * lanes,
                    .sink = hn::Set(d, sink),
                    .shift = hn::Zero(d),
                    .inverse = hn::Zero(d),
                    .results = {}};
-    for (int j = 0; j < tokens; ++j) hn::Store(transform.apply(dot(query, load_token(d, a.key, j))), d, z + j * lanes);
+    for (int j = 0; j < keys; ++j) hn::Store(transform.apply(dot(query, load_token(d, a.key, j))), d, z + j * lanes);
     weigh_row(plan.form, row);
     add_row(d, row.results, i, map);
     hn::Store(row.shift, d, a.shift + i * lanes);
@@ -278,8 +281,7 @@ HWY_NOINLINE void form_map(D d, const LayerPlan& plan, const LayerArrays<T>& a, 
     hn::Store(row.results.row_sum, d, a.row_sum + i * lanes);
     if (i < first_output) continue;
     Token<V> output{hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-    for (int j = 0; j < tokens; ++j)
-      add_scaled(hn::Load(d, row.weights + j * lanes), load_token(d, a.value, j), output);
+    for (int j = 0; j < keys; ++j) add_scaled(hn::Load(d, row.weights + j * lanes), load_token(d, a.value, j), output);
     store_token(d, output, a.output, i);
   }
 }
@@ -291,12 +293,13 @@ HWY_NOINLINE void form_map_backward(D d, const LayerPlan& plan, const LayerArray
   using V = hn::Vec<D>;
   const std::ptrdiff_t lanes = static_cast<std::ptrdiff_t>(hn::Lanes(d));
   const int tokens = plan.tokens;
-  const ScoreTransform<D> transform(plan.form, tokens);
   for (int i = first; i < tokens; ++i) {
+    const int keys = keys_of(plan, i);
+    const ScoreTransform<D> transform(plan.form, tokens, keys);
     const Token<V> query = load_token(d, a.query, i), upstream = load_token(d, d_output, i);
     T* z = a.scores + static_cast<std::ptrdiff_t>(i) * tokens * lanes;
-    for (int j = 0; j < tokens; ++j) hn::Store(dot(upstream, load_token(d, a.value, j)), d, pulled + j * lanes);
-    FormRowGradient<T> row{.scores = {z, lanes, tokens},
+    for (int j = 0; j < keys; ++j) hn::Store(dot(upstream, load_token(d, a.value, j)), d, pulled + j * lanes);
+    FormRowGradient<T> row{.scores = {z, lanes, keys},
                            .pulled = pulled,
                            .dot = dot(upstream, load_token(d, a.output, i)),
                            .shift = hn::Load(d, a.shift + i * lanes),
@@ -308,7 +311,7 @@ HWY_NOINLINE void form_map_backward(D d, const LayerPlan& plan, const LayerArray
     hn::Store(hn::Add(hn::Load(d, d_sink), row.d_sink), d, d_sink);
     Token<V> d_query{hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
     const T* p = a.weights + static_cast<std::ptrdiff_t>(i) * tokens * lanes;
-    for (int j = 0; j < tokens; ++j) {
+    for (int j = 0; j < keys; ++j) {
       const V ds = hn::Mul(transform.slope(hn::Load(d, z + j * lanes)), hn::Load(d, pulled + j * lanes));
       Token<V> d_key = load_token(d, to.key, j), d_value = load_token(d, to.value, j);
       add_scaled(ds, load_token(d, a.key, j), d_query);

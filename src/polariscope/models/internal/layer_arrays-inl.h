@@ -56,17 +56,20 @@ HWY_INLINE void add_scaled(V by, const Token<V>& a, Token<V>& to) {
   for (int c = 0; c < kTokenWidth; ++c) to.at[c] = hn::MulAdd(by, a.at[c], to.at[c]);
 }
 
-// Sums over the rows of a map; row `i` of the entropies is kept for their deviation.
+// Keys that row i of a map sees.
+inline int keys_of(const LayerPlan& plan, int i) { return plan.causal ? i + 1 : plan.tokens; }
+
+// Sums over the rows of a map, and what is kept of each row.
 template <class T>
 struct MapSums {
-  T* sums;       // [kStatisticSlots]
-  T* entropies;  // [tokens]
+  T* sums;                       // [kStatisticSlots]
+  T *entropies, *logit_squares;  // [tokens]; Σ(z - z̄)² over a row's keys
 };
 
 // A vector of rows, measured.
 template <class V>
 struct RowResults {
-  V entropy, squares, logit_variance, maximum, first_key, skewness, row_sum, dead;
+  V entropy, squares, logit_variance, logit_squares, maximum, first_key, skewness, row_sum, dead;
 };
 
 template <class D, class V = hn::Vec<D>, class T = hn::TFromD<D>>
@@ -77,6 +80,7 @@ HWY_INLINE void add_row(D d, const RowResults<V>& row, int i, const MapSums<T>& 
     hn::Store(hn::Add(hn::Load(d, at), value), d, at);
   };
   hn::Store(row.entropy, d, map.entropies + i * lanes);
+  hn::Store(row.logit_squares, d, map.logit_squares + i * lanes);
   add(kFrobeniusSum, row.squares);  // its root is taken of the whole map
   add(kLogitVarianceSum, row.logit_variance);
   add(kMaximumSum, row.maximum);

@@ -77,6 +77,7 @@ HWY_INLINE RowResults<V> normalised_results(D d, const RowSums<V>& of, V inverse
           .entropy = hn::IfThenElse(hn::Or(empty, hn::Lt(entropy, zero)), zero, entropy),
           .squares = hn::Mul(hn::MulAdd(of.sum, mean, of.squares), hn::Mul(inverse, inverse)),
           .logit_variance = hn::Mul(of.logit_squares, share),  // of kernels the caller knows it
+          .logit_squares = of.logit_squares,
           .maximum = kSoftmax ? inverse : hn::Mul(of.most, inverse),
           .first_key = hn::Mul(of.first, inverse),
           .skewness = hn::IfThenElseZero(varies, skewness),

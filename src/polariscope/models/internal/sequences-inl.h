@@ -90,14 +90,14 @@ class Sequences {
     const std::ptrdiff_t tokens = plan.tokens, token = tokens * kTokenWidth, map = tokens * tokens;
     const std::ptrdiff_t layer = 7 * token + 5 * tokens + 2 * map;
     const std::ptrdiff_t sums = int{kLayerSlots} + int{kStatisticSlots};
-    return kMostLanes * (plan.layers * (layer + sums) + 6 * token + 2 * tokens);
+    return kMostLanes * (plan.layers * (layer + sums) + 6 * token + 3 * tokens);
   }
 
   Sequences(const LayerPlan& plan, const LayerNumbers<T>* numbers, T* room)
       : plan_(plan),
         numbers_(numbers),
         lanes_(static_cast<int>(hn::Lanes(D()))),
-        normalised_(is_normalised(plan.form)),
+        normalised_(!plan.causal && is_normalised(plan.form)),
         scale_(plan.layer_form == LayerForm::kPlain ? T(1) : T(1) / static_cast<T>(plan.tokens)),
         layers_(static_cast<std::size_t>(plan.layers)),
         statistics_(static_cast<std::size_t>(plan.layers)) {
@@ -118,6 +118,7 @@ class Sequences {
     gradients_ = take(std::ptrdiff_t{plan.layers} * kLayerSlots);
     sums_ = take(kStatisticSlots);
     entropies_ = take(tokens);
+    logit_squares_ = take(tokens);
     result_ = take(token);
     d_state_ = take(token);
     d_output_ = take(token);
@@ -139,6 +140,18 @@ class Sequences {
     for (int layer = plan_.layers - 1; layer >= 0; --layer) backward(layer);
   }
 
+  // Of one sequence, layer by layer.
+  std::vector<AttentionOnlyMap> maps(const T* tokens) {
+    count_ = 1;
+    gather(tokens);
+    std::vector<AttentionOnlyMap> found;
+    for (int layer = 0; layer < plan_.layers; ++layer) {
+      forward(layer);
+      found.push_back(first_map(layers_[layer]));
+    }
+    return found;
+  }
+
   void finish(ChunkSums& to) const {
     to.loss = loss_;
     to.statistics = statistics_;
@@ -157,7 +170,7 @@ class Sequences {
     return sum;
   }
 
-  // Whether rows are softmax's or a kernel's, which have a way of their own.
+  // Whether rows are softmax's or a kernel's, which have a way of their own where they see all keys.
   static bool is_normalised(const reweighting::AttentionForm& form) {
     const bool plain = form.rule == reweighting::RowRule::kElementwise &&
                        form.normaliser == reweighting::Normaliser::kSum &&
@@ -167,6 +180,23 @@ class Sequences {
                                                            : form.weight == reweighting::WeightFunction::kIdentity);
   }
   bool kernel() const { return plan_.form.feature != reweighting::FeatureMap::kNone; }
+
+  // Of the layer that forward() was called for last, the sequence in the first lane.
+  AttentionOnlyMap first_map(const LayerArrays<T>& a) const {
+    const int tokens = plan_.tokens;
+    AttentionOnlyMap map{std::vector<double>(static_cast<std::size_t>(tokens) * tokens), {}, {}};
+    for (int i = 0; i < tokens; ++i) {
+      const int keys = keys_of(plan_, i);
+      map.entropy.push_back(static_cast<double>(entropies_[i * lanes_]));
+      map.logit_variance.push_back(static_cast<double>(logit_squares_[i * lanes_]) / keys);
+      const T scale = normalised_ ? a.inverse[i * lanes_] : T(1);
+      for (int j = 0; j < keys; ++j) {
+        const int at = i * tokens + j;
+        map.weights[static_cast<std::size_t>(at)] = static_cast<double>(scale * a.weights[at * lanes_]);
+      }
+    }
+    return map;
+  }
 
   // Lanes beyond the last sequence repeat it; nothing comes of them.
   HWY_INLINE void gather(const T* tokens) {
@@ -206,7 +236,8 @@ class Sequences {
       key_map(layer).map(a.key);
     }
     std::fill_n(sums_, kStatisticSlots * lanes_, T(0));
-    const MapSums<T> map{sums_, entropies_};
+    // What maps queries and keys has told its variances already.
+    const MapSums<T> map{sums_, entropies_, query_map(layer).maps() ? d_query_ : logit_squares_};
     const int first = first_output(layer);
     if (normalised_) {
       kernel() ? normalised_map<RowKind::kKernel>(d, a, tokens, first, map)
@@ -230,19 +261,24 @@ class Sequences {
   HWY_INLINE V logit_variance_of(const LayerArrays<T>& a) {
     const D d;
     T* centred = d_key_;  // which the backward pass alone uses
-    std::copy_n(a.key, plan_.tokens * kTokenWidth * lanes_, centred);
-    centre_tokens(d, plan_.tokens, centred);
-    V squares = hn::Zero(d);
+    V squares = hn::Zero(d), variances = squares;
     for (int i = 0; i < plan_.tokens; ++i) {
+      const int keys = keys_of(plan_, i);
+      if (i == 0 || plan_.causal) {
+        std::copy_n(a.key, keys * kTokenWidth * lanes_, centred);
+        centre_tokens(d, keys, centred);
+      }
       const Token<V> query = load_token(d, a.query, i);
       V of_row = hn::Zero(d);
-      for (int j = 0; j < plan_.tokens; ++j) {
+      for (int j = 0; j < keys; ++j) {
         const V z = dot(query, load_token(d, centred, j));
         of_row = hn::MulAdd(z, z, of_row);
       }
       squares = hn::Add(squares, of_row);
+      if (plan_.causal) variances = hn::MulAdd(of_row, hn::Set(d, T(1) / static_cast<T>(keys)), variances);
+      hn::Store(of_row, d, logit_squares_ + i * lanes_);
     }
-    return hn::Mul(squares, hn::Set(d, T(1) / static_cast<T>(plan_.tokens)));
+    return plan_.causal ? variances : hn::Mul(squares, hn::Set(d, T(1) / static_cast<T>(plan_.tokens)));
   }
 
   // Rows of the ReLU kernel live by its offset; dead are those whose query has no feature above it.
@@ -338,7 +374,8 @@ class Sequences {
   std::vector<LayerArrays<T>> layers_;
   std::vector<std::array<double, kStatisticSlots>> statistics_;
   double loss_ = 0.0;
-  T *gradients_, *sums_, *entropies_, *result_, *d_state_, *d_output_, *d_query_, *d_key_, *d_value_, *pulled_;
+  T *gradients_, *sums_, *entropies_, *logit_squares_, *result_, *d_state_, *d_output_, *d_query_, *d_key_, *d_value_,
+      *pulled_;
 };
 
 }  // namespace HWY_NAMESPACE
