@@ -67,11 +67,13 @@ TEST(RealTrainings, OfInContextRegressionGiveTheLipschitzPapersFigures) {
       "attention = [\"softmax\", \"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = [\"no\", \"layer\"]\n"
       "layer_form = \"residual\"\nseed = { from = 0, to = 4 }\n"
       "[[skip]]\nattention = [\"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = \"layer\"\n",
-      {"B.fig1", "B.fig3", "B.fig4", "B.fig6", "B.fig8", "B.fig10", "B.fig11", "B.mitigations", "B.bound9-trained"});
+      {"B.fig1", "B.fig3", "B.fig4", "B.fig6", "B.fig8", "B.fig10", "B.fig11", "B.mitigations", "B.bound9-trained",
+       "B.sec4.1", "B.sec5.3", "B.appD", "B.norm", "B.batch", "B.forms", "B.maps"});
   for (const report::Claim& claim : sections[0].claims) EXPECT_EQ(claim.runs, 5) << claim.id;
   // Twenty small steps change little.
   EXPECT_EQ(sections[0].claims.front().verdict, report::Verdict::kFails);
-  EXPECT_EQ(sections[5].figures.front().spec.at("concat").size(), 4U);
+  EXPECT_EQ(sections[5].figures.front().spec.at("concat").size(), 2U);   // layers
+  EXPECT_EQ(sections[6].figures.front().spec.at("concat").size(), 12U);  // six maps of two attentions
   // Two layers of five runs on four sequences, and both right sides are theorems.
   EXPECT_EQ(sections[8].claims[0].runs, 40);
   for (const std::size_t side : {0U, 1U}) EXPECT_EQ(sections[8].claims[side].verdict, report::Verdict::kHolds);

@@ -111,6 +111,34 @@ TEST(SeriesChart, OfFaintRunsNamesOnlyTheirMedian) {
   EXPECT_EQ(legend.at("values"), json::parse(R"(["median", "theory"])"));
 }
 
+TEST(SeriesChart, StandsATriangleOnEachMarkThatHasAPlaceWithoutALegendOfItsOwn) {
+  report::SeriesChart chart{.x = {"step"}, .y = {"Var", report::Scale::kLog}, .series = {}, .references = {}};
+  for (const char* name : {"one", "two"}) {
+    chart.series.push_back({.name = name, .x = {1, 2, 3}, .y = {1, 10, 100}, .low = {}, .high = {}, .colour = ""});
+  }
+  chart.marks = {{"one: collapse", 2.0, 10.0, "#123456"}, {"two: nowhere", 2.0, kNan, "#654321"}};
+  const json spec = report::series_chart(chart);
+  int triangles = 0;
+  for (const json& layer : spec.at("layer")) {
+    if (layer.at("mark").value("shape", "") != "triangle-down") continue;
+    ++triangles;
+    EXPECT_EQ(layer.at("mark").at("color"), "#123456");
+    EXPECT_EQ(layer.at("data").at("values").at(0).at("name"), "one: collapse");
+    EXPECT_FALSE(layer.at("encoding").contains("color"));
+  }
+  EXPECT_EQ(triangles, 1);
+}
+
+TEST(SeriesChart, DrawsALawAmongPointsAsALine) {
+  report::SeriesChart chart{.x = {"Var"}, .y = {"H"}, .series = {}, .references = {}, .points = true};
+  chart.series.push_back({.name = "rows", .x = {1, 2}, .y = {3, 4}, .low = {}, .high = {}, .colour = ""});
+  EXPECT_TRUE(layer_of(report::series_chart(chart), "line").is_null());
+  chart.series.push_back({.name = "law", .x = {1, 2}, .y = {3, 4}, .low = {}, .high = {}, .colour = "", .line = true});
+  const json spec = report::series_chart(chart);
+  EXPECT_EQ(layer_of(spec, "line").at("transform").at(0).at("filter"), "isValid(datum.line)");
+  EXPECT_EQ(layer_of(spec, "point").at("transform").at(0).at("filter"), "!isValid(datum.line)");
+}
+
 TEST(SeriesChart, WithNothingToDrawHasAxesNevertheless) {
   report::SeriesChart chart;
   chart.x = {"x", report::Scale::kLog};

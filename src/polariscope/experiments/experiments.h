@@ -52,7 +52,15 @@ Experiment b_fig6();
 Experiment b_fig8();
 Experiment b_fig10();
 Experiment b_fig11();
+Experiment b_sec4_1();
+Experiment b_sec5_3();
+Experiment b_app_d();
 Experiment b_bound9_trained();
+// Ours, on the same.
+Experiment b_norm();
+Experiment b_batch();
+Experiment b_forms();
+Experiment b_maps();
 Experiment b_mitigations();
 Experiment b_alarm();
 

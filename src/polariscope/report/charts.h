@@ -49,12 +49,20 @@ struct Series {
   std::string colour;             // "" takes the next of the palette; see colours.h
   bool dashed = false;
   bool faint = false;  // a single run behind its median: thin, pale, not in the legend
+  bool line = false;   // among points: a law, drawn through them
+};
+// A ▼ that stands on a point of the chart, with its name on hover.
+struct PointMark {
+  std::string name;
+  double x = 0.0, y = 0.0;
+  std::string colour;
 };
 struct SeriesChart {
   Axis x, y;
   std::vector<Series> series;
   std::vector<ReferenceLine> references;
   bool points = false;  // marks without lines (scatter)
+  std::vector<PointMark> marks = {};
 };
 nlohmann::json series_chart(const SeriesChart& chart);
 
@@ -67,6 +75,7 @@ struct HeatMap {
   std::optional<double> low, high;            // ends of the colour scale; default: of the data
   std::vector<std::pair<int, int>> outlined;  // (row, column) of cells to point out: worst heads
   bool square = false;  // square cells: for axes of one meaning, where the diagonal says something
+  int side = 400;       // of a square map in pixels, about
 };
 nlohmann::json heat_map(const HeatMap& map);
 

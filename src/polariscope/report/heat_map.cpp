@@ -20,8 +20,7 @@ using nlohmann::json;
 // With more cells than this the gaps between them would take more ink than the cells.
 constexpr std::size_t kMostCellsWithGaps = 500;
 
-// Square cells get smaller where there are more than fit into this.
-constexpr int kSquareRoom = 400;
+// Square cells get smaller where there are more than fit into their map's side.
 constexpr int kLargestSquare = 44;
 constexpr int kSmallestSquare = 4;
 
@@ -122,8 +121,7 @@ json heat_map(const HeatMap& map) {
   json spec = chart_frame();
   if (map.square) {
     const int cells_across = static_cast<int>(std::max({rows.size(), columns.size(), std::size_t{1}}));
-    spec["width"] =
-        spec["height"] = {{"step", std::clamp(kSquareRoom / cells_across, kSmallestSquare, kLargestSquare)}};
+    spec["width"] = spec["height"] = {{"step", std::clamp(map.side / cells_across, kSmallestSquare, kLargestSquare)}};
   } else {
     spec["height"] = std::clamp(static_cast<int>(rows.size()) * 26, 130, 420);
   }

@@ -44,7 +44,7 @@ bool carries_shape(std::size_t place, std::size_t count, std::size_t series) {
 
 struct Rows {
   json values = json::array();
-  bool any_band = false, any_faint = false;
+  bool any_band = false, any_faint = false, any_line = false;
 };
 
 Rows rows_of(const SeriesChart& chart) {
@@ -52,8 +52,9 @@ Rows rows_of(const SeriesChart& chart) {
   const std::size_t most = std::max<std::size_t>(16, kMostPoints / std::max<std::size_t>(1, chart.series.size()));
   for (std::size_t s = 0; s < chart.series.size(); ++s) {
     const Series& series = chart.series[s];
-    const auto kept = chart.points ? thin_points(series.x, series.y, chart.x.scale, chart.y.scale, most)
-                                   : thin(series.x, series.y, chart.x.scale, chart.y.scale, most);
+    const bool line = chart.points && series.line;
+    const auto kept = chart.points && !line ? thin_points(series.x, series.y, chart.x.scale, chart.y.scale, most)
+                                            : thin(series.x, series.y, chart.x.scale, chart.y.scale, most);
     bool after_gap = false;
     for (std::size_t place = 0; place < kept.size(); ++place) {
       const std::size_t point = kept[place];
@@ -64,6 +65,7 @@ Rows rows_of(const SeriesChart& chart) {
                   {"y", gap ? json(nullptr) : plotted(series.y[point])},
                   {"series", series.name}};
       if (series.faint) row["faint"] = s;
+      if (line) row["line"] = s;
       if (banded(series) && drawable(series.low[point], chart.y.scale) && drawable(series.high[point], chart.y.scale)) {
         row["low"] = plotted(series.low[point]);
         row["high"] = plotted(series.high[point]);
@@ -71,6 +73,7 @@ Rows rows_of(const SeriesChart& chart) {
       }
       if (!gap && !series.faint && carries_shape(place, kept.size(), s)) row["mark"] = 1;
       rows.any_faint |= series.faint;
+      rows.any_line |= line;
       rows.values.push_back(std::move(row));
     }
   }
@@ -114,6 +117,25 @@ json series_tooltip(const SeriesChart& chart, bool any_band) {
     tooltip.push_back(tooltip_number("high", "highest"));
   }
   return tooltip;
+}
+
+// A ▼ whose tip is at its point. Its colour is the mark's own: a channel would need a legend beside the lines'.
+json mark_layer(const PointMark& mark, json x, json y) {
+  auto values = json::array({{{"x", plotted(mark.x)}, {"y", plotted(mark.y)}, {"name", mark.name}}});
+  return {{"data", {{"values", std::move(values)}}},
+          {"mark",
+           {{"type", "point"},
+            {"shape", "triangle-down"},
+            {"size", 130},
+            {"filled", true},
+            {"color", mark.colour},
+            {"opacity", 1},
+            {"yOffset", -7},
+            {"clip", false}}},
+          {"encoding",
+           {{"x", std::move(x)},
+            {"y", std::move(y)},
+            {"tooltip", {tooltip_text("name", "▼"), tooltip_number("x", "at")}}}}};
 }
 
 }  // namespace
@@ -170,13 +192,23 @@ json series_chart(const SeriesChart& chart) {
     json encoding = {{"x", x}, {"y", y}, {"color", colour}};
     encoding["shape"] = {
         {"field", "series"}, {"type", "nominal"}, {"scale", {{"domain", looks.names}}}, {"legend", legend}};
-    json marks = {
+    json points = {
         {"mark",
          {{"type", "point"}, {"size", chart.points ? 36 : 46}, {"filled", true}, {"opacity", 0.9}, {"clip", false}}},
         {"encoding", encoding}};
-    if (chart.points) marks["name"] = kMainLayer;
-    if (!chart.points) marks["transform"] = json::array({{{"filter", "datum.mark === 1"}}});
-    layers.push_back(std::move(marks));
+    if (chart.points) points["name"] = kMainLayer;
+    if (!chart.points) points["transform"] = json::array({{{"filter", "datum.mark === 1"}}});
+    if (rows.any_line) points["transform"] = json::array({{{"filter", "!isValid(datum.line)"}}});
+    layers.push_back(std::move(points));
+  }
+  if (rows.any_line) {
+    layers.push_back({{"transform", {{{"filter", "isValid(datum.line)"}}}},
+                      {"mark", {{"type", "line"}, {"strokeWidth", 2.2}, {"clip", true}}},
+                      {"encoding", {{"x", x}, {"y", y}, {"color", colour}, {"detail", {{"field", "line"}}}}}});
+  }
+  for (const PointMark& mark : chart.marks) {
+    const bool drawn = drawable(mark.x, chart.x.scale) && drawable(mark.y, chart.y.scale);
+    if (drawn) layers.push_back(mark_layer(mark, x, y));
   }
   add_horizontal_references(layers, chart.references, chart.y.scale);
   layers.push_back(hover_layer({{"x", x}, {"y", y}, {"color", colour}}, series_tooltip(chart, rows.any_band)));

@@ -1,4 +1,4 @@
-// Figure 1 of the Lipschitz paper, bottom row: loss, entropy and gradients of in-context regression by attention.
+// Figure 1 of the Lipschitz paper, bottom row: loss, gradient, entropy and ‖P‖_F of in-context regression.
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
 #include "polariscope/experiments/lipschitz/regression_runs.h"
@@ -6,31 +6,60 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace polariscope::experiments {
 namespace {
 
 constexpr double kMostLoss = 30.0, kMostGradient = 1000.0;  // drawn
+constexpr double kRisen = 0.5;                              // of √N
 constexpr double kPeak = 100.0;  // of the median gradient norm: above it the gradient has exploded
 
-using RunsOfVariant = std::pair<AttentionVariant, std::vector<RegressionRun>>;
+// Of the first layer, at each step.
+std::vector<double> first_entropy(const RegressionRun& run) { return run.log().layer("entropy", 0); }
+std::vector<double> first_deviation(const RegressionRun& run) { return run.log().layer("entropy_deviation", 0); }
+std::vector<double> mean_norm(const RegressionRun& run) { return run.mean_over_layers("frobenius_norm"); }
 
-std::vector<double> entropy_of(const RegressionRun& run) { return run.mean_over_layers("entropy"); }
-
-// Below log N at the end, in the mean over layers.
-double below_uniform(const RegressionRun& run) { return std::log(run.tokens()) - entropy_of(run).back(); }
+double below_uniform(const RegressionRun& run) { return run.uniform_entropy() - first_entropy(run).back(); }
+double largest_norm(const RegressionRun& run) { return spread_of(mean_norm(run)).high; }
 
 bool explodes(const RegressionRun& run) { return run.diverged() || run.gradient_peak() > kPeak; }
 
-report::SeriesChart lines_of(const std::vector<RunsOfVariant>& variants, report::Axis y, const Reading& reading) {
-  report::SeriesChart chart{.x = {"step"}, .y = std::move(y), .series = {}, .references = {}};
-  for (const auto& [variant, runs] : variants) add_lines(chart, variant.name(), variant.colour(), runs, reading, true);
-  return chart;
+std::vector<double> medians(const Windows& windows) {
+  std::vector<double> values;
+  for (std::size_t w = 0; w < windows.step.size(); ++w) {
+    std::vector<double> of_window;
+    for (const std::vector<double>& run : windows.runs) of_window.push_back(run[w]);
+    const Spread spread = spread_of(std::move(of_window));
+    const bool half = 2 * spread.runs >= static_cast<long long>(windows.runs.size());
+    values.push_back(half ? spread.median : std::nan(""));
+  }
+  return values;
 }
 
-Multiple panel(std::string title, const report::SeriesChart& chart) {
-  return {.title = std::move(title), .spec = report::series_chart(chart), .table = report::table_of(chart)};
+// Mean entropy of the first layer, with a band of one standard deviation over its rows.
+report::SeriesChart entropy_chart(const RegressionRuns& runs, const std::vector<RunsOfVariant>& variants) {
+  report::SeriesChart chart{
+      .x = {"step"}, .y = {"entropy H of the first layer (nats)"}, .series = {}, .references = {}};
+  for (const auto& [variant, of] : variants) {
+    if (of.empty()) continue;
+    const Windows entropy = windows_of(of, first_entropy);
+    const std::vector<double> deviation = medians(windows_of(of, first_deviation));
+    report::Series line{.name = variant.name(),
+                        .x = entropy.step,
+                        .y = medians(entropy),
+                        .low = {},
+                        .high = {},
+                        .colour = variant.colour()};
+    for (std::size_t w = 0; w < line.y.size(); ++w) {
+      line.low.push_back(std::max(0.0, line.y[w] - deviation[w]));
+      line.high.push_back(line.y[w] + deviation[w]);
+    }
+    chart.series.push_back(std::move(line));
+  }
+  chart.references = {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
+  return chart;
 }
 
 report::Claim loses_claim(const char* id, const std::vector<RegressionRun>& runs, std::string statement) {
@@ -73,26 +102,25 @@ std::vector<report::Claim> kernel_claims(const std::string& id, const std::strin
 
 report::Section run(const Context& context) {
   const RegressionRuns runs(context);
-  std::vector<RunsOfVariant> variants;
-  std::vector<std::pair<std::string, Spread>> final_losses, lowest_losses;
+  const std::vector<RunsOfVariant> variants = paper_runs(runs);
+  std::vector<std::pair<std::string, Spread>> final_losses, lowest_losses, norms;
   report::Section section;
-  for (const AttentionVariant& variant : paper_variants()) {
-    variants.emplace_back(variant, runs.read(variant));
-    const std::vector<RegressionRun>& of = variants.back().second;
+  for (const auto& [variant, of] : variants) {
     final_losses.emplace_back(variant.name(), over_runs(of, &RegressionRun::final_loss));
     lowest_losses.emplace_back(variant.name(), over_runs(of, &RegressionRun::lowest_loss));
-    for (const RegressionRun& one : of) {
-      section.runs.emplace_back(fmt::format("{}, seed {}", variant.name(), one.trained().settings.at("seed").dump()),
-                                one.trained().link);
-    }
+    norms.emplace_back(variant.name(), over_runs(of, largest_norm));
   }
+  add_links(section, variants);
   const auto& softmax = variants[0].second;
   const auto& normed = variants[1].second;
   const auto& relu = variants[2].second;
   const auto& elu = variants[3].second;
   section.method = runs.method();
-  section.findings = fmt::format("Loss of the runs that end: {}. Lowest loss on the way (median of 20 steps): {}.",
-                                 of_each_variant(final_losses), of_each_variant(lowest_losses));
+  section.findings = fmt::format(
+      "Loss of the runs that end: {}. Lowest loss on the way (median of 20 steps): {}. Largest ‖P‖_F, the mean over "
+      "layers: "
+      "{}.",
+      of_each_variant(final_losses), of_each_variant(lowest_losses), of_each_variant(norms));
 
   section.claims = {loses_claim("B.fig1/softmax-collapses", softmax, "Softmax attention loses its entropy."),
                     explodes_claim("B.fig1/softmax-explodes", softmax, "Softmax attention's gradients explode."),
@@ -103,7 +131,7 @@ report::Section run(const Context& context) {
   const Spread below = over_runs(relu, below_uniform);
   section.claims.push_back(claim_of_every(
       "B.fig1/relu-below", "The ReLU kernel's entropy settles below log N.", "Figure 1; figure 2",
-      "log N less the mean entropy over layers is above 0.1 nats at the last step", relu,
+      "log N less the first layer's mean entropy is above 0.1 nats at the last step", relu,
       [](const RegressionRun& one) { return below_uniform(one) > 0.1; },
       fmt::format("below by {}", in_words(below, "runs", 3, "nats")), "training"));
   const Spread lowest = lowest_losses[0].second;
@@ -116,26 +144,40 @@ report::Section run(const Context& context) {
       fmt::format("{} against {}", in_words(kernel, "runs"), in_words(lowest, "runs")), kernel,
       judged(std::min(kernel.runs, lowest.runs), kFewestSeeds, kernel.median < lowest.median), "training"));
 
-  report::SeriesChart entropy = lines_of(variants, {"mean entropy over layers H (nats)"}, entropy_of);
-  entropy.references = {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
+  const double softmax_norm = norms[0].second.low, kernel_norm = std::max(norms[2].second.high, norms[3].second.high);
+  section.claims.push_back(claim_in_words(
+      "B.fig1/norm", "‖P‖_F rises with softmax and stays near 1 with the kernels.", "Section 5.3, figure 1",
+      fmt::format(
+          "largest mean over layers above {:g} √N in every softmax run and below it in every run of both kernels; "
+          "inconclusive under {} runs of any",
+          kRisen, kFewestSeeds),
+      of_each_variant(norms), norms[0].second,
+      judged(std::min({norms[0].second.runs, norms[2].second.runs, norms[3].second.runs}), kFewestSeeds,
+             softmax_norm > kRisen * runs.one_hot_norm() && kernel_norm < kRisen * runs.one_hot_norm()),
+      "training"));
+
+  report::SeriesChart norm = chart_of_variants(variants, {"‖P‖_F, mean over layers"}, mean_norm, true);
+  norm.references = {{"1", 1.0}, {fmt::format("√N = {:.2f}", runs.one_hot_norm()), runs.one_hot_norm()}};
   section.figures.push_back(multiples_figure(
       {.id = "training",
-       .title = "Loss, entropy and gradients while four attentions learn",
+       .title = "Loss, gradient, entropy and ‖P‖_F while four attentions learn",
        .caption = fmt::format(
-           "Thin: each run, up to its last finite step; thick: the median while half of the runs go on. Losses above "
-           "{:g} and "
-           "gradients above {:g} are drawn there. {} of {} "
-           "softmax "
-           "runs end early, {} of {} with QK-LayerNorm, {} of {} with the ReLU kernel, {} of {} with ELU+1.",
+           "Thin: each run, up to its last finite step; thick: the median while half of the runs go on. Entropy: mean "
+           "over "
+           "rows and runs of the first layer, with one standard deviation over rows. Losses above {:g} and gradients "
+           "above "
+           "{:g} are drawn there. {} of {} softmax runs end early, {} of {} with QK-LayerNorm, {} of {} with the ReLU "
+           "kernel, {} of {} with ELU+1.",
            kMostLoss, kMostGradient, count_of(softmax, diverges), softmax.size(), count_of(normed, diverges),
            normed.size(), count_of(relu, diverges), relu.size(), count_of(elu, diverges), elu.size()),
-       .alternative = "Training loss, mean entropy and gradient norm against step, one colour an attention.",
+       .alternative = "Training loss, gradient norm, the first layer's entropy and the norm of attention against step, "
+                      "one colour an attention.",
        .columns = 2},
-      std::vector<Multiple>{
-          panel("loss", lines_of(variants, {"training loss", report::Scale::kLog}, capped("loss", kMostLoss))),
-          panel("entropy", entropy),
-          panel("gradient",
-                lines_of(variants, {"gradient norm", report::Scale::kLog}, capped("gradient_norm", kMostGradient)))}));
+      std::vector<Multiple>{panel("loss", chart_of_variants(variants, {"training loss", report::Scale::kLog},
+                                                            capped("loss", kMostLoss), true)),
+                            panel("gradient norm", chart_of_variants(variants, {"gradient norm", report::Scale::kLog},
+                                                                     capped("gradient_norm", kMostGradient), true)),
+                            panel("entropy", entropy_chart(runs, variants)), panel("norm of attention", norm)}));
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   return section;

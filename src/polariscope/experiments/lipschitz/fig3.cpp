@@ -1,130 +1,111 @@
-// Figure 3 of the Lipschitz paper: entropy and Frobenius norm of every layer while it is trained.
+// Figure 3 of the Lipschitz paper: the variance of the logits over training, in an intermediate layer.
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/lipschitz/regression_runs.h"
-#include "polariscope/experiments/shared/multiples.h"
-#include "polariscope/report/colours.h"
+#include "polariscope/experiments/lipschitz/layer_panels.h"
+#include "polariscope/experiments/shared/readings.h"
+#include "polariscope/experiments/shared/straight_line.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numeric>
+#include <optional>
 
 namespace polariscope::experiments {
 namespace {
 
-constexpr double kFullNorm = 0.95;  // of √N: the largest norm that a collapsed layer should come to
+constexpr double kMostVariance = 1e8;  // drawn
+constexpr double kFlat = 10.0;         // times the variance of step 1: below it a line is flat
 
-std::vector<double> correlation_parts(const std::vector<double>& values) {
-  const double mean = std::reduce(values.begin(), values.end()) / static_cast<double>(values.size());
-  std::vector<double> parts;
-  for (const double value : values) parts.push_back(value - mean);
-  return parts;
+// log Var over the steps up to the collapse of the layer.
+struct Rise {
+  StraightLine in_step, in_logarithm;  // against the step, and against its logarithm
+
+  double percent() const { return 100.0 * std::expm1(in_step.slope); }
+  bool exponential() const { return in_step.slope > 0.0 && in_step.correlation > in_logarithm.correlation; }
+};
+
+const std::vector<double>& variance_of(const RegressionRun& run, int layer) {
+  return run.log().layer("logit_variance", static_cast<std::size_t>(layer));
 }
 
-double correlation(const std::vector<double>& first, const std::vector<double>& second) {
-  const std::vector<double> a = correlation_parts(first), b = correlation_parts(second);
-  const double ab = std::inner_product(a.begin(), a.end(), b.begin(), 0.0),
-               aa = std::inner_product(a.begin(), a.end(), a.begin(), 0.0),
-               bb = std::inner_product(b.begin(), b.end(), b.begin(), 0.0);
-  return ab / std::sqrt(aa * bb);
-}
-
-// Every layer of every run.
-template <class Figure>
-Spread over_layers(const std::vector<RegressionRun>& runs, const Figure& figure) {
-  std::vector<double> values;
-  for (const RegressionRun& run : runs) {
-    for (std::size_t layer = 0; layer < static_cast<std::size_t>(run.layers()); ++layer) {
-      values.push_back(figure(run, layer));
-    }
+// Of a run whose layer collapses after a few steps.
+std::optional<Rise> rise_of(const RegressionRun& run, int layer) {
+  constexpr std::size_t kFewestSteps = 10;
+  const std::optional<double> collapse = run.collapse_of(layer);
+  if (!collapse) return std::nullopt;
+  std::vector<double> step, log_step, log_variance;
+  for (std::size_t n = 0; n < run.log().steps() && run.log().step[n] <= *collapse; ++n) {
+    step.push_back(run.log().step[n]);
+    log_step.push_back(std::log(step.back()));
+    log_variance.push_back(std::log(variance_of(run, layer)[n]));
   }
-  return spread_of(std::move(values));
+  if (step.size() < kFewestSteps) return std::nullopt;
+  return Rise{straight_line(step, log_variance), straight_line(log_step, log_variance)};
 }
 
-Multiple layers_panel(const AttentionVariant& variant, const std::vector<RegressionRun>& runs, const char* statistic,
-                      report::Axis y, std::vector<report::ReferenceLine> references) {
-  report::SeriesChart chart{.x = {"step"}, .y = std::move(y), .series = {}, .references = std::move(references)};
-  const int layers = runs.empty() ? 0 : runs.front().layers();
-  const std::vector<std::string> colours = report::sequential_colours(static_cast<std::size_t>(layers));
-  for (int layer = 0; layer < layers; ++layer) {
-    const auto at = static_cast<std::size_t>(layer);
-    add_lines(
-        chart, fmt::format("layer {}", layer + 1), colours[at], runs,
-        [&](const RegressionRun& run) { return run.log().layer(statistic, at); }, false);
+double growth_of(const RegressionRun& run, int layer) {
+  const std::vector<double>& variance = variance_of(run, layer);
+  return spread_of(variance).high / variance.front();
+}
+
+report::Claim rises(const char* id, const RunsOfVariant& of, int layer) {
+  std::vector<double> percents;
+  long long exponential = 0;
+  for (const RegressionRun& run : of.second) {
+    const std::optional<Rise> rise = rise_of(run, layer);
+    if (!rise) continue;
+    percents.push_back(rise->percent());
+    exponential += rise->exponential() ? 1 : 0;
   }
-  return {.title = variant.name(), .spec = report::series_chart(chart), .table = report::table_of(chart)};
+  const Spread percent = spread_of(percents);
+  return claim_in_words(
+      id, fmt::format("Up to the collapse, the variance of {}'s logits rises exponentially.", of.first.name()),
+      "Section 5.2, figure 3",
+      fmt::format(
+          "over the steps until the layer's mean entropy is below {:g} % of log N, log Var rises and is nearer to "
+          "a line in the step than to one in its logarithm, in every run with a collapse; inconclusive under {}",
+          100 * kCollapsed, kFewestSeeds),
+      fmt::format("{} a step; {} of {} runs with a collapse, of {}", in_words(percent, "runs", 3, "%"), exponential,
+                  percent.runs, of.second.size()),
+      percent, judged(percent.runs, kFewestSeeds, exponential == percent.runs), "variance");
+}
+
+report::Claim stays_flat(const char* id, const RunsOfVariant& of, int layer) {
+  const auto growth = [=](const RegressionRun& run) { return growth_of(run, layer); };
+  return claim_of_every(
+      id, fmt::format("The variance of the logits of {} stays flat.", of.first.name()), "Section 5.2, figure 3",
+      fmt::format("never above {:g} times that of step 1", kFlat), of.second,
+      [=](const RegressionRun& run) { return growth_of(run, layer) < kFlat; },
+      fmt::format("largest over first {}", in_words(over_runs(of.second, growth), "runs")), "variance");
 }
 
 report::Section run(const Context& context) {
   const RegressionRuns runs(context);
+  const std::vector<RunsOfVariant> variants = paper_runs(runs);
+  const int layers = layers_of(variants), layer = layers / 2;
   report::Section section;
-  section.method = runs.method();
-  std::vector<Multiple> entropies, norms;
-  std::vector<std::pair<std::string, Spread>> largest;
-  const auto norm_of = [](const RegressionRun& run, std::size_t layer) {
-    return spread_of(run.log().layer("frobenius_norm", layer)).high;
-  };
-  for (const AttentionVariant& variant : paper_variants()) {
-    const std::vector<RegressionRun> of = runs.read(variant);
-    entropies.push_back(
-        layers_panel(variant, of, "entropy", {"entropy H (nats)"},
-                     {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}}));
-    norms.push_back(layers_panel(
-        variant, of, "frobenius_norm", {"‖P‖_F"},
-        {{fmt::format("one-hot: √N = {:.2f}", runs.one_hot_norm()), runs.one_hot_norm()}, {"uniform: 1", 1.0}}));
-    largest.emplace_back(variant.name(), over_layers(of, norm_of));
-    if (variant == paper_variants()[0]) {
-      const Spread together = over_layers(of, [](const RegressionRun& one, std::size_t layer) {
-        return correlation(one.log().layer("entropy", layer), one.log().layer("frobenius_norm", layer));
-      });
-      const Spread top = over_runs(of, [&](const RegressionRun& one) {
-        const auto collapse = one.first_collapse();
-        return collapse ? norm_of(one, static_cast<std::size_t>(collapse->layer)) / runs.one_hot_norm() : std::nan("");
-      });
-      const auto seeds = static_cast<long long>(of.size());
-      section.claims = {
-          claim_in_words(
-              "B.fig3/softmax-norm", "Where softmax collapses, ‖P‖_F rises to √N.", "Figure 3; proposition 5.2",
-              fmt::format("the largest ‖P‖_F of the layer that collapses first is above {:g} √N in every run "
-                          "with a collapse; inconclusive under {} of them",
-                          kFullNorm, kFewestSeeds),
-              fmt::format("{} √N; {} of {} runs have a collapse", in_words(top, "runs"), top.runs, seeds), top,
-              judged(top.runs, kFewestSeeds, top.low > kFullNorm), "norm"),
-          claim_in_words("B.fig3/opposite", "Entropy and ‖P‖_F mirror each other through training.", "Figure 3",
-                         fmt::format("their correlation over the steps is below −0.9 in every layer of every softmax "
-                                     "run; inconclusive under {} runs",
-                                     kFewestSeeds),
-                         in_words(together, "layers of runs"), together,
-                         judged(seeds, kFewestSeeds, together.high < -0.9), "entropy")};
-    } else if (variant.qk_norm == "no") {
-      const Spread norm = largest.back().second;
-      section.claims.push_back(claim_in_words(
-          fmt::format("B.fig3/{}", variant.attention), fmt::format("‖P‖_F of {} stays small.", variant.attention),
-          "Figure 3",
-          fmt::format("below √N/2 in every layer at every step of every run; inconclusive under {} runs", kFewestSeeds),
-          fmt::format("largest {}; √N/2 is {:.2f}", in_words(norm, "layers of runs"), runs.one_hot_norm() / 2), norm,
-          judged(static_cast<long long>(of.size()), kFewestSeeds, norm.high < runs.one_hot_norm() / 2), "norm"));
-    }
+  section.method =
+      fmt::format("{} Looked at is layer {} of {}: the variance Var_j[Z_ij] of a row's logits, mean over rows.",
+                  runs.method(), layer + 1, layers);
+  std::vector<std::pair<std::string, Spread>> growths;
+  for (const auto& [variant, of] : variants) {
+    growths.emplace_back(variant.name(),
+                         over_runs(of, [=](const RegressionRun& one) { return growth_of(one, layer); }));
   }
-  section.findings = fmt::format("Largest ‖P‖_F of a layer in a run; √N is {:.2f}: {}.", runs.one_hot_norm(),
-                                 of_each_variant(largest));
-  const std::string caption =
-      "Lines: median over seeds while half of the runs go on; bands: lowest to highest. Where lines end, half of the "
-      "runs have stopped being finite.";
+  section.findings = fmt::format("Largest variance over that of step 1: {}.", of_each_variant(growths));
+  section.claims = {rises("B.fig3/softmax", variants[0], layer), rises("B.fig3/qk-layernorm", variants[1], layer),
+                    stays_flat("B.fig3/relu", variants[2], layer), stays_flat("B.fig3/elu1", variants[3], layer)};
+  const report::SeriesChart chart =
+      chart_of_variants(variants, {"variance of logits", report::Scale::kLog},
+                        capped_layer("logit_variance", static_cast<std::size_t>(layer), kMostVariance), true, layer);
   section.figures = {
-      multiples_figure({.id = "entropy",
-                        .title = "Entropy of every layer",
-                        .caption = caption,
-                        .alternative = "Entropy against step, one panel an attention, one line a layer.",
-                        .columns = 2},
-                       entropies),
-      multiples_figure({.id = "norm",
-                        .title = "‖P‖_F of every layer",
-                        .caption = caption,
-                        .alternative = "Frobenius norm against step, one panel an attention, one line a layer.",
-                        .columns = 2},
-                       norms)};
+      chart_figure("variance", fmt::format("Variance of the logits in layer {}", layer + 1),
+                   fmt::format("A straight line is an exponential; variances above {:g} are drawn there. Thin: each "
+                               "run, up to its last finite step; thick: the median while "
+                               "half of the runs go on. {}",
+                               kMostVariance, kMarkInWords),
+                   "Variance of the logits of an intermediate layer against step, one colour an attention.", chart)};
+  add_links(section, variants);
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   return section;
@@ -134,9 +115,9 @@ report::Section run(const Context& context) {
 
 Experiment b_fig3() {
   return {.id = "B.fig3",
-          .title = "Entropy and norm of every layer over training",
+          .title = "The variance of logits over training",
           .source = "Lipschitz paper, figure 3",
-          .question = "Does the norm of attention rise to √N as its entropy falls?",
+          .question = "Does the variance of the logits rise exponentially until entropy collapses?",
           .trainings = "regression",
           .run = run};
 }

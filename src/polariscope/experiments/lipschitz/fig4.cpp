@@ -1,26 +1,28 @@
 // Figure 4 of the Lipschitz paper: the power law (8) along the training of in-context regression.
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/lipschitz/regression_runs.h"
+#include "polariscope/experiments/lipschitz/sequence_records.h"
 #include "polariscope/experiments/shared/multiples.h"
 #include "polariscope/metrics/entropy.h"
 #include "polariscope/metrics/variance_entropy.h"
+#include "polariscope/report/colours.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace polariscope::experiments {
 namespace {
 
-constexpr std::int64_t kFewestPoints = 50;  // of a layer's trajectory, for an exponent of its own
-
-// The points of one attention: (Var, H) of every layer at every step.
+// One attention: the points (Var, H) of single rows, and beside them those of layers' means.
 struct Law {
   AttentionVariant variant;
   std::vector<RegressionRun> runs;
-  std::vector<metrics::PowerLaw> of_runs;  // all layers together
-  std::vector<double> of_layers;           // exponents of layers of runs with kFewestPoints points
+  RowRecords rows;                         // of all runs
+  std::vector<metrics::PowerLaw> of_runs;  // of the rows, all layers together
+  std::vector<metrics::PowerLaw> of_means;
   std::int64_t points = 0, left_out = 0;
   metrics::PowerLaw all;
 };
@@ -30,39 +32,55 @@ bool is_fitted(double variance, double entropy, double uniform) {
   return variance >= 1e-2 && variance <= 1e4 && entropy > 1e-6 && entropy < uniform - 1e-6;
 }
 
+void append(std::vector<double>& to, const std::vector<double>& more) { to.insert(to.end(), more.begin(), more.end()); }
+
+std::vector<double> joined(const std::vector<std::vector<double>>& parts) {
+  std::vector<double> all;
+  for (const std::vector<double>& part : parts) append(all, part);
+  return all;
+}
+
+// Of a run, or of all; a run that left no rows counts in none.
+metrics::PowerLaw fit(const RowRecords& rows, int tokens) {
+  return metrics::variance_entropy_sensitivity(joined(rows.variance), joined(rows.entropy), tokens);
+}
+
+metrics::PowerLaw fit_of_means(const RegressionRun& run) {
+  return metrics::variance_entropy_sensitivity(joined(run.log().layers.at("logit_variance")),
+                                               joined(run.log().layers.at("entropy")), run.tokens());
+}
+
 Law law_of(const RegressionRuns& runs, const AttentionVariant& variant) {
   Law law{.variant = variant,
           .runs = runs.read(variant),
+          .rows = {},
           .of_runs = {},
-          .of_layers = {},
+          .of_means = {},
           .all = metrics::fit_power_law({}, {})};
-  if (law.runs.empty()) return law;
-  std::vector<double> every_variance, every_entropy;
   for (const RegressionRun& run : law.runs) {
-    std::vector<double> variance, entropy;
-    for (std::size_t layer = 0; layer < static_cast<std::size_t>(run.layers()); ++layer) {
-      const std::vector<double>& v = run.log().layer("logit_variance", layer);
-      const std::vector<double>& h = run.log().layer("entropy", layer);
-      const metrics::PowerLaw one = metrics::variance_entropy_sensitivity(v, h, runs.tokens);
-      if (one.points >= kFewestPoints) law.of_layers.push_back(one.exponent);
-      variance.insert(variance.end(), v.begin(), v.end());
-      entropy.insert(entropy.end(), h.begin(), h.end());
-    }
-    law.of_runs.push_back(metrics::variance_entropy_sensitivity(variance, entropy, runs.tokens));
+    law.of_means.push_back(fit_of_means(run));
+    const RowRecords rows = rows_of(run);
+    if (rows.entropy.empty()) continue;
+    law.of_runs.push_back(fit(rows, run.tokens()));
     law.points += law.of_runs.back().points;
     law.left_out += law.of_runs.back().left_out;
-    every_variance.insert(every_variance.end(), variance.begin(), variance.end());
-    every_entropy.insert(every_entropy.end(), entropy.begin(), entropy.end());
+    law.rows.variance.resize(std::max(law.rows.variance.size(), rows.variance.size()));
+    law.rows.entropy.resize(law.rows.variance.size());
+    for (std::size_t layer = 0; layer < rows.variance.size(); ++layer) {
+      append(law.rows.variance[layer], rows.variance[layer]);
+      append(law.rows.entropy[layer], rows.entropy[layer]);
+    }
   }
-  law.all = metrics::variance_entropy_sensitivity(every_variance, every_entropy, runs.tokens);
+  if (law.points > 0) law.all = fit(law.rows, runs.tokens);
   return law;
 }
 
-Spread exponents(const Law& law) {
+std::vector<double> exponents_of(const std::vector<metrics::PowerLaw>& laws) {
   std::vector<double> values;
-  for (const metrics::PowerLaw& one : law.of_runs) values.push_back(one.exponent);
-  return spread_of(std::move(values));
+  for (const metrics::PowerLaw& one : laws) values.push_back(one.exponent);
+  return values;
 }
+Spread exponents(const Law& law) { return spread_of(exponents_of(law.of_runs)); }
 
 std::string fit_in_words(const Law& law) {
   return fmt::format("{}: β = {} [{}, {}], R² = {}, {} of {} points", law.variant.name(),
@@ -70,39 +88,50 @@ std::string fit_in_words(const Law& law) {
                      significant(law.all.r_squared, 2), law.points, law.points + law.left_out);
 }
 
-Multiple panel_of(const Law& law) {
-  report::SeriesChart chart{.x = {"logit variance", report::Scale::kLog},
+// Rows coloured by layer, and the law fitted to all of them over the variances that it was fitted to.
+Multiple panel_of(const Law& law, int tokens) {
+  report::SeriesChart chart{.x = {"variance of a row's logits", report::Scale::kLog},
                             .y = {"H̃ = H/(log N − H)", report::Scale::kLog},
                             .series = {},
                             .references = {},
                             .points = true};
-  for (const RegressionRun& run : law.runs) {
-    report::Series points{.name = fmt::format("seed {}", run.trained().settings.at("seed").dump()),
-                          .x = {},
-                          .y = {},
-                          .low = {},
-                          .high = {},
-                          .colour = ""};
-    const double uniform = std::log(run.tokens());
-    for (std::size_t layer = 0; layer < static_cast<std::size_t>(run.layers()); ++layer) {
-      const std::vector<double>& variance = run.log().layer("logit_variance", layer);
-      const std::vector<double>& entropy = run.log().layer("entropy", layer);
-      for (std::size_t n = 0; n < variance.size(); ++n) {
-        if (!is_fitted(variance[n], entropy[n], uniform)) continue;
-        points.x.push_back(variance[n]);
-        points.y.push_back(metrics::normalised_entropy(entropy[n], uniform));
-      }
+  const double uniform = std::log(tokens);
+  const std::size_t layers = law.rows.variance.size();
+  const std::vector<std::string> colours = report::sequential_colours(layers);
+  double low = std::numeric_limits<double>::infinity(), high = 0.0;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    report::Series points{
+        .name = fmt::format("layer {}", layer + 1), .x = {}, .y = {}, .low = {}, .high = {}, .colour = colours[layer]};
+    for (std::size_t n = 0; n < law.rows.variance[layer].size(); ++n) {
+      const double variance = law.rows.variance[layer][n], entropy = law.rows.entropy[layer][n];
+      if (!is_fitted(variance, entropy, uniform)) continue;
+      points.x.push_back(variance);
+      points.y.push_back(metrics::normalised_entropy(entropy, uniform));
+      low = std::min(low, variance);
+      high = std::max(high, variance);
     }
     chart.series.push_back(std::move(points));
   }
-  return {.title = law.variant.name(), .spec = report::series_chart(chart), .table = report::table_of(chart)};
+  if (law.all.points > 1) {
+    report::Series line{.name = "fitted law",
+                        .x = {low, high},
+                        .y = {},
+                        .low = {},
+                        .high = {},
+                        .colour = report::named_colour("red"),
+                        .line = true};
+    for (const double x : line.x) line.y.push_back(std::exp(law.all.intercept) * std::pow(x, law.all.exponent));
+    chart.series.push_back(std::move(line));
+  }
+  return panel(fmt::format("{}, β = {}", law.variant.name(), significant(law.all.exponent, 2)), chart);
 }
 
 report::Claim theory_claim(const Law& law, double theory) {
   const Spread beta = exponents(law);
   return claim_in_words(
       fmt::format("B.fig4/{}-theory", law.variant.attention),
-      fmt::format("Along training {} has the exponent of small variances, {:g}.", law.variant.attention, theory),
+      fmt::format("Along training rows of {} have the exponent of small variances, {:g}.", law.variant.attention,
+                  theory),
       "Equation (8); ours",
       fmt::format("β of every run, all layers together, within 0.25 of {:g}; inconclusive under {} runs", theory,
                   kFewestSeeds),
@@ -116,10 +145,11 @@ report::Section run(const Context& context) {
   for (const AttentionVariant& variant : paper_variants()) laws.push_back(law_of(runs, variant));
   const Spread softmax = exponents(laws[0]), relu = exponents(laws[2]), elu = exponents(laws[3]);
   report::Section section;
-  section.method = runs.method() +
-                   " The exponent β of H̃ ∝ Var^β is fitted to (logit variance, entropy) of all layers and steps of a "
-                   "run, over points "
-                   "with 1e-6 < H < log N − 1e-6 and 1e-2 ≤ Var ≤ 1e4.";
+  section.method =
+      runs.method() +
+      " The exponent β of H̃ ∝ Var^β is fitted to (variance of its logits, entropy) of every row of all layers, of "
+      "one unseen sequence at up to 256 steps of a run, over points with 1e-6 < H < log N − 1e-6 and 1e-2 ≤ Var "
+      "≤ 1e4; and beside it to the log's means over the rows and batch of a layer, at every step.";
   std::string fits;
   for (const Law& law : laws) fits += (fits.empty() ? "" : "; ") + fit_in_words(law);
   section.findings = fmt::format(
@@ -128,7 +158,8 @@ report::Section run(const Context& context) {
   const auto magnitude = [](const Spread& beta) { return std::max(std::abs(beta.low), std::abs(beta.high)); };
   section.claims = {
       claim_in_words(
-          "B.fig4/softmax-falls", "Along training softmax's entropy falls with the variance of its logits.",
+          "B.fig4/softmax-falls",
+          "Along training the entropy of softmax's rows falls with the variance of their logits.",
           "Figure 4; equation (8)",
           fmt::format("β of every run, all layers together, is below 0; inconclusive under {} runs", kFewestSeeds),
           in_words(softmax, "runs"), softmax, judged(softmax.runs, kFewestSeeds, softmax.high < 0.0), "exponents"),
@@ -147,42 +178,41 @@ report::Section run(const Context& context) {
       theory_claim(laws[0], -1.0), theory_claim(laws[2], 0.0), theory_claim(laws[3], -0.5)};
 
   std::vector<Multiple> trajectories;
-  report::CategoryChart by_layer{.x = {"exponent β of a layer"},
-                                 .categories = {},
-                                 .low = -1.2,
-                                 .high = 0.2,
-                                 .references = {{"β = −1", -1.0}, {"β = 0", 0.0}}};
+  report::CategoryChart both{.x = {"exponent β of a run"},
+                             .categories = {},
+                             .low = -1.2,
+                             .high = 0.2,
+                             .references = {{"β = −1", -1.0}, {"β = 0", 0.0}}};
   for (const Law& law : laws) {
-    trajectories.push_back(panel_of(law));
-    const std::size_t layers = law.runs.empty() ? 0 : law.runs.size() * static_cast<std::size_t>(law.runs[0].layers());
-    by_layer.categories.push_back(
-        {.name = fmt::format("{} · {} of {}", law.variant.name(), law.of_layers.size(), layers),
-         .values = law.of_layers,
-         .colour = law.variant.colour()});
+    trajectories.push_back(panel_of(law, runs.tokens));
+    both.categories.push_back(
+        {.name = law.variant.name() + " · rows", .values = exponents_of(law.of_runs), .colour = law.variant.colour()});
+    both.categories.push_back({.name = law.variant.name() + " · means",
+                               .values = exponents_of(law.of_means),
+                               .colour = law.variant.colour()});
   }
   section.figures = {
       multiples_figure(
           {.id = "law",
-           .title = "Entropy against the variance of logits, along training",
-           .caption = fmt::format(
-               "One mark a layer at a step, of those that are fitted, thinned. A straight line is a power law. {}.",
-               fits),
-           .alternative = "Normalised entropy against logit variance, one panel an attention.",
+           .title = "Entropy of rows against the variance of their logits, along training",
+           .caption = fmt::format("One mark a row, of those that are fitted, thinned; all seeds. The line is the "
+                                  "power law fitted to all of them. {}.",
+                                  fits),
+           .alternative = "Normalised entropy of rows against the variance of their logits with the fitted "
+                          "power law, one panel an attention.",
            .columns = 2,
            .share_x = false},
           trajectories),
       {.id = "exponents",
-       .title = "The exponent of each layer",
-       .caption =
-           fmt::format("One dot a layer of a run with at least {} points inside the range; beside each name how many "
-                       "of all layers those are. At small variances softmax has −1, ELU+1 −1/2, ReLU 0.",
-                       kFewestPoints),
-       .alternative = "Fitted exponents by attention, one dot a layer of a run.",
-       .spec = report::category_chart(by_layer),
-       .table = report::table_of(by_layer)}};
+       .title = "The exponent from rows, and from means",
+       .caption = "One dot a run, all layers together: fitted to its rows, and to the means over the rows of a layer. "
+                  "At small "
+                  "variances softmax has −1, ELU+1 −1/2, ReLU 0.",
+       .alternative = "Fitted exponents by attention, from rows and from means, one dot a run.",
+       .spec = report::category_chart(both),
+       .table = report::table_of(both)}};
   section.configuration = configuration_of(runs.all);
-  section.differences =
-      "Fitted are means over the rows of a layer, as the log keeps them, not single rows. " + runs.differences(context);
+  section.differences = runs.differences(context);
   return section;
 }
 
@@ -190,9 +220,9 @@ report::Section run(const Context& context) {
 
 Experiment b_fig4() {
   return {.id = "B.fig4",
-          .title = "The power law along training",
+          .title = "The power law of rows along training",
           .source = "Lipschitz paper, figure 4 and equation (8)",
-          .question = "Does entropy follow a power of the logits' variance while a model learns?",
+          .question = "Does the entropy of a row follow a power of its logits' variance while a model learns?",
           .trainings = "regression",
           .run = run};
 }

@@ -1,150 +1,99 @@
-// Figure 8 of the Lipschitz paper, and what its text leaves open: three layers, trained alike.
+// Figure 8 of the Lipschitz paper: skewness over training, and the probabilities at its peak.
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/lipschitz/regression_runs.h"
+#include "polariscope/experiments/lipschitz/sequence_records.h"
 #include "polariscope/experiments/shared/multiples.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <array>
+#include <algorithm>
+#include <cmath>
 
 namespace polariscope::experiments {
 namespace {
 
-struct Form {
-  const char* name;
-  const char* words;
-};
-constexpr std::array<Form, 3> kForms{
-    Form{"residual", "X + PV/N"}, {"covariate", "X + PV/N, scores of x alone"}, {"plain", "PV"}};
+constexpr double kEnds = 0.01;  // of 0 or 1: within it a probability stands at an end
 
-struct Cell {
-  const Form* form;
-  AttentionVariant variant;
-  std::vector<RegressionRun> runs;
-};
-
-std::string lowest_in_words(const Cell& cell) {
-  return fmt::format("lowest H/log N of a layer {}",
-                     in_words(over_runs(cell.runs, &RegressionRun::lowest_entropy), "runs"));
+std::vector<double> mean_skewness(const RegressionRun& run) { return run.mean_over_layers("skewness"); }
+double largest_skewness(const RegressionRun& run) { return spread_of(mean_skewness(run)).high; }
+double step_of_largest(const RegressionRun& run) {
+  const std::vector<double> skewness = mean_skewness(run);
+  return run.log().step[static_cast<std::size_t>(std::ranges::max_element(skewness) - skewness.begin())];
 }
 
-std::string id_of(const Cell& cell, const char* what) {
-  const std::string attention = cell.variant.qk_norm == "no" ? cell.variant.attention : "qk-layernorm";
-  return fmt::format("B.fig8/{}/{}-{}", cell.form->name, attention, what);
+// Of its probabilities at the most skewed step; NaN of a run that left none.
+double share_at_ends(const RegressionRun& run) {
+  const std::vector<double> weights = most_skewed_weights(run);
+  const auto at_end = [](double p) { return p < kEnds || p > 1.0 - kEnds; };
+  return static_cast<double>(std::ranges::count_if(weights, at_end)) / static_cast<double>(weights.size());
 }
 
-std::vector<report::Claim> claims_of(const Cell& cell) {
-  const std::string where = fmt::format("Layers {}: {}", cell.form->words, cell.variant.name());
-  if (cell.variant.attention != "softmax") {
-    return {claim_of_every(
-        id_of(cell, "keeps"), fmt::format("{} keeps its entropy and stays finite.", where), "Section 5.2, figure 8",
-        fmt::format(
-            "every layer's mean entropy above {:g} % of log N at every step, and no loss or gradient that is not "
-            "finite",
-            100 * kKept),
-        cell.runs, [](const RegressionRun& run) { return keeps_entropy(run) && !run.diverged(); },
-        fmt::format("{}, {} diverge", lowest_in_words(cell), count_of(cell.runs, diverges)), "entropy")};
+Multiple histogram_panel(const RegressionRuns& runs, const RunsOfVariant& of) {
+  constexpr int kBins = 50;
+  report::Histogram histogram{.x = {"attention probability p"}, .values = {}, .bins = kBins, .marks = {}};
+  for (const RegressionRun& run : of.second) {
+    const std::vector<double> weights = most_skewed_weights(run);
+    histogram.values.insert(histogram.values.end(), weights.begin(), weights.end());
   }
-  return {
-      claim_of_every(id_of(cell, "collapses"), fmt::format("{} loses its entropy.", where), "Section 5.2, figure 8",
-                     fmt::format("mean entropy of some layer below {:g} % of log N", 100 * kCollapsed), cell.runs,
-                     collapses, lowest_in_words(cell), "entropy"),
-      claim_of_every(
-          id_of(cell, "diverges"), fmt::format("{} diverges.", where), "Section 5.2, figure 8",
-          "loss or gradient stops being finite", cell.runs, diverges,
-          fmt::format("last finite step {}",
-                      in_words(over_runs(cell.runs, [](const RegressionRun& run) { return run.last_step(); }), "runs")),
-          "losses")};
-}
-
-Multiple lines_panel(const Form& form, const std::vector<Cell>& cells, report::Axis y,
-                     std::vector<report::ReferenceLine> references, const Reading& reading) {
-  report::SeriesChart chart{
-      .x = {"step", report::Scale::kLog}, .y = std::move(y), .series = {}, .references = std::move(references)};
-  for (const Cell& cell : cells) {
-    if (cell.form == &form) add_lines(chart, cell.variant.name(), cell.variant.colour(), cell.runs, reading, true);
-  }
-  return {.title = form.words, .spec = report::series_chart(chart), .table = report::table_of(chart)};
-}
-
-Multiple lowest_panel(const Form& form, const std::vector<Cell>& cells) {
-  report::CategoryChart chart{.x = {"lowest H/log N of a layer"},
-                              .categories = {},
-                              .low = 0.0,
-                              .high = 1.0,
-                              .references = {{"collapsed", kCollapsed}}};
-  for (const Cell& cell : cells) {
-    if (cell.form != &form) continue;
-    report::Category row{.name = cell.variant.name(), .values = {}, .colour = cell.variant.colour()};
-    for (const RegressionRun& run : cell.runs) row.values.push_back(run.lowest_entropy());
-    chart.categories.push_back(std::move(row));
-  }
-  return {.title = form.words, .spec = report::category_chart(chart), .table = report::table_of(chart)};
-}
-
-// How many of the runs collapse and diverge, as a row of words a layer form.
-std::string tally(const Form& form, const std::vector<Cell>& cells) {
-  std::vector<std::string> words;
-  for (const Cell& cell : cells) {
-    if (cell.form != &form) continue;
-    words.push_back(fmt::format("{} {} and {} of {}", cell.variant.name(), count_of(cell.runs, collapses),
-                                count_of(cell.runs, diverges), cell.runs.size()));
-  }
-  return fmt::format("{}: {}", form.words, fmt::join(words, ", "));
+  histogram.marks = {{"1/N", 1.0 / runs.tokens}, {"one-hot", 1.0}};
+  return {.title = fmt::format("{} at its peak", of.first.name()),
+          .spec = report::histogram(histogram),
+          .table = report::table_of(histogram)};
 }
 
 report::Section run(const Context& context) {
   const RegressionRuns runs(context);
-  std::vector<Cell> cells;
-  for (const Form& form : kForms) {
-    for (const AttentionVariant& variant : paper_variants()) {
-      cells.push_back({&form, variant, runs.read(variant, form.name, runs.batch)});
-    }
-  }
+  const std::vector<RunsOfVariant> all = paper_runs(runs);
+  const std::vector<RunsOfVariant> both{all[0], all[2]};
+  const std::vector<RegressionRun>&softmax = both[0].second, &relu = both[1].second;
   report::Section section;
-  section.method = runs.method() +
-                   " Three layers are compared: X + PV/N with 4 × 4 maps; the same with scores of x "
-                   "alone (W_Q, W_K 3 × 3) and y passed on unmixed; PV without the residual.";
-  std::vector<Multiple> entropies, losses;
-  std::vector<std::string> tallies;
-  for (const Form& form : kForms) {
-    tallies.push_back(tally(form, cells));
-    entropies.push_back(lines_panel(form, cells, {"mean entropy over layers H (nats)"},
-                                    {{fmt::format("log N = {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}},
-                                    [](const RegressionRun& run) { return run.mean_over_layers("entropy"); }));
-    losses.push_back(lines_panel(form, cells, {"training loss", report::Scale::kLog}, {},
-                                 [](const RegressionRun& run) { return run.log().number("loss"); }));
-  }
-  for (const Cell& cell : cells) {
-    for (report::Claim& claim : claims_of(cell)) section.claims.push_back(std::move(claim));
-  }
-  std::vector<Multiple> lowest;
-  for (const Form& form : kForms) lowest.push_back(lowest_panel(form, cells));
-  const std::string counts = fmt::format("Runs that collapse and that diverge. {}.", fmt::join(tallies, ". "));
-  section.findings = counts;
-  const std::string lines = " Thin: each run; thick: the median while half of the runs go on.";
-  section.figures = {
-      multiples_figure({.id = "entropy",
-                        .title = "Entropy in three layers",
-                        .caption = counts + lines,
-                        .alternative = "Mean entropy against step, one panel a layer form, one colour an attention.",
-                        .columns = 2},
-                       entropies),
-      multiples_figure({.id = "lowest",
-                        .title = "How low entropy comes",
-                        .caption = "One dot a run: its lowest mean entropy of any layer at any step.",
-                        .alternative = "Lowest relative entropy, one panel a layer form, one row an attention.",
-                        .columns = 2,
-                        .share_x = false},
-                       lowest),
-      multiples_figure({.id = "losses",
-                        .title = "Loss in three layers",
-                        .caption = "A line that ends early is a run that diverged." + lines,
-                        .alternative = "Training loss against step, one panel a layer form, one colour an attention.",
-                        .columns = 2},
-                       losses)};
+  section.method =
+      runs.method() +
+      " Skewness is that of a row's probabilities, its mean over rows, batch and layers. Probabilities are those "
+      "of one unseen sequence, all layers, at the step of the run's largest skewness.";
+  const Spread of_softmax = over_runs(softmax, largest_skewness), of_relu = over_runs(relu, largest_skewness);
+  const Spread ends_of_softmax = over_runs(softmax, share_at_ends), ends_of_relu = over_runs(relu, share_at_ends);
+  const double one_hot = (runs.tokens - 2) / std::sqrt(runs.tokens - 1.0);
+  const std::string peaks =
+      fmt::format("Largest skewness: softmax {} at step {}; ReLU kernel {} at step {}; a one-hot row has {:.2f}",
+                  in_words(of_softmax, "runs"), in_words(over_runs(softmax, step_of_largest), "runs"),
+                  in_words(of_relu, "runs"), in_words(over_runs(relu, step_of_largest), "runs"), one_hot);
+  section.findings = peaks + ".";
+  const long long fewest = std::min(of_softmax.runs, of_relu.runs),
+                  fewest_kept = std::min(ends_of_softmax.runs, ends_of_relu.runs);
+  section.claims = {
+      claim_in_words(
+          "B.fig8/skewness", "Softmax's rows become more skewed than the ReLU kernel's.", "Figure 8",
+          fmt::format("largest mean skewness of every softmax run above that of every ReLU run; inconclusive under "
+                      "{} runs of either",
+                      kFewestSeeds),
+          fmt::format("softmax {}; ReLU kernel {}", in_words(of_softmax, "runs"), in_words(of_relu, "runs")),
+          of_softmax, judged(fewest, kFewestSeeds, of_softmax.low > of_relu.high), "skewness"),
+      claim_in_words(
+          "B.fig8/probabilities",
+          "At their most skewed, softmax's probabilities stand at 0 and 1 and the ReLU kernel's between.", "Figure 8",
+          fmt::format("more than half of the probabilities within {:g} of 0 or 1 in every softmax run, less than "
+                      "half in every ReLU run; inconclusive under {} runs of either",
+                      kEnds, kFewestSeeds),
+          fmt::format("softmax {}; ReLU kernel {}", in_words(ends_of_softmax, "runs"), in_words(ends_of_relu, "runs")),
+          ends_of_softmax, judged(fewest_kept, kFewestSeeds, ends_of_softmax.low > 0.5 && ends_of_relu.high < 0.5),
+          "skewness")};
+  report::SeriesChart chart = chart_of_variants(both, {"skewness of rows"}, mean_skewness, true);
+  chart.references = {{fmt::format("one-hot: {:.2f}", one_hot), one_hot}};
+  section.figures = {multiples_figure(
+      {.id = "skewness",
+       .title = "Skewness of rows, and their probabilities at its peak",
+       .caption =
+           fmt::format("Left: thin, each run up to its last finite step; thick, the median while half of the runs go "
+                       "on. Right: all runs together. {}.",
+                       peaks),
+       .alternative =
+           "Skewness against step for softmax and the ReLU kernel, and a histogram of attention probabilities of "
+           "each at its most skewed step.",
+       .columns = 3,
+       .share_x = false},
+      std::vector<Multiple>{panel("skewness", chart), histogram_panel(runs, both[0]), histogram_panel(runs, both[1])})};
+  add_links(section, both);
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   return section;
@@ -154,9 +103,9 @@ report::Section run(const Context& context) {
 
 Experiment b_fig8() {
   return {.id = "B.fig8",
-          .title = "The layer that the paper leaves open decides",
-          .source = "Lipschitz paper, figure 8; ours",
-          .question = "Who collapses and who diverges in each of three layers that fit the paper's text?",
+          .title = "Skewness of rows and the probabilities at its peak",
+          .source = "Lipschitz paper, figure 8 and equation (21)",
+          .question = "How skewed do rows become, and what are their probabilities then?",
           .trainings = "regression",
           .run = run};
 }

@@ -34,8 +34,7 @@ report::HeatMap map_of(const RegressionRun& run, const LayerStatistic& statistic
 
 }  // namespace
 
-void add_layer_maps(report::Section& section,
-                    const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
+void add_layer_maps(report::Section& section, const std::vector<RunsOfVariant>& variants,
                     const LayerStatistic& statistic, std::string id, const std::string& title, std::string caption) {
   std::vector<std::pair<std::string, report::HeatMap>> maps;
   LayerStatistic scaled = statistic;
@@ -71,12 +70,6 @@ void add_layer_maps(report::Section& section,
        .columns = 2,
        .share_x = false},
       panels));
-}
-
-std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> paper_runs(const RegressionRuns& runs) {
-  std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> found;
-  for (const AttentionVariant& variant : paper_variants()) found.emplace_back(variant, runs.read(variant));
-  return found;
 }
 
 }  // namespace polariscope::experiments

@@ -19,11 +19,7 @@ struct LayerStatistic {
 
 // Of the first run of each variant, one panel a variant, on one scale of colours; appended to the section's figures if
 // there is a run.
-void add_layer_maps(report::Section& section,
-                    const std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>>& variants,
+void add_layer_maps(report::Section& section, const std::vector<RunsOfVariant>& variants,
                     const LayerStatistic& statistic, std::string id, const std::string& title, std::string caption);
-
-// The paper's four in the main form, with their runs.
-std::vector<std::pair<AttentionVariant, std::vector<RegressionRun>>> paper_runs(const RegressionRuns& runs);
 
 }  // namespace polariscope::experiments

@@ -1,8 +1,10 @@
 #include "polariscope/experiments/lipschitz/regression_runs.h"
 
+#include "polariscope/base/files.h"
 #include "polariscope/base/terminal.h"
 #include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/report/colours.h"
+#include "polariscope/runs/collapse_detector.h"
 
 #include <fmt/format.h>
 
@@ -12,6 +14,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <sstream>
 
 namespace polariscope::experiments {
 namespace {
@@ -44,6 +47,22 @@ int most_frequent(const std::map<int, int>& counts) {
     value = one;
   }
   return value;
+}
+
+// A setting's value that most runs have; of equals the first of the grid.
+json usual(const std::vector<TrainedRun>& runs, const char* setting) {
+  std::vector<std::pair<json, int>> counts;
+  for (const TrainedRun& run : runs) {
+    const json& value = run.settings.at(setting);
+    const auto found = std::ranges::find(counts, value, &std::pair<json, int>::first);
+    if (found == counts.end()) {
+      counts.emplace_back(value, 1);
+    } else {
+      ++found->second;
+    }
+  }
+  const auto most = std::ranges::max_element(counts, {}, &std::pair<json, int>::second);
+  return most == counts.end() ? json() : most->first;
 }
 
 // Without the step that was not finite any more.
@@ -81,9 +100,26 @@ RegressionRun::RegressionRun(TrainedRun trained)
   if (diverged()) cut(log_, trained_.metric("last_finite_step"));
 }
 
+double RegressionRun::uniform_entropy() const {
+  const bool causal = trained_.settings.value("causal", false);
+  return causal ? runs::map_shape(1, 1, tokens(), true).uniform_entropy : std::log(tokens());
+}
+
+std::optional<double> RegressionRun::told_collapse_of(int layer) const {
+  const std::filesystem::path path = trained_.folder / "alarms.jsonl";
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  std::istringstream lines(read_file(path));
+  for (std::string line; std::getline(lines, line);) {
+    const json alarm = json::parse(line);
+    const bool told = alarm.at("kind") == "collapse" && alarm.at("layer") == layer + 1;
+    if (told) return alarm.at("step").get<double>();
+  }
+  return std::nullopt;
+}
+
 std::optional<double> RegressionRun::collapse_of(int layer) const {
   const std::vector<double>& entropy = log_.layer("entropy", static_cast<std::size_t>(layer));
-  const double collapsed = kCollapsed * std::log(tokens());
+  const double collapsed = kCollapsed * uniform_entropy();
   const auto found = std::ranges::find_if(entropy, [=](double H) { return H < collapsed; });
   if (found == entropy.end()) return std::nullopt;
   return log_.step[static_cast<std::size_t>(found - entropy.begin())];
@@ -103,7 +139,7 @@ double RegressionRun::lowest_entropy() const {
   for (const std::vector<double>& layer : log_.layers.at("entropy")) {
     lowest = std::min(lowest, spread_of(layer).low);
   }
-  return lowest / std::log(tokens());
+  return lowest / uniform_entropy();
 }
 
 std::vector<double> RegressionRun::mean_over_layers(const char* statistic) const {
@@ -144,15 +180,28 @@ RegressionRuns::RegressionRuns(const Context& context) : all(context) {
   }
   batch = most_frequent(batches);
   tokens = most_frequent(lengths);
+  main = {{"optimiser", usual(all.done(), "optimiser")},
+          {"learning_rate", usual(all.done(), "learning_rate")},
+          {"causal", usual(all.done(), "causal")}};
 }
 
 double RegressionRuns::uniform_entropy() const { return std::log(tokens); }
 double RegressionRuns::one_hot_norm() const { return std::sqrt(tokens); }
 
 std::vector<RegressionRun> RegressionRuns::read(const AttentionVariant& variant, const char* form, int size) const {
+  json settings = main;
+  settings["layer_form"] = form;
+  settings["batch"] = size;
+  return read_with(variant, settings);
+}
+
+std::vector<RegressionRun> RegressionRuns::read_with(const AttentionVariant& variant, const json& settings) const {
+  json wanted = main;
+  wanted.update({{"layer_form", "residual"}, {"batch", batch}});
+  wanted.update(settings);
+  wanted.update({{"attention", variant.attention}, {"qk_norm", variant.qk_norm}});
   std::vector<RegressionRun> runs;
-  for (TrainedRun& run : all.where(
-           {{"attention", variant.attention}, {"qk_norm", variant.qk_norm}, {"layer_form", form}, {"batch", size}})) {
+  for (TrainedRun& run : all.where(wanted)) {
     const bool fits = run.tokens() == tokens && run.metric("last_finite_step") >= 1.0;
     if (fits) runs.emplace_back(std::move(run));
   }
@@ -161,7 +210,9 @@ std::vector<RegressionRun> RegressionRuns::read(const AttentionVariant& variant,
 
 std::vector<AttentionVariant> RegressionRuns::variants() const {
   std::vector<AttentionVariant> found;
-  for (const TrainedRun& run : all.where({{"layer_form", "residual"}, {"batch", batch}})) {
+  json settings = main;
+  settings.update({{"layer_form", "residual"}, {"batch", batch}});
+  for (const TrainedRun& run : all.where(settings)) {
     AttentionVariant variant{run.attention(), run.settings.at("qk_norm").get<std::string>()};
     if (std::ranges::find(found, variant) == found.end()) found.push_back(std::move(variant));
   }
@@ -181,7 +232,8 @@ std::string RegressionRuns::method() const {
   for (const TrainedRun& run : all.done()) layers.insert(run.whole_setting("layers"));
   return fmt::format(
       "Models of {} layers of attention alone learn in-context linear regression, {} examples and a query of "
-      "{} tokens, by SGD with momentum, {} steps on fresh batches of {}; a run ends when its loss or gradient is not "
+      "{} tokens, by SGD with momentum unless another optimiser is named, {} steps on fresh batches of {}; a run ends "
+      "when its loss or gradient is not "
       "finite. A layer has collapsed when its mean entropy is below {:g} % of log N. {}",
       listed(layers), tokens - 1, tokens, steps.size() == 1 ? steps.front().dump() : "several numbers of", batch,
       100 * kCollapsed, all.count_in_words());
@@ -189,7 +241,7 @@ std::string RegressionRuns::method() const {
 
 std::string RegressionRuns::differences(const Context& context) const {
   std::string text =
-      "The paper leaves the layer open: drawn is X + PV/N with 4 × 4 maps, unless a figure names another (B.fig8 "
+      "The paper leaves the layer open: drawn is X + PV/N with 4 × 4 maps, unless a figure names another (B.forms "
       "compares three). Scores are not divided by √width. The ReLU kernel's features have 0.01 added, so that no row "
       "is "
       "all zero.";
@@ -229,6 +281,14 @@ Reading capped(const char* number, double most) {
   };
 }
 
+Reading capped_layer(const char* statistic, std::size_t layer, double most) {
+  return [=](const RegressionRun& run) {
+    std::vector<double> values = run.log().layer(statistic, layer);
+    for (double& value : values) value = std::min(value, most);
+    return values;
+  };
+}
+
 void add_lines(report::SeriesChart& chart, const std::string& name, const std::string& colour,
                const std::vector<RegressionRun>& runs, const Reading& reading, bool single_runs) {
   if (runs.empty()) return;
@@ -258,6 +318,25 @@ void add_lines(report::SeriesChart& chart, const std::string& name, const std::s
   chart.series.push_back(std::move(line));
 }
 
+void mark_collapse(report::SeriesChart& chart, const std::string& name, const std::string& colour,
+                   const std::vector<RegressionRun>& runs, const Reading& reading, int layer) {
+  std::vector<double> steps;
+  for (const RegressionRun& run : runs) {
+    if (const auto step = run.told_collapse_of(layer)) steps.push_back(*step);
+  }
+  if (steps.empty() || 2 * steps.size() < runs.size()) return;
+  const Spread step = spread_of(steps);
+  const Windows windows = windows_of(runs, reading);
+  const auto window =
+      static_cast<std::size_t>(std::ranges::lower_bound(windows.step, step.median) - windows.step.begin());
+  std::vector<double> values;
+  for (const std::vector<double>& run : windows.runs) values.push_back(run[window]);
+  chart.marks.push_back({.name = fmt::format("{}: collapse at step {}", name, in_words(step, "runs")),
+                         .x = windows.step[window],
+                         .y = spread_of(std::move(values)).median,
+                         .colour = colour});
+}
+
 Spread over_runs(const std::vector<RegressionRun>& runs, const std::function<double(const RegressionRun&)>& figure) {
   std::vector<double> values;
   for (const RegressionRun& run : runs) values.push_back(figure(run));
@@ -283,6 +362,31 @@ report::Claim claim_of_every(std::string id, std::string statement, std::string 
                                       count, total, "runs", count == total, std::move(evidence), kFewestSeeds);
   if (!further.empty()) made.measured += "; " + further;
   return made;
+}
+
+std::vector<RunsOfVariant> paper_runs(const RegressionRuns& runs) {
+  std::vector<RunsOfVariant> found;
+  for (const AttentionVariant& variant : paper_variants()) found.emplace_back(variant, runs.read(variant));
+  return found;
+}
+
+report::SeriesChart chart_of_variants(const std::vector<RunsOfVariant>& variants, report::Axis y,
+                                      const Reading& reading, bool single_runs, std::optional<int> marked_layer) {
+  report::SeriesChart chart{.x = {"step"}, .y = std::move(y), .series = {}, .references = {}};
+  for (const auto& [variant, runs] : variants) {
+    add_lines(chart, variant.name(), variant.colour(), runs, reading, single_runs);
+    if (marked_layer) mark_collapse(chart, variant.name(), variant.colour(), runs, reading, *marked_layer);
+  }
+  return chart;
+}
+
+void add_links(report::Section& section, const std::vector<RunsOfVariant>& variants) {
+  for (const auto& [variant, runs] : variants) {
+    for (const RegressionRun& run : runs) {
+      section.runs.emplace_back(fmt::format("{}, seed {}", variant.name(), run.trained().settings.at("seed").dump()),
+                                run.trained().link);
+    }
+  }
 }
 
 std::string of_each_variant(const std::vector<std::pair<std::string, Spread>>& spreads) {

@@ -47,6 +47,10 @@ void append(report::Table& to, const Multiple& multiple) {
 
 }  // namespace
 
+Multiple panel(std::string title, const report::SeriesChart& chart) {
+  return {.title = std::move(title), .spec = report::series_chart(chart), .table = report::table_of(chart)};
+}
+
 report::Figure multiples_figure(MultiplesFigure figure, std::span<const Multiple> multiples) {
   std::vector<report::Panel> charts;
   report::Table table;

@@ -14,6 +14,8 @@ struct Multiple {
   report::Table table;
 };
 
+Multiple panel(std::string title, const report::SeriesChart& chart);
+
 struct MultiplesFigure {
   std::string id, title, caption, alternative;
   int columns = 3;

@@ -1,0 +1,104 @@
+// The Lipschitz paper's figures as printed: what each experiment with a figure's number draws, panel by panel.
+#include "made_up_regression.h"
+
+#include <string>
+#include <vector>
+
+namespace polariscope::testing {
+namespace {
+
+struct PrintedPanel {
+  std::string title, x, y;
+};
+struct PrintedFigure {
+  const char *experiment, *figure;  // the first of its section
+  std::vector<PrintedPanel> panels;
+  bool marked = false;  // with a ▼
+  bool logarithmic = false;
+};
+
+const std::string kStep = "step";
+
+std::vector<PrintedFigure> printed_figures() {
+  const std::string entropy = "entropy H (nats)", variance = "variance of logits", row = "variance of a row's logits",
+                    ratio = "H̃ = H/(log N − H)", weight = "attention probability p";
+  std::vector<PrintedPanel> laws, maps;
+  for (const std::string attention : {"softmax", "QK-LayerNorm", "relu_kernel/sum", "elu1_kernel/sum"}) {
+    laws.push_back({attention, row, ratio});
+  }
+  for (const std::string attention : {"softmax", "relu_kernel/sum"}) {
+    for (const char* step : {", step 1", ", step 20", ", step 40"}) maps.push_back({attention + step, "key", "query"});
+  }
+  return {{"B.fig1",
+           "training",
+           {{"loss", kStep, "training loss"},
+            {"gradient norm", kStep, "gradient norm"},
+            {"entropy", kStep, "entropy H of the first layer (nats)"},
+            {"norm of attention", kStep, "‖P‖_F, mean over layers"}}},
+          {"B.fig3", "variance", {{"", kStep, variance}}, true, true},
+          {"B.fig4", "law", laws},
+          {"B.fig6", "entropy", {{"layer 1", kStep, entropy}, {"layer 2", kStep, entropy}}, true},
+          {"B.fig8",
+           "skewness",
+           {{"skewness", kStep, "skewness of rows"},
+            {"softmax at its peak", weight, "count"},
+            {"relu_kernel/sum at its peak", weight, "count"}}},
+          {"B.fig10", "variance", {{"layer 1", kStep, variance}, {"layer 2", kStep, variance}}, true, true},
+          {"B.fig11", "maps", maps}};
+}
+
+// Softmax and QK-LayerNorm collapse; the kernels do not.
+MadeUp as_printed(const json& settings) {
+  const bool softmax = settings.at("attention") == "softmax";
+  return made_up({.collapses = softmax, .variance_rate = softmax ? 0.1 : 0.0, .one_hot = softmax});
+}
+
+// The titles of a chart's axes.
+PrintedPanel panel_of(const json& chart) {
+  const auto title = [&](const char* axis) {
+    for (const json& layer : chart.at("layer")) {
+      const json::json_pointer at(fmt::format("/encoding/{}/title", axis));
+      if (layer.contains(at)) return layer.at(at).get<std::string>();
+    }
+    return std::string();
+  };
+  const json::json_pointer name("/title/text");
+  return {chart.contains(name) ? chart.at(name).get<std::string>() : "", title("x"), title("y")};
+}
+
+TEST(PrintedFigures, AreDrawnPanelByPanelUnderTheirNumbers) {
+  const MadeUpRuns runs(
+      fmt::format("task = \"in-context-regression\"\nsequence_length = {}\nlayers = {}\nsteps = 100\nbatch = 10\n"
+                  "attention = [\"softmax\", \"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = [\"no\", \"layer\"]\n"
+                  "seed = {{ from = 0, to = 4 }}\n"
+                  "[[skip]]\nattention = [\"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = \"layer\"\n",
+                  kTokens, kLayers),
+      as_printed);
+  for (const PrintedFigure& printed : printed_figures()) {
+    SCOPED_TRACE(printed.experiment);
+    const experiments::Experiment& experiment = experiments::find_experiment(printed.experiment);
+    const std::string number = std::string(printed.experiment).substr(std::string("B.fig").size());
+    EXPECT_NE(std::string(experiment.source).find("figure " + number), std::string::npos) << experiment.source;
+    const report::Section section = runs.section_of(printed.experiment);
+    ASSERT_FALSE(section.figures.empty());
+    const report::Figure& figure = section.figures.front();
+    EXPECT_EQ(figure.id, printed.figure);
+    const json charts = figure.spec.value("concat", json::array({figure.spec}));
+    ASSERT_EQ(charts.size(), printed.panels.size()) << charts.size();
+    for (std::size_t i = 0; i < charts.size(); ++i) {
+      const PrintedPanel found = panel_of(charts[i]);
+      // A law's panel says its exponent too.
+      EXPECT_TRUE(found.title.starts_with(printed.panels[i].title)) << found.title;
+      EXPECT_EQ(found.x, printed.panels[i].x);
+      EXPECT_EQ(found.y, printed.panels[i].y);
+      const std::string text = charts[i].dump();
+      EXPECT_EQ(text.find("triangle-down") != std::string::npos, printed.marked) << found.title;
+      if (printed.logarithmic) {
+        EXPECT_NE(text.find("\"type\":\"log\""), std::string::npos) << found.title;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace polariscope::testing
