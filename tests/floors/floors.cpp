@@ -15,9 +15,9 @@ namespace polariscope::testing {
 namespace {
 
 const std::map<std::string, int> kFloors = {
-    {"base", 0},      {"metrics", 1}, {"reweighting", 1}, {"report", 1}, {"tests", 1},
-    {"attention", 2}, {"flow", 2},    {"runs", 2},        {"tasks", 2},  {"models", 3},
-    {"sweep", 3},     {"train", 4},   {"experiments", 5}, {"cli", 6},    {"bench", 6},
+    {"base", 0},  {"include", 0},   {"metrics", 1},     {"reweighting", 1}, {"report", 1}, {"tests", 1},
+    {"c_api", 3}, {"attention", 2}, {"flow", 2},        {"runs", 2},        {"tasks", 2},  {"models", 3},
+    {"sweep", 3}, {"train", 4},     {"experiments", 5}, {"cli", 6},         {"bench", 6},
 };
 // The files that may use LibTorch: all of attention/torch/, and these. Every other is built without it.
 const std::set<std::string> kWithTorch = {
@@ -109,33 +109,90 @@ std::optional<std::string> resolve(const std::string& from, const Include& inclu
   const std::filesystem::path folder = std::filesystem::path(from).parent_path();
   const std::string beside = (folder / include.name).lexically_normal().generic_string();
   if (include.quoted && known.contains(beside)) return beside;
-  for (const char* root : {"src/", "tests/"}) {
+  for (const char* root : {"src/", "include/", "tests/"}) {
     if (known.contains(root + include.name)) return root + include.name;
   }
   if (known.contains(include.name)) return include.name;
   return std::nullopt;
 }
 
-// Outermost names that the package may import. Those after PyTorch are asked for where a user calls for them.
-const std::set<std::string> kPythonPackages = {"collections", "contextlib", "functools", "itertools", "os",
-                                               "pathlib",     "sys",        "threading", "typing",    "torch"};
+// Outermost names that the package may import: the standard library's and NumPy, and what is asked for where a user
+// calls for it.
+const std::set<std::string> kPythonPackages = {"__future__",
+                                               "abc",
+                                               "base64",
+                                               "bisect",
+                                               "collections",
+                                               "contextlib",
+                                               "copy",
+                                               "ctypes",
+                                               "dataclasses",
+                                               "datetime",
+                                               "enum",
+                                               "functools",
+                                               "gzip",
+                                               "hashlib",
+                                               "html",
+                                               "importlib",
+                                               "inspect",
+                                               "io",
+                                               "itertools",
+                                               "json",
+                                               "logging",
+                                               "math",
+                                               "numbers",
+                                               "operator",
+                                               "os",
+                                               "pathlib",
+                                               "platform",
+                                               "re",
+                                               "shutil",
+                                               "statistics",
+                                               "string",
+                                               "struct",
+                                               "subprocess",
+                                               "sys",
+                                               "tempfile",
+                                               "textwrap",
+                                               "threading",
+                                               "time",
+                                               "types",
+                                               "typing",
+                                               "typing_extensions",
+                                               "unicodedata",
+                                               "warnings",
+                                               "weakref",
+                                               "zipfile",
+                                               "numpy",
+                                               "torch",
+                                               "transformers",
+                                               "lightning",
+                                               "pytorch_lightning",
+                                               "matplotlib",
+                                               "pandas",
+                                               "triton",
+                                               "IPython"};
 
-// "torch" of `import torch.nn`, ".calls" of `from .calls import x`, ".operator" and ".calls" of `from . import
-// operator, calls`.
-std::vector<std::string> python_imports(const std::string& text) {
-  static const std::regex kImport(R"(^\s*import\s+(\w+))"), kFrom(R"(^\s*from\s+(\.?\w+))"),
-      kSiblings(R"(^\s*from\s+\.\s+import\s+(.*)$)"), kName(R"(\w+)");
-  std::vector<std::string> found;
+struct PythonImport {
+  std::string name;  // "torch" of `import torch.nn`, ".calls.one" of `from .calls.one import x`, ".calls" of `from .
+                     // import calls`
+  bool lazy;         // inside a function, asked for where it is called
+};
+
+std::vector<PythonImport> python_imports(const std::string& text) {
+  static const std::regex kImport(R"(^(\s*)import\s+(\w+))"), kFrom(R"(^(\s*)from\s+(\.+[\w.]+|\w+))"),
+      kSiblings(R"(^(\s*)from\s+(\.+)\s+import\s+(.*)$)"), kName(R"(\w+)");
+  std::vector<PythonImport> found;
   std::istringstream lines(text);
   std::smatch match;
   for (std::string line; std::getline(lines, line);) {
     if (std::regex_search(line, match, kSiblings)) {
-      const std::string names = match[1];
+      const std::string names = match[3];
       for (std::sregex_iterator name(names.begin(), names.end(), kName), end; name != end; ++name) {
-        found.push_back("." + name->str());
+        found.push_back({match.str(2) + name->str(), match.length(1) > 0});
       }
     } else if (std::regex_search(line, match, kImport) || std::regex_search(line, match, kFrom)) {
-      found.push_back(match[1]);
+      found.push_back({match[2], match.length(1) > 0});
     }
   }
   return found;
@@ -219,17 +276,24 @@ class Checker {
       complain(path + " defines " + name + ", as " + before->second + " does: one of them needs another name");
   }
 
-  // The wheel is one package: its files import the standard library, PyTorch and each other.
+  // The wheel is one package: its files import the standard library, NumPy, what users have of the rest, and each
+  // other.
   void check_python(const SourceFile& file) {
-    for (const std::string& module : python_imports(file.text)) {
+    for (const auto& [module, lazy] : python_imports(file.text)) {
       if (!module.starts_with(".")) {
         if (!kPythonPackages.contains(module))
           complain(file.path + " imports " + module + ", which users need not have");
         continue;
       }
-      const std::filesystem::path folder = std::filesystem::path(file.path).parent_path();
-      const std::string target = (folder / (module.substr(1) + ".py")).generic_string();
-      if (paths_.contains(target)) graph_[file.path].push_back(target);
+      std::filesystem::path folder = std::filesystem::path(file.path).parent_path();
+      const std::size_t dots = module.find_first_not_of('.');
+      for (std::size_t up = 1; up < dots; ++up) folder = folder.parent_path();
+      std::string inner = module.substr(dots);
+      std::replace(inner.begin(), inner.end(), '.', '/');
+      for (const char* ending : {".py", "/__init__.py"}) {
+        const std::string target = (folder / (inner + ending)).generic_string();
+        if (paths_.contains(target) && !lazy) graph_[file.path].push_back(target);
+      }
     }
   }
 

@@ -167,9 +167,18 @@ void CollapseDetector::restore(std::span<const double> state) {
   if (state.size() != expected) {
     throw Error("alarms: a state of {} numbers, expected the {} of {} heads", state.size(), expected, heads_.size());
   }
+  CollapseDetector restored = *this;
   std::size_t next = 0;
-  visit_state(*this,
-              [&](auto& number) { number = static_cast<std::remove_reference_t<decltype(number)>>(state[next++]); });
+  visit_state(restored, [&](auto& number) {
+    using Number = std::remove_reference_t<decltype(number)>;
+    const double given = state[next++];
+    constexpr double kMost = std::is_same_v<Number, bool> ? 1 : std::numeric_limits<int>::max();
+    if (std::is_integral_v<Number> && !(given >= 0 && given <= kMost && given == std::floor(given))) {
+      throw Error("alarms: number {} of the state is {}, where a count belongs: it is damaged", next, given);
+    }
+    number = static_cast<Number>(given);
+  });
+  *this = restored;
 }
 
 }  // namespace polariscope::runs

@@ -72,7 +72,7 @@ class CollapseDetector {
   std::vector<Alarm> step(std::int64_t step, double gradient_norm, std::span<const HeadReading> readings);
 
   // All that the next step depends on, in plain numbers; after restore() the same alarms. restore() throws Error for
-  // the state of a detector of another number of heads.
+  // the state of a detector of another number of heads, or one that no detector gives.
   std::vector<double> state() const;
   void restore(std::span<const double> state);
 

@@ -1,7 +1,7 @@
 #include "polariscope/attention/torch/internal/arguments.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/names.h"
+#include "polariscope/reweighting/attention_parameters.h"
 
 #include <ATen/ops/empty.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -115,33 +115,6 @@ void check_shapes(const TensorArguments& a) {
   one_each("learned", o.learned, static_cast<std::int64_t>(o.parameters.size()), "parameter");
 }
 
-struct Parameter {
-  std::string_view name;
-  double reweighting::AttentionForm::*member;
-  bool (*belongs_to)(const reweighting::AttentionForm&);
-};
-
-constexpr std::array kParameters{
-    Parameter{"alpha", &reweighting::AttentionForm::alpha,
-              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kEntmax; }},
-    Parameter{"gamma", &reweighting::AttentionForm::gamma,
-              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kClippedSoftmax; }},
-    Parameter{"zeta", &reweighting::AttentionForm::zeta,
-              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kClippedSoftmax; }},
-    Parameter{"epsilon", &reweighting::AttentionForm::epsilon,
-              [](const reweighting::AttentionForm& f) { return f.rule == reweighting::RowRule::kSoftpick; }},
-    Parameter{"transform_factor", &reweighting::AttentionForm::transform_factor,
-              [](const reweighting::AttentionForm& f) {
-                return f.transform == reweighting::Transform::kSoftCap ||
-                       f.transform == reweighting::Transform::kLogCount;
-              }},
-    Parameter{"sum_offset", &reweighting::AttentionForm::sum_offset, reweighting::has_sum_offset},
-    Parameter{"count_power", &reweighting::AttentionForm::count_power,
-              [](const reweighting::AttentionForm& f) { return f.normaliser == reweighting::Normaliser::kCount; }},
-    Parameter{"feature_offset", &reweighting::AttentionForm::feature_offset,
-              [](const reweighting::AttentionForm& f) { return f.feature == reweighting::FeatureMap::kRelu; }},
-};
-
 }  // namespace
 
 void check(const TensorArguments& a) {
@@ -176,16 +149,11 @@ TensorArguments converted(TensorArguments a) {
 reweighting::AttentionForm form_of(const AttendOptions& options) {
   reweighting::AttentionForm form = reweighting::find_attention_form(options.reweighting);
   for (const auto& [name, number] : options.parameters) {
-    const auto* known = std::find_if(kParameters.begin(), kParameters.end(),
-                                     [&, &sought = name](const Parameter& p) { return p.name == sought; });
-    if (known == kParameters.end()) {
-      Names names;
-      for (const Parameter& parameter : kParameters) names.emplace_back(parameter.name);
-      const std::vector<std::string_view> views(names.begin(), names.end());
-      throw Error("attend: {}", unknown_name("parameter", name, views));
+    try {
+      reweighting::set_parameter(form, name, number);
+    } catch (const Error& error) {
+      throw Error("attend: {}", error.what());
     }
-    if (!known->belongs_to(form)) throw Error("attend: attention {} has no parameter {}", form.name, name);
-    form.*known->member = number;
   }
   reweighting::validate(form);
   return form;

@@ -1,50 +1,16 @@
 // The arrays of the rows by name.
+#include "polariscope/attention/row_arrays.h"
 #include "polariscope/attention/torch/internal/arguments.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 
 #include <algorithm>
-#include <array>
 
 namespace polariscope::attention {
-namespace {
-
-struct RowArray {
-  std::string_view name;
-  bool statistic = true;
-  bool differentiable = false;
-};
-
-// In the order of RowStatistics, and then what is none of it.
-constexpr std::array kRowArrays{
-    RowArray{.name = "entropy", .differentiable = true},
-    RowArray{.name = "sum_of_squares", .differentiable = true},
-    RowArray{.name = "maximum", .differentiable = true},
-    RowArray{.name = "argmax"},
-    RowArray{.name = "first_key", .differentiable = true},
-    RowArray{.name = "row_sum"},
-    RowArray{.name = "log_sum_exp", .differentiable = true},
-    RowArray{.name = "logit_mean", .differentiable = true},
-    RowArray{.name = "logit_variance", .differentiable = true},
-    RowArray{.name = "logit_maximum"},
-    RowArray{.name = "skewness"},
-    RowArray{.name = "visible"},
-    RowArray{.name = "non_finite"},
-    RowArray{.name = "column_means", .statistic = false},
-    RowArray{.name = "shift", .statistic = false},
-    RowArray{.name = "inverse", .statistic = false},
-    RowArray{.name = "mass", .statistic = false},
-};
-
-}  // namespace
-
-bool has_log_sum_exp(const reweighting::AttentionForm& form) {
-  return form.rule == reweighting::RowRule::kElementwise && form.weight == reweighting::WeightFunction::kExp;
-}
 
 bool is_differentiable(std::string_view statistic) {
-  return std::any_of(kRowArrays.begin(), kRowArrays.end(),
-                     [&](const RowArray& array) { return array.name == statistic && array.differentiable; });
+  return std::ranges::any_of(
+      row_arrays(), [&](const RowArray& array) { return array.name == statistic && array.differentiable; });
 }
 
 at::ScalarType type_of(std::string_view statistic, at::ScalarType computed) {
@@ -53,18 +19,14 @@ at::ScalarType type_of(std::string_view statistic, at::ScalarType computed) {
 }
 
 std::vector<std::string> statistics_of(std::string_view reweighting) {
-  const reweighting::AttentionForm& form = reweighting::find_attention_form(reweighting);
-  Names names;
-  for (const RowArray& array : kRowArrays) {
-    if (array.statistic && (array.name != "log_sum_exp" || has_log_sum_exp(form))) names.emplace_back(array.name);
-  }
-  return names;
+  const auto names = statistic_names(reweighting::find_attention_form(reweighting));
+  return {names.begin(), names.end()};
 }
 
 void check(const Names& statistics, const reweighting::AttentionForm& form) {
   for (auto name = statistics.begin(); name != statistics.end(); ++name) {
     std::vector<std::string_view> known;
-    for (const RowArray& array : kRowArrays) known.push_back(array.name);
+    for (const RowArray& array : row_arrays()) known.push_back(array.name);
     if (std::find(known.begin(), known.end(), *name) == known.end()) {
       throw Error("attend: {}", unknown_name("statistic", *name, known));
     }

@@ -32,7 +32,6 @@ reweighting::AttentionForm form_of(const AttendOptions& options);
 // Row arrays beside the statistics that can be asked for by name: columns' means, and what the backward pass
 // needs of the forward.
 bool is_differentiable(std::string_view statistic);
-bool has_log_sum_exp(const reweighting::AttentionForm& form);
 at::ScalarType type_of(std::string_view statistic, at::ScalarType computed);
 
 // Throws Error for a name that is none of the form's arrays, or is there twice.
