@@ -1,7 +1,25 @@
-"""Attention with the statistics of its rows, as a PyTorch operator. Guide: docs/pytorch.md."""
+"""Attention with the statistics of its rows. Guide: docs/python.md.
 
-from .operator import Form, RowStatistics, attend, forms
-from .record import Call, Record
-from .watching import watch
+Nothing here imports PyTorch or NumPy before they are needed.
+"""
 
-__all__ = ["Call", "Form", "Record", "RowStatistics", "attend", "forms", "watch"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._library import ArgumentError
+from .attention import attend
+from .family import Form, forms
+from .rows import RowStatistics
+
+if TYPE_CHECKING:
+    from .record import Call, Record
+    from .watching import watch
+
+__all__ = ["ArgumentError", "Call", "Form", "Record", "RowStatistics", "attend", "forms", "watch"]
+_LATER = {"Call": "record", "Record": "record", "watch": "watching"}  # what needs PyTorch, and where it is
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)

@@ -1,10 +1,16 @@
 """A scale, and parameters of a form, given as tensors: one number each, or one a head. They have gradients."""
 
+from typing import Dict, NamedTuple, Optional, Tuple, Union
+
 import torch
 from torch import Tensor
 
+from ._library import ArgumentError
 
-def _elu1(x):
+Number = Union[float, Tensor]
+
+
+def _elu1(x: Tensor) -> Tensor:
     return torch.where(x > 0, x + 1, x.clamp(max=0).exp())
 
 
@@ -16,60 +22,72 @@ _RELU_OFFSET = 0.01
 _HALF = (torch.bfloat16, torch.float16)
 
 
-def is_given(scale, parameters):
+class Prepared(NamedTuple):
+    """The arguments of a call whose scale is a number, and whose learned parameters are one tensor."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    reweighting: str
+    scale: Optional[float]
+    parameters: str
+    learned: Optional[Tensor]
+
+
+def is_given(scale: Optional[Number], parameters: Dict[str, Number]) -> bool:
     return isinstance(scale, Tensor) or any(isinstance(x, Tensor) for x in parameters.values())
 
 
-def _per_head(name, x, heads):
+def _per_head(name: str, x: Tensor, heads: int) -> bool:
     """Whether a tensor holds a number for each head, rather than one."""
     if x.numel() == 1:
         return False
     if tuple(x.shape) != (heads,):
-        raise ValueError(f"attend: {name} has shape {list(x.shape)}: expected one number, or [{heads}], one for each head")
+        raise ArgumentError(
+            f"attend: {name} has shape {list(x.shape)}: expected one number, or [{heads}], one for each head")
     return True
 
 
-def call(compute, query, key, value, reweighting, scale, by_head, parameters):
-    """What compute(query, key, value, reweighting, scale, by_head, numbers, tensor) returns: tensors whose second
-    dimension is that of the heads. by_head: tensors with the dimension of their heads."""
-    heads, dtype = query.shape[1] if query.dim() > 1 else 1, query.dtype
-    each = [name for name, x in parameters.items() if isinstance(x, Tensor) and _per_head(name, x, heads)]
-    each_scale = isinstance(scale, Tensor) and _per_head("scale", scale, heads)
-    if each and heads:
-        rows = []
-        for h in range(heads):
-            k = h // max(heads // max(key.shape[1], 1), 1)
-            rows.append(call(compute, query[:, h:h + 1], key[:, k:k + 1], value[:, k:k + 1], reweighting,
-                             scale[h] if each_scale else scale, _of_head(h, by_head),
-                             {name: x[h] if name in each else x for name, x in parameters.items()}))
-        return tuple(torch.cat(parts, 1) for parts in zip(*rows))
-    parameters = {name: x for name, x in parameters.items() if name not in each}
+def prepared(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale: Optional[Number],
+             parameters: Dict[str, Number]) -> Prepared:
+    """A scale multiplies the queries."""
+    heads = query.shape[1] if query.dim() > 1 else 1
     if reweighting in _MAPPED and any(isinstance(x, Tensor) for x in (scale, parameters.get("feature_offset"))):
-        query, key, reweighting, parameters = _mapped(query, key, reweighting, parameters)
+        query, key, value, reweighting, parameters = _mapped(query, key, value, reweighting, parameters)
         scale = 1.0 if scale is None else scale
     if isinstance(scale, Tensor):
-        if dtype in _HALF:  # the products are not to be rounded
+        each = _per_head("scale", scale, heads)
+        if query.dtype in _HALF:  # the products are not to be rounded
             query, key, value = query.float(), key.float(), value.float()
-        query = query * scale.to(query.dtype).reshape((1, heads, 1, 1) if each_scale else ())
+        query = query * scale.to(query.dtype).reshape((1, heads, 1, 1) if each else ())
         scale = 1.0
-    numbers = {name: float(x) for name, x in parameters.items()}
     tensor = None
     if any(isinstance(x, Tensor) for x in parameters.values()):
-        tensor = torch.stack([torch.as_tensor(x, dtype=torch.double).reshape(()) for x in parameters.values()])
-    output, *rows = compute(query, key, value, reweighting, scale, by_head, numbers, tensor)
-    return (output.to(dtype), *rows)
+        each = any([isinstance(x, Tensor) and _per_head(name, x, heads) for name, x in parameters.items()])
+        numbers = [torch.as_tensor(x, dtype=torch.double, device=query.device) for x in parameters.values()]
+        tensor = torch.stack([x.reshape(-1).expand(heads) if each else x.reshape(()) for x in numbers])
+        text = ",".join(parameters)
+    else:
+        text = text_of(parameters)
+    return Prepared(query, key, value, reweighting, scale, text, tensor)
 
 
-def _mapped(query, key, reweighting, parameters):
+def text_of(parameters: Dict[str, float]) -> str:
+    return ",".join([f"{name}={float(x)!r}" for name, x in parameters.items()])
+
+
+def _mapped(query: Tensor, key: Tensor, value: Tensor, reweighting: str,
+            parameters: Dict[str, Number]) -> Tuple[Tensor, Tensor, Tensor, str, Dict[str, Number]]:
     plain, feature = _MAPPED[reweighting]
     query, key = feature(query), feature(key)
     if feature is torch.relu:
         parameters = dict(parameters)
         offset = parameters.pop("feature_offset", _RELU_OFFSET)
-        offset = offset.to(query.dtype).reshape(()) if isinstance(offset, Tensor) else offset
+        if isinstance(offset, Tensor):
+            each = _per_head("feature_offset", offset, query.shape[1])
+            offset = offset.to(query.dtype).reshape((1, -1, 1, 1) if each else ())
+            if each:  # a key that heads share has another offset in each
+                share = query.shape[1] // key.shape[1]
+                key, value = key.repeat_interleave(share, 1), value.repeat_interleave(share, 1)
         query, key = query + offset, key + offset
-    return query, key, plain, parameters
-
-
-def _of_head(h, by_head):
-    return {name: (x if x is None or x.shape[at] == 1 else x.narrow(at, h, 1), at) for name, (x, at) in by_head.items()}
+    return query, key, value, plain, parameters

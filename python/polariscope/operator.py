@@ -1,119 +1,90 @@
-"""attend(): the operator's face."""
+"""attend() for PyTorch's tensors: which implementation computes, and by which way."""
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
-from . import learned
-from ._library import load
+from . import arguments, gradients, kernel, learned, operators, rows
+from ._library import ArgumentError
+from .rows import RowStatistics
 
-_ops = load()
-_observers = []  # of watch(): told each call's re-weighting, its statistics, and how to compute others of them
-
-
-class RowStatistics(NamedTuple):
-    """One tensor [batch, heads, queries] each, None where not asked for.
-
-    p are the numbers that multiply the values, w the weights before the normaliser, z the scores after bias and
-    transform; sums run over the n keys that the row sees. Those with a star have gradients. A row that sees no key
-    has zeros; one with a NaN or an infinity among its scores has NaN everywhere and its flag set.
-    """
-
-    entropy: Optional[Tensor] = None  # * nats, of |w|/sum |w|
-    sum_of_squares: Optional[Tensor] = None  # * of p; summed over rows, the square of the Frobenius norm
-    maximum: Optional[Tensor] = None  # * of |p|
-    argmax: Optional[Tensor] = None  # int32, the first key that attains it; -1 if the row sees none
-    first_key: Optional[Tensor] = None  # * p of key 0, the usual sink
-    row_sum: Optional[Tensor] = None  # of p for exponential weights, else of w
-    log_sum_exp: Optional[Tensor] = None  # * of a softmax's denominator; exponential weights only
-    logit_mean: Optional[Tensor] = None  # * of z
-    logit_variance: Optional[Tensor] = None  # * of z
-    logit_maximum: Optional[Tensor] = None
-    skewness: Optional[Tensor] = None  # of p
-    visible: Optional[Tensor] = None  # int32, n
-    non_finite: Optional[Tensor] = None  # bool
-    column_means: Optional[Tensor] = None  # [batch, heads, keys]: mean p of a key over the queries that see it
+_observers: List[Any] = []  # of watch(): told each call's re-weighting, its statistics, and how to compute others
+_names = rows.names
+_PLAIN = (Tensor, torch.nn.Parameter)
+_functorch = torch._C._functorch
 
 
-class Form(NamedTuple):
-    name: str
-    alias: str
-    formula: str
+def _nobody_listens() -> bool:
+    """Whether no mode, transform, tracer or compiler wants to see the operator."""
+    return not (torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or
+                torch._C._is_torch_function_mode_enabled() or _functorch.peek_interpreter_stack() is not None or
+                torch._C._get_tracing_state() is not None or torch.autograd.forward_ad._current_level >= 0)
 
 
-def forms() -> List[Form]:
-    """The family of re-weighting functions."""
-    flat = _ops.forms()
-    return [Form(*flat[i:i + 3]) for i in range(0, len(flat), 3)]
+def _is_plain(x: Optional[Tensor]) -> bool:
+    return x is None or (type(x) in _PLAIN and x.is_cpu and not x.is_neg())
 
 
-_all_statistics = {}
+def _autocast(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """As scaled_dot_product_attention under autocast: in its type, float64 apart."""
+    device = query.device.type
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return query, key, value
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(x.to(dtype) if x.is_floating_point() and x.dtype != torch.float64 else x
+                 for x in (query, key, value))
 
 
-def _names(reweighting: str, statistics: Union[str, Sequence[str], None], columns: bool) -> List[str]:
-    if statistics is None:
-        names = []
-    elif isinstance(statistics, str) and statistics != "all":
-        names = [statistics]
-    elif isinstance(statistics, str):
-        if reweighting not in _all_statistics:
-            _all_statistics[reweighting] = list(_ops.statistics_of(reweighting))
-        names = list(_all_statistics[reweighting])
+def _operate(given: Sequence[Any], names: Sequence[str]) -> Sequence[Tensor]:
+    """The kernel: through the dispatcher, unless nobody listens to it."""
+    tensors = given[:len(kernel.TENSORS)]
+    recording = torch.is_grad_enabled() and any([x is not None and x.requires_grad for x in tensors])
+    if recording:
+        needed = gradients.needed(given[8], names, given[12])
+        names = [*names, *[name for name in needed if name not in names]]
+    if not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None:
+        return operators.Transformed.apply(*given, ",".join(names))
+    if not _nobody_listens() or not all([_is_plain(x) for x in tensors]):
+        return operators.attend(*given, ",".join(names))
+    if recording:
+        return operators.Direct.apply(*given, ",".join(names))
+    return kernel.forward(kernel.Arguments(*given), names)
+
+
+def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale: Any, causal: bool,
+             window: Optional[int], bias: Optional[Tensor], slopes: Optional[Tensor], sink: Optional[Tensor],
+             key_lengths: Optional[Tensor], parameters: Any, names: Sequence[str],
+             implementation: Optional[str]) -> Tuple[Tensor, RowStatistics]:
+    query, key, value = _autocast(query, key, value)
+    dtype = query.dtype
+    if learned.is_given(scale, parameters):
+        query, key, value, reweighting, scale, text, tensor = learned.prepared(query, key, value, reweighting, scale,
+                                                                              parameters)
     else:
-        names = list(statistics)
-    unknown = [name for name in names if name not in RowStatistics._fields]
-    if unknown:
-        raise ValueError(f"attend: unknown statistic {unknown[0]!r}: choose from {', '.join(RowStatistics._fields)}")
-    if columns and "column_means" not in names:
-        names.append("column_means")
-    return names
+        text, tensor = learned.text_of(parameters), None
+    given = (query, key, value, bias, slopes, sink, key_lengths, tensor, reweighting,
+             None if scale is None else float(scale), bool(causal), window, text)
+    output, *found = _operate(given, names)
+    if output.dtype != dtype:
+        output = output.to(dtype)
+    return output, RowStatistics(**dict(zip(names, found)))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softmax", *,
            scale: Union[float, Tensor, None] = None, causal: bool = False, window: Optional[int] = None,
            bias: Optional[Tensor] = None, slopes: Optional[Tensor] = None, sink: Optional[Tensor] = None,
            key_lengths: Optional[Tensor] = None, statistics: Union[str, Sequence[str], None] = "all",
-           columns: bool = False, **parameters: Union[float, Tensor]) -> Tuple[Tensor, RowStatistics]:
-    """Attention and what its rows are measured by, in one pass and in memory O(rows).
+           columns: bool = False, implementation: Optional[str] = None,
+           **parameters: Union[float, Tensor]) -> Tuple[Tensor, RowStatistics]:
+    """polariscope.attend() for tensors."""
+    window = arguments.checked_window(window)
 
-    query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys,
-    value width] on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32, under
-    autocast beside float32 too.
-    heads is a multiple of key heads. reweighting: a name of forms().
+    def computed(value: Tensor, names: Sequence[str]) -> Tuple[Tensor, RowStatistics]:
+        return _compute(query, key, value, reweighting, scale, causal, window, bias, slopes, sink, key_lengths,
+                        parameters, names, implementation)
 
-    scale       of the scores; default 1/sqrt(width), or 1 for forms that are not scaled
-    causal      query i sees key j <= i + keys - queries
-    window      a query sees keys less than this before its own (and, if not causal, after)
-    bias        [batch or 1, heads or 1, queries or 1, keys or 1], added to the scores; -inf hides
-    slopes      [heads], ALiBi: -slope * distance is added; no gradient
-    sink        [heads], score of a sink, for "sink" and "softmax1"
-    key_lengths [batch] int64: how many of the keys a sequence has
-    statistics  names of RowStatistics' fields, "all", or None
-    columns     compute column_means too, in a second pass
-    parameters  of the form: alpha, gamma, zeta, epsilon, transform_factor, sum_offset,
-                count_power, feature_offset
-
-    scale and parameters may be tensors of one number, or of [heads]; then they have gradients too.
-
-    Gradients: of query, key, value, bias, sink and these tensors, through the output and the starred statistics; in
-    reverse mode, once.
-    """
-    by_head = {"bias": (bias, 1), "slopes": (slopes, 0), "sink": (sink, 0)}
-
-    def computed(value, names):
-        def compute(query, key, value, form, scale, by_head, numbers, tensor):
-            bias, slopes, sink = (by_head[name][0] for name in ("bias", "slopes", "sink"))
-            return _ops.attend(query, key, value, form, scale, causal, window, bias, slopes, sink, key_lengths,
-                               ",".join(numbers), [float(x) for x in numbers.values()], ",".join(names), tensor)
-
-        if learned.is_given(scale, parameters):
-            output, *rows = learned.call(compute, query, key, value, reweighting, scale, by_head, parameters)
-        else:
-            output, *rows = compute(query, key, value, reweighting, scale, by_head, parameters, None)
-        return output, RowStatistics(**dict(zip(names, rows)))
-
-    output, found = computed(value, _names(reweighting, statistics, columns))
+    output, found = computed(value, rows.names(reweighting, statistics, columns))
     for see in _observers:
         see(reweighting, found, lambda names: computed(value[..., :0], names)[1])
     return output, found

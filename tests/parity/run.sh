@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh LIBRARY SCRIPT: runs a Python test with the operator; 77, skipped, where something it needs is missing.
+# run.sh LIBRARY: holds the C++ operator to eager PyTorch; 77, skipped, where something it needs is missing.
 # Debian's PyTorch is seen by /usr/bin/python3 alone; POLARISCOPE_PYTHON names another.
 python=${POLARISCOPE_PYTHON:-/usr/bin/python3}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,5 +11,5 @@ if ! "$python" -c 'import torch' 2>/dev/null; then
   echo "skipped: $python has no torch"
   exit 77
 fi
-export POLARISCOPE_LIBRARY="$1" PYTHONPATH="$here/../../python" PYTHONDONTWRITEBYTECODE=1
-exec "$python" "$2"
+export PYTHONPATH="$here/../python" PYTHONDONTWRITEBYTECODE=1
+exec "$python" "$here/attend.py" "$1"

@@ -5,7 +5,8 @@ import math
 
 import torch
 
-DIFFERENTIABLE = ("entropy", "sum_of_squares", "maximum", "first_key", "log_sum_exp", "logit_mean", "logit_variance")
+DIFFERENTIABLE = ("entropy", "sum_of_squares", "maximum", "first_key", "first_visible_key", "log_sum_exp",
+                  "logit_mean", "logit_variance")
 
 
 def elu1(x):
@@ -156,6 +157,7 @@ def attend(q, k, v, form="softmax", *, scale=None, causal=False, window=None, bi
     found["maximum"] = torch.where(some.squeeze(-1), p.abs().gather(-1, argmax[..., None]).squeeze(-1), mass * 0)
     found["argmax"] = torch.where(some.squeeze(-1), argmax, torch.full_like(argmax, -1))
     found["first_key"] = p[..., 0]
+    found["first_visible_key"] = p.gather(-1, visible.to(torch.uint8).argmax(-1, keepdim=True)).squeeze(-1)
     found["row_sum"] = (p if form in EXPONENTIAL else w).sum(-1)
     n = count.squeeze(-1).clamp(min=1).to(z.dtype)
     mean = z.sum(-1) / n

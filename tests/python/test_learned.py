@@ -3,11 +3,13 @@
 import math
 import unittest
 
-import torch
+import pytest
 
 import polariscope
 
-BATCH, HEADS, KEY_HEADS, QUERIES, KEYS, WIDTH = 2, 4, 2, 5, 7, 3
+torch = pytest.importorskip("torch")
+
+BATCH, HEADS, KEY_HEADS, QUERIES, KEYS, WIDTH = 2, 4, 2, 3, 4, 2
 PARAMETERS = [("softcap", "transform_factor", 1.5), ("ssmax", "transform_factor", 0.4), ("clipped", "gamma", -0.05),
               ("clipped", "zeta", 1.1), ("softpick", "epsilon", 0.5), ("entmax", "alpha", 1.4),
               ("sigmoid/sum", "sum_offset", 0.3), ("relu/sum", "sum_offset", 0.3), ("relu/count", "count_power", 0.7),
@@ -15,7 +17,7 @@ PARAMETERS = [("softcap", "transform_factor", 1.5), ("ssmax", "transform_factor"
 MASKS = {
     "none": {},
     "causal": {"causal": True},
-    "window and lengths": {"window": 3, "key_lengths": torch.tensor([7, 4])},
+    "window and lengths": {"window": 2, "key_lengths": torch.tensor([4, 2])},
     "bias and slopes": {"bias": torch.randn(BATCH, HEADS, QUERIES, KEYS, dtype=torch.double,
                                             generator=torch.Generator().manual_seed(5)).masked_fill(
                             torch.rand(BATCH, HEADS, QUERIES, KEYS, generator=torch.Generator().manual_seed(6)) < 0.3,
@@ -80,7 +82,7 @@ class Learned(unittest.TestCase):
                             return tuple(y for y in differentiable(*polariscope.attend(q, k, v, form, **given, **{name: x}))
                                          if torch.isfinite(y).all())
 
-                        self.assertTrue(torch.autograd.gradcheck(function, (x.requires_grad_(),)))
+                        self.assertTrue(torch.autograd.gradcheck(function, (x.requires_grad_(),), fast_mode=True))
 
     def test_the_gradient_of_a_scale_after_a_feature_map_is_its_slope(self):
         for form in ("elu1_kernel", "elu1_kernel/sum", "relu_kernel/sum"):
@@ -159,6 +161,3 @@ class Learned(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "a transform_factor of 0 has no gradient"):
             polariscope.attend(q, k, v, "ssmax", transform_factor=zero)[0].sum().backward()
 
-
-if __name__ == "__main__":
-    unittest.main()

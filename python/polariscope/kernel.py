@@ -1,0 +1,229 @@
+"""The kernel over tensors on the CPU, forward and backward: what the operators of operators.py compute."""
+
+from typing import Dict, List, NamedTuple, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from . import _library, arguments, rows
+from ._library import ArgumentError
+
+_COMPUTED = {torch.float32: torch.float32, torch.float64: torch.float64, torch.bfloat16: torch.float32,
+             torch.float16: torch.float32}
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+_TYPES = {"argmax": torch.int32, "visible": torch.int32, "non_finite": torch.bool}
+ROWS = tuple(name for name in rows.RowStatistics._fields if name != "column_means") + ("shift", "inverse", "mass")
+
+
+class Arguments(NamedTuple):
+    """What both operators begin with."""
+
+    query: Tensor  # [batch, heads, queries, width]
+    key: Tensor  # [batch, key heads, keys, width]
+    value: Tensor  # [batch, key heads, keys, value width]
+    bias: Optional[Tensor]  # [batch or 1, heads or 1, queries or 1, keys or 1]
+    slopes: Optional[Tensor]  # [heads]
+    sink: Optional[Tensor]  # [heads]
+    key_lengths: Optional[Tensor]  # [batch]
+    learned: Optional[Tensor]  # [parameters] or [parameters, heads]: their numbers
+    reweighting: str
+    scale: Optional[float]
+    causal: bool
+    window: Optional[int]
+    parameters: str  # "alpha=1.3,...", or "alpha,..." where their numbers are `learned`
+
+
+TENSORS = Arguments._fields[:8]
+
+
+def text_of(names: Sequence[str]) -> str:
+    return ",".join(names)
+
+
+def names_of(text: str) -> List[str]:
+    return text.split(",") if text else []
+
+
+def parameters_of(text: str) -> Dict[str, Optional[float]]:
+    """Of Arguments.parameters."""
+    pairs = (part.partition("=") for part in names_of(text))
+    return {name: float(number) if number else None for name, _, number in pairs}
+
+
+def computed_type(a: Arguments) -> torch.dtype:
+    return _COMPUTED[a.query.dtype]
+
+
+def type_of(name: str, computed: torch.dtype) -> torch.dtype:
+    """Of a row array."""
+    return _TYPES.get(name, computed)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).replace("torch.", "")
+
+
+def check(a: Arguments) -> None:
+    """Raises ArgumentError unless devices, types, layouts and shapes fit each other."""
+    query = a.query
+    device, dtype = query.device, query.dtype
+    for name, x in zip(TENSORS, a):
+        if x is None:
+            continue
+        if x.device != device:
+            raise ArgumentError(f"attend: {name} is on {x.device}, query on {device}: they must be on one device")
+        if x.layout is not torch.strided or x.is_nested:
+            raise ArgumentError(f"attend: {name} is not dense: expected a strided tensor")
+        if name == "key_lengths":
+            if x.dtype not in _WHOLE:
+                raise ArgumentError(f"attend: key_lengths has type {_name(x.dtype)}: expected int64 or int32")
+        elif x.dtype not in _COMPUTED:
+            raise ArgumentError(
+                f"attend: {name} has type {_name(x.dtype)}: expected float32, float64, bfloat16 or float16")
+    for name, x in (("key", a.key), ("value", a.value)):
+        if x.dtype != dtype:
+            raise ArgumentError(f"attend: {name} has type {_name(x.dtype)}, query has {_name(dtype)}: they must be of "
+                                "one type")
+    arguments.check_shapes(query, a.key, a.value, a.bias, a.slopes, a.sink, a.key_lengths)
+    given = parameters_of(a.parameters)
+    heads, learned = query.shape[1], a.learned
+    if learned is not None and tuple(learned.shape) not in ((len(given),), (len(given), heads)):
+        raise ArgumentError(f"attend: learned has shape {list(learned.shape)}: expected [{len(given)}], one for each "
+                            f"parameter, or [{len(given)}, {heads}]")
+    if learned is None and None in given.values():
+        raise ArgumentError(f"attend: the parameters {a.parameters} have no numbers, and learned is missing")
+
+
+def check_names(a: Arguments, names: Sequence[str]) -> None:
+    """Raises ArgumentError unless the form has these row arrays and the parameters."""
+    for name in names:
+        if name not in ROWS and name != "column_means":
+            raise ArgumentError(f"attend: unknown statistic {name!r}: choose from {', '.join(ROWS)}, column_means")
+    rows.check(a.reweighting, names, list(parameters_of(a.parameters)))
+    arguments.check_scale(a.scale)
+    if a.window is not None and a.window < 1:
+        raise ArgumentError(f"attend: the window is {a.window}: it must be positive")
+
+
+def lies_by_rows(x: Tensor) -> bool:
+    """Whether the rows of different heads stand side by side, as a split projection leaves them."""
+    return x.stride(1) < x.stride(2)
+
+
+def empty_heads_like(like: Tensor, width: int, dtype: torch.dtype) -> Tensor:
+    """Uninitialised [batch, heads, rows, width], laid out as `like` is."""
+    batch, heads, count, _ = like.shape
+    if lies_by_rows(like):
+        return torch.empty((batch, count, heads, width), dtype=dtype, device=like.device).transpose(1, 2)
+    return torch.empty((batch, heads, count, width), dtype=dtype, device=like.device)
+
+
+def _readable(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Of that type, with a contiguous width: itself, or a copy."""
+    if x.dtype != dtype:
+        x = x.to(dtype)
+    return x if x.stride(3) == 1 or x.shape[3] <= 1 else x.contiguous()
+
+
+def _address(x: Tensor) -> int:
+    return x.data_ptr() if x.numel() else arguments.NOWHERE
+
+
+def heads_of(x: Tensor) -> _library.Heads:
+    batch, heads, row, _ = x.stride()
+    return _library.Heads(_address(x), batch, heads, row)
+
+
+class _Call:
+    """A call's structure and the tensors that it points into."""
+
+    def __init__(self, a: Arguments):
+        dtype = computed_type(a)
+        self.dtype = dtype
+        query, key, value = (_readable(x, dtype) for x in a[:3])
+        bias = slopes = sink = lengths = None
+        if a.bias is not None:
+            bias = a.bias.expand(a.query.shape[:3] + a.key.shape[2:3])
+            bias = _readable(bias, dtype)
+        if a.slopes is not None:
+            slopes = a.slopes.to(dtype).contiguous()
+        if a.sink is not None:
+            sink = a.sink.to(dtype).contiguous()
+        if a.key_lengths is not None:
+            lengths = a.key_lengths.to(torch.int64).contiguous()
+        parameters = parameters_of(a.parameters) if a.parameters else {}
+        if a.learned is not None:
+            parameters = dict(zip(parameters, a.learned.tolist()))
+        self.held = (query, key, value, bias, slopes, sink, lengths)
+        self.attention = arguments.attention(
+            _library.FLOAT64 if dtype == torch.float64 else _library.FLOAT32, torch.get_num_threads(), a.reweighting,
+            parameters, a.causal, a.window, a.scale, query.shape, value.shape, heads_of(query), heads_of(key),
+            heads_of(value), bias if bias is None else heads_of(bias), slopes if slopes is None else _address(slopes),
+            sink if sink is None else _address(sink), lengths if lengths is None else _address(lengths))
+
+
+def _each_head(a: Arguments) -> List[Arguments]:
+    """The call of each head, with its own numbers of the parameters."""
+    heads, key_heads = a.query.shape[1], a.key.shape[1]
+
+    def part(x, at, h):
+        return x if x is None or x.shape[at] == 1 else x.narrow(at, h, 1)
+
+    found = []
+    for h in range(heads):
+        k = h // (heads // key_heads)
+        found.append(a._replace(query=a.query.narrow(1, h, 1), key=a.key.narrow(1, k, 1), value=a.value.narrow(1, k, 1),
+                                bias=part(a.bias, 1, h), slopes=part(a.slopes, 0, h), sink=part(a.sink, 0, h),
+                                learned=a.learned[:, h]))
+    return found
+
+
+def _is_by_head(a: Arguments) -> bool:
+    return a.learned is not None and a.learned.dim() == 2 and a.query.shape[1] > 0
+
+
+def forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
+    """The output, then a row array for each name."""
+    check(a)
+    check_names(a, names)
+    return _forward(a, names)
+
+
+def _forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
+    if _is_by_head(a):
+        found = shapes(a, names)
+        for h, head in enumerate(_each_head(a)):
+            for whole, part in zip(found, _forward(head, names)):
+                whole.narrow(1, h, 1).copy_(part)
+        return found
+    if a.learned is not None and a.learned.dim() == 2:
+        a = a._replace(learned=None, parameters="")
+    call = _Call(a)
+    shape, dtype = a.query.shape[:3], call.dtype
+    output = empty_heads_like(a.query, a.value.shape[3], dtype)
+    found = [torch.empty(shape if name != "column_means" else (*shape[:2], a.key.shape[2]),
+                         dtype=type_of(name, dtype)) for name in names]
+    written = dict(zip(names, found))
+    columns = written.pop("column_means", None)
+    if columns is not None:
+        for name in ("shift", "inverse"):
+            written.setdefault(name, torch.empty(shape, dtype=dtype))
+    to = _library.Rows(heads_of(output), **{name: _address(x) for name, x in written.items()})
+    library = _library.library()
+    _library.check(library.attend(call.attention, to))
+    if columns is not None:
+        _library.check(library.attend_columns(call.attention, to, _address(columns)))
+    if output.dtype != a.query.dtype:
+        output = output.to(a.query.dtype)
+    return [output, *found]
+
+
+def shapes(a: Arguments, names: Sequence[str]) -> List[Tensor]:
+    """What forward() returns, without its numbers."""
+    check(a)
+    check_names(a, names)
+    batch, heads, queries, _ = a.query.shape
+    computed = computed_type(a)
+    return [empty_heads_like(a.query, a.value.shape[3], a.query.dtype)] + [
+        a.query.new_empty((batch, heads, a.key.shape[2] if name == "column_means" else queries),
+                          dtype=type_of(name, computed)) for name in names]
