@@ -10,15 +10,15 @@ from ._library import ArgumentError
 Number = Union[float, Tensor]
 
 
-def _elu1(x: Tensor) -> Tensor:
+def elu1(x: Tensor) -> Tensor:
     return torch.where(x > 0, x + 1, x.clamp(max=0).exp())
 
 
 # Forms that map queries and keys: the same weights of mapped ones.
-_MAPPED = {"elu1_kernel": ("identity", _elu1), "linear_unnorm": ("identity", _elu1),
-           "elu1_kernel/sum": ("identity/sum", _elu1), "linear": ("identity/sum", _elu1),
+_MAPPED = {"elu1_kernel": ("identity", elu1), "linear_unnorm": ("identity", elu1),
+           "elu1_kernel/sum": ("identity/sum", elu1), "linear": ("identity/sum", elu1),
            "relu_kernel/sum": ("identity/sum", torch.relu)}
-_RELU_OFFSET = 0.01
+RELU_OFFSET = 0.01
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -38,7 +38,7 @@ def is_given(scale: Optional[Number], parameters: Dict[str, Number]) -> bool:
     return isinstance(scale, Tensor) or any(isinstance(x, Tensor) for x in parameters.values())
 
 
-def _per_head(name: str, x: Tensor, heads: int) -> bool:
+def is_of_heads(name: str, x: Tensor, heads: int) -> bool:
     """Whether a tensor holds a number for each head, rather than one."""
     if x.numel() == 1:
         return False
@@ -56,14 +56,14 @@ def prepared(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
         query, key, value, reweighting, parameters = _mapped(query, key, value, reweighting, parameters)
         scale = 1.0 if scale is None else scale
     if isinstance(scale, Tensor):
-        each = _per_head("scale", scale, heads)
+        each = is_of_heads("scale", scale, heads)
         if query.dtype in _HALF:  # the products are not to be rounded
             query, key, value = query.float(), key.float(), value.float()
         query = query * scale.to(query.dtype).reshape((1, heads, 1, 1) if each else ())
         scale = 1.0
     tensor = None
     if any(isinstance(x, Tensor) for x in parameters.values()):
-        each = any([isinstance(x, Tensor) and _per_head(name, x, heads) for name, x in parameters.items()])
+        each = any([isinstance(x, Tensor) and is_of_heads(name, x, heads) for name, x in parameters.items()])
         numbers = [torch.as_tensor(x, dtype=torch.double, device=query.device) for x in parameters.values()]
         tensor = torch.stack([x.reshape(-1).expand(heads) if each else x.reshape(()) for x in numbers])
         text = ",".join(parameters)
@@ -82,9 +82,9 @@ def _mapped(query: Tensor, key: Tensor, value: Tensor, reweighting: str,
     query, key = feature(query), feature(key)
     if feature is torch.relu:
         parameters = dict(parameters)
-        offset = parameters.pop("feature_offset", _RELU_OFFSET)
+        offset = parameters.pop("feature_offset", RELU_OFFSET)
         if isinstance(offset, Tensor):
-            each = _per_head("feature_offset", offset, query.shape[1])
+            each = is_of_heads("feature_offset", offset, query.shape[1])
             offset = offset.to(query.dtype).reshape((1, -1, 1, 1) if each else ())
             if each:  # a key that heads share has another offset in each
                 share = query.shape[1] // key.shape[1]

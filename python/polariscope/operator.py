@@ -5,7 +5,7 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
-from . import arguments, gradients, kernel, learned, operators, rows
+from . import arguments, chunked, gradients, kernel, learned, operators, rows
 from ._library import ArgumentError
 from .rows import RowStatistics
 
@@ -24,6 +24,23 @@ def _nobody_listens() -> bool:
 
 def _is_plain(x: Optional[Tensor]) -> bool:
     return x is None or (type(x) in _PLAIN and x.is_cpu and not x.is_neg())
+
+
+def _is_forward_mode(tensors: Sequence[Any]) -> bool:
+    """Whether tangents are to be computed, which the kernel has not."""
+    if torch.compiler.is_compiling() or torch.autograd.forward_ad._current_level < 0:
+        return False
+    transforms = _functorch.get_interpreter_stack() or ()
+    return any(one.key() == _functorch.TransformType.Jvp for one in transforms) or operators.has_tangent(tensors)
+
+
+def _is_for_pytorch(implementation: Optional[str], query: Tensor, tensors: Sequence[Any]) -> bool:
+    """Whether PyTorch's operators compute, rather than the kernel."""
+    if implementation not in (None, "kernel", "pytorch"):
+        raise ArgumentError(f"attend: implementation is {implementation!r}: expected \"kernel\", \"pytorch\" or None")
+    if implementation is not None:
+        return implementation == "pytorch"
+    return query.device.type not in ("cpu", "meta") or _is_forward_mode(tensors)
 
 
 def _autocast(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
@@ -58,6 +75,10 @@ def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
              implementation: Optional[str]) -> Tuple[Tensor, RowStatistics]:
     query, key, value = _autocast(query, key, value)
     dtype = query.dtype
+    if _is_for_pytorch(implementation, query, (query, key, value, bias, sink, scale, *parameters.values())):
+        output, *found = chunked.attend(query, key, value, reweighting, scale, bool(causal), window, bias, slopes, sink,
+                                        key_lengths, parameters, names)
+        return output, RowStatistics(**dict(zip(names, found)))
     if learned.is_given(scale, parameters):
         query, key, value, reweighting, scale, text, tensor = learned.prepared(query, key, value, reweighting, scale,
                                                                               parameters)
