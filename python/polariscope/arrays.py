@@ -113,7 +113,7 @@ def attend(query: Any, key: Any, value: Any, reweighting: str = "softmax", *, sc
     if implementation not in (None, "kernel"):
         raise ArgumentError(f"attend: implementation is {implementation!r}: arrays have \"kernel\" alone")
     names = rows.names(reweighting, statistics, columns)
-    rows.check(reweighting, names, list(parameters))
+    rows.check(reweighting, tuple(names), tuple(parameters))
     scale = None if scale is None else _number("scale", scale)
     arguments.check_scale(scale)
     found = _attend([_numpy(name, x) for name, x in (("query", query), ("key", key), ("value", value), ("bias", bias),

@@ -13,6 +13,7 @@ _COMPUTED = {torch.float32: torch.float32, torch.float64: torch.float64, torch.b
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _TYPES = {"argmax": torch.int32, "visible": torch.int32, "non_finite": torch.bool}
 ROWS = tuple(name for name in rows.RowStatistics._fields if name != "column_means") + ("shift", "inverse", "mass")
+_KNOWN = frozenset((*ROWS, "column_means"))
 
 
 class Arguments(NamedTuple):
@@ -85,6 +86,8 @@ def check(a: Arguments) -> None:
             raise ArgumentError(f"attend: {name} has type {_name(x.dtype)}, query has {_name(dtype)}: they must be of "
                                 "one type")
     arguments.check_shapes(query, a.key, a.value, a.bias, a.slopes, a.sink, a.key_lengths)
+    if not a.parameters and a.learned is None:
+        return
     given = parameters_of(a.parameters)
     heads, learned = query.shape[1], a.learned
     if learned is not None and tuple(learned.shape) not in ((len(given),), (len(given), heads)):
@@ -97,9 +100,9 @@ def check(a: Arguments) -> None:
 def check_names(a: Arguments, names: Sequence[str]) -> None:
     """Raises ArgumentError unless the form has these row arrays and the parameters."""
     for name in names:
-        if name not in ROWS and name != "column_means":
+        if name not in _KNOWN:
             raise ArgumentError(f"attend: unknown statistic {name!r}: choose from {', '.join(ROWS)}, column_means")
-    rows.check(a.reweighting, names, list(parameters_of(a.parameters)))
+    rows.check(a.reweighting, tuple(names), tuple(parameters_of(a.parameters)) if a.parameters else ())
     arguments.check_scale(a.scale)
     if a.window is not None and a.window < 1:
         raise ArgumentError(f"attend: the window is {a.window}: it must be positive")
@@ -189,6 +192,24 @@ def forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
     return _forward(a, names)
 
 
+def _empty_rows(a: Arguments, names: Sequence[str], dtype: torch.dtype) -> List[Tensor]:
+    batch, heads, queries, _ = a.query.shape
+    made: Dict[torch.dtype, Tensor] = {}  # one like another is made faster
+    found = []
+    for name in names:
+        if name == "column_means":
+            found.append(torch.empty((batch, heads, a.key.shape[2]), dtype=dtype))
+            continue
+        of_type = _TYPES.get(name, dtype)
+        first = made.get(of_type)
+        if first is None:
+            first = made[of_type] = torch.empty((batch, heads, queries), dtype=of_type)
+            found.append(first)
+        else:
+            found.append(torch.empty_like(first))
+    return found
+
+
 def _forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
     if _is_by_head(a):
         found = shapes(a, names)
@@ -201,8 +222,7 @@ def _forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
     call = _Call(a)
     shape, dtype = a.query.shape[:3], call.dtype
     output = empty_heads_like(a.query, a.value.shape[3], dtype)
-    found = [torch.empty(shape if name != "column_means" else (*shape[:2], a.key.shape[2]),
-                         dtype=type_of(name, dtype)) for name in names]
+    found = _empty_rows(a, names, dtype)
     written = dict(zip(names, found))
     columns = written.pop("column_means", None)
     if columns is not None:

@@ -1,7 +1,8 @@
 """What a row of attention is measured by."""
 
 import difflib
-from typing import Any, List, NamedTuple, Sequence, Union
+import functools
+from typing import Any, List, NamedTuple, Sequence, Tuple, Union
 
 from . import family
 from ._library import ArgumentError
@@ -39,8 +40,9 @@ class RowStatistics(NamedTuple):
 def names(reweighting: str, statistics: Union[str, Sequence[str], None], columns: bool = False) -> List[str]:
     """Of the fields that `statistics` asks for."""
     if isinstance(statistics, str) and statistics == "all":
-        found = list(family.find(reweighting).statistics)
-    elif statistics is None:
+        return [*family.find(reweighting).statistics, "column_means"] if columns else list(
+            family.find(reweighting).statistics)
+    if statistics is None:
         found = []
     elif isinstance(statistics, str):
         found = [statistics]
@@ -57,7 +59,8 @@ def names(reweighting: str, statistics: Union[str, Sequence[str], None], columns
     return found
 
 
-def check(reweighting: str, found: Sequence[str], parameters: Sequence[str]) -> None:
+@functools.lru_cache(maxsize=256)
+def check(reweighting: str, found: Tuple[str, ...], parameters: Tuple[str, ...]) -> None:
     """That the form has these statistics and parameters. What the backward pass reads of the rows, each form has."""
     form = family.find(reweighting)
     for name in found:
