@@ -3,15 +3,18 @@
 Each takes the arguments of the function that it is named after. NotSeen says why a call cannot be expressed.
 """
 
-from typing import NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import masks
+from . import masks, operator
 
 _transforms = torch._C._functorch
+
+
+DROPOUT = "dropout of weights: the statistics are of the weights before it"
 
 
 class NotSeen(Exception):
@@ -28,16 +31,31 @@ class Scores(NamedTuple):
     bias: Optional[Tensor] = None
     key_lengths: Optional[Tensor] = None
     note: str = ""
+    window: Optional[int] = None
+    reweighting: str = "softmax"
+    parameters: Dict[str, float] = {}
+    sink: Optional[Tensor] = None
+    real: Optional[Tensor] = None  # [batch, queries], False where a query is padding
+    key_position: int = 0  # of the first key in its sequence
+    query_position: int = 0
+
+
+is_compiling = torch.compiler.is_compiling
 
 
 def in_transform():
     """Whether vmap, grad or another of PyTorch's function transforms is running."""
-    if hasattr(_transforms, "are_transforms_active"):  # 1.13
-        return _transforms.are_transforms_active()
     return _transforms.peek_interpreter_stack() is not None
 
 
-def _plain(tensor):
+def attend(scores, value, statistics):
+    """polariscope.attend of what was read."""
+    return operator.attend(scores.query, scores.key, value, scores.reweighting, scale=scores.scale,
+                           causal=scores.causal, window=scores.window, bias=scores.bias, sink=scores.sink,
+                           key_lengths=scores.key_lengths, statistics=statistics, **scores.parameters)
+
+
+def plain(tensor):
     """The tensor that attend() can read."""
     while _transforms.is_functorch_wrapped_tensor(tensor):
         if not _transforms.is_gradtrackingtensor(tensor):
@@ -45,8 +63,6 @@ def _plain(tensor):
         tensor = _transforms.get_unwrapped(tensor)
     if type(tensor) not in (Tensor, torch.nn.Parameter):
         raise NotSeen(f"tensors of type {type(tensor).__name__}")
-    if tensor.device.type != "cpu":
-        raise NotSeen(f"tensors on {tensor.device.type}")
     if tensor.is_nested or tensor.layout != torch.strided:
         raise NotSeen("tensors that are not dense")
     if not tensor.is_floating_point() and tensor.dtype not in (torch.bool, torch.uint8):
@@ -54,27 +70,28 @@ def _plain(tensor):
     return tensor
 
 
-def _scores(query, key, mask, **others):
-    """Scores under an additive mask of up to four dimensions."""
+def _scores(query, key, mask, same=True, **others):
+    """Scores under an additive mask of up to four dimensions. same: queries may be of the keys' own sequence."""
     if mask is None:
         return Scores(query, key, **others)
     computed = torch.float64 if query.dtype == torch.float64 else torch.float32
     bias, uniform, note = masks.read(mask, torch.finfo(computed).eps)
+    padding = masks.hidden_columns(mask) if same and query.shape[2] == key.shape[2] else None
     if uniform is not None:
         query = query.masked_fill(uniform, 0.0)
-    return Scores(query, key, bias=bias, note=note, **others)
+    return Scores(query, key, bias=bias, note=note, real=None if padding is None else ~padding, **others)
 
 
 def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None,
                                  enable_gqa=False):
-    query, key = _plain(query), _plain(key)
+    query, key = plain(query), plain(key)
     if not 2 <= query.dim() <= 4 or key.dim() != query.dim():
         raise NotSeen(f"tensors of {query.dim()} and {key.dim()} dimensions")
     common = torch.promote_types(query.dtype, key.dtype)  # under autocast they differ
     query, key = query.to(common), key.to(common)
     mask = attn_mask
     if mask is not None:
-        mask = masks.additive(_plain(mask), common, hidden_where=False)
+        mask = masks.additive(plain(mask), common, hidden_where=False)
     # [queries, width] and [batch, queries, width] have one head.
     for _ in range(4 - query.dim()):
         query, key = query.unsqueeze(-3), key.unsqueeze(-3)
@@ -90,7 +107,8 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
         if mask.dim() > 4:
             raise NotSeen("a mask of more than four dimensions")
         mask = mask.reshape((1,) * (4 - mask.dim()) + tuple(mask.shape))
-    return _scores(query, key, mask, scale=scale, causal=is_causal)
+    found = _scores(query, key, mask, scale=scale, causal=is_causal)
+    return found._replace(note=found.note or (DROPOUT if dropout_p else ""))
 
 
 def unpacked(scores, module):
@@ -104,13 +122,7 @@ def unpacked(scores, module):
     bias = scores.bias
     if bias is not None and max(bias.shape[1:3]) > 1:
         bias = bias.expand(-1, packed, group, -1).reshape(bias.shape[0], heads, 1, bias.shape[3])
-    return scores._replace(query=scores.query.reshape(batch, heads, 1, width), bias=bias)
-
-
-def _scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.0, need_attn_weights=False,
-                                  is_causal=False):
-    """Of PyTorch 1.13."""
-    return scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal)
+    return scores._replace(query=scores.query.reshape(batch, heads, 1, width), bias=bias, real=None)
 
 
 def _heads(x, count):
@@ -127,7 +139,8 @@ def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_head
     """It does not always call scaled_dot_product_attention, so its first two projections are computed again."""
     if static_k is not None:
         raise NotSeen("static keys")
-    query, key = _plain(query), _plain(key)
+    own = query is key
+    query, key = plain(query), plain(key)
     padding = key_padding_mask
     if query.dim() == 2:
         query, key = query.unsqueeze(1), key.unsqueeze(1)
@@ -146,12 +159,13 @@ def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_head
 
     mask = None
     if attn_mask is not None:
-        mask = F.pad(masks.additive(_plain(attn_mask), q.dtype, hidden_where=True), (0, more))
+        mask = F.pad(masks.additive(plain(attn_mask), q.dtype, hidden_where=True), (0, more))
         mask = mask[None, None] if mask.dim() == 2 else mask.unflatten(0, (batch, num_heads))
     if padding is not None:
-        padding = F.pad(masks.additive(_plain(padding), q.dtype, hidden_where=True), (0, more))[:, None, None]
+        padding = F.pad(masks.additive(plain(padding), q.dtype, hidden_where=True), (0, more))[:, None, None]
         mask = padding if mask is None else mask + padding
-    return _scores(_heads(q, num_heads), _heads(k, num_heads), mask)
+    found = _scores(_heads(q, num_heads), _heads(k, num_heads), mask, same=own)
+    return found._replace(note=found.note or (DROPOUT if dropout_p and training else ""))
 
 
 def _native_multi_head_attention(query, key, value, embed_dim, num_head, qkv_weight, qkv_bias, proj_weight, proj_bias,
@@ -161,7 +175,7 @@ def _native_multi_head_attention(query, key, value, embed_dim, num_head, qkv_wei
     if query.is_nested:
         lengths = torch.tensor([len(sequence) for sequence in query.unbind()], device=query.device)
         query = query.to_padded_tensor(0.0)
-    query = _plain(query)
+    query = plain(query)
     q_weight, k_weight, _ = qkv_weight.chunk(3)
     q_bias, k_bias, _ = qkv_bias.chunk(3)
     x = query.transpose(0, 1)
@@ -170,17 +184,18 @@ def _native_multi_head_attention(query, key, value, embed_dim, num_head, qkv_wei
         # The padding's queries do not exist: no key for them.
         padding = torch.arange(q.shape[2], device=q.device) >= lengths[:, None]
         return Scores(q, k, bias=masks.additive(padding, q.dtype, hidden_where=True)[:, None, :, None],
-                      key_lengths=lengths)
+                      key_lengths=lengths, real=~padding)
     if mask is None:
         return Scores(q, k)
     # [queries, keys], [batch, keys] or all four dimensions. Whatever is not zero hides, in a float mask too.
-    hidden = _plain(mask).to(torch.bool)
+    hidden = plain(mask).to(torch.bool)
     graded = mask.is_floating_point() and (hidden & (mask > float("-inf"))).any()
     note = "PyTorch's fast path hides where its float mask is not 0" if graded else ""
     hidden = masks.additive(hidden, q.dtype, hidden_where=True)
     if mask.dim() == 2:
         hidden = hidden[:, None, None] if mask_type == 1 else hidden[None, None]
-    return Scores(q, k, bias=hidden, note=note)
+    padding = masks.hidden_columns(hidden)
+    return Scores(q, k, bias=hidden, note=note, real=None if padding is None else ~padding)
 
 
 def _transformer_encoder_layer_fwd(src, embed_dim, num_heads, qkv_weight, qkv_bias, proj_weight, proj_bias, use_gelu,

@@ -4,6 +4,7 @@ from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 
 def low_bound(dtype: torch.dtype) -> float:
@@ -58,3 +59,71 @@ def read(mask: Tensor, precision: float) -> Bias:
     uniform = alone & (top.double() * precision <= -1)
     return Bias(bias, uniform if uniform.any() else None,
                 f"its mask's fill {fill:g} counts as hidden" if fill is not None and (hidden & ~least).any() else "")
+
+
+class Pattern(NamedTuple):
+    """A boolean mask in the words of attend(), exactly: no array of queries x keys need be read."""
+
+    padding: Optional[Tensor]  # [batch, keys], True where a key is hidden from every query; None: none is
+    causal: bool
+    window: Optional[int]
+    keys: int  # those after are hidden from every query
+
+    def bias(self, dtype: torch.dtype) -> Optional[Tensor]:
+        if self.padding is None:
+            return None
+        return additive(self.padding, dtype, hidden_where=True)[:, None, None]
+
+
+_kept = WeakIdKeyDictionary()  # of a mask: its version, and what was found of it
+
+
+def _facts(mask: Tensor) -> dict:
+    version = 0 if mask.is_inference() else mask._version
+    kept = _kept.get(mask)
+    if kept is None or kept[0] != version:
+        kept = _kept[mask] = (version, {})
+    return kept[1]
+
+
+def remembered(mask: Tensor, name: str, find):
+    """What `find` made of this very mask, found once as long as the mask is not changed."""
+    facts = _facts(mask)
+    if name not in facts:
+        facts[name] = find()
+    return facts[name]
+
+
+def pattern(mask: Tensor) -> Optional[Pattern]:
+    """What mark() said of this mask."""
+    return _facts(mask).get("pattern")
+
+
+def mark(mask: Tensor, first: int, window: Optional[int]) -> None:
+    """Finds out whether a boolean mask [batch, 1, queries, keys] hides columns, what comes after the query's own key
+    (query i is at key first + i) or what is `window` or more before it, and nothing else. It then has a pattern()."""
+    queries, keys = mask.shape[2:]
+    seen = mask[:, 0].any(1)  # [batch, keys]
+    last = min(first + queries, keys)
+    shown = None if bool(seen[:, :last].all()) else ~seen
+    if bool((mask == seen[:, None, None]).all()):
+        _facts(mask)["pattern"] = Pattern(~seen, False, None, keys)
+        return
+    if first < 0 or last != first + queries or bool(seen[:, last:].any()):
+        return
+    at = torch.arange(keys, device=mask.device)
+    own = at[first:last, None]
+    for width in (None, window):
+        lower = at <= own
+        if width is not None:
+            lower = lower & (at > own - width)
+        if bool((mask[:, 0] == (lower & seen[:, None])).all()):
+            _facts(mask)["pattern"] = Pattern(shown, True, width, last)
+            return
+
+
+def hidden_columns(mask: Tensor) -> Optional[Tensor]:
+    """[batch, keys], True where a key is hidden from every query of every head; None where none is."""
+    hidden = ~mask if mask.dtype == torch.bool else mask <= low_bound(mask.dtype)
+    hidden = hidden.all(2).all(1)
+    return hidden if bool(hidden.any()) else None

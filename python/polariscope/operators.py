@@ -91,7 +91,8 @@ def _setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
 
 def _gradients(ctx: Any, incoming: Sequence[Any], compute: Any, again: Any) -> Tuple[Any, ...]:
     """One for each argument of attend()."""
-    tensors, output, *saved = ctx.saved_tensors[:len(kernel.TENSORS)], *ctx.saved_tensors[len(kernel.TENSORS):]
+    every = ctx.saved_tensors  # once: a checkpoint refuses a second look
+    tensors, (output, *saved) = every[:len(kernel.TENSORS)], every[len(kernel.TENSORS):]
     arguments = (*tensors, *ctx.rest)
     names = ["output"] + [name if name in rows.DIFFERENTIABLE else "" for name in ctx.asked]
     given = {name: x for name, x in zip(names, incoming) if name and x is not None}

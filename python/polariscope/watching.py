@@ -1,12 +1,13 @@
 """watch(): the statistics of a model's attention, without a change to the model.
 
-PyTorch's attention functions tell of their calls while a block is open. The model's output is theirs, to the bit; the
-statistics are computed beside it, from the same queries and keys.
+PyTorch's and transformers' attention functions tell of their calls while a block is open. The model's output is theirs,
+to the bit; the statistics are computed beside it, from the same queries and keys.
 """
 
 import functools
+import sys
 import threading
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from typing import Dict, NamedTuple, Tuple
 
@@ -14,8 +15,7 @@ import torch
 import torch.nn.functional as F
 import torch.utils._python_dispatch as dispatch
 
-from . import callers, calls, operator
-from .operator import RowStatistics
+from . import callers, calls, interface, operator, unseen
 from .record import Record
 
 
@@ -29,11 +29,14 @@ _lock = threading.Lock()
 _replaced = ExitStack()
 _thread = threading.local()  # .inside: an attention function runs, and what it calls is not seen once more
 
-_is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None) or (lambda: False)
-_outside_modes = getattr(dispatch, "_disable_current_modes", nullcontext)
+
+def _deaf():
+    if calls.is_compiling() or not _blocks:
+        return True
+    return getattr(_thread, "inside", False)
 
 
-def _places(part):
+def _places(part=None):
     """For each open block whose model is running: its record, and the name of the innermost of its modules. `part`
     names the submodule for which that one computes."""
     blocks = list(_blocks)
@@ -54,12 +57,13 @@ def _places(part):
 
 
 @contextmanager
-def _inside():
-    _thread.inside = True
+def inside():
+    """What is called in this block is not seen."""
+    before, _thread.inside = getattr(_thread, "inside", False), True
     try:
         yield
     finally:
-        _thread.inside = False
+        _thread.inside = before
 
 
 def _version(tensor):
@@ -77,50 +81,71 @@ def _apart(with_graph):
     """Where statistics are computed so that nothing else feels it: checkpointing counts what is computed by modes, and
     what is saved for backward by hooks. Function transforms have no graph to keep."""
     stack = ExitStack()
-    stack.enter_context(_inside())
-    stack.enter_context(_outside_modes())
+    stack.enter_context(inside())
+    stack.enter_context(dispatch._disable_current_modes())
     stack.enter_context(torch.autograd.graph.saved_tensors_hooks(_version, _unchanged)
                         if with_graph and not calls.in_transform() else torch.no_grad())
     return stack
 
 
-def _see(reweighting, measure, found=RowStatistics(), part=None):
-    """Tells the open blocks of a call. measure(names): its statistics, and a note or ""; found: what is there."""
-    if _is_compiling() or getattr(_thread, "inside", False) or callers.in_backward():
-        return
+def _names(places, reweighting):
+    return list(dict.fromkeys(name for record, _ in places for name in record._names(reweighting)))
+
+
+def _open_places(part=None):
+    """Where a call that begins is to be told of. In a backward pass nowhere, but for a note."""
     places = list(_places(part))
-    names = list(dict.fromkeys(name for record, _ in places for name in record._names(reweighting)))
-    note = ""
-    if any(getattr(found, name) is None for name in names):
-        try:
-            with _apart(with_graph=not all(record._detach for record, _ in places)):
-                found, note = measure(names)
-        except calls.NotSeen as reason:
-            found, note = None, f"not seen: {reason}"
-        except RuntimeError as error:
-            if not str(error).startswith("attend: "):
-                raise  # out of memory, or a fault of ours
-            found, note = None, f"not seen: arguments that attend() refuses ({error})"
+    if places and callers.in_backward():
+        for record, layer in places:
+            record._note(layer, "computed again by checkpointing in the backward pass: counted once")
+        return []
+    return places
+
+
+def _tell(places, scores, found, note=""):
     for record, layer in places:
         if note:
             record._note(layer, note)
         if found is not None:
-            record._add(layer, reweighting, found)
+            record._add(layer, scores, found)
 
 
-def _measure(read, args, kwargs, names):
+def _see(measure, part=None):
+    """Tells the open blocks of a call. measure(names_of): its Scores and their statistics, of the names that
+    names_of(reweighting) returns."""
+    places = _open_places(part)
+    if not places:
+        return
+    scores, found = None, None
+    try:
+        with _apart(with_graph=not all(record._detach for record, _ in places)):
+            scores, found = measure(functools.partial(_names, places))
+        note = scores.note
+    except calls.NotSeen as reason:
+        note = f"not seen: {reason}"
+    except RuntimeError as error:
+        if not str(error).startswith("attend: "):
+            raise  # out of memory, or a fault of ours
+        note = f"not seen: arguments that attend() refuses ({error})"
+    _tell(places, scores, found, note)
+
+
+def _measure(read, args, kwargs, names_of):
     """The statistics of a call of PyTorch's, as calls.py reads its arguments."""
     if torch.jit.is_tracing():
         raise calls.NotSeen("calls that are traced")
     try:
-        scores = calls.unpacked(read(*args, **kwargs), next(callers.modules(), None))
+        scores = read(*args, **kwargs)
     except TypeError as error:
         if error.__traceback__.tb_next is not None:
             raise
         raise calls.NotSeen(f"arguments that are new to us ({error})") from error
-    _, rows = operator.attend(scores.query, scores.key, scores.key[..., :0], scale=scores.scale, causal=scores.causal,
-                              bias=scores.bias, key_lengths=scores.key_lengths, statistics=names)
-    return rows, scores.note
+    _, rows = calls.attend(scores, scores.key[..., :0], names_of(scores.reweighting))
+    return scores, rows
+
+
+def _read(read, *args, **kwargs):
+    return calls.unpacked(read(*args, **kwargs), next(callers.modules(), None))
 
 
 @functools.lru_cache(maxsize=None)
@@ -129,11 +154,11 @@ def _telling(original, read, part):
 
     @functools.wraps(original)
     def call(*args, **kwargs):
-        if not _blocks or _is_compiling() or getattr(_thread, "inside", False):
+        if _deaf():
             return original(*args, **kwargs)
-        with _inside():
+        with inside():
             output = original(*args, **kwargs)
-        _see("softmax", functools.partial(_measure, read, args, kwargs), part=part)
+        _see(functools.partial(_measure, functools.partial(_read, read), args, kwargs), part)
         return output
 
     # TorchScript takes the original.
@@ -145,15 +170,76 @@ def _telling(original, read, part):
     return call
 
 
+def _measure_of_module(implementation, args, kwargs, weights, names_of):
+    """The statistics of a call of transformers' interface. A model's own "eager" function may do what its arguments do
+    not say: where it returns its weights, they are held to ours."""
+    for tensor in args[1:3]:
+        calls.plain(tensor)
+    scores, rows = _measure(functools.partial(interface.read, implementation), args, kwargs, names_of)
+    if implementation == "eager" and weights is not None and not kwargs.get("dropout"):
+        unseen.compare(scores, rows, weights)
+    return scores, rows
+
+
+@functools.lru_cache(maxsize=1024)
+def _telling_of_module(original, implementation):
+    """A function of transformers' attention interface, which tells the open blocks of its calls."""
+
+    @functools.wraps(original)
+    def call(*args, **kwargs):
+        if _deaf():
+            return original(*args, **kwargs)
+        with inside():
+            output = original(*args, **kwargs)
+        weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+        _see(functools.partial(_measure_of_module, implementation, args, kwargs, weights))
+        return output
+
+    return call
+
+
+def _telling_interface(get_interface):
+
+    @functools.wraps(get_interface)
+    def call(self, attn_implementation, default, *args, **kwargs):
+        found = get_interface(self, attn_implementation, default, *args, **kwargs)
+        if _deaf() or getattr(found, "tells_polariscope", False):
+            return found
+        return _telling_of_module(found, attn_implementation or "eager")
+
+    return call
+
+
+class Listener:
+    """For an attention function that has statistics at hand: which are wanted, and whom to tell."""
+
+    def __init__(self, reweighting):
+        self._places = [] if _deaf() else _open_places()
+        self.names = _names(self._places, reweighting) if self._places else None
+
+    def tell(self, scores, found):
+        _tell(self._places, scores, found, scores.note)
+
+    def see(self, scores):
+        """Computes them beside the call."""
+        _see(lambda names_of: (scores, calls.attend(scores, scores.key[..., :0], names_of(scores.reweighting))[1]))
+
+
 def _attended(reweighting, found, again):
-    _see(reweighting, lambda names: (again(names), ""), found)
-
-
-def _replace(stack, owner, name, read, part=None):
-    original = getattr(owner, name, None)
-    if original is None:
+    """Of a call of polariscope.attend: its statistics, and how to compute others."""
+    if _deaf():
         return
-    replacement = _telling(original, read, part)
+    scores = calls.Scores(None, None, reweighting=reweighting)
+
+    def measure(names_of):
+        names = names_of(reweighting)
+        return scores, again(names) if any(getattr(found, name) is None for name in names) else found
+
+    _see(measure)
+
+
+def _replace(stack, owner, name, replacement):
+    original = getattr(owner, name)
 
     def restore():
         if getattr(owner, name) is replacement:  # else somebody has replaced it since
@@ -163,13 +249,30 @@ def _replace(stack, owner, name, read, part=None):
     stack.callback(restore)
 
 
+def _compiler_knows_functions_by_name(stack):
+    """torch.compile reads once which function has which name: it is to read the names of the originals."""
+
+    def names():
+        return getattr(sys.modules.get("torch._dynamo.trace_rules"), "get_torch_obj_rule_map", None)
+
+    known = names()
+    if known is not None:
+        known()
+    else:
+        stack.callback(lambda: getattr(names(), "cache_clear", lambda: None)())
+
+
 def _replace_all(stack):
-    for owner in (torch._C._nn, F):
-        for name in ("scaled_dot_product_attention", "_scaled_dot_product_attention"):
-            _replace(stack, owner, name, getattr(calls, name))
-    _replace(stack, F, "multi_head_attention_forward", calls.multi_head_attention_forward)
-    _replace(stack, torch, "_native_multi_head_attention", calls._native_multi_head_attention)
-    _replace(stack, torch, "_transformer_encoder_layer_fwd", calls._transformer_encoder_layer_fwd, "self_attn")
+    _compiler_knows_functions_by_name(stack)
+    for owner, name, part in ((torch._C._nn, "scaled_dot_product_attention", None),
+                              (F, "scaled_dot_product_attention", None),
+                              (F, "multi_head_attention_forward", None),
+                              (torch, "_native_multi_head_attention", None),
+                              (torch, "_transformer_encoder_layer_fwd", "self_attn")):
+        _replace(stack, owner, name, _telling(getattr(owner, name), getattr(calls, name), part))
+    models = getattr(sys.modules.get("transformers.modeling_utils"), "AttentionInterface", None)
+    if hasattr(models, "get_interface"):
+        _replace(stack, models, "get_interface", _telling_interface(models.get_interface))
     operator._observers.append(_attended)
     stack.callback(operator._observers.remove, _attended)
 
@@ -204,10 +307,12 @@ def watch(model: torch.nn.Module, *, statistics="all", detach: bool = True):
             model(batch)
         print(record.summary())
 
-    Seen are calls of torch.nn.functional.scaled_dot_product_attention, torch.nn.MultiheadAttention and
-    polariscope.attend by methods of the model or its submodules; a module that multiplies and takes softmax itself is
-    not. What cannot be measured has a note in the record. The model computes what it does without; neither it nor its
-    modules are changed, so they can be copied and saved. Blocks may be nested, or overlap.
+    Seen are calls of torch.nn.functional.scaled_dot_product_attention, torch.nn.MultiheadAttention, polariscope.attend
+    and, in models of transformers that use its attention interface, whatever implementation they have ("eager", "sdpa",
+    "flex_attention", "polariscope"), by methods of the model or its submodules; a module that multiplies and takes
+    softmax itself is not. What cannot be measured has a note in the record, and so has, at the block's end, each module
+    that looks like attention and was not seen. The model computes what it does without; neither it nor its modules are
+    changed, so they can be copied and saved. Blocks may be nested, or overlap.
 
     statistics  names of RowStatistics' fields, or "all"; "visible" always comes with them
     detach      False keeps the graph, so that a loss can be made of what was seen
@@ -224,3 +329,4 @@ def watch(model: torch.nn.Module, *, statistics="all", detach: bool = True):
         yield record
     finally:
         _close(block)
+    unseen.note(record, block.names)

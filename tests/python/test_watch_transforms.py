@@ -1,6 +1,5 @@
 """watch() beside what PyTorch does to models: TorchScript, tracing, compilation, function transforms, autocast."""
 
-import unittest
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,6 @@ try:
 except ImportError:
     from functorch import grad, vmap
 
-COMPILES = hasattr(torch, "compile")
 
 
 class Scripted(nn.Module):
@@ -41,7 +39,6 @@ class WatchTransforms(WatchTest):
             self.assertNotIn("polariscope", str(made.inlined_graph))
             self.close(made(x), expected)
 
-    @unittest.skipUnless(hasattr(torch._C._nn, "scaled_dot_product_attention"), "this PyTorch has no such function")
     def test_scaled_dot_product_attention_can_be_scripted_inside(self):
         class Plain(nn.Module):
             def forward(self, x):
@@ -53,7 +50,6 @@ class WatchTransforms(WatchTest):
         self.assertNotIn("polariscope", str(scripted.inlined_graph))
         self.close(scripted(x), model(x))
 
-    @unittest.skipUnless(COMPILES, "this PyTorch does not compile")
     def test_compiled_models_are_left_alone_with_a_note(self):
         x = torch.randn(2, 5, 16)
         for inside in (False, True):
@@ -71,7 +67,6 @@ class WatchTransforms(WatchTest):
                     self.assertEqual([call.layer for call in record.calls], ["1"])
                     self.assertEqual(record.notes, {("0", "not seen: compiled"): 1})
 
-    @unittest.skipUnless(COMPILES, "this PyTorch does not compile")
     def test_attend_compiles_inside_a_block(self):
         torch._dynamo.reset()
         model, x = Block(direct=True), torch.randn(2, 5, 16)
@@ -97,7 +92,6 @@ class WatchTransforms(WatchTest):
             self.assertEqual(dict(seen.notes), {})
             self.same(seen.calls[0].statistics.entropy.detach(), plain.calls[0].statistics.entropy)
 
-    @unittest.skipUnless(hasattr(torch, "set_default_device"), "this PyTorch has no default device")
     def test_another_default_device_is_not_felt(self):
         encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 1).eval()
         x, padding, causal = torch.randn(2, 5, 16), torch.zeros(2, 5, dtype=torch.bool), Attention()
@@ -126,7 +120,3 @@ class WatchTransforms(WatchTest):
             self.assertEqual((len(record.calls), dict(record.notes)), (1, {}))
             for ours, theirs in zip(found, expected):
                 self.same(ours, theirs)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -4,7 +4,6 @@ import copy
 import io
 import pickle
 import threading
-import unittest
 import weakref
 
 import torch
@@ -41,7 +40,7 @@ class WatchLeaves(WatchTest):
             torch.save(model, stored)
             stored.seek(0)
             copies = [copy.deepcopy(model), AveragedModel(model).module, pickle.loads(pickle.dumps(model)),
-                      torch.load(stored, **({"weights_only": False} if torch.__version__ >= "2" else {}))]
+                      torch.load(stored, weights_only=False)]
             expected = model(x)
             self.assertEqual(len(record.calls), 2)
             with torch.no_grad():
@@ -145,7 +144,6 @@ class WatchLeaves(WatchTest):
                             self.same(one, three)
                             self.same(two, three)
 
-    @unittest.skipUnless(hasattr(torch.utils.checkpoint, "create_selective_checkpoint_contexts"), "newer PyTorch")
     def test_selective_checkpointing_keeps_its_count(self):
         # It stores outputs by operator and order: one more of an operator that it stores would shift all that follow.
         def stored(context, operator, *arguments, **named):
@@ -303,7 +301,3 @@ class WatchLeaves(WatchTest):
             model[1].append(Block())
             model(torch.randn(1, 4, 16))
         self.assertEqual([(call.layer, call.index) for call in record.calls], [("0", 0), ("0", 1), ("1", 0)])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,7 +1,6 @@
 """What watch() makes of the numbers that models write into masks to hide a key."""
 
 import math
-import unittest
 
 import torch
 from torch import nn
@@ -153,7 +152,3 @@ class WatchMasks(WatchTest):
         self.same(output, expected)
         self.assertEqual(record.calls[0].statistics.visible[:, 0, 0].tolist(), [6, 0])
         self.assertEqual(record.calls[0].statistics.entropy[1].abs().max().item(), 0)
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,23 +1,12 @@
 """Models to be watched, and what every test of watch() holds to: after it PyTorch is as before."""
 
 import unittest
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import polariscope
-
-
-def eager_sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *, scale=None, enable_gqa=False):
-    """scaled_dot_product_attention as documented, for versions of PyTorch without it."""
-    z = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones(z.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None:
-        z = z.masked_fill(~attn_mask, float("-inf")) if attn_mask.dtype == torch.bool else z + attn_mask
-    return F.dropout(z.softmax(-1), dropout_p) @ value
 
 
 class Block(nn.Module):
@@ -41,8 +30,8 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
-REPLACED = [(F, "scaled_dot_product_attention"), (F, "_scaled_dot_product_attention"),
-            (torch._C._nn, "scaled_dot_product_attention"), (torch._C._nn, "_scaled_dot_product_attention"),
+REPLACED = [(F, "scaled_dot_product_attention"),
+            (torch._C._nn, "scaled_dot_product_attention"),
             (F, "multi_head_attention_forward"), (torch, "_native_multi_head_attention"),
             (torch, "_transformer_encoder_layer_fwd"), (torch.overrides, "has_torch_function")]
 
@@ -62,10 +51,6 @@ class Attention(nn.Module):
 class WatchTest(unittest.TestCase):
     def setUp(self):
         torch.manual_seed(0)
-        if not hasattr(F, "scaled_dot_product_attention"):
-            patch = mock.patch.object(F, "scaled_dot_product_attention", eager_sdpa, create=True)
-            patch.start()
-            self.addCleanup(patch.stop)
         self.before = functions()
 
     def tearDown(self):
