@@ -35,7 +35,7 @@ class LinearTimeExtremes : public ::testing::Test {
         const std::int64_t row = h * kShape.queries + i;
         EXPECT_EQ(found.forward.non_finite[row], lost(h, i) ? 1 : 0);
         const auto expect_row = [&](T x, T as) { EXPECT_TRUE(lost(h, i) ? std::isnan(x) : x == as) << x; };
-        for (const char* name : {"sum_of_squares", "first_key", "row_sum", "logit_mean"}) {
+        for (const char* name : {"sum_of_squares", "first_key", "first_visible_key", "row_sum", "logit_mean"}) {
           expect_row(found.forward.statistic(name)[row], expected.forward.statistic(name)[row]);
         }
         for (std::int64_t d = 0; d < kShape.value_width; ++d) {

@@ -13,9 +13,10 @@
 namespace polariscope::testing {
 
 // Of the statistics with gradients, those whose gradient comes in linear time.
-inline constexpr std::array<std::string_view, 3> kLinearGradients{"sum_of_squares", "first_key", "logit_mean"};
-inline constexpr std::array<std::string_view, 5> kLinearStatistics{"sum_of_squares", "first_key", "row_sum",
-                                                                   "log_sum_exp", "logit_mean"};
+inline constexpr std::array<std::string_view, 4> kLinearGradients{"sum_of_squares", "first_key", "first_visible_key",
+                                                                  "logit_mean"};
+inline constexpr std::array<std::string_view, 6> kLinearStatistics{"sum_of_squares", "first_key",   "first_visible_key",
+                                                                   "row_sum",        "log_sum_exp", "logit_mean"};
 
 template <std::size_t n>
 bool has(const std::array<std::string_view, n>& names, std::string_view name) {

@@ -174,7 +174,7 @@ TEST_P(LinearTime, IsChosenWhereItServesAndIsFaster) {
     for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-12 * largest) << what << ", number " << i;
   };
   expect_close(linear.output.packed(), pairs.output.packed(), "output");
-  for (const char* name : {"sum_of_squares", "first_key", "row_sum", "logit_mean"}) {
+  for (const char* name : {"sum_of_squares", "first_key", "first_visible_key", "row_sum", "logit_mean"}) {
     expect_close(linear.statistic(name), pairs.statistic(name), name);
   }
 

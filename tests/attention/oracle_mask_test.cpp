@@ -97,6 +97,7 @@ TEST(OracleMask, TheFirstKeyCountsOnlyWhereItIsVisible) {
   problem.causal = true;
   const Forward<double> rows = oracle_forward(problem);
   EXPECT_EQ(rows.statistic("first_key"), (std::vector<double>{1.0, 0.5, 0.0, 0.0}));
+  EXPECT_EQ(rows.statistic("first_visible_key"), (std::vector<double>{1.0, 0.5, 0.5, 0.5}));
   EXPECT_EQ(rows.argmax, (std::vector<std::int32_t>{0, 0, 1, 2}));
   EXPECT_EQ(rows.visible, (std::vector<std::int32_t>{1, 2, 2, 2}));
 }

@@ -60,6 +60,7 @@ TEST(OracleStatistics, OfASoftmaxRow) {
       {"sum_of_squares", 30.0 / 64},
       {"maximum", 5.0 / 8},
       {"first_key", 1.0 / 8},
+      {"first_visible_key", 1.0 / 8},
       {"row_sum", 1.0},
       {"log_sum_exp", std::log(8.0)},
       {"logit_mean", mean},

@@ -19,7 +19,7 @@ struct StatisticName {
 
 // The floating statistics.
 template <class T>
-inline constexpr std::array<StatisticName<T>, 10> kStatistics{
+inline constexpr std::array<StatisticName<T>, 11> kStatistics{
     {{"entropy", &attention::RowStatistics<T>::entropy},
      {"sum_of_squares", &attention::RowStatistics<T>::sum_of_squares},
      {"maximum", &attention::RowStatistics<T>::maximum},
@@ -29,7 +29,8 @@ inline constexpr std::array<StatisticName<T>, 10> kStatistics{
      {"logit_mean", &attention::RowStatistics<T>::logit_mean},
      {"logit_variance", &attention::RowStatistics<T>::logit_variance},
      {"logit_maximum", &attention::RowStatistics<T>::logit_maximum},
-     {"skewness", &attention::RowStatistics<T>::skewness}}};
+     {"skewness", &attention::RowStatistics<T>::skewness},
+     {"first_visible_key", &attention::RowStatistics<T>::first_visible_key}}};
 
 template <class T>
 struct StatisticGradientName {
@@ -40,7 +41,7 @@ struct StatisticGradientName {
 
 // Those that a gradient can flow through.
 template <class T>
-inline constexpr std::array<StatisticGradientName<T>, 7> kDifferentiable{
+inline constexpr std::array<StatisticGradientName<T>, 8> kDifferentiable{
     {{"entropy", &attention::RowStatistics<T>::entropy, &attention::RowStatisticsGradient<T>::entropy},
      {"sum_of_squares", &attention::RowStatistics<T>::sum_of_squares,
       &attention::RowStatisticsGradient<T>::sum_of_squares},
@@ -49,7 +50,9 @@ inline constexpr std::array<StatisticGradientName<T>, 7> kDifferentiable{
      {"log_sum_exp", &attention::RowStatistics<T>::log_sum_exp, &attention::RowStatisticsGradient<T>::log_sum_exp},
      {"logit_mean", &attention::RowStatistics<T>::logit_mean, &attention::RowStatisticsGradient<T>::logit_mean},
      {"logit_variance", &attention::RowStatistics<T>::logit_variance,
-      &attention::RowStatisticsGradient<T>::logit_variance}}};
+      &attention::RowStatisticsGradient<T>::logit_variance},
+     {"first_visible_key", &attention::RowStatistics<T>::first_visible_key,
+      &attention::RowStatisticsGradient<T>::first_visible_key}}};
 
 template <class T>
 struct ParameterName {

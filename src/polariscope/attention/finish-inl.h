@@ -7,6 +7,7 @@
 #define POLARISCOPE_ATTENTION_FINISH_INL_H_
 #endif
 
+#include "polariscope/attention/internal/first_visible-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
 
@@ -193,7 +194,7 @@ HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput
 // Writes the rows of a block whose lanes are queries.
 template <class Function, class T>
 void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
-            const Scores<T>& scores, const BlockWorkspace<T>& work) {
+            const Scores<T>& scores, const BlockWorkspace<T>& work, const FirstWeights<T>& first) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   const D d;
@@ -214,6 +215,14 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
     const Running<D> row[1] = {scores.running(c)};
     V inverse[1];
     visit_results<Function>(in, out, row, sink, inverse, store);
+    if (out.statistics.first_visible_key != nullptr) {
+      V weight = hn::Load(d, first.numbers(c * lanes));
+      if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
+        weight = kept<true>(d, weight, exp_below(d, hn::Sub(weight, row[0].get(kShift))));
+      }
+      const V p[1] = {hn::Mul(weight, inverse[0])};
+      store(out.statistics.first_visible_key, p);
+    }
     T* rows[hn::MaxLanes(D())];
     for (int q = 0; q < count; ++q) {
       rows[q] = out.output.row(block.batch, block.head, block.first + c * lanes + q);

@@ -19,6 +19,7 @@ constexpr std::array kRowArrays{
     RowArray{.name = "skewness"},
     RowArray{.name = "visible"},
     RowArray{.name = "non_finite"},
+    RowArray{.name = "first_visible_key", .differentiable = true},
     RowArray{.name = "column_means", .statistic = false},
     RowArray{.name = "shift", .statistic = false},
     RowArray{.name = "inverse", .statistic = false},

@@ -26,6 +26,7 @@ struct RowStatistics {
   T* skewness = nullptr;            // of p over the visible keys; 0 where p is constant
   std::int32_t* visible = nullptr;  // n
   std::uint8_t* non_finite = nullptr;
+  T* first_visible_key = nullptr;  // p of the first key that the row sees, a padded sequence's sink; 0 if it sees none
 };
 
 // Gradients of a loss with respect to the differentiable statistics, [batch, heads, queries]; null: zero.
@@ -38,6 +39,7 @@ struct RowStatisticsGradient {
   const T* log_sum_exp = nullptr;
   const T* logit_mean = nullptr;
   const T* logit_variance = nullptr;
+  const T* first_visible_key = nullptr;
 };
 
 }  // namespace polariscope::attention

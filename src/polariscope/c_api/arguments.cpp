@@ -106,7 +106,8 @@ attention::AttentionOutput<T> output_of(const polariscope_rows& rows, const pola
                          .logit_maximum = array(rows.logit_maximum),
                          .skewness = array(rows.skewness),
                          .visible = rows.visible,
-                         .non_finite = rows.non_finite},
+                         .non_finite = rows.non_finite,
+                         .first_visible_key = array(rows.first_visible_key)},
           .shift = array(rows.shift),
           .inverse = array(rows.inverse),
           .mass = array(rows.mass)};

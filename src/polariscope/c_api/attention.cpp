@@ -76,12 +76,9 @@ void differentiate(const polariscope_attention& a, const polariscope_rows& rows,
                               .first_key = array(incoming.first_key),
                               .log_sum_exp = array(incoming.log_sum_exp),
                               .logit_mean = array(incoming.logit_mean),
-                              .logit_variance = array(incoming.logit_variance)},
+                              .logit_variance = array(incoming.logit_variance),
+                              .first_visible_key = array(incoming.first_visible_key)},
                              gradient_of<T>(gradient, a), a.threads);
-}
-
-void refuse_first_visible_key(const void* array) {
-  if (array != nullptr) throw Error("first_visible_key is not available in this library: leave it null");
 }
 
 }  // namespace
@@ -94,7 +91,6 @@ std::int32_t polariscope_attend(const polariscope_attention* attention, const po
   return guarded([&] {
     const polariscope_attention a = known(attention);
     const polariscope_rows to = known(rows);
-    refuse_first_visible_key(to.first_visible_key);
     in_type(a, [&](auto number) {
       using T = decltype(number);
       polariscope::attention::attend(input_of<T>(a), output_of<T>(to, a), a.threads);
@@ -135,7 +131,6 @@ std::int32_t polariscope_attend_backward(const polariscope_attention* attention,
     const polariscope_rows is = known(rows);
     const auto in = known_fields(incoming, sizeof(polariscope_rows_gradient), "incoming");
     const auto out = known_fields(gradient, sizeof(polariscope_gradient), "gradient");
-    refuse_first_visible_key(in.first_visible_key);
     in_type(a, [&](auto number) { differentiate<decltype(number)>(a, is, in, out); });
   });
 }

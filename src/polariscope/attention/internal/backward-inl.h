@@ -1,11 +1,12 @@
 // The backward pass of one block of queries over all its keys, by recomputation. With p = w/n, the upstream
 // gradient g_j of p_j (through the output and the statistics of p) and c = ∂n/∂(Σw):
 //
-//   g_j  = dO·v_j + 2 g_F p_j + g_max sign(p_j) [j = j*] + g_first [j = 0]
+//   g_j  = dO·v_j + 2 g_F p_j + g_max sign(p_j) [j = j*] + g_first [j = 0] + g_visible [j = j₀]
 //   dw_j = (g_j - c Σ_i g_i p_i)/n - g_H (log π_j + H) sign(w_j)/Σ|w|,    π = |w|/Σ|w|
 //   dz_j = f'(z_j) dw_j + g_lse p_j + (g_μ + 2 g_var (z_j - μ))/n_visible
 //
-// Σ g p needs no pass of its own: it is dO·O + 2 g_F Σp² + g_max max|p| + g_first p_0.
+// Σ g p needs no pass of its own: it is dO·O + 2 g_F Σp² + g_max max|p| + g_first p_0 + g_visible p_j₀, j₀ the first
+// key that the row sees.
 
 #if defined(POLARISCOPE_ATTENTION_BACKWARD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef POLARISCOPE_ATTENTION_BACKWARD_INL_H_
@@ -15,6 +16,7 @@
 #endif
 
 #include "polariscope/attention/finish-inl.h"
+#include "polariscope/attention/internal/first_visible-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
 #include "polariscope/attention/internal/unseen-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
@@ -85,6 +87,9 @@ HWY_INLINE RowGradient<hn::Vec<D>> row_gradient(const AttentionInput<T>& in, con
   if (upstream.sum_of_squares != nullptr) pulled = hn::MulAdd(row.squares, rows(is.sum_of_squares), pulled);
   if (upstream.maximum != nullptr) pulled = hn::MulAdd(row.largest, rows(is.maximum), pulled);
   if (upstream.first_key != nullptr) pulled = hn::MulAdd(row.first, rows(is.first_key), pulled);
+  if (upstream.first_visible_key != nullptr) {
+    pulled = hn::MulAdd(rows(upstream.first_visible_key), rows(is.first_visible_key), pulled);
+  }
   row.normaliser = zero;
   switch (in.form.normaliser) {
     case reweighting::Normaliser::kSum:
@@ -207,6 +212,7 @@ class BackwardBlock {
         block_(block),
         back_(back),
         scores_(in, block, work),
+        first_(in, block, upstream.first_visible_key != nullptr),
         lanes_(static_cast<int>(hn::Lanes(D()))),
         queries_(scores_.width()),
         width_(static_cast<int>(in.shape.width)),
@@ -238,6 +244,7 @@ class BackwardBlock {
       }
     }
     const std::int64_t row_0 = (block.batch * in.shape.heads + block.head) * in.shape.queries + block.first;
+    if (upstream.first_visible_key != nullptr) d_first_ = upstream.first_visible_key + row_0;
     for (int c = 0; c < block.vectors; ++c) {
       const auto rows = [&](const auto* array) HWY_ATTR { return load_rows<T>(array, row_0 + c * lanes_, count(c)); };
       rows_[c] = row_gradient<T>(in, forward, upstream, rows, hn::LoadU(D(), dot + c * lanes_));
@@ -251,10 +258,11 @@ class BackwardBlock {
   int count(int column) const { return std::clamp(block_.count - column * lanes_, 0, lanes_); }
   int queries() const { return queries_; }
 
-  // dO·v of keys [key, key + keys), [keys, W].
+  // dO·v of keys [key, key + keys), [keys, W], and what comes to the first key that each row sees.
   void pull(std::int64_t key, int keys, T* to) const {
     const Strided<T> values{in_.value.row(block_.batch, block_.key_head, key), in_.value.row_stride, 1};
     product<false, false>(D(), values, keys, value_width_, back_.d_output, queries_, to, queries_, block_.vectors);
+    first_.visit(key, keys, to, queries_, [&](int q, T& pulled) { pulled += d_first_[q]; });
   }
 
   // From p and ds of a tile, [keys, W], what keys, values, queries and bias are due.
@@ -297,6 +305,8 @@ class BackwardBlock {
   const QueryBlock& block_;
   const BackwardWorkspace<T>& back_;
   Scores<T> scores_;
+  FirstVisible<T> first_;
+  const T* d_first_ = nullptr;  // of the block's rows
   int lanes_, queries_, width_, value_width_;
   bool finite_queries_, finite_d_output_;
   RowGradient<V> rows_[kBlockVectors];

@@ -9,6 +9,7 @@
 #endif
 
 #include "polariscope/attention/finish-inl.h"
+#include "polariscope/attention/internal/first_visible-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
 #include "polariscope/attention/internal/unseen-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
@@ -66,12 +67,15 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
   clear_running<Function>(in, block, work);
   Scores<T> scores(in, block, work);
   const int width = scores.width();
+  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  FirstWeights<T> first(in, block, out.statistics.first_visible_key != nullptr, kExponential ? kHidden<T> : T(0));
   const auto pass = [&]() HWY_ATTR {
     std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
     for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
       const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
       scores.compute(key, keys, work.scores);
       const bool masked = scores.hides(key, keys);
+      if constexpr (kExponential) first.take(key, keys, work.scores, width);
       // A tile that hides keys keeps its scores, which say which.
       T* weights = masked ? work.weights : work.scores;
       for (int c = 0; c < block.vectors; ++c) {
@@ -82,13 +86,14 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
                                      : weigh<Function, false>(d, column, weights + c * lanes, key_0, wanted, row);
         if (rescaled) rescale_output(d, work.output + c * lanes, value_width, width, row.get(kRescale));
       }
+      if constexpr (!kExponential) first.take(key, keys, weights, width);
       const T* values = in.value.row(block.batch, block.key_head, key);
       add_keys(scores, key, keys, values, in.value.row_stride, value_width, weights, work.output);
     }
   };
   pass();
   if (lower_weights<Function>(in, block, scores, work)) pass();
-  finish<Function>(in, out, block, scores, work);
+  finish<Function>(in, out, block, scores, work, first);
 }
 
 }  // namespace HWY_NAMESPACE

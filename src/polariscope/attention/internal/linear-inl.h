@@ -273,6 +273,7 @@ class LinearForward : LinearChunks<T> {
     };
     give(to.sum_of_squares, squares * inverse * inverse);
     give(to.first_key, row[at_.first] * inverse);
+    give(to.first_visible_key, row[at_.first] * inverse);  // without a window or a bias it is key 0
     give(to.row_sum, total + spoilt);
     give(to.log_sum_exp, std::numeric_limits<T>::quiet_NaN());
     give(to.logit_mean, total / static_cast<T>(seen.end) + spoilt);

@@ -191,7 +191,8 @@ void clear_rows(const AttentionInput<T>& in, const AttentionOutput<T>& out, std:
   const RowStatistics<T>& to = out.statistics;
   for (std::int64_t head = 0; head < in.shape.heads; ++head) {
     const std::int64_t at = (batch * in.shape.heads + head) * in.shape.queries;
-    for (T* array : {to.sum_of_squares, to.first_key, to.row_sum, to.logit_mean, out.shift, out.inverse, out.mass}) {
+    for (T* array : {to.sum_of_squares, to.first_key, to.first_visible_key, to.row_sum, to.logit_mean, out.shift,
+                     out.inverse, out.mass}) {
       if (array != nullptr) std::fill_n(array + at, rows, T(0));
     }
     if (to.log_sum_exp != nullptr) std::fill_n(to.log_sum_exp + at, rows, std::numeric_limits<T>::quiet_NaN());

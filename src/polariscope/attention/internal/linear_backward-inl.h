@@ -47,7 +47,8 @@ class LinearGradient : protected LinearChunks<T> {
     const auto read = [index](const T* array) { return array == nullptr ? T(0) : array[index]; };
     const RowStatistics<T>& is = task_.out.statistics;
     const T inverse = task_.out.inverse[index];
-    const T squares = 2 * read(task_.upstream.sum_of_squares), first = read(task_.upstream.first_key);
+    const T squares = 2 * read(task_.upstream.sum_of_squares);
+    const T first = read(task_.upstream.first_key) + read(task_.upstream.first_visible_key);
     const T* d_output = task_.d_output.row(piece_.batch, head, query);
     const T* output = task_.out.output.row(piece_.batch, head, query);
 
@@ -55,7 +56,10 @@ class LinearGradient : protected LinearChunks<T> {
     if (in_.form.normaliser == reweighting::Normaliser::kSum) {
       for (std::ptrdiff_t i = 0; i < at_.value_width; ++i) coupled += d_output[i] * output[i];
       if (at_.squares) coupled += squares * is.sum_of_squares[index];
-      if (task_.upstream.first_key != nullptr) coupled += first * is.first_key[index];
+      if (task_.upstream.first_key != nullptr) coupled += task_.upstream.first_key[index] * is.first_key[index];
+      if (task_.upstream.first_visible_key != nullptr) {
+        coupled += task_.upstream.first_visible_key[index] * is.first_visible_key[index];
+      }
     }
     T of_mean = 0;
     if (task_.upstream.logit_mean != nullptr) {

@@ -184,6 +184,20 @@ class TinyForward {
       heads_.write(values, rows, array + first + i, queries_);
     };
     visit_results<Function>(in_, out, held, heads_.sinks(), inverse, write);
+    if (out.statistics.first_visible_key != nullptr) {
+      V p[kRows];
+      for (int r = 0; r < kRows; ++r) p[r] = hn::Mul(first_weights(i, std::min(r, rows - 1)), inverse[r]);
+      write(out.statistics.first_visible_key, p);
+    }
+  }
+  // Of the first key that row i + r sees, i being the first that weights_ holds.
+  HWY_INLINE V first_weights(int i, int r) const {
+    HWY_ALIGN T weight[kMostLanes];
+    for (int l = 0; l < lanes_; ++l) {
+      const std::int64_t key = heads_.first_seen(l, i + r);
+      weight[l] = key < 0 ? T(0) : weights_[(r * keys_ + key) * lanes_ + l];
+    }
+    return hn::Load(D(), weight);
   }
 
   HWY_INLINE void weigh_values(int i, int rows, const V (&inverse)[kRows], bool weighed, bool careful) {

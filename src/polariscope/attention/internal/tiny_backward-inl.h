@@ -103,6 +103,10 @@ class TinyBackward {
     add_shared(row, due);
     const Column<T> scores{probability_ + i * keys_ * lanes_, lanes_, keys_};
     T* pulled = d_score_ + i * keys_ * lanes_;
+    for (int l = 0; upstream.first_visible_key != nullptr && l < lanes_; ++l) {
+      const std::int64_t key = heads_.first_seen(l, i);
+      if (key >= 0) pulled[key * lanes_ + l] += upstream.first_visible_key[heads_.pair(l) * queries_ + i];
+    }
     const auto apply = [&]<bool kMasked>() HWY_ATTR {
       const auto linear = [](V, V dz) HWY_ATTR { return dz; };
       row.any_statistic ? differentiate<Function, kMasked, true>(row, scores, pulled, T(0), linear)

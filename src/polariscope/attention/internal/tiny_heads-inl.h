@@ -196,6 +196,11 @@ class TinyHeads {
     row.add(kSpoilt, hide_outside(D(), scores, T(0), first, end));
   }
 
+  // The first key that query i of a lane sees; -1 if none.
+  std::int64_t first_seen(int lane, std::int64_t i) const {
+    return first_visible_key(in_, batch_[lane], head_[lane], i);
+  }
+
   // The lanes whose query i sees key j.
   HWY_INLINE hn::Mask<D> sees(std::int64_t i, std::int64_t j) const {
     V first, end;

@@ -76,6 +76,7 @@ void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
   need(d_statistics.sum_of_squares != nullptr, is.sum_of_squares != nullptr, "sum_of_squares");
   need(d_statistics.maximum != nullptr, is.maximum != nullptr && is.argmax != nullptr, "maximum and argmax");
   need(d_statistics.first_key != nullptr, is.first_key != nullptr, "first_key");
+  need(d_statistics.first_visible_key != nullptr, is.first_visible_key != nullptr, "first_visible_key");
   need(logits, is.logit_mean != nullptr && is.visible != nullptr, "logit_mean and visible");
   need(gradient.parameters.count_power != nullptr, is.visible != nullptr, "visible");
   if (gradient.parameters.transform_factor != nullptr && input.form.transform_factor == 0.0) {

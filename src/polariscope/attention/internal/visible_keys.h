@@ -4,6 +4,7 @@
 #include "polariscope/attention/attend.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace polariscope::attention {
 
@@ -36,6 +37,21 @@ KeyRange visible_keys(const AttentionInput<T>& input, std::int64_t batch, std::i
   }
   if (input.causal) end = std::min(end, own + 1);
   return first < end ? KeyRange{first, end} : KeyRange{0, 0};
+}
+
+// The first key that a query sees, of those that its bias does not hide; -1 if it sees none.
+template <class T>
+std::int64_t first_visible_key(const AttentionInput<T>& input, std::int64_t batch, std::int64_t head,
+                               std::int64_t query) {
+  const KeyRange seen = visible_keys(input, batch, query);
+  std::int64_t key = seen.first;
+  if (input.bias.data != nullptr) {
+    const T* bias = input.bias.row(batch, head, query);
+    key =
+        std::find_if(bias + seen.first, bias + seen.end, [](T b) { return b != -std::numeric_limits<T>::infinity(); }) -
+        bias;
+  }
+  return key < seen.end ? key : -1;
 }
 
 }  // namespace polariscope::attention

@@ -49,6 +49,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
   clear_running<IdentityFunction>(in, block, work);
   Scores<T> scores(in, block, work);
   const int width = scores.width();
+  FirstWeights<T> first(in, block, out.statistics.first_visible_key != nullptr, T(0));
   std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
 
   scores.compute_all(all);
@@ -78,11 +79,12 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
     row.set(kCount, logits.count);
     if (key_0 == T(0) && column.keys > 0) row.set(kFirst, hn::Load(d, column.data));
   });
+  first.take(scores.begin(), scores.end() - scores.begin(), all, width);
   for_each_tile(scores, [&](std::int64_t key, int keys, std::ptrdiff_t at) HWY_ATTR {
     const T* values = in.value.row(block.batch, block.key_head, key);
     add_keys(scores, key, keys, values, in.value.row_stride, value_width, all + at, work.output);
   });
-  finish<IdentityFunction>(in, out, block, scores, work);
+  finish<IdentityFunction>(in, out, block, scores, work, first);
 }
 
 // What a column's first `count` rows owe to the rule's parameters. upstream: of their p, [keys, W].

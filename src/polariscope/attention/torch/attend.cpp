@@ -23,6 +23,7 @@ TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at:
                          .skewness = get("skewness"),
                          .visible = get("visible"),
                          .non_finite = get("non_finite"),
+                         .first_visible_key = get("first_visible_key"),
                          .column_means = get("column_means")}};
 }
 

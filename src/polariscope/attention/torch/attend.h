@@ -41,7 +41,7 @@ std::vector<std::string> statistics_of(std::string_view reweighting);
 // undefined if not asked for. Those of RowStatisticsGradient have gradients.
 struct TensorStatistics {
   at::Tensor entropy, sum_of_squares, maximum, argmax, first_key, row_sum, log_sum_exp, logit_mean, logit_variance,
-      logit_maximum, skewness, visible, non_finite;
+      logit_maximum, skewness, visible, non_finite, first_visible_key;
   at::Tensor column_means;  // [batch, heads, keys]: the mean weight that a key receives from the queries that see it
 };
 

@@ -17,6 +17,7 @@ RowStatisticsGradient<T> gradients_of_statistics(const Names& names, const Tenso
       {"sum_of_squares", &gradients.sum_of_squares},
       {"maximum", &gradients.maximum},
       {"first_key", &gradients.first_key},
+      {"first_visible_key", &gradients.first_visible_key},
       {"log_sum_exp", &gradients.log_sum_exp},
       {"logit_mean", &gradients.logit_mean},
       {"logit_variance", &gradients.logit_variance},

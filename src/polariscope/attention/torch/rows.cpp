@@ -48,6 +48,7 @@ void point_at(AttentionOutput<T>& to, std::string_view statistic, const at::Tens
       {"sum_of_squares", &s.sum_of_squares},
       {"maximum", &s.maximum},
       {"first_key", &s.first_key},
+      {"first_visible_key", &s.first_visible_key},
       {"row_sum", &s.row_sum},
       {"log_sum_exp", &s.log_sum_exp},
       {"logit_mean", &s.logit_mean},

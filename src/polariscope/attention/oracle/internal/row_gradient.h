@@ -12,13 +12,14 @@ namespace polariscope::attention::oracle {
 template <class T>
 struct Upstream {
   T entropy = 0, sum_of_squares = 0, maximum = 0, first_key = 0, log_sum_exp = 0, logit_mean = 0, logit_variance = 0;
+  T first_visible_key = 0;
 };
 
 template <class T>
 Upstream<T> upstream_of(const RowStatisticsGradient<T>& from, std::int64_t index) {
   const auto read = [index](const T* array) { return array == nullptr ? T(0) : array[index]; };
-  return {read(from.entropy),     read(from.sum_of_squares), read(from.maximum),       read(from.first_key),
-          read(from.log_sum_exp), read(from.logit_mean),     read(from.logit_variance)};
+  return {read(from.entropy),     read(from.sum_of_squares), read(from.maximum),        read(from.first_key),
+          read(from.log_sum_exp), read(from.logit_mean),     read(from.logit_variance), read(from.first_visible_key)};
 }
 
 template <class T>
@@ -35,6 +36,7 @@ void add_upstream_of_weights(const Row<T>& row, const Upstream<T>& up, std::vect
   const std::size_t place = largest_place(row);
   dp[place] += row.p[place] > 0 ? up.maximum : row.p[place] < 0 ? -up.maximum : T(0);
   if (row.keys.front() == 0) dp.front() += up.first_key;
+  dp.front() += up.first_visible_key;
 }
 
 // gH ∂H/∂w_j = -gH (log π_j + H) sign(w_j)/Σ|w|; 0 where w_j = 0, whose slope is infinite.

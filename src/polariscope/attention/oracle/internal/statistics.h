@@ -71,7 +71,7 @@ std::size_t largest_place(const Row<T>& row) {
 template <class T>
 void write_statistics(const reweighting::AttentionForm& form, const Row<T>& row, const RowStatistics<T>& to,
                       std::int64_t index) {
-  T frobenius = 0, maximum = 0, first_key = 0, row_sum = 0, log_sum_exp = 0;
+  T frobenius = 0, maximum = 0, first_key = 0, first_visible = 0, row_sum = 0, log_sum_exp = 0;
   T logit_mean = 0, logit_variance = 0, logit_maximum = 0, skew = 0;
   std::int64_t argmax = -1;
   T entropy_nats = entropy(row);
@@ -81,14 +81,15 @@ void write_statistics(const reweighting::AttentionForm& form, const Row<T>& row,
       log_sum_exp = has_sink ? row.sink : -std::numeric_limits<T>::infinity();
     }
   } else if (row.non_finite) {
-    entropy_nats = frobenius = maximum = first_key = row_sum = log_sum_exp = logit_mean = logit_variance =
-        logit_maximum = skew = std::numeric_limits<T>::quiet_NaN();
+    entropy_nats = frobenius = maximum = first_key = first_visible = row_sum = log_sum_exp = logit_mean =
+        logit_variance = logit_maximum = skew = std::numeric_limits<T>::quiet_NaN();
   } else {
     for (const T p : row.p) frobenius += p * p;
     const std::size_t place = largest_place(row);
     maximum = std::abs(row.p[place]);
     argmax = row.keys[place];
     if (row.keys.front() == 0) first_key = row.p.front();
+    first_visible = row.p.front();
     row_sum = is_softmax(form) ? row.sum * row.inverse : row.sum / row.unit;
     if (is_softmax(form)) log_sum_exp = row.shift + std::log(row.sum + row.sink_weight);
     logit_mean = mean(row.z);
@@ -104,6 +105,7 @@ void write_statistics(const reweighting::AttentionForm& form, const Row<T>& row,
   write(to.maximum, maximum);
   write(to.argmax, argmax);
   write(to.first_key, first_key);
+  write(to.first_visible_key, first_visible);
   write(to.row_sum, row_sum);
   write(to.log_sum_exp, log_sum_exp);
   write(to.logit_mean, logit_mean);
