@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
-from . import record_file, record_views, rows
+from . import record_file, rows
 from .rows import RowStatistics
 
 _lock = threading.Lock()  # calls come from several threads
@@ -118,20 +118,24 @@ class Record:
         return self.summary()
 
     def _repr_html_(self):
+        from . import record_views
         return record_views.html(self)
 
     def plot(self, statistic: str = "entropy", ax=None):
         """A map of layers and heads, of one statistic of means(), with matplotlib; returns its axes."""
+        from . import record_views
         return record_views.plot(self, statistic, ax)
 
     def to_pandas(self, rows: bool = False):
         """The means as a table, a line for each layer and head; rows=True: a line for each row of each call."""
+        from . import record_views
         return record_views.to_pandas(self, rows)
 
     def tokens(self, ids, tokenizer=None, sequence: int = 0) -> List[Dict[str, Any]]:
         """What each query's attention was, in the order of positions: of each that was recorded its position, token,
         mean entropy over layers and heads, the position and token of its sink (the key that most of them look at most)
         and the mean weight that it gets from those. ids: of the whole sequence, as generate() returns it."""
+        from . import record_views
         return record_views.tokens(self, ids, tokenizer, sequence)
 
     def save(self, path) -> None:
