@@ -9,7 +9,8 @@
 namespace polariscope::cli {
 
 inline constexpr const char* kNoTransformers =
-    "training a transformer needs LibTorch, and this build has none: install libtorch-dev and build again";
+    "training a transformer needs LibTorch, which this build and pip's package are without: on Debian install "
+    "libtorch-dev and run ./dev build in a clone";
 
 std::filesystem::path training_program();
 bool can_train_transformers();

@@ -1,21 +1,50 @@
-# Every library comes from the system; `./dev setup` installs the Debian packages.
+# Every library comes from the system; `./dev setup` installs the Debian packages. Those that are missing are named
+# together.
+set(polariscope_missing "")
+macro(polariscope_find package debian)
+  find_package(${package} QUIET ${ARGN})
+  if(NOT ${package}_FOUND)
+    list(APPEND polariscope_missing ${debian})
+  endif()
+endmacro()
 find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
-find_package(fmt REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(CLI11 REQUIRED)
-find_package(tomlplusplus REQUIRED)
-find_package(Eigen3 REQUIRED NO_MODULE)
-find_package(SQLite3 REQUIRED)
-pkg_check_modules(HWY REQUIRED IMPORTED_TARGET libhwy)
-# Two targets for processors older than AVX2 that the portable baseline serves as well: they would only cost
-# time to compile.
-target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
+polariscope_find(fmt libfmt-dev)
+polariscope_find(nlohmann_json nlohmann-json3-dev)
+polariscope_find(CLI11 libcli11-dev)
+polariscope_find(tomlplusplus libtomlplusplus-dev)
+polariscope_find(Eigen3 libeigen3-dev NO_MODULE)
+polariscope_find(SQLite3 libsqlite3-dev)
+polariscope_find(PkgConfig pkg-config)
+if(PkgConfig_FOUND)
+  pkg_check_modules(HWY QUIET IMPORTED_TARGET libhwy)
+endif()
+if(NOT HWY_FOUND)
+  list(APPEND polariscope_missing libhwy-dev)
+endif()
+find_path(RANDOM123_INCLUDE_DIR Random123/philox.h)
+if(NOT RANDOM123_INCLUDE_DIR)
+  list(APPEND polariscope_missing librandom123-dev)
+endif()
 
 # SUNDIALS' own CMake package asks for every optional solver it was built with (MPI, Trilinos);
 # the flow needs CVODE with serial vectors, so those are named directly.
 add_library(polariscope_cvode INTERFACE)
 foreach(part cvode nvecserial sunmatrixdense sunlinsoldense sunlinsolspgmr sunnonlinsolfixedpoint)
-  find_library(SUNDIALS_${part} sundials_${part} REQUIRED)
-  target_link_libraries(polariscope_cvode INTERFACE ${SUNDIALS_${part}})
+  find_library(SUNDIALS_${part} sundials_${part})
+  if(NOT SUNDIALS_${part})
+    list(APPEND polariscope_missing libsundials-dev)
+  else()
+    target_link_libraries(polariscope_cvode INTERFACE ${SUNDIALS_${part}})
+  endif()
 endforeach()
+
+if(polariscope_missing)
+  list(REMOVE_DUPLICATES polariscope_missing)
+  list(JOIN polariscope_missing " " packages)
+  message(FATAL_ERROR "Libraries are missing. On Debian or Ubuntu: apt-get install ${packages}\n"
+                      "(in a clone `./dev setup build` does that); elsewhere install what these packages hold.")
+endif()
+
+# Two targets for processors older than AVX2 that the portable baseline serves as well: they would only cost
+# time to compile.
+target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")

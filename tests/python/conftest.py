@@ -4,6 +4,7 @@ They are run by `./dev test python` in clean environments, or by hand: python -m
 """
 
 import os
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -12,7 +13,26 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+# What users need not have.
+OPTIONAL = ("torch", "transformers", "lightning", "matplotlib", "pandas", "triton", "gguf")
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Module(pytest.Module):
+    """A file of tests that is skipped by name where it imports what is not installed."""
+
+    def _getobj(self):
+        try:
+            return super()._getobj()
+        except self.CollectError as error:
+            missing = re.search(rf"No module named '({'|'.join(OPTIONAL)})\b", str(error))
+            if missing is None:
+                raise
+            pytest.skip(f"{missing[1]} is not installed", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return Module.from_parent(parent, path=module_path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -140,8 +140,10 @@ class Reproducer {
                               .jobs = processors_};
     if (trains_transformers(sweep) && !options_.transformers) {
       for (const Item* item : items) {
-        result_.page.skipped.emplace_back(
-            item->experiment->id, "it trains transformers, and this build of Polariscope has no LibTorch to do so");
+        result_.page.skipped.emplace_back(item->experiment->id,
+                                          "it trains transformers, and this build of Polariscope has no LibTorch to do "
+                                          "so: `./dev reproduce` in a clone "
+                                          "builds one that has");
       }
       return;
     }

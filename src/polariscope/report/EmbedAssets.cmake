@@ -32,6 +32,14 @@ endfunction()
 
 function(polariscope_embed_report_assets target)
   set(modules "${PROJECT_SOURCE_DIR}/node_modules")
+  if(SKBUILD AND NOT EXISTS "${modules}/vega-embed")  # pip builds a clone that ./dev has not set up
+    execute_process(COMMAND npm ci --omit=dev --no-audit --no-fund --loglevel=error
+                    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" RESULT_VARIABLE failed)
+    if(failed)
+      message(FATAL_ERROR "The report's JavaScript comes by npm, which did not work (${failed}): on Debian or Ubuntu "
+                          "apt-get install npm")
+    endif()
+  endif()
   set(assets "${CMAKE_CURRENT_SOURCE_DIR}/assets")
   polariscope_report_asset(page_html page.html "${assets}/page.html")
   polariscope_report_asset(page_css page.css "${assets}/page.css")
