@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from . import arguments, chunked_rows, family, kernel, learned, rows
+from . import arguments, chunked_rows, family, kernel, learned
 from ._library import ArgumentError
 
 _ELEMENTS = 2**23  # of the scores that a block may have

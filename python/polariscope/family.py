@@ -25,7 +25,7 @@ def _described(index: int) -> Form:
                 bool(found.scaled))
 
 
-_BY_NAME: Dict[str, Form] = {}  # and by alias; read by what compilers trace, which do not see through a cache's decorator
+_BY_NAME: Dict[str, Form] = {}  # and by alias; compilers, who ignore a cache's decorator, read it too
 
 
 def _load() -> None:

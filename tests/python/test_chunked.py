@@ -53,7 +53,8 @@ def drawn(seed, form):
 def close(found, expected, what, tolerance=1e-8):
     found, expected = found.detach(), expected.detach()
     assert found.dtype == expected.dtype and found.shape == expected.shape, what
-    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True, msg=lambda m: f"{what}: {m}")
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True,
+                               msg=lambda m: f"{what}: {m}")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -86,8 +87,8 @@ def test_random_calls_are_those_of_the_kernel_with_their_gradients(form):
 
 
 LEARNED = [("softmax", "scale", 0.3), ("softcap", "transform_factor", 1.5), ("ssmax", "transform_factor", 0.4),
-           ("clipped", "gamma", -0.05), ("clipped", "zeta", 1.1), ("softpick", "epsilon", 0.5), ("entmax", "alpha", 1.4),
-           ("sigmoid/sum", "sum_offset", 0.3), ("relu/count", "count_power", 0.7),
+           ("clipped", "gamma", -0.05), ("clipped", "zeta", 1.1), ("softpick", "epsilon", 0.5),
+           ("entmax", "alpha", 1.4), ("sigmoid/sum", "sum_offset", 0.3), ("relu/count", "count_power", 0.7),
            ("relu_kernel/sum", "feature_offset", 0.2), ("elu1_kernel", "scale", 0.5)]
 
 
@@ -107,14 +108,15 @@ def test_what_is_learned_is_learned_alike(form, name, number):
             close(a, b, f"{form} {name} {shape}", 1e-7)
 
 
-@pytest.mark.parametrize("form", ["softmax", "sink", "sigmoid/sum", "identity/max1", "elu1_kernel/sum", "ssmax", "clipped",
-                                  "softpick", "sparsemax", "entmax"])
+@pytest.mark.parametrize("form", ["softmax", "sink", "sigmoid/sum", "identity/max1", "elu1_kernel/sum", "ssmax",
+                                  "clipped", "softpick", "sparsemax", "entmax"])
 def test_first_and_second_derivatives_are_slopes(form):
     generator = torch.Generator().manual_seed(11)
     q, k, v = (normal(generator, 1, 2, 3, 2).requires_grad_() for _ in range(3))
 
     def function(q, k, v):
-        output, s = attend(q, k, v, form, causal=True, statistics=["entropy", "logit_variance"], implementation="pytorch")
+        output, s = attend(q, k, v, form, causal=True, statistics=["entropy", "logit_variance"],
+                           implementation="pytorch")
         return output, s.entropy, s.logit_variance
 
     assert torch.autograd.gradcheck(function, (q, k, v), fast_mode=True)
@@ -151,8 +153,8 @@ def test_no_matrix_is_ever_whole(monkeypatch):
     class Sizes(TorchDispatchMode):
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             found = function(*args, **(kwargs or {}))
-            largest[0] = max([largest[0]] + [x.numel() for x in (found if isinstance(found, (tuple, list)) else [found])
-                                             if isinstance(x, torch.Tensor)])
+            several = found if isinstance(found, (tuple, list)) else [found]
+            largest[0] = max([largest[0]] + [x.numel() for x in several if isinstance(x, torch.Tensor)])
             return found
 
     q = torch.randn(1, 2, 32, 4, requires_grad=True)
@@ -189,7 +191,8 @@ def test_the_least_number_as_a_mask_is_a_mask_and_half_precision_is_computed_in_
         close(s.entropy, t.entropy, "entropy", 1e-5)
         (output.sum() + s.entropy.sum()).backward()
         assert q.grad.dtype == dtype and torch.isfinite(q.grad).all()
-    alone, s = attend(q, k, v, bias=torch.full((1, 1, 40, 40), torch.finfo(torch.float32).min), implementation="pytorch")
+    least = torch.full((1, 1, 40, 40), torch.finfo(torch.float32).min)
+    _, s = attend(q, k, v, bias=least, implementation="pytorch")
     close(s.entropy, torch.full_like(s.entropy, 40.0).log(), "entropy of a row with nothing else", 1e-5)
 
 

@@ -1,6 +1,5 @@
 """A scale, and parameters of forms, that are learned: tensors of one number or of one a head, with gradients."""
 
-import math
 import unittest
 
 import pytest
@@ -79,8 +78,8 @@ class Learned(unittest.TestCase):
                             x = x * torch.tensor([1.0, 1.02, 0.98, 1.01], dtype=torch.double)
 
                         def function(x):
-                            return tuple(y for y in differentiable(*polariscope.attend(q, k, v, form, **given, **{name: x}))
-                                         if torch.isfinite(y).all())
+                            found = differentiable(*polariscope.attend(q, k, v, form, **given, **{name: x}))
+                            return tuple(y for y in found if torch.isfinite(y).all())
 
                         self.assertTrue(torch.autograd.gradcheck(function, (x.requires_grad_(),), fast_mode=True))
 
@@ -89,8 +88,11 @@ class Learned(unittest.TestCase):
             for shape in ((), (HEADS,)):
                 q, k, v = drawn(4)
                 t = torch.full(shape, 0.7, dtype=torch.double, requires_grad=True)
-                self.assertTrue(torch.autograd.gradcheck(
-                    lambda t: tuple(differentiable(*polariscope.attend(q, k, v, form, scale=t, causal=True))), (t,)), form)
+
+                def function(t):
+                    return tuple(differentiable(*polariscope.attend(q, k, v, form, scale=t, causal=True)))
+
+                self.assertTrue(torch.autograd.gradcheck(function, (t,)), form)
 
     def test_a_parameter_of_each_head_is_each_heads_own(self):
         for form, name, number in PARAMETERS:
@@ -111,7 +113,8 @@ class Learned(unittest.TestCase):
         t = torch.tensor(0.8, dtype=torch.double, requires_grad=True)
 
         def function(t):
-            return tuple(differentiable(*polariscope.attend(q, k, v, "clipped", scale=t, gamma=-t / 10, zeta=1 + t / 10)))
+            found = polariscope.attend(q, k, v, "clipped", scale=t, gamma=-t / 10, zeta=1 + t / 10)
+            return tuple(differentiable(*found))
 
         self.assertTrue(torch.autograd.gradcheck(function, (t,)))
 
