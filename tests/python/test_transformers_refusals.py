@@ -24,7 +24,8 @@ REFUSED = [
     ("XLNetLMHeadModel", "XLNetConfig", {"vocab_size": 32, "d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 16}),
     ("ProphetNetForConditionalGeneration", "ProphetNetConfig",
      {"vocab_size": 32, "hidden_size": 16, "num_encoder_layers": 1, "num_decoder_layers": 1,
-      "num_encoder_attention_heads": 2, "num_decoder_attention_heads": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}),
+      "num_encoder_attention_heads": 2, "num_decoder_attention_heads": 2, "encoder_ffn_dim": 16,
+      "decoder_ffn_dim": 16}),
     ("CpmAntForCausalLM", "CpmAntConfig", {"vocab_size": 32, "hidden_size": 16, "num_attention_heads": 2,
                                            "dim_head": 8, "dim_ff": 16, "num_hidden_layers": 1}),
     ("FalconForCausalLM", "FalconConfig", {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1,
@@ -57,7 +58,7 @@ def test_a_model_that_comes_past_the_refusal_is_caught_at_its_first_call(monkeyp
     monkeypatch.setattr(refusals, "refuse", lambda model: None)
     config = transformers.RemBertConfig(**dict(REFUSED[4][2]))
     model = transformers.RemBertForCausalLM._from_config(config, attn_implementation="polariscope").eval()
-    with pytest.raises(RuntimeError, match="RemBertForCausalLM has attn_implementation=\"polariscope\" and never calls"):
+    with pytest.raises(RuntimeError, match="RemBertForCausalLM has attn_implementation=.* and never calls"):
         model(torch.arange(6)[None])
 
 
