@@ -44,9 +44,11 @@ def attend(query: Array, key: Array, value: Array, reweighting: str = "softmax",
     Raises ArgumentError, of one sentence, for arguments that do not fit.
     """
     if hasattr(type(query), "__torch_function__"):
-        from . import operator as implemented
+        from . import operator
+        implemented: Any = operator
     elif hasattr(type(query), "__dlpack__") or hasattr(type(query), "__array_interface__"):
-        from . import arrays as implemented
+        from . import arrays
+        implemented = arrays
     else:
         raise ArgumentError(f"attend: query is of type {type(query).__name__}: expected a tensor of PyTorch, a NumPy "
                             "array, or one that speaks DLPack")

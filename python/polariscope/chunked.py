@@ -165,7 +165,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale: O
     again = _keeps_nothing(tensors)
 
     count = max(1, min(queries, _ELEMENTS // max(1, batch * heads * max(keys, 1))))
-    blocks, sums, seen = [], None, None
+    blocks: List[Sequence[Tensor]] = []
+    sums: Any = None
+    seen: Any = None
     for first in range(0, max(queries, 1), count):
         end = min(first + count, queries)
         low, high = _span(masks, first, end, key_lengths is not None)

@@ -109,7 +109,7 @@ def _backward(a: Arguments, output: Tensor, incoming: Dict[str, Tensor], saved: 
     _library.check(_library.library().attend_backward(call.attention, forward, given, gradient))
     for i, name in enumerate(wanted):
         if name == "bias":
-            found[i] = found[i].sum_to_size(a.bias.shape)
+            found[i] = found[i].sum_to_size(getattr(a, name).shape)
         if name == "learned":
             found[i] = found[i].sum(1)
     return found

@@ -1,6 +1,6 @@
 """The kernel over tensors on the CPU, forward and backward: what the operators of operators.py compute."""
 
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -45,8 +45,8 @@ def names_of(text: str) -> List[str]:
     return text.split(",") if text else []
 
 
-def parameters_of(text: str) -> Dict[str, Optional[float]]:
-    """Of Arguments.parameters."""
+def parameters_of(text: str) -> Dict[str, Any]:
+    """Of Arguments.parameters: their numbers, None where those are learned."""
     pairs = (part.partition("=") for part in names_of(text))
     return {name: float(number) if number else None for name, _, number in pairs}
 
@@ -167,7 +167,8 @@ class _Call:
 
 def _each_head(a: Arguments) -> List[Arguments]:
     """The call of each head, with its own numbers of the parameters."""
-    heads, key_heads = a.query.shape[1], a.key.shape[1]
+    heads, key_heads, learned = a.query.shape[1], a.key.shape[1], a.learned
+    assert learned is not None
 
     def part(x, at, h):
         return x if x is None or x.shape[at] == 1 else x.narrow(at, h, 1)
@@ -177,7 +178,7 @@ def _each_head(a: Arguments) -> List[Arguments]:
         k = h // (heads // key_heads)
         found.append(a._replace(query=a.query.narrow(1, h, 1), key=a.key.narrow(1, k, 1), value=a.value.narrow(1, k, 1),
                                 bias=part(a.bias, 1, h), slopes=part(a.slopes, 0, h), sink=part(a.sink, 0, h),
-                                learned=a.learned[:, h]))
+                                learned=learned[:, h]))
     return found
 
 

@@ -73,6 +73,9 @@ def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
              window: Optional[int], bias: Optional[Tensor], slopes: Optional[Tensor], sink: Optional[Tensor],
              key_lengths: Optional[Tensor], parameters: Any, names: Sequence[str],
              implementation: Optional[str]) -> Tuple[Tensor, RowStatistics]:
+    for name, x in zip(kernel.TENSORS, (query, key, value, bias, slopes, sink, key_lengths)):
+        if x is not None and not isinstance(x, Tensor):
+            raise ArgumentError(f"attend: {name} is of type {type(x).__name__}, query is a tensor: expected a tensor")
     query, key, value = _autocast(query, key, value)
     dtype = query.dtype
     if _is_for_pytorch(implementation, query, (query, key, value, bias, sink, scale, *parameters.values())):

@@ -104,7 +104,7 @@ def _gradients(ctx: Any, incoming: Sequence[Any], compute: Any, again: Any) -> T
         if missing:  # a call of the operator itself, that did not ask for them
             saved += again(*arguments, kernel.text_of(missing))[1:]
             saved_names += missing
-        results = compute(*arguments, output, list(given.values()), kernel.text_of(given), saved,
+        results = compute(*arguments, output, list(given.values()), kernel.text_of(list(given)), saved,
                           kernel.text_of(saved_names), kernel.text_of(ctx.wanted))
         found = dict(zip(ctx.wanted, results))
     return tuple(found.get(name) for name in kernel.TENSORS) + (None,) * (_COUNT + 1 - len(kernel.TENSORS))

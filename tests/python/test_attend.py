@@ -165,6 +165,8 @@ class Attend(unittest.TestCase):
             ((q.long(), q, q), {}, "query has type int64: expected float32"),
             ((q, q.to("meta"), q), {}, "key is on meta, query on cpu: they must be on one device"),
             ((q.to_sparse(), q, q), {}, "query"),
+            ((q, q.numpy(), q), {}, "key is of type ndarray, query is a tensor"),
+            ((q, q, q), {"key_lengths": [6, 6]}, "key_lengths is of type list"),
             ((q, q, q, "softmx"), {}, 'unknown attention "softmx": did you mean "softmax"'),
             ((q, q, q), {"alpha": 1.5}, "attention softmax has no parameter alpha"),
             ((q, q, q), {"alfa": 1.5}, 'unknown parameter "alfa": did you mean "alpha"'),
