@@ -40,8 +40,9 @@ struct Described {
 };
 
 const std::vector<Described>& described() {
-  static const std::vector<Described> all(reweighting::attention_forms().begin(), reweighting::attention_forms().end());
-  return all;
+  static const std::vector<Described> kAll(reweighting::attention_forms().begin(),
+                                           reweighting::attention_forms().end());
+  return kAll;
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ namespace {
 
 // Whatever was chosen: those are the processor's.
 const std::vector<std::int64_t>& targets_of_processor() {
-  static const std::vector<std::int64_t> targets = hwy::SupportedAndGeneratedTargets();
-  return targets;
+  static const std::vector<std::int64_t> kTargets = hwy::SupportedAndGeneratedTargets();
+  return kTargets;
 }
 
 void choose(std::int64_t targets) {
