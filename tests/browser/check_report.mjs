@@ -120,13 +120,13 @@ async function checkFigures(page, name) {
   return facts;
 }
 
-// The place that is kept for a figure is the one that it takes, but for a line of text or two: a page that grows by
-// hundreds of pixels above or under the eyes cannot be read while it is drawn.
+// The place that is kept for a figure is the one that it takes, but for a line of text or two, or a hundredth of a tall
+// one: a page that grows by hundreds of pixels above or under the eyes cannot be read while it is drawn.
 const kTwoLines = 24;
 async function checkPlaces(page, name) {
   const moved = await page.$$eval('figure[data-stem]', (all) => all.map(
-    (figure, i) => ({ name: figure.dataset.stem, by: figure.offsetHeight - window.kept[i] })));
-  const far = moved.filter(({ by }) => Math.abs(by) > kTwoLines).map((figure) => `${figure.name} ${figure.by} px`);
+    (figure, i) => ({ name: figure.dataset.stem, by: figure.offsetHeight - window.kept[i], height: figure.offsetHeight })));
+  const far = moved.filter(({ by, height }) => Math.abs(by) > Math.max(kTwoLines, height / 100)).map((figure) => `${figure.name} ${figure.by} px`);
   check(`${name}: the page keeps its figures' places before they are drawn`, far.length === 0, far.join(', '));
 }
 

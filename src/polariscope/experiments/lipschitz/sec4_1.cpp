@@ -73,12 +73,13 @@ report::Section run(const Context& context) {
   section.findings = fates + ".";
   section.claims = {collapses_claim("B.sec4.1/softmax", causal[0]), collapses_claim("B.sec4.1/qk-layernorm", causal[1]),
                     keeps_claim("B.sec4.1/relu", causal[2]), keeps_claim("B.sec4.1/elu1", causal[3])};
-  const report::Axis y{"H over uniform rows', mean over layers"};
+  const report::Axis y{"H over that of uniform rows"};
   section.figures = {
       multiples_figure(
           {.id = "entropy",
            .title = "Entropy with and without a causal mask",
-           .caption = "Thin: each run, up to its last finite step; thick: the median while half of the runs go on.",
+           .caption = "Means over layers. Thin: each run, up to its last finite step; thick: the median while half of "
+                      "the runs go on.",
            .alternative = "Relative entropy against step, one panel with and one without a causal mask, one "
                           "colour an attention.",
            .columns = 2},

@@ -74,15 +74,22 @@ function legendHeight(chart, width, longest) {
   return 0;
 }
 
-// Names that stand above the plot, at upright lines.
+// Names that stand above the plot: at upright lines, and at a level one that is the plot's upper edge.
 function overhang(chart) {
-  const text = 16;
+  const text = 16, levelText = 10; // beyond the half of a number that stands there anyway
   let above = 0;
   for (const layer of layersOf(chart)) {
-    const upright = layer.mark?.style === 'reference-label' && layer.encoding.y.value === 0;
-    if (upright) above = Math.max(above, text - layer.mark.dy);
+    if (layer.mark?.style !== 'reference-label') continue;
+    if (layer.encoding.y.value === 0) above = Math.max(above, text - layer.mark.dy);
+    else if (layer.data.values.some(({ at }) => at >= 0.98 * highest(chart))) above = Math.max(above, levelText);
   }
   return above;
+}
+
+// The upper end of a chart's vertical axis.
+function highest(chart) {
+  const domains = layersOf(chart).map((layer) => layer.encoding?.y?.scale?.domain).filter(Array.isArray);
+  return Math.max(...domains.map((domain) => domain[1]));
 }
 
 // What stands below the plot, and the half of a number that stands above it.
