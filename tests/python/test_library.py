@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 
 def run(program, **environment):
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
@@ -35,3 +37,9 @@ def test_the_package_alone_imports_neither_pytorch_nor_numpy():
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     assert "has no attribute 'atend'" in run("import polariscope; polariscope.atend").stderr
+
+
+def test_it_takes_no_time_to_import_beside_pytorch():
+    pytest.importorskip("torch")
+    program = "import torch, time; t = time.process_time(); import polariscope; print(time.process_time() - t)"
+    assert min(float(run(program).stdout) for _ in range(3)) < 0.06
