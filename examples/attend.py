@@ -1,6 +1,6 @@
 """Attention with row statistics from Python: one call, a whole model watched, and an entropy floor that is trained.
 
-Build: ./dev build. Run: PYTHONPATH=python /usr/bin/python3 examples/attend.py
+pip install . and torch; run: python examples/attend.py
 """
 
 import torch
