@@ -37,10 +37,14 @@ def has_tangent(tensors: Sequence[Any]) -> bool:
     return any(isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in tensors)
 
 
+def _refuse_forward_mode(*_: Any) -> None:
+    raise RuntimeError("attend: derivatives in forward mode (jvp) are not computed by the kernel: call "
+                       "polariscope.attend(..., implementation=\"pytorch\"), or take them in reverse mode")
+
+
 def _refuse_tangents(a: Sequence[Any]) -> None:
     if has_tangent(a[:len(kernel.TENSORS)]):
-        raise RuntimeError("attend: derivatives in forward mode (jvp) are not computed by this operator: call "
-                           "polariscope.attend(..., implementation=\"pytorch\"), or take them in reverse mode")
+        _refuse_forward_mode()
 
 
 def _forward(*args: Any) -> List[Tensor]:
@@ -147,6 +151,7 @@ class Transformed(torch.autograd.Function):
         return tuple(attend(*args))
 
     setup_context = staticmethod(_setup)
+    jvp = staticmethod(_refuse_forward_mode)
 
     @staticmethod
     def backward(ctx: Any, *incoming: Any) -> Tuple[Any, ...]:
@@ -181,6 +186,7 @@ class _TransformedBackward(torch.autograd.Function):
         pass
 
     backward = staticmethod(_refuse_second)
+    jvp = staticmethod(_refuse_forward_mode)
 
     @staticmethod
     def vmap(info: Any, at: Sequence[Any], count: int, *args: Any) -> Tuple[Tuple[Tensor, ...], Tuple[int, ...]]:

@@ -143,6 +143,8 @@ def test_forward_mode_and_hessians_are_computed():
                             (torch.tensor(1.0).double(),))[1]
     step = [attend(q, k, v, scale=0.5 + way)[0] for way in (1e-6, -1e-6)]
     close(scaled, (step[0] - step[1]) / 2e-6, "jvp of a scale", 1e-6)
+    with pytest.raises(RuntimeError, match="forward mode"):
+        torch.func.jvp(lambda q: attend(q, k, v, implementation="kernel")[0], (q,), (tangent,))
 
 
 def test_no_matrix_is_ever_whole(monkeypatch):
@@ -225,3 +227,20 @@ def test_mistakes_are_answered_as_the_kernel_answers_them():
         attend(q, q, q, implementation="torch")
     with pytest.raises(polariscope.ArgumentError, match="key length 7 of sequence 1"):
         attend(q, q, q, key_lengths=torch.tensor([6, 7]), implementation="kernel")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_computed_stays_on_the_device(form):
+    def empty(*shape, **more):
+        return torch.empty(*shape, device="meta", **more)
+
+    q, k = empty(2, 4, 6, 5).requires_grad_(), empty(2, 2, 9, 5).requires_grad_()
+    given = {"sink": empty(4)} if form in ("sink", "softmax1") else {"alpha": empty(4)} if form == "entmax" else {}
+    output, s = attend(q, k, k, form, causal=True, window=4, columns=True, bias=empty(1, 4, 1, 9), slopes=empty(4),
+                       key_lengths=empty(2, dtype=torch.int64), scale=empty(4), **given, implementation="pytorch")
+    assert all(x is None or x.is_meta for x in (output, *s))
+    (output.sum() + s.sum_of_squares.sum()).backward()
+    if form == "uniform":  # whose weights hang on neither
+        assert q.grad is None
+    else:
+        assert q.grad.is_meta and k.grad.is_meta
