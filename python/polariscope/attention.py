@@ -31,8 +31,8 @@ def attend(query: Array, key: Array, value: Array, reweighting: str = "softmax",
     key_lengths [batch], whole numbers: how many of the keys a sequence has
     statistics  names of RowStatistics' fields, "all", or None
     columns     compute column_means too, in a second pass
-    implementation  "kernel": on the CPU; "pytorch": PyTorch's operators in blocks of rows, on any device, in forward
-                mode and for second derivatives; None: the kernel where it can
+    implementation  "kernel": on the CPU; "triton": Triton's kernels, on CUDA devices; "pytorch": PyTorch's operators in
+                blocks of rows, on any device, in forward mode and for second derivatives; None: the first that can
     parameters  of the form: alpha, gamma, zeta, epsilon, transform_factor, sum_offset,
                 count_power, feature_offset
 

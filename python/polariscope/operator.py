@@ -5,13 +5,14 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
-from . import arguments, chunked, gradients, kernel, learned, operators, rows
+from . import arguments, chunked, gradients, kernel, learned, operators, rows, triton_kernels
 from ._library import ArgumentError
 from .rows import RowStatistics
 
 _observers: List[Any] = []  # of watch(): told each call's re-weighting, its statistics, and how to compute others
 _names = rows.names
 _PLAIN = (Tensor, torch.nn.Parameter)
+_BY_NAME = ("scale", "causal", "window", "bias", "slopes", "sink", "key_lengths")
 _functorch = torch._C._functorch
 
 
@@ -36,11 +37,34 @@ def _is_forward_mode(tensors: Sequence[Any]) -> bool:
 
 def _is_for_pytorch(implementation: Optional[str], query: Tensor, tensors: Sequence[Any]) -> bool:
     """Whether PyTorch's operators compute, rather than the kernel."""
-    if implementation not in (None, "kernel", "pytorch"):
-        raise ArgumentError(f"attend: implementation is {implementation!r}: expected \"kernel\", \"pytorch\" or None")
+    if implementation not in (None, "kernel", "pytorch", "triton"):
+        raise ArgumentError(f"attend: implementation is {implementation!r}: expected \"kernel\", \"pytorch\", "
+                            "\"triton\" or None")
     if implementation is not None:
         return implementation == "pytorch"
     return query.device.type not in ("cpu", "meta") or _is_forward_mode(tensors)
+
+
+def _by_triton(given: Sequence[Any], names: Sequence[str], parameters: Any, implementation: Optional[str]
+               ) -> Optional[Sequence[Tensor]]:
+    """The output and the rows by the Triton kernels, where they serve the call. given: kernel.Arguments without
+    parameters."""
+    a = kernel.Arguments(*given, "")
+    forced = implementation == "triton"
+    if not forced and not (implementation is None and a.query.is_cuda and _nobody_listens() and
+                           all(x is None or type(x) in _PLAIN for x in a[:len(kernel.TENSORS)])):
+        return None
+    if not learned.is_given(a.scale, parameters):
+        a = a._replace(parameters=learned.text_of(parameters))
+        kernel.check(a)
+        kernel.check_names(a, names)
+        rest = {name: getattr(a, name) for name in _BY_NAME}
+        if triton_kernels.supports(a.query, a.key, a.value, a.reweighting, **rest, statistics=names, **parameters):
+            return triton_kernels.attend(a.query, a.key, a.value, a.reweighting, **rest, statistics=names, **parameters)
+    if forced:
+        raise ArgumentError("attend: the Triton kernels do not serve this call: leave implementation out (what they "
+                            "serve: help(polariscope.triton_kernels.supports))")
+    return None
 
 
 def _autocast(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
@@ -78,6 +102,10 @@ def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
             raise ArgumentError(f"attend: {name} is of type {type(x).__name__}, query is a tensor: expected a tensor")
     query, key, value = _autocast(query, key, value)
     dtype = query.dtype
+    given = (query, key, value, bias, slopes, sink, key_lengths, None, reweighting, scale, bool(causal), window)
+    found = _by_triton(given, names, parameters, implementation)
+    if found is not None:
+        return found[0], RowStatistics(**dict(zip(names, found[1:])))
     if _is_for_pytorch(implementation, query, (query, key, value, bias, sink, scale, *parameters.values())):
         output, *found = chunked.attend(query, key, value, reweighting, scale, bool(causal), window, bias, slopes, sink,
                                         key_lengths, parameters, names)
