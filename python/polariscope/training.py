@@ -50,8 +50,9 @@ class Reading(NamedTuple):
 
 def gradient_norm(model: torch.nn.Module) -> float:
     """Of all parameters' gradients together."""
-    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+    norms = [torch.linalg.vector_norm(parameter.grad.float()) for parameter in model.parameters()
+             if parameter.grad is not None]
+    return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
 
 
 def lower_learning_rate(factor: float, optimizers, schedulers) -> None:

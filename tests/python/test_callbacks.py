@@ -99,7 +99,7 @@ class Rows(torch.utils.data.Dataset):
 
 
 def llama(implementation="sdpa", **options):
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", "5.0")
     import polariscope.transformers  # noqa: F401
     torch.manual_seed(0)
     config = transformers.LlamaConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
@@ -108,7 +108,7 @@ def llama(implementation="sdpa", **options):
 
 
 def trained(folder, model, callbacks, **options):
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", "5.0")
     pytest.importorskip("accelerate")
     arguments = transformers.TrainingArguments(
         str(folder), max_steps=8, per_device_train_batch_size=2, report_to=[], disable_tqdm=True, use_cpu=True,
@@ -119,7 +119,7 @@ def trained(folder, model, callbacks, **options):
 
 
 def tracker():
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", "5.0")
 
     class Tracker(transformers.TrainerCallback):
         def __init__(self):
@@ -161,7 +161,7 @@ def ringing(monitor, reading, norm):
 
 
 def test_an_alarm_stops_the_trainer_or_lowers_its_rate(tmp_path):
-    pytest.importorskip("transformers")
+    pytest.importorskip("transformers", "5.0")
     import polariscope.transformers
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Monitor, "_alarms", ringing)

@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers", "5.0")
 
 import polariscope  # noqa: E402
 import polariscope.transformers  # noqa: E402, F401
