@@ -65,7 +65,9 @@ class WatchTransforms(WatchTest):
                         self.close(model(x), expected)
                     self.close(model(x), expected)
                     self.assertEqual([call.layer for call in record.calls], ["1"])
-                    self.assertEqual(record.notes, {("0", "not seen: compiled"): 1})
+                    self.assertEqual(record.notes[("0", "not seen: compiled")], 1)
+                    # PyTorch 2.6 traces through what is watched, with tensors of its own.
+                    self.assertEqual({layer for layer, _ in record.notes}, {"0"})
 
     def test_attend_compiles_inside_a_block(self):
         torch._dynamo.reset()
