@@ -11,20 +11,8 @@ from .rows import RowStatistics
 
 _observers: List[Any] = []  # of watch(): told each call's re-weighting, its statistics, and how to compute others
 _names = rows.names
-_PLAIN = (Tensor, torch.nn.Parameter)
 _BY_NAME = ("scale", "causal", "window", "bias", "slopes", "sink", "key_lengths")
 _functorch = torch._C._functorch
-
-
-def _nobody_listens() -> bool:
-    """Whether no mode, transform, tracer or compiler wants to see the operator."""
-    return not (torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or
-                torch._C._is_torch_function_mode_enabled() or _functorch.peek_interpreter_stack() is not None or
-                torch._C._get_tracing_state() is not None or torch.autograd.forward_ad._current_level >= 0)
-
-
-def _is_plain(x: Optional[Tensor]) -> bool:
-    return x is None or (type(x) in _PLAIN and x.is_cpu and not x.is_neg())
 
 
 def _is_forward_mode(tensors: Sequence[Any]) -> bool:
@@ -51,8 +39,8 @@ def _by_triton(given: Sequence[Any], names: Sequence[str], parameters: Any, impl
     parameters."""
     a = kernel.Arguments(*given, "")
     forced = implementation == "triton"
-    if not forced and not (implementation is None and a.query.is_cuda and _nobody_listens() and
-                           all(x is None or type(x) in _PLAIN for x in a[:len(kernel.TENSORS)])):
+    if not forced and not (implementation is None and a.query.is_cuda and operators.nobody_listens() and
+                           operators.are_plain(a[:len(kernel.TENSORS)])):
         return None
     if not learned.is_given(a.scale, parameters):
         a = a._replace(parameters=learned.text_of(parameters))
@@ -86,7 +74,7 @@ def _operate(given: Sequence[Any], names: Sequence[str]) -> Sequence[Tensor]:
         names = [*names, *[name for name in needed if name not in names]]
     if not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is not None:
         return operators.Transformed.apply(*given, ",".join(names))
-    if not _nobody_listens() or not all([_is_plain(x) for x in tensors]):
+    if not operators.is_direct(tensors):
         return operators.attend(*given, ",".join(names))
     if recording:
         return operators.Direct.apply(*given, ",".join(names))

@@ -18,6 +18,7 @@ _ARGUMENTS = ("Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor? slo
               "Tensor? key_lengths, Tensor? learned, str reweighting, float? scale, bool causal, int? window, "
               "str parameters, ")
 _COUNT = len(Arguments._fields)
+_PLAIN = (Tensor, torch.nn.Parameter)
 
 if hasattr(torch.ops.polariscope, "attend"):
     raise ImportError("polariscope: torch.ops.polariscope.attend is there already, of libpolariscope_torch.so: this "
@@ -35,6 +36,24 @@ def has_tangent(tensors: Sequence[Any]) -> bool:
     if forward_ad._current_level < 0:
         return False
     return any(isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in tensors)
+
+
+def nobody_listens() -> bool:
+    """Whether no mode, transform, tracer or compiler wants to see the operator."""
+    return not (torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or
+                torch._C._is_torch_function_mode_enabled() or
+                torch._C._functorch.peek_interpreter_stack() is not None or
+                torch._C._get_tracing_state() is not None or forward_ad._current_level >= 0)
+
+
+def are_plain(tensors: Sequence[Any]) -> bool:
+    """Whether they are what they seem: no subclass, and no view that negates."""
+    return all([x is None or (type(x) in _PLAIN and not x.is_neg()) for x in tensors])
+
+
+def is_direct(tensors: Sequence[Any]) -> bool:
+    """Whether the kernel may be called without the dispatcher."""
+    return nobody_listens() and are_plain(tensors) and all([x is None or x.is_cpu for x in tensors])
 
 
 def _refuse_forward_mode(*_: Any) -> None:
@@ -206,5 +225,6 @@ class Direct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *incoming: Any) -> Tuple[Any, ...]:
-        recorded = torch.is_grad_enabled()  # for a second derivative, which attend_backward refuses
-        return _gradients(ctx, incoming, attend_backward if recorded else _backward, attend)
+        direct = is_direct((*ctx.saved_tensors, *incoming)) and not torch.is_grad_enabled()
+        # With gradients enabled a second derivative is to come, which attend_backward refuses.
+        return _gradients(ctx, incoming, _backward if direct else attend_backward, attend)

@@ -1,6 +1,7 @@
 """attend() of tensors against eager PyTorch: outputs, every statistic, every gradient, and how it fails."""
 
 import itertools
+import random
 import sys
 import unittest
 
@@ -340,6 +341,27 @@ class Attend(unittest.TestCase):
             more = {"transform_factor": 2.0} if form == "softcap" else {}
             output, _ = polariscope.attend(q, k, v, form, causal=True, sink=sink, **more)
             self.close(output, theirs()[0], form, 1e-4 if form in SIGNED_SUM else 1e-5)
+
+    def test_random_shapes_in_every_type_and_layout_agree_with_double(self):
+        chance, tolerances = random.Random(5), {torch.float32: 3e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}
+        for seed in range(40):
+            generator = torch.Generator().manual_seed(seed)
+            batch, heads, rows, width = (chance.randint(1, most) for most in (3, 4, 70, 40))
+            dtype, form = chance.choice(list(tolerances)), chance.choice(["softmax", "sink", "sigmoid/sum", "ssmax"])
+            packed = torch.randn(batch, rows, 3, heads, width, generator=generator).to(dtype)
+            q, k, v = (x.requires_grad_() for x in packed.permute(2, 0, 3, 1, 4).unbind(0))
+            doubled = [x.detach().double().contiguous().requires_grad_() for x in (q, k, v)]
+            given = {"causal": chance.random() < 0.5, "window": chance.choice([None, 7])}
+            by = torch.randn(batch, heads, rows, width, generator=generator)
+            found = []
+            for arguments in ((q, k, v), doubled):
+                output, s = polariscope.attend(*arguments, form, **given)
+                loss = (output * by.to(output.dtype)).sum() + s.entropy.sum()
+                found.append((output, s.entropy, s.maximum, s.log_sum_exp, *torch.autograd.grad(loss, arguments)))
+            for place, (ours, exact) in enumerate(zip(*found)):
+                if ours is not None:
+                    size = 1 + exact.abs().max().item()
+                    self.close(ours / size, exact / size, f"{form} {dtype} {seed}: {place}", tolerances[dtype])
 
     def test_a_changed_input_is_noticed_by_the_backward_pass(self):
         q = torch.randn(1, 1, 3, 2, requires_grad=True)

@@ -233,6 +233,12 @@ def test_modes_and_subclasses_see_the_operator():
         with mode():
             close(everything(q, k, v), expected)
         assert "polariscope.attend.default" in seen
+    given = leaves()
+    output = attend(*given)[0]
+    seen.clear()
+    with Dispatched():
+        output.sum().backward()
+    assert "polariscope.attend_backward.default" in seen
     assert type(attend(q.as_subclass(Own), k, v)[0]) is Own
     assert torch.equal(attend(q.as_subclass(Own), k, v, causal=True)[0], expected[0])
     with torch._subclasses.FakeTensorMode():
