@@ -51,7 +51,7 @@ def _bias(mask: Optional[Tensor], dtype: torch.dtype):
         additive = masks.additive(mask, dtype, hidden_where=False)
         return masks.Bias(additive) if additive is not mask else masks.read(mask, torch.finfo(torch.float32).eps)
 
-    return masks.remembered(mask, f"bias {dtype}", read)
+    return read() if calls.is_compiling() else masks.remembered(mask, f"bias {dtype}", read)
 
 
 def _lower(queries: int, keys: int, like: Tensor) -> Tensor:
@@ -79,12 +79,13 @@ def read(implementation: str, module, query: Tensor, key: Tensor, value: Tensor,
          position_bias: Optional[Tensor] = None, **others) -> Scores:
     """Scores of the call, on any device. NotSeen says what of it is not known to change the result as expected.
 
-    implementation: "polariscope" and "sdpa" are causal where they have no mask but module.is_causal or `is_causal`, with
-    the first query at the first key; "eager" and "flex_attention" then see all keys.
+    implementation: "polariscope" and "sdpa" are causal where they have no mask but module.is_causal or `is_causal`,
+    with the first query at the first key; "eager" and "flex_attention" then see all keys.
     """
     _refuse_unknown(module, others)
-    heads, queries, keys = query.shape[1], query.shape[2], key.shape[2]
-    where = callers.positions(module, queries, keys)
+    queries, keys = query.shape[2], key.shape[2]
+    compiling = calls.is_compiling()  # then nobody listens
+    where = callers.Positions(same=False) if compiling else callers.positions(module, queries, keys)
     note = calls.DROPOUT if dropout else ""
     causal, window, pattern, uniform = False, None, None, None
     if implementation == "flex_attention" and attention_mask is not None and not isinstance(attention_mask, Tensor):
@@ -101,7 +102,7 @@ def read(implementation: str, module, query: Tensor, key: Tensor, value: Tensor,
             if not causal and queries > 1:
                 raise NotSeen("a sliding window without a mask where attention is not causal")
             causal, window = True, sliding_window
-    elif implementation == "polariscope":
+    elif implementation == "polariscope" and not compiling:
         pattern = masks.pattern(attention_mask)
     mask = _columns(attention_mask, keys)
     if position_bias is not None:
@@ -113,7 +114,7 @@ def read(implementation: str, module, query: Tensor, key: Tensor, value: Tensor,
     else:
         bias, uniform, of_mask = _bias(mask, query.dtype)
         note, seen = note or of_mask, keys
-        padding = None if mask is None else masks.remembered(
+        padding = None if mask is None or compiling else masks.remembered(
             mask, "hidden columns", lambda: masks.hidden_columns(mask))
         if causal and 1 < queries < keys:
             seen = queries  # after them is a cache's room

@@ -38,8 +38,8 @@ class Call(NamedTuple):
 
 
 class Record:
-    """Calls in their order, and notes: what was not seen, or not seen as it is written. In a notebook it shows itself as
-    a map of layers and heads."""
+    """Calls in their order, and notes: what was not seen, or not seen as it is written. In a notebook it shows itself
+    as a map of layers and heads."""
 
     def __init__(self, statistics="all", detach=True):
         self.calls: List[Call] = []

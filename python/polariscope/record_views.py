@@ -30,7 +30,8 @@ def _map(record, statistic: str) -> str:
         lines.append(f'<tr><th style="text-align:left;font-weight:normal">{escape.escape(layer)}</th>'
                      + "".join(cells) + "</tr>")
     heads = "".join(f"<th>{head}</th>" for head in range(values.shape[1]))
-    return (f'<table style="border-collapse:collapse;font:11px monospace"><caption>{records.COLUMNS.get(statistic, statistic)}, '
+    title = records.COLUMNS.get(statistic, statistic)
+    return (f'<table style="border-collapse:collapse;font:11px monospace"><caption>{title}, '
             f"layers and heads</caption><tr><th></th>{heads}</tr>{''.join(lines)}</table>")
 
 

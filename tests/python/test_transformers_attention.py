@@ -212,3 +212,13 @@ def test_half_precision_is_near_float32():
     ids, mask = padded()
     with torch.no_grad():
         close(half(ids, attention_mask=mask).logits[0].float(), model(ids, attention_mask=mask).logits[0], 0.1)
+
+
+def test_a_compiled_model_is_the_same():
+    model, (ids, mask) = built("grouped heads"), padded()
+    with torch.no_grad():
+        for arguments in ({}, {"attention_mask": mask}):
+            expected = model(ids, **arguments).logits
+            torch._dynamo.reset()
+            compiled = torch.compile(model, backend="eager", fullgraph=True)
+            close(compiled(ids, **arguments).logits, expected)

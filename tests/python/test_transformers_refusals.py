@@ -90,3 +90,19 @@ def test_a_keyword_that_is_not_known_is_an_error(keyword):
     model(torch.arange(1, 7)[None])
     with pytest.raises(ValueError, match=f"LlamaAttention gives the keyword {next(iter(keyword))}"):
         model(torch.arange(1, 7)[None], **keyword)
+
+
+def test_a_model_that_needs_more_than_tokens_runs_and_says_that_it_was_not_checked():
+    text = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 16, "eos_token_id": 2}
+    image = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
+             "image_size": 8, "patch_size": 4}
+    config = transformers.CLIPConfig(text_config=text, vision_config=image, projection_dim=8)
+    torch.manual_seed(0)
+    model = transformers.CLIPModel._from_config(config, attn_implementation="polariscope").eval()
+    inputs = {"input_ids": torch.tensor([[1, 5, 6, 2]]), "pixel_values": torch.randn(1, 3, 8, 8)}
+    with torch.no_grad():
+        with pytest.warns(UserWarning, match="CLIPModel does not run on tokens alone"):
+            found = model(**inputs).image_embeds
+        model.set_attn_implementation("eager")
+        assert (found - model(**inputs).image_embeds).abs().max() < 1e-5

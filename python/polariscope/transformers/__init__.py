@@ -17,8 +17,8 @@ def _register():
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
         from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
     except ImportError as error:
-        raise ImportError("polariscope.transformers needs transformers 5 or newer, which has an attention interface and "
-                          f"a mask interface ({error})") from error
+        raise ImportError("polariscope.transformers needs transformers 5 or newer, which has an attention interface "
+                          f"and a mask interface ({error})") from error
     ALL_ATTENTION_FUNCTIONS.register(NAME, attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, mask)
     _refusals.install()

@@ -86,8 +86,8 @@ def _saved_by_hooks() -> bool:
 def attention(module, query, key, value, attention_mask=None, **keywords):
     """What transformers calls: query [batch, heads, queries, width], key and value [batch, key heads, keys, width];
     returns [batch, queries, heads, width] and the weights where they are asked for, else None. An open
-    polariscope.watch() sees each call's statistics, which the same pass computes. ValueError names a keyword that is not
-    known."""
+    polariscope.watch() sees each call's statistics, which the same pass computes. ValueError names a keyword that is
+    not known."""
     if getattr(_thread, "calls", None) is not None:
         _thread.calls.append(module)
     try:
@@ -96,23 +96,19 @@ def attention(module, query, key, value, attention_mask=None, **keywords):
         raise ValueError(f"polariscope: {reason}: load the model with attn_implementation=\"sdpa\" or \"eager\" and "
                          "watch it with polariscope.watch(model)") from reason
     listener = watching.Listener(scores.reweighting)
-    value = value[:, :, :scores.key.shape[2]]
-    dropout = bool(keywords.get("dropout"))
-    if dropout or (listener.names is not None and _saved_by_hooks()):
+    dropout, listened = bool(keywords.get("dropout")), listener.names is not None
+    together = listened and not dropout and not _saved_by_hooks()
+    with watching.inside():
         if dropout:
-            with watching.inside():
-                output = _with_dropout(module, query, key, value if scores.key is key else value, attention_mask, keywords)
+            output = _with_dropout(module, query, key, value, attention_mask, keywords)
         else:
-            with watching.inside():
-                output = calls.attend(scores, value, None)[0].transpose(1, 2).contiguous()
-        if listener.names is not None:
-            listener.see(scores)
-    else:
-        with watching.inside():
-            output, rows = calls.attend(scores, value, listener.names)
-        output = output.transpose(1, 2).contiguous()
-        if listener.names is not None:
-            listener.tell(scores, rows)
+            seen = value[:, :, :scores.key.shape[2]]
+            output, rows = calls.attend(scores, seen, listener.names if together else None)
+            output = output.transpose(1, 2).contiguous()
+    if together:
+        listener.tell(scores, rows)
+    elif listened:
+        listener.see(scores)
     weights = None
     if interface.asked_for_weights(module, keywords):
         weights = _weights(scores, query.shape[1])

@@ -37,7 +37,8 @@ def install() -> None:
 
     if hasattr(PreTrainedModel, "_asks_polariscope"):
         return
-    correct, set_implementation = PreTrainedModel.get_correct_attn_implementation, PreTrainedModel.set_attn_implementation
+    correct = PreTrainedModel.get_correct_attn_implementation
+    set_implementation = PreTrainedModel.set_attn_implementation
 
     @functools.wraps(correct)
     def get_correct_attn_implementation(self, requested_attention, *arguments, **keywords):
