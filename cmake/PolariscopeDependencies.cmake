@@ -45,6 +45,10 @@ if(polariscope_missing)
                       "(in a clone `./dev setup build` does that); elsewhere install what these packages hold.")
 endif()
 
-# Two targets for processors older than AVX2 that the portable baseline serves as well: they would only cost
-# time to compile.
-target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
+# Targets that would only cost time to compile, since the portable baseline serves as well: those of processors older than
+# AVX2. Vectors of SVE, whose length a compiler does not know, cannot stand in arrays; NEON serves.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)")
+else()
+  target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
+endif()
