@@ -1,7 +1,7 @@
 #!/bin/sh
 # torch 2.15.0, CPU. The gradient of torch.clamp for an element that equals the bound: log-sum-exp written as
 # (z - z.max()).clamp(max=0).exp(), attention's usual guard against rounding, is such a place in every row.
-# A good guess: 1, as up to PyTorch 2.6 (the mask of the backward pass is x <= max); a tensor for the bound changes nothing.
+# A good guess: 1, as in PyTorch 2.6 (the mask of the backward pass is x <= max); a tensor for the bound changes nothing.
 # Seen: 0 where the bound is a number, 0.5 where it is a tensor. So the largest score of each row loses its gradient, without
 # an error: at z = (0, -1, 1) the softmax so written has another Jacobian than torch.softmax.
 # Exit code 1 if that changes. Takes about 5 GB in a temporary folder.
