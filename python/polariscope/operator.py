@@ -90,10 +90,10 @@ def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
             raise ArgumentError(f"attend: {name} is of type {type(x).__name__}, query is a tensor: expected a tensor")
     query, key, value = _autocast(query, key, value)
     dtype = query.dtype
-    given = (query, key, value, bias, slopes, sink, key_lengths, None, reweighting, scale, bool(causal), window)
-    found = _by_triton(given, names, parameters, implementation)
-    if found is not None:
-        return found[0], RowStatistics(**dict(zip(names, found[1:])))
+    by_triton = _by_triton((query, key, value, bias, slopes, sink, key_lengths, None, reweighting, scale, bool(causal),
+                            window), names, parameters, implementation)
+    if by_triton is not None:
+        return by_triton[0], RowStatistics(**dict(zip(names, by_triton[1:])))
     if _is_for_pytorch(implementation, query, (query, key, value, bias, sink, scale, *parameters.values())):
         output, *found = chunked.attend(query, key, value, reweighting, scale, bool(causal), window, bias, slopes, sink,
                                         key_lengths, parameters, names)

@@ -10,9 +10,9 @@ class Blocks(NamedTuple):
     stages: int
 
 
-# For 16-bit inputs, by the shared memory that one program may have and by the larger of both widths. Chosen by what the
-# loop over tiles that hide nothing takes in instructions, compiled by Triton 3.9, and that it spills next to no register
-# (tests/python/triton_compiled.py); no GPU was there to measure on. bench/gpu/attention.py --tune does.
+# For 16-bit inputs, by the shared memory that one program may have and by the larger of both widths. Chosen by the
+# instructions that the loop over tiles that hide nothing takes, compiled by Triton 3.9, and that it spills next to no
+# register (tests/python/triton_compiled.py); no GPU was there to measure on. bench/gpu/attention.py --tune does.
 _TABLES = {
     200 * 1024: {  # H100, B200: 227 KiB
         "forward": {64: Blocks(128, 128, 8, 2), 128: Blocks(128, 128, 8, 2), 256: Blocks(64, 64, 8, 2)},

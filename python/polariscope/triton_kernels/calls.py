@@ -73,7 +73,7 @@ def _readable(x: Tensor) -> Tensor:
     return x if x.stride(3) == 1 or x.shape[3] == 1 else x.contiguous()
 
 
-def _strides(x: Tensor) -> Tuple[int, int, int]:
+def _strides(x: Tensor) -> Tuple[int, ...]:
     return x.stride()[:3]
 
 
@@ -110,17 +110,17 @@ def _units(call: Call) -> Dict[str, float]:
     return {"scale": call.scale, "to_log2": _LOG2E, "to_natural": 1.0}
 
 
-def _bias(call: Call) -> Tuple[Optional[Tensor], Tuple[int, int, int, int]]:
+def _bias_strides(call: Call) -> Tuple[int, ...]:
     if call.bias is None:
-        return None, (0, 0, 0, 0)
-    return call.bias, tuple(0 if size == 1 else stride for size, stride in zip(call.bias.shape, call.bias.stride()))
+        return (0, 0, 0, 0)
+    return tuple(0 if size == 1 else stride for size, stride in zip(call.bias.shape, call.bias.stride()))
 
 
 def _common(call: Call, chosen: blocks.Blocks) -> Dict[str, Any]:
     """Arguments of all three kernels."""
     batch, heads, queries, width = call.query.shape
     value_width = call.value.shape[3]
-    bias_strides = _bias(call)[1]
+    bias_strides = _bias_strides(call)
     return dict(
         heads=heads, group=heads // call.key.shape[1], queries=queries, keys=call.key.shape[2],
         all_rows=batch * heads * queries, window=min(call.window or 0, 2**30), parameter=call.form.parameter,
@@ -181,10 +181,11 @@ def _stacked(numbers: RowNumbers) -> Tuple[Tensor, Tensor, Dict[str, int]]:
     stack: List[Tensor] = [numbers.shift, numbers.inverse, numbers.constant]
     slots = {"ENTROPY": -1, "SQUARES": -1, "MOMENTS": -1}
     for name, group in (("ENTROPY", (numbers.entropy,)), ("SQUARES", (numbers.squares,)),
-                        ("MOMENTS", numbers.moments or (None,))):
-        if group[0] is not None:
+                        ("MOMENTS", numbers.moments or ())):
+        present = [x for x in group if x is not None]
+        if present:
             slots[name] = len(stack)
-            stack += group
+            stack += present
     slots["SPIKED"], slots["SPIKES"] = len(stack), len(numbers.spikes)
     stack += [height for height, _ in numbers.spikes]
     floats = torch.stack(stack)

@@ -106,7 +106,7 @@ class Attend(torch.autograd.Function):
             numbers, of_sink = _row_numbers(call, output, rows, incoming)
             d_output = incoming["output"] if "output" in incoming else torch.zeros_like(output)
             found = calls.gradients(call, numbers, d_output, ctx.wanted)
-            if "sink" in ctx.wanted:
-                found["sink"] = of_sink.sum((0, 2)).to(call.sink.dtype)
+            if of_sink is not None:
+                found["sink"] = of_sink.sum((0, 2)).to(tensors[5].dtype)
         return tuple(found.get(name) if name in ctx.wanted else None for name in Call._fields[:7]) + (None,) * (
             len(Call._fields) - 7 + 1)
