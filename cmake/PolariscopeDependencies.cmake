@@ -49,6 +49,8 @@ endif()
 # AVX2. Vectors of SVE, whose length a compiler does not know, cannot stand in arrays; NEON serves.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)")
+  # Highway's NEON has cryptography; GCC inlines its vectors into code for no other processors.
+  target_compile_options(PkgConfig::HWY INTERFACE -march=armv8-a+crypto)
 else()
   target_compile_definitions(PkgConfig::HWY INTERFACE "HWY_DISABLED_TARGETS=(HWY_SSSE3|HWY_SSE4)")
 endif()
