@@ -69,7 +69,7 @@ TEST(TensorAttention, HasEveryStatisticOfTheFormAndNoOther) {
   EXPECT_TRUE(two.maximum.defined());
   EXPECT_FALSE(two.entropy.defined());
   EXPECT_NEAR(two.column_means.sum().item<float>(), 1.0F, 1e-6F);
-  EXPECT_EQ(attention::statistics_of("softmax").size(), 13U);
+  EXPECT_EQ(attention::statistics_of("softmax").size(), 14U);
 }
 
 TEST(TensorAttention, GradientsReachEveryInput) {
