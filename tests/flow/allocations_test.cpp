@@ -51,6 +51,7 @@ TEST(Allocations, TheKernelsMakeNone) {
 
 // Two integrations that differ only in how often they evaluate the right-hand side and the root functions.
 TEST(Allocations, TheIntegratorsRightHandSideMakesNone) {
+  flow::simd_lanes();  // which instruction sets there are is asked once
   for (const flow::Model model :
        {flow::Model::kValueSoftmax, flow::Model::kReduced, flow::Model::kTied, flow::Model::kRows}) {
     for (const flow::Solver solver : {flow::Solver::kAdams, flow::Solver::kBdf}) {
