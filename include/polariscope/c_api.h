@@ -61,11 +61,11 @@ typedef struct {
 
 typedef struct {
   size_t size;
-  int32_t type; /* of every array that is not named otherwise */
-  int32_t threads; /* 0: one a processor. The same number gives the same bits */
-  const char* form; /* name or alias */
+  int32_t type;            /* of every array that is not named otherwise */
+  int32_t threads;         /* 0: one a processor. The same number gives the same bits */
+  const char* form;        /* name or alias */
   int32_t parameter_count; /* of the form, by name: alpha, gamma, zeta, epsilon, transform_factor, sum_offset, ... */
-  int32_t causal; /* query i sees key j <= i + keys - queries */
+  int32_t causal;          /* query i sees key j <= i + keys - queries */
   const char* const* parameter_names;
   const double* parameter_values;
   int64_t batch, heads, key_heads, queries, keys, width, value_width; /* heads is a multiple of key_heads */
@@ -122,7 +122,8 @@ typedef struct {
 
 /* `rows`: what polariscope_attend wrote, with shift, inverse (and mass for the entropy's gradient, argmax for the
  * maximum's, logit_mean and visible for the logits' moments, visible for count_power's). */
-POLARISCOPE_API int32_t polariscope_attend_backward(const polariscope_attention* attention, const polariscope_rows* rows,
+POLARISCOPE_API int32_t polariscope_attend_backward(const polariscope_attention* attention,
+                                                    const polariscope_rows* rows,
                                                     const polariscope_rows_gradient* incoming,
                                                     const polariscope_gradient* gradient);
 
@@ -137,7 +138,7 @@ POLARISCOPE_API void polariscope_detector_free(polariscope_detector* detector);
 
 typedef struct {
   size_t size;
-  int32_t kind; /* 0: collapse, 1: runaway */
+  int32_t kind;        /* 0: collapse, 1: runaway */
   int32_t layer, head; /* counted from 1 */
   int64_t step;
   double relative_entropy, norm_share, logit_variance, variance_growth, gradient_factor;

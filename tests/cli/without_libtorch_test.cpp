@@ -21,7 +21,8 @@ TEST(WithoutLibTorch, AttentionAloneIsTrained) {
 
 TEST(WithoutLibTorch, TransformersAreRefusedInOneSentence) {
   for (const char* task : {"induction", "token-groups"}) {
-    expect_refused({"train", "--task", task, "--out", "run"}, {task, "needs LibTorch", "install libtorch-dev and run ./dev build"});
+    expect_refused({"train", "--task", task, "--out", "run"},
+                   {task, "needs LibTorch", "install libtorch-dev and run ./dev build"});
   }
 }
 

@@ -9,8 +9,8 @@
 namespace polariscope::attention {
 
 bool is_differentiable(std::string_view statistic) {
-  return std::ranges::any_of(
-      row_arrays(), [&](const RowArray& array) { return array.name == statistic && array.differentiable; });
+  return std::ranges::any_of(row_arrays(),
+                             [&](const RowArray& array) { return array.name == statistic && array.differentiable; });
 }
 
 at::ScalarType type_of(std::string_view statistic, at::ScalarType computed) {
