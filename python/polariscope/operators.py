@@ -112,9 +112,8 @@ def _setup(ctx: Any, inputs: Sequence[Any], output: Sequence[Tensor]) -> None:
     ctx.set_materialize_grads(False)
 
 
-def _gradients(ctx: Any, incoming: Sequence[Any], compute: Any, again: Any) -> Tuple[Any, ...]:
-    """One for each argument of attend()."""
-    every = ctx.saved_tensors  # once: a checkpoint refuses a second look
+def _gradients(ctx: Any, every: Sequence[Any], incoming: Sequence[Any], compute: Any, again: Any) -> Tuple[Any, ...]:
+    """One for each argument of attend(). every: ctx.saved_tensors, which a checkpoint lets be read once."""
     tensors, (output, *saved) = every[:len(kernel.TENSORS)], every[len(kernel.TENSORS):]
     arguments = (*tensors, *ctx.rest)
     names = ["output"] + [name if name in rows.DIFFERENTIABLE else "" for name in ctx.asked]
@@ -150,7 +149,7 @@ def _recorded(operator: Any, backward: Any, setup: Any) -> Any:
 
 
 def _by_operators(ctx: Any, incoming: Sequence[Any]) -> Tuple[Any, ...]:
-    return _gradients(ctx, incoming, attend_backward, attend)
+    return _gradients(ctx, ctx.saved_tensors, incoming, attend_backward, attend)
 
 
 for _operator, _compute, _shapes, _differentiate, _prepare, _batched in (
@@ -174,7 +173,7 @@ class Transformed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *incoming: Any) -> Tuple[Any, ...]:
-        return _gradients(ctx, incoming, _TransformedBackward.of, Transformed.apply)
+        return _gradients(ctx, ctx.saved_tensors, incoming, _TransformedBackward.of, Transformed.apply)
 
     @staticmethod
     def vmap(info: Any, at: Sequence[Any], *args: Any) -> Tuple[Tuple[Tensor, ...], Tuple[int, ...]]:
@@ -225,6 +224,7 @@ class Direct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *incoming: Any) -> Tuple[Any, ...]:
-        direct = is_direct((*ctx.saved_tensors, *incoming)) and not torch.is_grad_enabled()
+        saved = ctx.saved_tensors
+        direct = is_direct((*saved, *incoming)) and not torch.is_grad_enabled()
         # With gradients enabled a second derivative is to come, which attend_backward refuses.
-        return _gradients(ctx, incoming, _backward if direct else attend_backward, attend)
+        return _gradients(ctx, saved, incoming, _backward if direct else attend_backward, attend)

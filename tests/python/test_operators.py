@@ -262,3 +262,13 @@ def test_threads_do_not_change_a_bit_and_are_pytorchs():
         close(first, everything(*given))
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_computes_the_same_gradients(reentrant):
+    from torch.utils.checkpoint import checkpoint
+
+    expected = torch.autograd.grad(loss(*(plain := leaves())), plain)
+    given = leaves()
+    checkpoint(loss, *given, use_reentrant=reentrant).backward()
+    close([x.grad for x in given], expected)
