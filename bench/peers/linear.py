@@ -1,7 +1,7 @@
-"""Attention of one head in PyTorch, single precision: of softmax over all pairs, and of the kernel elu + 1 without them.
+"""Attention of one head in PyTorch, single precision: softmax over all pairs, and the kernel elu + 1 without them.
 
-Reads query, key and value, [N, D] each and one after another, from a file, writes the kernel's output to another, and says
-so in a line of JSON. Then every line "NAME CALLS" runs NAME as often; the answer holds the seconds of one call.
+Reads query, key and value, [N, D] each and one after another, from a file, writes the kernel's output to another, and
+says so in a line of JSON. Then every line "NAME CALLS" runs NAME as often; the answer holds the seconds of one call.
 
 sdpa: PyTorch's own scaled dot product attention, 1,024 queries at a time: the fastest of 16 to 4,096, and the matrix of
 65,536 tokens, 17 GB, would not fit.

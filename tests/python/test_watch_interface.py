@@ -9,8 +9,8 @@ import polariscope  # noqa: E402
 import polariscope.transformers  # noqa: E402, F401
 from polariscope import calls  # noqa: E402
 
-SMALL = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-         "intermediate_size": 32, "max_position_embeddings": 64, "pad_token_id": 0}
+SMALL = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64, "pad_token_id": 0}
 
 
 def llama(implementation, **options):
@@ -100,7 +100,8 @@ def test_an_eager_function_that_does_not_do_what_its_arguments_say_is_not_seen()
         with polariscope.watch(model) as record:
             model(ids)
     assert not record.calls
-    assert all(what.startswith("not seen: its eager attention is not what its arguments say") for _, what in record.notes)
+    expected = "not seen: its eager attention is not what its arguments say"
+    assert all(what.startswith(expected) for _, what in record.notes)
     assert len(record.notes) == 2
 
 
