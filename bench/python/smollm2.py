@@ -94,7 +94,8 @@ def main():
         for mode in given.modes:
             child = subprocess.run([sys.executable, __file__, "--one", mode, "--file", str(given.file), "--tokens",
                                     str(given.tokens), "--threads", str(given.threads)], check=True, text=True,
-                                   stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": str(given.threads)})
+                                   stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": str(given.threads),
+                                                              "TQDM_DISABLE": "1"})
             found = json.loads(child.stdout.splitlines()[-1])
             void = found["processors"] < FREE / 2 * given.threads
             entropy = "-" if found["entropy"] is None else f"{found['entropy']:.5f}"
