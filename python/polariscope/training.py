@@ -75,8 +75,8 @@ def _norm(gradient: Tensor) -> Tensor:
 
 
 def gradient_norm(model: torch.nn.Module) -> float:
-    """Of all parameters' gradients together. Where they are sharded over ranks (FSDP), every rank calls it and gets that
-    of all shards; model: with its wrapper."""
+    """Of all parameters' gradients together. Where they are sharded over ranks (FSDP), every rank calls it and gets
+    that of all shards; model: with its wrapper."""
     shards = _shards(model)
     norms: Dict[Optional[distributed.ProcessGroup], List[Tensor]] = {group: [] for group in shards.values()}
     for parameter in model.parameters():

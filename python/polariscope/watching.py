@@ -299,9 +299,12 @@ def _is_compiled(module):
             getattr(module, "_compiled_call_impl", None) is not None)
 
 
+_WRAPPED = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+
+
 def _plain(name):
     """As the model named it, without the parts that FSDP's and checkpointing's wrappers put in between."""
-    return ".".join(part for part in name.split(".") if part not in ("_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
+    return ".".join(part for part in name.split(".") if part not in _WRAPPED)
 
 
 @contextmanager
