@@ -58,6 +58,8 @@ print("rank", rank, "agrees")
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp", "fsdp-parameters", "fully_shard"])
 def test_a_reading_is_of_all_ranks(kind, tmp_path):
+    if kind == "fully_shard" and torch.__version__.startswith("2.6."):
+        pytest.skip("PyTorch 2.6's fully_shard runs on accelerators alone")
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     processes = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", SCRIPT, str(rank),
                                    str(Path(__file__).resolve().parent), str(tmp_path / "meeting"), kind],
