@@ -134,7 +134,7 @@ std::string cell(double error) {
 
 int bench_accuracy(int argc, char** argv) {
   const std::string name = argc > 1 ? argv[1] : "softmax";
-  if (argc > 2 || name.starts_with("-")) {
+  if (argc > 2 || name.starts_with('-')) {
     fmt::print(
         "bench_accuracy [ATTENTION]: errors of single-precision attention and its statistics, against double "
         "precision.\n"

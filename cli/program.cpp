@@ -107,7 +107,7 @@ void make_strict(CLI::App& command) {
 // A sentence for what the parser could not place: a mistyped command or option, with the nearest one.
 std::string unknown_argument(const CLI::App& app, const std::string& argument) {
   const CLI::App& command = chosen(app);
-  if (!argument.starts_with("-")) {
+  if (!argument.starts_with('-')) {
     std::vector<std::string> names;
     for (const CLI::App* part : command.get_subcommands({})) names.push_back(part->get_name());
     if (names.empty()) return fmt::format("\"{}\" is one argument too many for this command; see --help", argument);
