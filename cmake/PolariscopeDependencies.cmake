@@ -14,6 +14,8 @@ polariscope_find(CLI11 libcli11-dev)
 polariscope_find(tomlplusplus libtomlplusplus-dev)
 polariscope_find(Eigen3 libeigen3-dev NO_MODULE)
 polariscope_find(SQLite3 libsqlite3-dev)
+polariscope_find(dnnl libdnnl-dev 2)  # matrix products; version 3 describes them otherwise
+polariscope_find(OpenMP g++ COMPONENTS CXX)  # the compiler's, which oneDNN's threads are
 polariscope_find(PkgConfig pkg-config)
 if(PkgConfig_FOUND)
   pkg_check_modules(HWY QUIET IMPORTED_TARGET libhwy)
