@@ -33,7 +33,8 @@ Rows<T> CpuOperations<T>::attention(const AttentionDescription& of, std::int64_t
     input.value = heads(value, of.value_width);
     input.slopes = extras.slopes.empty() ? nullptr : extras.slopes.data();
     input.bias = {extras.bias.empty() ? nullptr : extras.bias.data(), 0, extras.bias_stride, 0};
-    attention::AttentionOutput<T> to{.output = heads(output, of.value_width)};
+    attention::AttentionOutput<T> to;
+    to.output = heads(output, of.value_width);
     if (observer_ != nullptr) to.statistics = observer_->row_statistics(layer, t);
     attention::attend(input, to, options_.threads);
     if (observer_ != nullptr) observer_->attended(layer, t, input);
