@@ -25,15 +25,15 @@ struct TensorsAtHand {
 
 // Sources name the head's tensor even where the head is tied: a file may hold it nevertheless.
 struct Plan {
-  Description description;
-  Sources sources;
-  std::vector<std::string> ignored_tensors;  // beside those of the row
+  Description description = {};
+  Sources sources = {};
+  std::vector<std::string> ignored_tensors = {};  // beside those of the row
 };
 
 // `name`: model_type in config.json, general.architecture in GGUF. A tensor that is neither a source nor ignored is
 // an error; of `ignored_tensors` one that begins with * ends so, one that ends with * begins so.
 struct PretrainedRow {
-  std::string_view name;
+  std::string_view name = {};
   Plan (*read)(const ConfigReader& config, const TensorsAtHand& tensors);
   std::string_view prefix = "";  // of the base model's tensors; files of the base model alone are without it
   std::vector<std::string_view> ignored_keys = {};

@@ -56,8 +56,8 @@ enum class AttentionWeights {
 
 // What is added to the logit of query i and key j, by head.
 struct Alibi {
-  std::vector<double> slopes;  // [heads] > 0: slope · (j - i); empty: none
-  bool scaled = false;         // times the attention's scale, as if it were part of q·k (falcon)
+  std::vector<double> slopes = {};  // [heads] > 0: slope · (j - i); empty: none
+  bool scaled = false;              // times the attention's scale, as if it were part of q·k (falcon)
   // The slope, and its product with the key's position j in place of j - i, are rounded to bfloat16 (falcon).
   bool bfloat16 = false;
 
@@ -70,7 +70,7 @@ struct Latent {
   std::int64_t query_rank = 0;  // 0: queries come of the input directly
   std::int64_t key_value_rank = 0;
   std::int64_t nope_width = 0, rope_width = 0;
-  NormDescription norm;  // of both latents
+  NormDescription norm = {};  // of both latents
 
   bool operator==(const Latent&) const = default;
 };
@@ -82,17 +82,17 @@ struct AttentionDescription {
   std::int64_t query_width = 0;  // of a head's query and key
   std::int64_t value_width = 0;  // of a head's value
   double scale = 1.0;
-  std::optional<double> soft_cap;      // c tanh(logit / c)
-  std::optional<std::int64_t> window;  // query i sees keys i - window + 1 ... i
-  bool sink = false;                   // a learned logit a head, not scaled, dropped after the softmax
+  std::optional<double> soft_cap = {};      // c tanh(logit / c)
+  std::optional<std::int64_t> window = {};  // query i sees keys i - window + 1 ... i
+  bool sink = false;                        // a learned logit a head, not scaled, dropped after the softmax
   AttentionWeights weights = AttentionWeights::kSoftmax;
   double logit_bias = 0.0;
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
-  NormDescription query_key_norm_kind;  // where there is one
-  std::optional<std::int64_t> rotary;   // index in Description::rotary; without: positions do not enter here
-  Alibi alibi;
-  std::optional<double> clip;  // queries, keys and values are cut to [-clip, clip], before their norm
-  std::optional<Latent> latent;
+  NormDescription query_key_norm_kind = {};  // where there is one
+  std::optional<std::int64_t> rotary = {};   // index in Description::rotary; without: positions do not enter here
+  Alibi alibi = {};
+  std::optional<double> clip = {};  // queries, keys and values are cut to [-clip, clip], before their norm
+  std::optional<Latent> latent = {};
 
   bool operator==(const AttentionDescription&) const = default;
 };
@@ -121,25 +121,25 @@ struct FeedForwardDescription {
   std::int64_t width = 0;
   Activation activation = Activation::kGelu;
   bool gated = false;
-  double up_offset = 0.0;       // gpt_oss: 1
-  std::optional<double> limit;  // gate is cut above it, up on both sides, before the activation
-  std::optional<Experts> experts;
+  double up_offset = 0.0;            // gpt_oss: 1
+  std::optional<double> limit = {};  // gate is cut above it, up on both sides, before the activation
+  std::optional<Experts> experts = {};
 
   bool operator==(const FeedForwardDescription&) const = default;
 };
 
 // The norms of a branch: on what it reads, on what it gives before it is added, on the sum.
 struct BranchNorms {
-  std::optional<NormDescription> before, after, after_sum;
+  std::optional<NormDescription> before = {}, after = {}, after_sum = {};
 
   bool operator==(const BranchNorms&) const = default;
 };
 
 // In a parallel layer whose feed-forward has no norm of its own before it, it reads what attention reads.
 struct LayerDescription {
-  AttentionDescription attention;
-  FeedForwardDescription feed_forward;
-  BranchNorms attention_norms, feed_forward_norms;
+  AttentionDescription attention = {};
+  FeedForwardDescription feed_forward = {};
+  BranchNorms attention_norms = {}, feed_forward_norms = {};
   bool parallel = false;
 
   bool operator==(const LayerDescription&) const = default;
@@ -148,13 +148,13 @@ struct LayerDescription {
 // The head of masked language models between the last layer and the logits: norm(act(W x + b)).
 struct MaskedHead {
   Activation activation = Activation::kGelu;
-  NormDescription norm;
+  NormDescription norm = {};
 
   bool operator==(const MaskedHead&) const = default;
 };
 
 struct Description {
-  std::string architecture;  // the row's name
+  std::string architecture = {};  // the row's name
   bool causal = true;
   std::int64_t vocabulary = 0, width = 0;
   std::int64_t context = 0;          // positions it was made for; with learned positions no text is longer
@@ -163,16 +163,16 @@ struct Description {
   std::int64_t token_types = 0;        // rows of an embedding of which row 0 is added; 0: none
   std::int64_t learned_positions = 0;  // rows of the table of positions; 0: none
   std::int64_t position_offset = 0;    // position p is its row p + offset
-  std::optional<NormDescription> embedding_norm;
-  std::vector<Rotary> rotary;
-  std::vector<LayerDescription> layers;
+  std::optional<NormDescription> embedding_norm = {};
+  std::vector<Rotary> rotary = {};
+  std::vector<LayerDescription> layers = {};
   double residual_multiplier = 1.0;  // m
-  std::optional<NormDescription> final_norm;
+  std::optional<NormDescription> final_norm = {};
   bool has_head = true;    // files of a bare encoder hold none: there are no logits
   bool tied_head = false;  // the head is the embedding table
-  std::optional<MaskedHead> masked_head;
+  std::optional<MaskedHead> masked_head = {};
   double logit_scale = 1.0;
-  std::optional<double> logit_cap;  // c tanh(logit / c)
+  std::optional<double> logit_cap = {};  // c tanh(logit / c)
 
   bool operator==(const Description&) const = default;
 };

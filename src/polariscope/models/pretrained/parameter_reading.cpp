@@ -29,8 +29,7 @@ const std::vector<std::int64_t>& PretrainedModel::shape(std::string_view paramet
   return found->second;
 }
 
-void PretrainedModel::read_rows(std::string_view parameter, std::int64_t first, std::int64_t rows,
-                                float* into) const {
+void PretrainedModel::read_rows(std::string_view parameter, std::int64_t first, std::int64_t rows, float* into) const {
   const std::vector<std::int64_t>& full = shape(parameter);
   const std::int64_t columns = full.size() < 2 ? 1 : full.back();
   read_source(checkpoint_, sources_.find(parameter)->second, columns, first, rows, into);

@@ -17,7 +17,7 @@
 namespace polariscope::models {
 
 struct ParameterShape {
-  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> shape = {};
   bool needed = true;  // false: biases
 };
 

@@ -31,17 +31,17 @@ struct Rotary {
   bool truncate = true;                                            // kYarn: the ramp's ends are whole numbers
   std::int64_t original_length = 0;                                // kLlama3, kYarn, kLongRope
   std::int64_t maximum_length = 0;                                 // kDynamic
-  std::optional<double> attention_factor;         // on cos and sin; without it what the scaling's paper says
-  double mscale = 0.0, mscale_all_dim = 0.0;      // kYarn, DeepSeek's form of attention_factor; 0: not given
-  std::vector<double> short_factor, long_factor;  // kLongRope, [width / 2]
-  std::vector<double> divisors;                   // kDivisors, [width / 2]
+  std::optional<double> attention_factor = {};              // on cos and sin; without it what the scaling's paper says
+  double mscale = 0.0, mscale_all_dim = 0.0;                // kYarn, DeepSeek's form of attention_factor; 0: not given
+  std::vector<double> short_factor = {}, long_factor = {};  // kLongRope, [width / 2]
+  std::vector<double> divisors = {};                        // kDivisors, [width / 2]
 
   bool operator==(const Rotary&) const = default;
 };
 
 // cos and sin of position * frequencies[i] are both multiplied by `factor`.
 struct RotaryTable {
-  std::vector<double> frequencies;  // [width / 2], in radians per position
+  std::vector<double> frequencies = {};  // [width / 2], in radians per position
   double factor = 1.0;
 };
 

@@ -20,7 +20,7 @@ struct RowRange {
 // A parameter [out, in] (or [out]) is made of a stored tensor in this order: the `expert`'s part of its outermost
 // dimension; transposed; its rows; plus `add`.
 struct Source {
-  std::string tensor;        // name in the checkpoint; with `stacked`, {} in it is the number of a part, from 0
+  std::string tensor = {};   // name in the checkpoint; with `stacked`, {} in it is the number of a part, from 0
   std::int64_t stacked = 0;  // parts, one below the other
   std::int64_t expert = -1;  // -1: the tensor is of one matrix
   bool transposed = false;   // stored [in, out]
@@ -60,7 +60,7 @@ class SourcePlaces {
 
  private:
   Sources* sources_;
-  std::string parameters_, tensors_;
+  std::string parameters_ = {}, tensors_;
 };
 
 }  // namespace polariscope::models

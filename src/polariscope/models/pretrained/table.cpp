@@ -28,11 +28,11 @@ const PretrainedRow& find(const Rows& rows, std::string_view kind, std::string_v
 
 const Rows& all_rows() {
   static const Rows kRows =
-      sorted({rows::bert_rows(),     rows::bloom_rows(),      rows::cohere_rows(),   rows::deepseek_rows(),
-              rows::distilbert_rows(), rows::falcon_rows(),   rows::gemma_rows(),    rows::gpt2_rows(),
-              rows::gpt_neox_rows(), rows::gpt_oss_rows(),    rows::gptj_rows(),     rows::hybrid_norm_rows(),
-              rows::llama_rows(),    rows::mixtral_rows(),    rows::mpt_rows(),      rows::olmo2_rows(),
-              rows::opt_rows(),      rows::phi3_rows(),       rows::qwen_rows(),     rows::stablelm_rows(),
+      sorted({rows::bert_rows(),       rows::bloom_rows(),   rows::cohere_rows(), rows::deepseek_rows(),
+              rows::distilbert_rows(), rows::falcon_rows(),  rows::gemma_rows(),  rows::gpt2_rows(),
+              rows::gpt_neox_rows(),   rows::gpt_oss_rows(), rows::gptj_rows(),   rows::hybrid_norm_rows(),
+              rows::llama_rows(),      rows::mixtral_rows(), rows::mpt_rows(),    rows::olmo2_rows(),
+              rows::opt_rows(),        rows::phi3_rows(),    rows::qwen_rows(),   rows::stablelm_rows(),
               rows::starcoder2_rows()});
   return kRows;
 }

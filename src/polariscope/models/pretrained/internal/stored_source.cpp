@@ -27,12 +27,6 @@ std::int64_t offset_of(const Tensor& tensor, const Source& source) {
   return source.expert < 0 ? 0 : source.expert * (checkpoints::size_of(tensor) / tensor.shape.front());
 }
 
-// Columns of the tensor as it is stored: of one [out], 1.
-std::int64_t stored_columns(const Tensor& tensor, const Source& source) {
-  const std::size_t matrix = tensor.shape.size() - (source.expert < 0 ? 0 : 1);
-  return matrix < 2 ? 1 : tensor.shape.back();
-}
-
 // The row of the (maybe transposed) matrix that row `row` of the parameter is.
 std::int64_t stored_row(const RowRange& rows, std::int64_t row) {
   if (rows.count == 0) return row;

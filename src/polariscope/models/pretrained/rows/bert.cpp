@@ -85,26 +85,31 @@ Plan read_roberta(const ConfigReader& config, const TensorsAtHand& tensors) {
   return plan;
 }
 
-const std::vector<std::string_view> kKeys = {"attention_probs_dropout_prob", "hidden_dropout_prob",
-                                             "classifier_dropout", "gradient_checkpointing", "directionality",
-                                             "pooler_*", "output_past", "dropout"};
+const std::vector<std::string_view> kKeys = {"attention_probs_dropout_prob",
+                                             "hidden_dropout_prob",
+                                             "classifier_dropout",
+                                             "gradient_checkpointing",
+                                             "directionality",
+                                             "pooler_*",
+                                             "output_past",
+                                             "dropout"};
 
 }  // namespace
 
 std::vector<PretrainedRow> bert_rows() {
   // Heads for other tasks and the pooler read the encoder; they do not change it.
-  return {{.name = "bert",
-           .read = read_bert,
-           .prefix = "bert.",
-           .ignored_keys = kKeys,
-           .ignored_tensors = {"pooler.*", "bert.pooler.*", "cls.seq_relationship.*", "cls.predictions.decoder.bias",
-                               "classifier.*", "qa_outputs.*"}},
-          {.name = "roberta",
-           .read = read_roberta,
-           .prefix = "roberta.",
-           .ignored_keys = kKeys,
-           .ignored_tensors = {"pooler.*", "roberta.pooler.*", "lm_head.decoder.bias", "classifier.*",
-                               "qa_outputs.*"}}};
+  return {
+      {.name = "bert",
+       .read = read_bert,
+       .prefix = "bert.",
+       .ignored_keys = kKeys,
+       .ignored_tensors = {"pooler.*", "bert.pooler.*", "cls.seq_relationship.*", "cls.predictions.decoder.bias",
+                           "classifier.*", "qa_outputs.*"}},
+      {.name = "roberta",
+       .read = read_roberta,
+       .prefix = "roberta.",
+       .ignored_keys = kKeys,
+       .ignored_tensors = {"pooler.*", "roberta.pooler.*", "lm_head.decoder.bias", "classifier.*", "qa_outputs.*"}}};
 }
 
 }  // namespace polariscope::models::rows

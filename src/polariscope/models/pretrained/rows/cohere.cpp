@@ -11,8 +11,12 @@ using namespace parameter;
 
 Plan read_both(const ConfigReader& config, const TensorsAtHand& tensors, double theta) {
   Plan plan = llama(config, tensors,
-                    {.theta = theta, .neighbours = true, .tied_head = true, .epsilon_key = "layer_norm_eps",
-                     .epsilon = 1e-5, .context = 8192});
+                    {.theta = theta,
+                     .neighbours = true,
+                     .tied_head = true,
+                     .epsilon_key = "layer_norm_eps",
+                     .epsilon = 1e-5,
+                     .context = 8192});
   Description& model = plan.description;
   model.logit_scale = config.number("logit_scale", 0.0625);
   model.final_norm->kind = NormKind::kLayer;

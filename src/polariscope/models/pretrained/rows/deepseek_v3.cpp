@@ -53,8 +53,8 @@ Plan read_deepseek_v3(const ConfigReader& config, const TensorsAtHand& tensors) 
                       .nope_width = config.size("qk_nope_head_dim", 128),
                       .rope_width = config.size("qk_rope_head_dim", 64),
                       .norm = rms_norm(1e-6)};
-  model.rotary = {rotary(config, latent.rope_width, model.context,
-                         {.neighbours = config.flag("rope_interleave", true)})};
+  model.rotary = {
+      rotary(config, latent.rope_width, model.context, {.neighbours = config.flag("rope_interleave", true)})};
   Experts experts{.count = config.size("n_routed_experts", config.size("num_local_experts", 256)),
                   .chosen = config.size("num_experts_per_tok", 8),
                   .routing = Routing::kSigmoid,
@@ -82,7 +82,9 @@ Plan read_deepseek_v3(const ConfigReader& config, const TensorsAtHand& tensors) 
     if (n < dense) continue;
     model.layers[i].feed_forward.width = width;
     put_experts(config, tensors, plan, n, experts,
-                {.router = "mlp.gate", .gate = "mlp.experts.{}.gate_proj", .up = "mlp.experts.{}.up_proj",
+                {.router = "mlp.gate",
+                 .gate = "mlp.experts.{}.gate_proj",
+                 .up = "mlp.experts.{}.up_proj",
                  .down = "mlp.experts.{}.down_proj"});
     const SourcePlaces places = layer_places(plan, n);
     places.exactly(kChoiceBias, "mlp.gate.e_score_correction_bias");
@@ -91,7 +93,8 @@ Plan read_deepseek_v3(const ConfigReader& config, const TensorsAtHand& tensors) 
     places.weight(kSharedDown, "mlp.shared_experts.down_proj");
   }
   for (std::int64_t n = 0; n < config.integer("num_nextn_predict_layers", config.integer("num_mtp_layers", 1)); ++n) {
-    plan.ignored_tensors.push_back("model.layers." + std::to_string(static_cast<std::int64_t>(model.layers.size()) + n) + ".*");
+    plan.ignored_tensors.push_back("model.layers." +
+                                   std::to_string(static_cast<std::int64_t>(model.layers.size()) + n) + ".*");
     if (n > 64) break;
   }
   return plan;

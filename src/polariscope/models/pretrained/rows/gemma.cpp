@@ -63,12 +63,14 @@ Plan read_later(const ConfigReader& config, const TensorsAtHand& tensors, const 
 }
 
 Plan read_gemma2(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = read_later(config, tensors, form("hidden_activation", 4, 8192), [](std::int64_t n) { return n % 2 == 0; });
+  Plan plan =
+      read_later(config, tensors, form("hidden_activation", 4, 8192), [](std::int64_t n) { return n % 2 == 0; });
   const auto cap = [&config](std::string_view key, double otherwise) {
     return config.written(key) ? config.maybe_number(key) : otherwise;
   };
   plan.description.logit_cap = cap("final_logit_softcapping", 30.0);
-  for (LayerDescription& layer : plan.description.layers) layer.attention.soft_cap = cap("attn_logit_softcapping", 50.0);
+  for (LayerDescription& layer : plan.description.layers)
+    layer.attention.soft_cap = cap("attn_logit_softcapping", 50.0);
   return plan;
 }
 
@@ -89,8 +91,9 @@ Plan read_gemma3_text(const ConfigReader& config, const TensorsAtHand& tensors) 
   const auto nested_near = rotary_of_layer_type(config, "sliding_attention", width, model.context, near);
   const bool nested = nested_far || nested_near;
   const Rotary plain_near{.theta = config.number("rope_local_base_freq", 10000.0), .width = width};
-  model.rotary = {nested_far ? *nested_far : nested ? Rotary{.theta = 1e6, .width = width}
-                                                    : rotary(config, width, model.context, far),
+  model.rotary = {nested_far ? *nested_far
+                  : nested   ? Rotary{.theta = 1e6, .width = width}
+                             : rotary(config, width, model.context, far),
                   nested_near.value_or(plain_near)};
   for (std::size_t n = 0; n < model.layers.size(); ++n) {
     AttentionDescription& attention = model.layers[n].attention;
@@ -113,16 +116,17 @@ Plan read_gemma3(const ConfigReader& config, const TensorsAtHand& tensors) {
 }  // namespace
 
 std::vector<PretrainedRow> gemma_rows() {
-  return {{.name = "gemma", .read = read_gemma, .prefix = "model."},
-          {.name = "gemma2", .read = read_gemma2, .prefix = "model.", .ignored_keys = {"cache_implementation"}},
-          {.name = "gemma3_text", .read = read_gemma3_text, .prefix = "model.", .ignored_keys = {"cache_implementation"}},
-          {.name = "gemma3",
-           .read = read_gemma3,
-           .prefix = "model.",
-           .ignored_keys = {"vision_config*", "mm_tokens_per_image", "boi_token_index",
-                            "eoi_token_index", "image_token_index"},
-           .ignored_tensors = {"vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
-                               "model.multi_modal_projector.*"}}};
+  return {
+      {.name = "gemma", .read = read_gemma, .prefix = "model."},
+      {.name = "gemma2", .read = read_gemma2, .prefix = "model.", .ignored_keys = {"cache_implementation"}},
+      {.name = "gemma3_text", .read = read_gemma3_text, .prefix = "model.", .ignored_keys = {"cache_implementation"}},
+      {.name = "gemma3",
+       .read = read_gemma3,
+       .prefix = "model.",
+       .ignored_keys = {"vision_config*", "mm_tokens_per_image", "boi_token_index", "eoi_token_index",
+                        "image_token_index"},
+       .ignored_tensors = {"vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
+                           "model.multi_modal_projector.*"}}};
 }
 
 }  // namespace polariscope::models::rows

@@ -28,8 +28,14 @@ void put_experts_of_one_tensor(const SourcePlaces& places, std::int64_t count) {
 Plan read_gpt_oss(const ConfigReader& config, const TensorsAtHand& tensors) {
   if (!config.flag("attention_bias", true)) throw Error("{} is false: not understood", config.at("attention_bias"));
   Plan plan = llama(config, tensors,
-                    {.theta = 150000.0, .epsilon = 1e-5, .context = 131072, .key_heads = 8, .head_width = 64,
-                     .query_bias = true, .output_bias = true, .rotates = false});
+                    {.theta = 150000.0,
+                     .epsilon = 1e-5,
+                     .context = 131072,
+                     .key_heads = 8,
+                     .head_width = 64,
+                     .query_bias = true,
+                     .output_bias = true,
+                     .rotates = false});
   Description& model = plan.description;
   const std::int64_t width = model.layers.front().attention.query_width;
   Rotary positions = rotary(config, width, model.context, {.theta = 150000.0});
@@ -47,8 +53,8 @@ Plan read_gpt_oss(const ConfigReader& config, const TensorsAtHand& tensors) {
                         .chosen = config.size("num_experts_per_tok", config.size("experts_per_token", 4)),
                         .routing = Routing::kTopThenSoftmax};
   const auto window = size_or_null(config, "sliding_window", 128);
-  const std::vector<bool> slides = sliding_layers(config, static_cast<std::int64_t>(model.layers.size()),
-                                                  [](std::int64_t n) { return n % 2 == 0; });
+  const std::vector<bool> slides =
+      sliding_layers(config, static_cast<std::int64_t>(model.layers.size()), [](std::int64_t n) { return n % 2 == 0; });
   for (std::size_t n = 0; n < model.layers.size(); ++n) {
     LayerDescription& layer = model.layers[n];
     layer.attention.rotary = 0;

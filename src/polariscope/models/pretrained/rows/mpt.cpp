@@ -58,7 +58,7 @@ void read_attention(const ConfigReader& config, AttentionDescription& attention)
   attention.alibi.slopes = slopes(attention.heads, config.number("alibi_bias_max", 8.0));
   attention.scale = config.number("softmax_scale", attention.scale);
   if (const double clip = config.number("clip_qkv", 0.0); clip != 0.0) attention.clip = clip;
-  constexpr std::string_view kIgnored[] = {"attn_pdrop", "attn_impl", "attn_uses_sequence_id", "model_type",
+  constexpr std::string_view kIgnored[] = {"attn_pdrop",           "attn_impl", "attn_uses_sequence_id", "model_type",
                                            "transformers_version", "*"};
   config.ignore(std::span(kIgnored).first(5));
 }

@@ -89,7 +89,8 @@ std::vector<LayerDescription> layers(const ConfigReader& config, const TensorsAt
   return std::vector<LayerDescription>(static_cast<std::size_t>(count), layer);
 }
 
-std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t count, const std::function<bool(std::int64_t)>& otherwise) {
+std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t count,
+                                 const std::function<bool(std::int64_t)>& otherwise) {
   std::vector<bool> sliding;
   if (!config.has("layer_types")) {
     for (std::int64_t n = 0; n < count; ++n) sliding.push_back(otherwise(n));
@@ -114,8 +115,8 @@ void use_experts(const ConfigReader& config, Plan& plan, std::int64_t n, const E
   }
   if (experts.groups < 1 || experts.count % experts.groups != 0 || experts.chosen_groups > experts.groups ||
       (experts.groups > 1 && experts.count / experts.groups < 2)) {
-    throw Error("{}: {} experts in {} groups, of which {} are chosen, is not understood", config.where(),
-                experts.count, experts.groups, experts.chosen_groups);
+    throw Error("{}: {} experts in {} groups, of which {} are chosen, is not understood", config.where(), experts.count,
+                experts.groups, experts.chosen_groups);
   }
   if (experts.count > kMostExperts) {
     throw Error("{}: {} experts in a layer, at most {} are understood", config.where(), experts.count, kMostExperts);
@@ -139,8 +140,8 @@ void put_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan&
   for (std::int64_t e = 0; e < experts.count; ++e) {
     const auto put = [&places, e](std::string_view parameter, std::string_view tensor) {
       const std::size_t hole = tensor.find("{}");
-      places.weight(parameter::expert(e, parameter), std::string(tensor.substr(0, hole)) + std::to_string(e) +
-                                                         std::string(tensor.substr(hole + 2)));
+      places.weight(parameter::expert(e, parameter),
+                    std::string(tensor.substr(0, hole)) + std::to_string(e) + std::string(tensor.substr(hole + 2)));
     };
     put(parameter::kGate, names.gate);
     put(parameter::kUp, names.up);

@@ -46,11 +46,12 @@ std::optional<Rotary> rotary_of_layer_type(const ConfigReader& config, std::stri
                                            std::int64_t context, const RotaryDefaults& defaults);
 
 // "layer_types": true for each sliding layer. Without the key what `otherwise` says of each layer's number.
-std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t count, const std::function<bool(std::int64_t)>& otherwise);
+std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t count,
+                                 const std::function<bool(std::int64_t)>& otherwise);
 
 // Tensors of a mixture of experts in a layer, without ".weight"; {} is the expert.
 struct ExpertNames {
-  std::string_view router, gate, up, down;
+  std::string_view router = {}, gate = {}, up = {}, down = {};
 };
 
 // Gives layer `n` experts in place of its one feed-forward.
@@ -75,9 +76,9 @@ struct LlamaForm {
   NormKind norm = NormKind::kRms;
   std::string_view activation_key = "hidden_act", activation = "silu";
   std::int64_t context = 2048;
-  std::optional<std::int64_t> key_heads;   // where the config says nothing; none: as many as heads
-  std::optional<std::int64_t> head_width;  // where the config says nothing; none: width / heads
-  bool query_bias = false;                 // of queries, keys and values, if no key says so
+  std::optional<std::int64_t> key_heads = {};   // where the config says nothing; none: as many as heads
+  std::optional<std::int64_t> head_width = {};  // where the config says nothing; none: width / heads
+  bool query_bias = false;                      // of queries, keys and values, if no key says so
   bool output_bias = false;
   bool feed_forward_bias = false;
   bool gated = true;

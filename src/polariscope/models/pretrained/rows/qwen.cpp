@@ -67,7 +67,9 @@ Plan read_qwen3_moe(const ConfigReader& config, const TensorsAtHand& tensors) {
     if ((n + 1) % step != 0 || std::find(dense.begin(), dense.end(), n) != dense.end()) continue;
     layer.feed_forward.width = width;
     put_experts(config, tensors, plan, n, experts,
-                {.router = "mlp.gate", .gate = "mlp.experts.{}.gate_proj", .up = "mlp.experts.{}.up_proj",
+                {.router = "mlp.gate",
+                 .gate = "mlp.experts.{}.gate_proj",
+                 .up = "mlp.experts.{}.up_proj",
                  .down = "mlp.experts.{}.down_proj"});
   }
   return plan;

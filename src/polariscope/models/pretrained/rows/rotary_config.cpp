@@ -76,8 +76,8 @@ void read_scaling(const ConfigReader& config, const ConfigReader& inside, std::i
                             rotary.scaling == RotaryScaling::kLlama3;
   // The length it was first trained on: beside outweighs inside, and so does a class default (Phi-3's files).
   const std::int64_t within = inside.size("original_max_position_embeddings", context);
-  rotary.original_length = config.size("original_max_position_embeddings",
-                                       defaults.original_length > 0 ? defaults.original_length : within);
+  rotary.original_length =
+      config.size("original_max_position_embeddings", defaults.original_length > 0 ? defaults.original_length : within);
   const double longer = static_cast<double>(context) / static_cast<double>(rotary.original_length);
   rotary.factor = above_zero(inside, "factor", needs_factor ? inside.number("factor") : number("factor", longer));
   switch (rotary.scaling) {

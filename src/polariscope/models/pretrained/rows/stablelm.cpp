@@ -11,8 +11,13 @@ using namespace parameter;
 
 Plan read_stablelm(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = llama(config, tensors,
-                    {.partial_rotary = 0.25, .epsilon_key = "layer_norm_eps", .epsilon = 1e-5, .norm = NormKind::kLayer,
-                     .context = 4096, .key_heads = 32, .query_bias = config.flag("use_qkv_bias", false)});
+                    {.partial_rotary = 0.25,
+                     .epsilon_key = "layer_norm_eps",
+                     .epsilon = 1e-5,
+                     .norm = NormKind::kLayer,
+                     .context = 4096,
+                     .key_heads = 32,
+                     .query_bias = config.flag("use_qkv_bias", false)});
   const bool parallel = config.flag("use_parallel_residual", false), normed = config.flag("qk_layernorm", false);
   for (std::size_t i = 0; i < plan.description.layers.size(); ++i) {
     const auto n = static_cast<std::int64_t>(i);
@@ -35,8 +40,6 @@ Plan read_stablelm(const ConfigReader& config, const TensorsAtHand& tensors) {
 
 }  // namespace
 
-std::vector<PretrainedRow> stablelm_rows() {
-  return {{.name = "stablelm", .read = read_stablelm, .prefix = "model."}};
-}
+std::vector<PretrainedRow> stablelm_rows() { return {{.name = "stablelm", .read = read_stablelm, .prefix = "model."}}; }
 
 }  // namespace polariscope::models::rows

@@ -11,9 +11,17 @@ using namespace parameter;
 Plan read_starcoder2(const ConfigReader& config, const TensorsAtHand& tensors) {
   const bool biases = config.flag("use_bias", true);
   Plan plan = llama(config, tensors,
-                    {.tied_head = true, .epsilon_key = "norm_epsilon", .epsilon = 1e-5, .norm = NormKind::kLayer,
-                     .activation = "gelu_pytorch_tanh", .context = 4096, .key_heads = 2, .query_bias = biases,
-                     .output_bias = biases, .feed_forward_bias = biases, .gated = false});
+                    {.tied_head = true,
+                     .epsilon_key = "norm_epsilon",
+                     .epsilon = 1e-5,
+                     .norm = NormKind::kLayer,
+                     .activation = "gelu_pytorch_tanh",
+                     .context = 4096,
+                     .key_heads = 2,
+                     .query_bias = biases,
+                     .output_bias = biases,
+                     .feed_forward_bias = biases,
+                     .gated = false});
   const auto window = config.maybe_size("sliding_window");
   for (std::size_t n = 0; n < plan.description.layers.size(); ++n) {
     plan.description.layers[n].attention.window = window;
