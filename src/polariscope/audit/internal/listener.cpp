@@ -112,7 +112,7 @@ void Listener<T>::hidden(std::int64_t layers, const models::Rows<T>& x) {
 }
 
 template <class T>
-void Listener<T>::normed(const models::Rows<T>& x) {
+void Listener<T>::output(const models::Rows<T>& x) {
   keep_norms(static_cast<std::int64_t>(model_.layers.size()), norms_of(x));
 }
 

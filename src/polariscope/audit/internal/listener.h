@@ -24,7 +24,7 @@ class Listener : public models::ForwardObserver<T> {
   attention::RowStatistics<T> row_statistics(std::int64_t layer, std::int64_t text) override;
   void attended(std::int64_t layer, std::int64_t text, const attention::AttentionInput<T>& input) override;
   void hidden(std::int64_t layers, const models::Rows<T>& x) override;
-  void normed(const models::Rows<T>& x) override;
+  void output(const models::Rows<T>& x) override;
 
  private:
   void keep_rows(std::int64_t layer, std::int64_t text, std::int64_t head, std::int64_t length);

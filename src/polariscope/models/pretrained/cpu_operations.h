@@ -109,8 +109,8 @@ class CpuOperations {
   void observe_hidden(std::int64_t layers, const Array& x) {
     if (observer_ != nullptr) observer_->hidden(layers, x);
   }
-  void observe_normed(const Array& x) {
-    if (observer_ != nullptr) observer_->normed(x);
+  void observe_output(const Array& x) {
+    if (observer_ != nullptr) observer_->output(x);
   }
 
  private:

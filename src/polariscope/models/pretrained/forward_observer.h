@@ -21,8 +21,8 @@ class ForwardObserver {
   virtual void attended(std::int64_t /*layer*/, std::int64_t /*text*/, const attention::AttentionInput<T>&) {}
   // Of all texts: after `layers` layers, from 0, what the embedding gives; before the final norm.
   virtual void hidden(std::int64_t /*layers*/, const Rows<T>&) {}
-  // Of all texts, after the final norm, where there is one.
-  virtual void normed(const Rows<T>&) {}
+  // Of all texts, past the final norm and the map to the embedding's width, where there is one of them.
+  virtual void output(const Rows<T>&) {}
 };
 
 struct Predictions {

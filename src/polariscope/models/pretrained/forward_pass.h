@@ -45,12 +45,9 @@ class ForwardPass {
       x = after_layer(of, n, std::move(x));
       do_.observe_hidden(n + 1, x);
     }
-    if (model_.final_norm) {
-      Norm norm;
-      do_.load(norm, std::string(parameter::kFinalNorm));
-      x = do_.update_rows(std::move(x),
-                          [&](const Array& rows, TokenRange) { return do_.norm(rows, *model_.final_norm, norm); });
-      do_.observe_normed(x);
+    if (model_.final_norm || model_.embedding_width != model_.width) {
+      x = output(std::move(x));
+      do_.observe_output(x);
     }
     return do_.predictions(before_head(std::move(x)), texts);
   }
@@ -195,18 +192,13 @@ class ForwardPass {
     });
   }
 
-  // What the head multiplies.
-  Array before_head(Array x) {
-    if (!model_.has_head) return x;
-    if (model_.masked_head) {
-      Matrix dense;
+  // Past the last layer: the final norm, and the way back to the embedding's width.
+  Array output(Array x) {
+    if (model_.final_norm) {
       Norm norm;
-      do_.load(dense, {std::string(parameter::kMaskedDense)});
-      do_.load(norm, std::string(parameter::kMaskedNorm));
-      x = do_.update_rows(std::move(x), [&](const Array& rows, TokenRange) {
-        return do_.norm(do_.activated(do_.product(rows, dense), model_.masked_head->activation),
-                        model_.masked_head->norm, norm);
-      });
+      do_.load(norm, std::string(parameter::kFinalNorm));
+      x = do_.update_rows(std::move(x),
+                          [&](const Array& rows, TokenRange) { return do_.norm(rows, *model_.final_norm, norm); });
     }
     if (model_.embedding_width != model_.width) {
       Matrix out;
@@ -214,6 +206,19 @@ class ForwardPass {
       x = do_.by_rows(x.rows, [&](TokenRange range) { return std::array{do_.product(do_.part(x, range), out)}; })[0];
     }
     return x;
+  }
+
+  // What the head multiplies.
+  Array before_head(Array x) {
+    if (!model_.has_head || !model_.masked_head) return x;
+    Matrix dense;
+    Norm norm;
+    do_.load(dense, {std::string(parameter::kMaskedDense)});
+    do_.load(norm, std::string(parameter::kMaskedNorm));
+    return do_.update_rows(std::move(x), [&](const Array& rows, TokenRange) {
+      return do_.norm(do_.activated(do_.product(rows, dense), model_.masked_head->activation), model_.masked_head->norm,
+                      norm);
+    });
   }
 
   const Description& model_;
