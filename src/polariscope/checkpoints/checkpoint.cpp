@@ -2,8 +2,10 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/fingerprint.h"
-#include "polariscope/base/safetensors.h"
+#include "polariscope/checkpoints/gguf.h"
 #include "polariscope/checkpoints/internal/json_file.h"
+#include "polariscope/checkpoints/internal/safetensors_tensors.h"
+#include "polariscope/checkpoints/internal/shard_index.h"
 #include "polariscope/checkpoints/internal/source.h"
 
 #include <fmt/ranges.h>
@@ -17,9 +19,14 @@ namespace polariscope::checkpoints {
 struct Checkpoint::Contents {
   Source source;
   std::vector<Safetensors> safetensors;
+  std::vector<Gguf> gguf;
   std::vector<Tensor> tensors;
   std::map<std::string_view, const Tensor*> by_name;
-  nlohmann::json config;
+  nlohmann::json config;  // of safetensors
+
+  void open_safetensors();
+  void open_gguf();
+  void index_names();
 };
 
 namespace {
@@ -27,40 +34,64 @@ namespace {
 // How many of a tensor's first and last bytes its fingerprint takes.
 constexpr std::size_t kProbe = 256;
 
-Tensor tensor_of(const OtherTensor& other, const std::string& where) {
-  const auto type = type_named(other.dtype);
-  if (!type) {
-    throw Error("{}: tensor \"{}\" has dtype {}, which the safetensors format did not know in version 0.8.0", where,
-                other.name, nlohmann::json(other.dtype).dump());
-  }
-  const auto needed = bytes_needed(*type, other.shape);
-  if (needed != static_cast<std::int64_t>(other.bytes.size())) {
-    throw Error("{}: tensor \"{}\" of shape [{}] and dtype {} has {} bytes, which is not what the shape needs", where,
-                other.name, fmt::join(other.shape, ", "), other.dtype, other.bytes.size());
-  }
-  return {other.name, *type, other.shape, other.bytes};
-}
-
-void add_tensors(const Safetensors& file, const std::string& where, std::vector<Tensor>& tensors) {
-  for (const StoredTensor& stored : file.tensors()) {
-    tensors.push_back({stored.name, *type_named(dtype_name(stored.dtype)), stored.shape, stored.bytes});
-  }
-  for (const OtherTensor& other : file.others()) tensors.push_back(tensor_of(other, where));
+// How many pieces the model has that the file is one of; 1 of a whole one.
+std::size_t pieces_of(const Gguf& file) {
+  const auto count = file.metadata().find("split.count");
+  return count != file.metadata().end() && count->is_number_unsigned() ? count->get<std::size_t>() : 1;
 }
 
 }  // namespace
+
+void Checkpoint::Contents::index_names() {
+  for (const Tensor& tensor : tensors) {
+    if (!by_name.emplace(tensor.name, &tensor).second) {
+      throw Error("{}: tensor \"{}\" is in two of the model's files", source.path.string(), tensor.name);
+    }
+  }
+}
+
+void Checkpoint::Contents::open_safetensors() {
+  std::map<std::string, std::string> file_of;
+  for (const std::filesystem::path& path : source.files) {
+    const std::size_t first = tensors.size();
+    add_tensors(safetensors.emplace_back(path), path.string(), tensors);
+    for (std::size_t i = first; i < tensors.size(); ++i) file_of[tensors[i].name] = path.filename().string();
+  }
+  index_names();
+  if (!source.index.empty()) {
+    for (const auto& [tensor, file] : read_shard_index(source.index)) {
+      if (const auto found = file_of.find(tensor); found == file_of.end() || found->second != file) {
+        throw Error("{}: says that tensor \"{}\" is in {}, where it is not: fetch the model anew",
+                    source.index.string(), tensor, file);
+      }
+    }
+  }
+  const auto config_file = source.folder / "config.json";
+  if (std::filesystem::exists(config_file)) config = read_json(config_file);
+}
+
+void Checkpoint::Contents::open_gguf() {
+  for (const std::filesystem::path& path : source.files) {
+    const Gguf& file = gguf.emplace_back(path);
+    if (pieces_of(file) != source.files.size()) {
+      throw Error("{}: is one of {} pieces, but by its name of {}: give the pieces the names NAME-00001-of-{:05}.gguf",
+                  path.string(), pieces_of(file), source.files.size(), pieces_of(file));
+    }
+    tensors.insert(tensors.end(), file.tensors().begin(), file.tensors().end());
+  }
+  index_names();
+}
 
 std::string_view format_name(Format format) { return format == Format::kGguf ? "GGUF" : "safetensors"; }
 
 Checkpoint::Checkpoint(const std::string& name) {
   auto contents = std::make_shared<Contents>();
   contents->source = find_source(name);
-  for (const std::filesystem::path& path : contents->source.files) {
-    add_tensors(contents->safetensors.emplace_back(path), path.string(), contents->tensors);
+  if (contents->source.format == Format::kGguf) {
+    contents->open_gguf();
+  } else {
+    contents->open_safetensors();
   }
-  const auto config = contents->source.folder / "config.json";
-  if (std::filesystem::exists(config)) contents->config = read_json(config);
-  for (const Tensor& tensor : contents->tensors) contents->by_name.emplace(tensor.name, &tensor);
   contents_ = std::move(contents);
 }
 
@@ -83,7 +114,9 @@ const std::filesystem::path& Checkpoint::path() const { return contents_->source
 
 const std::filesystem::path& Checkpoint::folder() const { return contents_->source.folder; }
 
-const nlohmann::json& Checkpoint::config() const { return contents_->config; }
+const nlohmann::json& Checkpoint::config() const {
+  return contents_->gguf.empty() ? contents_->config : contents_->gguf.front().metadata();
+}
 
 std::uint64_t Checkpoint::fingerprint() const {
   std::string text;

@@ -39,7 +39,7 @@ class Checkpoint {
   // Where the model's other files lie, a tokenizer for one.
   const std::filesystem::path& folder() const;
 
-  // config.json, null where a .safetensors file has none beside it. Infinity and NaN, which some writers put there
+  // config.json, null where there is none beside the tensors. Infinity and NaN, which some writers put there
   // though JSON has no such numbers, read {"__float__": "Infinity"}, as transformers 5 writes them. Of GGUF its
   // metadata: an object from key ("llama.block_count") to number, text, boolean or array.
   const nlohmann::json& config() const;

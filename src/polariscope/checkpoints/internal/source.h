@@ -11,12 +11,14 @@ namespace polariscope::checkpoints {
 
 struct Source {
   Format format = Format::kSafetensors;
-  std::filesystem::path path;  // what the name means: a folder or the first file
-  std::filesystem::path folder;
+  std::filesystem::path path;    // what the name means: a folder or the first file
+  std::filesystem::path folder;  // with the files
   std::vector<std::filesystem::path> files;
+  std::filesystem::path index;  // of a model in pieces; empty of others
 };
 
-// See Checkpoint. Throws Error where there are no files to read, with what is there instead.
+// See Checkpoint. Throws Error where there are no files to read, with what is there instead; opens none of them but the
+// index.
 Source find_source(const std::string& name);
 
 }  // namespace polariscope::checkpoints
