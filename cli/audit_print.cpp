@@ -45,7 +45,8 @@ std::vector<Place> by_relative_entropy(const audit::AuditResult& result) {
 
 }  // namespace
 
-nlohmann::ordered_json as_json(const models::Description& model, const audit::AuditResult& result) {
+nlohmann::ordered_json as_json(const models::Description& model, const audit::AuditResult& result,
+                               const AuditedTexts& audited) {
   nlohmann::ordered_json layers = nlohmann::ordered_json::array(), texts = nlohmann::ordered_json::array();
   for (const audit::LayerResult& layer : result.layers) {
     nlohmann::ordered_json heads = nlohmann::ordered_json::array();
@@ -58,25 +59,36 @@ nlohmann::ordered_json as_json(const models::Description& model, const audit::Au
     }
     layers.push_back({{"hidden_norm", mean(layer.hidden_norm)}, {"heads", std::move(heads)}});
   }
-  for (const audit::TextResult& text : result.texts) {
-    texts.push_back({{"tokens", text.tokens}, {"predicted", text.predicted}, {"nll", number(text.nll)}});
+  for (std::size_t t = 0; t < result.texts.size(); ++t) {
+    const audit::TextResult& text = result.texts[t];
+    nlohmann::ordered_json one{{"tokens", text.tokens}, {"predicted", text.predicted}, {"nll", number(text.nll)}};
+    if (!audited.tokenizer.empty()) {
+      one["name"] = audited.texts[t].name;
+      one["left_out"] = audited.texts[t].left_out;
+      one["first"] = audited.texts[t].first;
+    }
+    texts.push_back(std::move(one));
   }
   return {{"version", 1},
           {"architecture", model.architecture},
           {"causal", model.causal},
           {"vocabulary", model.vocabulary},
           {"width", model.width},
+          {"tokenizer",
+           audited.tokenizer.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(audited.tokenizer)},
           {"nll", mean(result.nll)},
           {"texts", std::move(texts)},
           {"layers", std::move(layers)}};
 }
 
-std::string in_words(const models::Description& model, const audit::AuditResult& result) {
-  std::int64_t tokens = 0;
+std::string in_words(const models::Description& model, const audit::AuditResult& result, const AuditedTexts& audited) {
+  std::int64_t tokens = 0, left_out = 0;
   for (const audit::TextResult& text : result.texts) tokens += text.tokens;
+  for (const AuditedText& text : audited.texts) left_out += text.left_out;
   std::string words = fmt::format("{}: {} layers, width {}, vocabulary {}; {} {}, {} tokens\n", model.architecture,
                                   model.layers.size(), model.width, model.vocabulary, result.texts.size(),
                                   result.texts.size() == 1 ? "text" : "texts", tokens);
+  if (left_out > 0) words += fmt::format("{} tokens were cut off: see --context\n", left_out);
   if (result.nll.count() > 0) {
     words += fmt::format("loss {} nats per token, perplexity {}\n", significant(result.nll.value()),
                          significant(std::exp(result.nll.value())));

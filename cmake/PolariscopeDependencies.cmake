@@ -14,7 +14,6 @@ polariscope_find(CLI11 libcli11-dev)
 polariscope_find(tomlplusplus libtomlplusplus-dev)
 polariscope_find(Eigen3 libeigen3-dev NO_MODULE)
 polariscope_find(SQLite3 libsqlite3-dev)
-polariscope_find(dnnl libdnnl-dev 2)  # matrix products; version 3 describes them otherwise
 polariscope_find(OpenMP g++ COMPONENTS CXX)  # the compiler's, which oneDNN's threads are
 polariscope_find(PkgConfig pkg-config)
 if(PkgConfig_FOUND)
@@ -34,6 +33,22 @@ endif()
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h)
 if(NOT RANDOM123_INCLUDE_DIR)
   list(APPEND polariscope_missing librandom123-dev)
+endif()
+
+# oneDNN's own CMake package asks for OpenCL's headers. Version 3 describes products otherwise.
+find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl_version.h)
+find_library(DNNL_LIBRARY dnnl)
+set(polariscope_dnnl_version "")
+if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
+  file(STRINGS "${DNNL_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h" polariscope_dnnl_version
+       REGEX "define DNNL_VERSION_MAJOR 2$")
+endif()
+if(polariscope_dnnl_version)
+  add_library(DNNL::dnnl UNKNOWN IMPORTED)
+  set_target_properties(DNNL::dnnl PROPERTIES
+    IMPORTED_LOCATION "${DNNL_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${DNNL_INCLUDE_DIR}")
+else()
+  list(APPEND polariscope_missing libdnnl-dev)
 endif()
 
 # SUNDIALS' own CMake package asks for every optional solver it was built with (MPI, Trilinos);
