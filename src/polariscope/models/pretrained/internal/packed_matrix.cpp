@@ -15,8 +15,11 @@
 namespace polariscope::models {
 namespace {
 
-// A thread's share of packing: its numbers, decoded, stay in the second-level cache until they are laid out.
-constexpr std::int64_t kPanel = 256;
+// Outputs of one product: more take longer, each of them (oneDNN 2.6 on Zen 4).
+constexpr std::int64_t kPanel = 512;
+// Outputs that a thread lays out at once: their numbers, decoded, stay in the second-level cache until then.
+constexpr std::int64_t kShare = 64;
+static_assert(kPanel % kShare == 0);
 
 // oneDNN would share every product out over the machine; here whoever calls is one of the threads already.
 class OneThread {
@@ -85,29 +88,29 @@ struct PackedMatrix<float>::Panels {
 template <>
 void PackedMatrix<float>::pack(std::int64_t outputs, std::int64_t inputs, const Reader& read,
                                ProductPrecision precision, int threads) {
-  constexpr std::int64_t kRows = 256;  // that the layout is chosen for
   const bool again = outputs == outputs_ && inputs == inputs_ && precision == panels_->precision;
-  const std::int64_t panels = (outputs + kPanel - 1) / kPanel;
-  if (!again) {
-    *panels_ = {precision, {}};
-    for (std::int64_t p = 0; p < panels; ++p) {
-      const std::int64_t count = std::min(kPanel, outputs - p * kPanel);
-      const dnnl::memory::desc any({inputs, count}, type_of(precision), dnnl::memory::format_tag::any);
-      const auto product = product_of(rows_of(kRows, inputs, type_of(precision), inputs), any,
-                                      rows_of(kRows, count, Type::f32, outputs), false, false);
-      panels_->matrices.emplace_back(product.weights_desc(), processor());
-    }
+  if (!again) *panels_ = {precision, {}};
+  // Plain rows, [inputs, panel]. oneDNN has faster layouts for some shapes; but it takes a hundred times as long over
+  // those for factors whose rows are not contiguous.
+  for (std::int64_t first = 0; !again && first < outputs; first += kPanel) {
+    const std::int64_t count = std::min(kPanel, outputs - first);
+    panels_->matrices.emplace_back(rows_of(inputs, count, type_of(precision), count), processor());
   }
   outputs_ = outputs;
   inputs_ = inputs;
-  parallel_for(panels, threads, [&](std::int64_t p) {
+  parallel_for((outputs + kShare - 1) / kShare, threads, [&](std::int64_t share) {
     const OneThread guard;
     thread_local std::vector<float> scratch;
-    const std::int64_t first = p * kPanel, count = std::min(kPanel, outputs - first);
+    const std::int64_t first = share * kShare, count = std::min(kShare, outputs - first);
     float* rows = at_least(scratch, count * inputs);
     read(first, count, rows);
-    dnnl::memory plain({{inputs, count}, Type::f32, dnnl::memory::dims{1, inputs}}, processor(), rows);
-    dnnl::reorder(plain, panels_->matrices[p]).execute(stream(), plain, panels_->matrices[p]);
+    dnnl::memory from({{inputs, count}, Type::f32, dnnl::memory::dims{1, inputs}}, processor(), rows);
+    const dnnl::memory& panel = panels_->matrices[first / kPanel];
+    const std::int64_t width = panel.get_desc().dims()[1];
+    const std::size_t skipped = (first % kPanel) * (precision == ProductPrecision::kBfloat16 ? 2 : 4);
+    dnnl::memory to(rows_of(inputs, count, type_of(precision), width), processor(),
+                    static_cast<std::byte*>(panel.get_data_handle()) + skipped);
+    dnnl::reorder(from, to).execute(stream(), from, to);
     stream().wait();
   });
 }
