@@ -190,7 +190,7 @@ void ConfigReader::only(std::string_view key, bool value) const {
   }
 }
 
-void ConfigReader::only(std::string_view key, std::string_view value) const {
+void ConfigReader::only_text(std::string_view key, std::string_view value) const {
   if (const std::string found = text(key, value); found != value) {
     throw Error("{} is \"{}\": only \"{}\" is understood", at(key), found, value);
   }

@@ -50,7 +50,7 @@ class ConfigReader {
 
   // A key that would change results if it had another value than the one that is understood.
   void only(std::string_view key, bool value) const;
-  void only(std::string_view key, std::string_view value) const;
+  void only_text(std::string_view key, std::string_view value) const;
   // Keys that change no result, in this object or any inside. One that ends in * stands for all that begin so.
   void ignore(std::span<const std::string_view> keys) const;
 

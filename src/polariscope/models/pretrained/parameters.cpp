@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 4> kIgnoredTensors = {"*.inv_freq", "*pos
                                                              "*.sin_cached"};
 
 // Keys of config.json that change no result of a run without dropout, cache or sampling.
-constexpr std::array<std::string_view, 63> kIgnoredKeys = {"_*",
+constexpr std::array<std::string_view, 67> kIgnoredKeys = {"_*",
                                                            "architectures",
                                                            "attention_dropout",
                                                            "attn_implementation",
@@ -53,11 +53,13 @@ constexpr std::array<std::string_view, 63> kIgnoredKeys = {"_*",
                                                            "hidden_dropout",
                                                            "id2label",
                                                            "initializer_range",
+                                                           "is_decoder",
                                                            "keys_to_ignore_at_inference",
                                                            "label2id",
                                                            "length_penalty",
                                                            "max_length",
                                                            "min_length",
+                                                           "model_max_length",
                                                            "model_type",
                                                            "name_or_path",
                                                            "no_repeat_ngram_size",
@@ -86,8 +88,10 @@ constexpr std::array<std::string_view, 63> kIgnoredKeys = {"_*",
                                                            "top_p",
                                                            "torch_dtype",
                                                            "torchscript",
+                                                           "transformers.js_config",
                                                            "transformers_version",
                                                            "typical_p",
+                                                           "unsloth_*",
                                                            "use_bfloat16",
                                                            "use_cache"};
 
@@ -123,24 +127,17 @@ const PretrainedRow& row_of(const Checkpoint& checkpoint) {
   }
 }
 
-ConfigReader reader_of(const Checkpoint& checkpoint, const PretrainedRow& row) {
-  const bool gguf = is_gguf(checkpoint);
-  ConfigReader config(checkpoint.config(), config_place(checkpoint), gguf ? std::string(row.name) + "." : "");
-  if (gguf) {
-    config.ignore(kIgnoredGgufKeys);
-  } else {
-    config.ignore(kIgnoredKeys);
-    config.only("is_encoder_decoder", false);
-    if (config.has("pruned_heads") && !checkpoint.config()["pruned_heads"].empty()) {
-      throw Error("{} is not empty: checkpoints without some of their heads are not read", config.at("pruned_heads"));
-    }
-    if (checkpoint.config().contains("quantization_config") && !checkpoint.config()["quantization_config"].is_null()) {
-      throw Error("{} is set: quantised safetensors are not read, convert them to GGUF or bfloat16",
-                  config.at("quantization_config"));
-    }
+// What both kinds of transformers' classes take for granted.
+void check_config(const ConfigReader& config, const nlohmann::json& all) {
+  config.only("is_encoder_decoder", false);
+  config.only("add_cross_attention", false);
+  if (config.has("pruned_heads") && !all["pruned_heads"].empty()) {
+    throw Error("{} is not empty: checkpoints without some of their heads are not read", config.at("pruned_heads"));
   }
-  config.ignore(row.ignored_keys);
-  return config;
+  if (config.has("quantization_config")) {
+    throw Error("{} is set: quantised safetensors are not read, convert them to GGUF or bfloat16",
+                config.at("quantization_config"));
+  }
 }
 
 TensorsAtHand tensors_of(const Checkpoint& checkpoint) {
@@ -155,6 +152,12 @@ TensorsAtHand tensors_of(const Checkpoint& checkpoint) {
   return tensors;
 }
 
+std::set<std::string_view> names_of(const Checkpoint& checkpoint) {
+  std::set<std::string_view> names;
+  for (const Tensor& tensor : checkpoint.tensors()) names.insert(tensor.name);
+  return names;
+}
+
 // Whether the class that wrote the file is one without a head: "Qwen2Model", but not "GPT2LMHeadModel".
 bool is_bare(const nlohmann::json& config) {
   const auto found = config.find("architectures");
@@ -165,20 +168,36 @@ bool is_bare(const nlohmann::json& config) {
 
 }  // namespace
 
+Plan read_plan(const PretrainedRow& row, const nlohmann::json& config, const std::string& where,
+               const TensorsAtHand& tensors) {
+  const bool gguf = config.is_object() && config.contains(kArchitecture);
+  ConfigReader reader(config, where, gguf ? std::string(row.name) + "." : "");
+  if (gguf) {
+    reader.ignore(kIgnoredGgufKeys);
+  } else {
+    reader.ignore(kIgnoredKeys);
+    check_config(reader, config);
+  }
+  reader.ignore(row.ignored_keys);
+  Plan plan = row.read(reader, tensors);
+  reader.check_all_read();
+  plan.description.architecture = row.name;
+  return plan;
+}
+
 PretrainedModel::PretrainedModel(const Checkpoint& checkpoint) : PretrainedModel(checkpoint, row_of(checkpoint)) {}
 
 PretrainedModel::PretrainedModel(const Checkpoint& checkpoint, const PretrainedRow& row) : checkpoint_(checkpoint) {
-  const ConfigReader config = reader_of(checkpoint_, row);
-  Plan plan = row.read(config, tensors_of(checkpoint_));
-  config.check_all_read();
-  plan.description.architecture = row.name;
-  resolve(row, std::move(plan));
+  if (checkpoint_.config().is_null())
+    throw Error("{} is missing: it says what the weights beside it are", config_place(checkpoint_));
+  resolve(row, read_plan(row, checkpoint_.config(), config_place(checkpoint_), tensors_of(checkpoint_)));
 }
 
 void PretrainedModel::resolve(const PretrainedRow& row, Plan plan) {
   description_ = std::move(plan.description);
   sources_ = std::move(plan.sources);
   find_prefix(row);
+  find_old_names();
   settle_head();
   check_extra(row, plan.ignored_tensors);
   if (!description_.has_head || description_.tied_head) sources_.erase(std::string(parameter::kHead));
@@ -209,19 +228,31 @@ void PretrainedModel::find_prefix(const PretrainedRow& row) {
   const auto renamed = [&own](const std::string& tensor, const std::pair<std::string, std::string>& to) {
     return tensor.starts_with(own) ? to.first + tensor.substr(own.size()) : to.second + tensor;
   };
-  const auto is_there = [this](const std::string& name) {
-    const auto& all = checkpoint_.tensors();
-    return std::any_of(all.begin(), all.end(), [&name](const Tensor& tensor) { return tensor.name == name; });
-  };
+  const std::set<std::string_view> names = names_of(checkpoint_);
   // The embedding may be there under the head's name alone; then any other tensor of the base model decides.
   for (const auto& candidate : candidates) {
     const bool fits = std::any_of(sources_.begin(), sources_.end(), [&](const auto& entry) {
       return entry.second.tensor.starts_with(own) && entry.first != parameter::kEmbedding &&
-             entry.second.stacked == 0 && is_there(renamed(entry.second.tensor, candidate));
+             entry.second.stacked == 0 && names.contains(renamed(entry.second.tensor, candidate));
     });
     if (!fits) continue;
     for (auto& [name, source] : sources_) source.tensor = renamed(source.tensor, candidate);
     return;
+  }
+}
+
+// Norms of old files (Google's BERT) have gamma and beta for weight and bias.
+void PretrainedModel::find_old_names() {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kOld = {
+      {{".weight", ".gamma"}, {".bias", ".beta"}}};
+  const std::set<std::string_view> names = names_of(checkpoint_);
+  for (auto& [name, source] : sources_) {
+    if (names.contains(source.tensor)) continue;
+    for (const auto& [now, old] : kOld) {
+      if (!source.tensor.ends_with(now)) continue;
+      std::string other = source.tensor.substr(0, source.tensor.size() - now.size()) + std::string(old);
+      if (names.contains(other)) source.tensor = std::move(other);
+    }
   }
 }
 

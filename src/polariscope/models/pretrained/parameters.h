@@ -24,6 +24,11 @@ struct ParameterShape {
 // All that a model so described has, and may have, by name.
 std::map<std::string, ParameterShape, std::less<>> parameter_shapes(const Description& description);
 
+// What a row says of a config; `where` is named in errors. Throws Error for a key that may change results and is not
+// understood.
+Plan read_plan(const PretrainedRow& row, const nlohmann::json& config, const std::string& where,
+               const TensorsAtHand& tensors);
+
 // A stored matrix that is used as it lies: rows of whole blocks, neither transposed nor added to. The bytes belong to
 // the checkpoint.
 struct StoredMatrix {
@@ -63,6 +68,7 @@ class PretrainedModel {
  private:
   void resolve(const PretrainedRow& row, Plan plan);
   void find_prefix(const PretrainedRow& row);
+  void find_old_names();
   void settle_head();
   void check_extra(const PretrainedRow& row, const std::vector<std::string>& ignored) const;
 

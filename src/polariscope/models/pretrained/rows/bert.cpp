@@ -39,8 +39,7 @@ Plan read_encoder(const ConfigReader& config, const TensorsAtHand& tensors, cons
   model.token_types = config.size("type_vocab_size", 2);
   model.tied_head = config.flag("tie_word_embeddings", true);
   config.only("is_decoder", false);
-  config.only("add_cross_attention", false);
-  config.only("position_embedding_type", "absolute");
+  config.only_text("position_embedding_type", "absolute");
   model.embedding_norm = layer_norm(config.number("layer_norm_eps", 1e-12));
   LayerDescription layer{.attention = plain_attention(config, model.width, config.size("num_attention_heads", 12)),
                          .feed_forward = {.width = config.size("intermediate_size", 3072),

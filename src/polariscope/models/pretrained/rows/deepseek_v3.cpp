@@ -1,5 +1,6 @@
 // DeepSeek-V3: latent attention, and from layer first_k_dense_replace on experts chosen by groups, with one that
 // every token goes through. Its layers for predicting further tokens are no part of the model that is run.
+#include "polariscope/base/error.h"
 #include "polariscope/models/pretrained/parameter_names.h"
 #include "polariscope/models/pretrained/rows/all.h"
 #include "polariscope/models/pretrained/rows/parts.h"
@@ -67,8 +68,9 @@ Plan read_deepseek_v3(const ConfigReader& config, const TensorsAtHand& tensors) 
   experts.shared_width = width * config.size("n_shared_experts", 1);
   const std::int64_t dense = config.integer("first_k_dense_replace", 3);
   const bool biases = config.flag("attention_bias", false);
-  config.only("scoring_func", "sigmoid");
-  config.only("topk_method", "noaux_tc");
+  if (config.size("moe_layer_freq", 1) != 1) throw Error("{}: only 1 is understood", config.at("moe_layer_freq"));
+  config.only_text("scoring_func", "sigmoid");
+  config.only_text("topk_method", "noaux_tc");
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
     const auto n = static_cast<std::int64_t>(i);
     AttentionDescription& attention = model.layers[i].attention;
@@ -106,8 +108,8 @@ std::vector<PretrainedRow> deepseek_rows() {
   return {{.name = "deepseek_v3",
            .read = read_deepseek_v3,
            .prefix = "model.",
-           .ignored_keys = {"output_router_logits", "pretraining_tp", "qk_head_dim", "ep_size", "moe_layer_freq",
-                            "aux_loss_alpha", "seq_aux"}}};
+           .ignored_keys = {"output_router_logits", "pretraining_tp", "qk_head_dim", "ep_size", "aux_loss_alpha",
+                            "seq_aux"}}};
 }
 
 }  // namespace polariscope::models::rows

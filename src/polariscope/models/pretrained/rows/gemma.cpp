@@ -78,6 +78,9 @@ Plan read_gemma2(const ConfigReader& config, const TensorsAtHand& tensors) {
 Plan read_gemma3_text(const ConfigReader& config, const TensorsAtHand& tensors) {
   LlamaForm numbers = form("hidden_activation", 4, 131072);
   numbers.rotates = false;
+  // The 4B model's file leaves out what the class has anyway.
+  numbers.vocabulary = 262208;
+  numbers.heads = 8;
   const std::int64_t pattern = config.size("sliding_window_pattern", config.size("_sliding_window_pattern", 6));
   Plan plan = read_later(config, tensors, numbers, [pattern](std::int64_t n) { return (n + 1) % pattern != 0; });
   Description& model = plan.description;
@@ -113,20 +116,22 @@ Plan read_gemma3(const ConfigReader& config, const TensorsAtHand& tensors) {
   return read_gemma3_text(config.has("text_config") ? config.object("text_config") : config, tensors);
 }
 
+// 2 and 3 read hidden_activation alone.
+const std::vector<std::string_view> kIgnoredKeys = {"cache_implementation", "hidden_act", "sliding_window_size"};
+
 }  // namespace
 
 std::vector<PretrainedRow> gemma_rows() {
-  return {
-      {.name = "gemma", .read = read_gemma, .prefix = "model."},
-      {.name = "gemma2", .read = read_gemma2, .prefix = "model.", .ignored_keys = {"cache_implementation"}},
-      {.name = "gemma3_text", .read = read_gemma3_text, .prefix = "model.", .ignored_keys = {"cache_implementation"}},
-      {.name = "gemma3",
-       .read = read_gemma3,
-       .prefix = "model.",
-       .ignored_keys = {"vision_config*", "mm_tokens_per_image", "boi_token_index", "eoi_token_index",
-                        "image_token_index"},
-       .ignored_tensors = {"vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
-                           "model.multi_modal_projector.*"}}};
+  return {{.name = "gemma", .read = read_gemma, .prefix = "model."},
+          {.name = "gemma2", .read = read_gemma2, .prefix = "model.", .ignored_keys = kIgnoredKeys},
+          {.name = "gemma3_text", .read = read_gemma3_text, .prefix = "model.", .ignored_keys = kIgnoredKeys},
+          {.name = "gemma3",
+           .read = read_gemma3,
+           .prefix = "model.",
+           .ignored_keys = {"vision_config", "cache_implementation", "hidden_act", "mm_tokens_per_image",
+                            "boi_token_index", "eoi_token_index", "image_token_index"},
+           .ignored_tensors = {"vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*",
+                               "model.multi_modal_projector.*"}}};
 }
 
 }  // namespace polariscope::models::rows

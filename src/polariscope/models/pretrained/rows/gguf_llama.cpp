@@ -89,7 +89,7 @@ Plan read_gpt_oss(const ConfigReader& config, const TensorsAtHand& tensors) {
 std::vector<PretrainedRow> gguf_llama_rows() {
   const std::vector<std::string_view> divisors = {"rope_freqs.weight"};
   return {
-      {.name = "llama", .read = read_llama, .ignored_tensors = divisors},
+      {.name = "llama", .read = read_llama, .ignored_keys = {"llama.tensor_data_layout"}, .ignored_tensors = divisors},
       {.name = "granite", .read = read_granite, .ignored_tensors = divisors},
       {.name = "qwen2", .read = read_qwen2, .ignored_tensors = divisors},
       {.name = "qwen3", .read = read_qwen3, .ignored_tensors = divisors},

@@ -60,7 +60,6 @@ Plan read_gpt2(const ConfigReader& given, const TensorsAtHand& tensors) {
                                           .activation = activation(config, "activation_function", "gelu_new")}};
   layer.attention_norms.before = layer.feed_forward_norms.before = model.final_norm = norm;
   if (!config.flag("scale_attn_weights", true)) layer.attention.scale = 1.0;
-  config.only("add_cross_attention", false);
   model.layers = layers(config, tensors, config.size("n_layer", 12), layer);
   if (config.flag("scale_attn_by_inverse_layer_idx", false)) {
     for (std::size_t n = 0; n < model.layers.size(); ++n) model.layers[n].attention.scale /= static_cast<double>(n + 1);

@@ -7,7 +7,10 @@
 namespace polariscope::models::rows {
 namespace {
 
-Plan read_llama(const ConfigReader& config, const TensorsAtHand& tensors) { return llama(config, tensors, {}); }
+Plan read_llama(const ConfigReader& config, const TensorsAtHand& tensors) {
+  config.only("rope_interleaved", false);
+  return llama(config, tensors, {});
+}
 
 Plan read_mistral(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = llama(config, tensors, {.context = 131072, .key_heads = 8});
@@ -56,10 +59,16 @@ Plan read_smollm3(const ConfigReader& config, const TensorsAtHand& tensors) {
 }  // namespace
 
 std::vector<PretrainedRow> llama_rows() {
-  return {{.name = "llama", .read = read_llama, .prefix = "model.", .ignored_keys = {"pretraining_tp"}},
+  return {{.name = "llama",
+           .read = read_llama,
+           .prefix = "model.",
+           .ignored_keys = {"pretraining_tp", "is_llama_config", "max_sequence_length"}},
           {.name = "mistral", .read = read_mistral, .prefix = "model."},
           {.name = "granite", .read = read_granite, .prefix = "model."},
-          {.name = "smollm3", .read = read_smollm3, .prefix = "model.", .ignored_keys = {"pretraining_tp"}}};
+          {.name = "smollm3",
+           .read = read_smollm3,
+           .prefix = "model.",
+           .ignored_keys = {"pretraining_tp", "max_window_layers"}}};
 }
 
 }  // namespace polariscope::models::rows

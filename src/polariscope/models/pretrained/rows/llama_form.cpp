@@ -33,14 +33,14 @@ void put_sources(Plan& plan, const LlamaForm& form, bool attention_bias, bool fe
 Plan llama(const ConfigReader& config, const TensorsAtHand& tensors, const LlamaForm& form) {
   Plan plan;
   Description& model = plan.description;
-  model.vocabulary = config.size("vocab_size");
+  model.vocabulary = form.vocabulary ? config.size("vocab_size", *form.vocabulary) : config.size("vocab_size");
   model.width = model.embedding_width = config.size("hidden_size");
   model.context = config.size("max_position_embeddings", form.context);
   model.tied_head = config.flag("tie_word_embeddings", form.tied_head);
 
   LayerDescription layer;
   AttentionDescription& attention = layer.attention;
-  attention.heads = config.size("num_attention_heads");
+  attention.heads = form.heads ? config.size("num_attention_heads", *form.heads) : config.size("num_attention_heads");
   attention.key_heads = config.size("num_key_value_heads", form.key_heads.value_or(attention.heads));
   const auto given = config.maybe_size("head_dim");
   attention.query_width = given             ? *given

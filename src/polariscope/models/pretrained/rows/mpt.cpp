@@ -4,6 +4,7 @@
 #include "polariscope/models/pretrained/rows/all.h"
 #include "polariscope/models/pretrained/rows/parts.h"
 
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -51,16 +52,16 @@ void put_sources(Plan& plan) {
 
 // attn_config. What transformers' own class does not read must have the value that it takes for granted.
 void read_attention(const ConfigReader& config, AttentionDescription& attention) {
-  config.only("attn_type", "multihead_attention");
+  config.only_text("attn_type", "multihead_attention");
   config.only("qk_ln", false);
   config.only("prefix_lm", false);
   config.only("alibi", true);
+  config.only("is_encoder_decoder", false);
   attention.alibi.slopes = slopes(attention.heads, config.number("alibi_bias_max", 8.0));
   attention.scale = config.number("softmax_scale", attention.scale);
   if (const double clip = config.number("clip_qkv", 0.0); clip != 0.0) attention.clip = clip;
-  constexpr std::string_view kIgnored[] = {"attn_pdrop",           "attn_impl", "attn_uses_sequence_id", "model_type",
-                                           "transformers_version", "*"};
-  config.ignore(std::span(kIgnored).first(5));
+  constexpr std::array<std::string_view, 3> kIgnored = {"attn_pdrop", "attn_impl", "attn_uses_sequence_id"};
+  config.ignore(kIgnored);
 }
 
 Plan read_mpt(const ConfigReader& given, const TensorsAtHand& tensors) {

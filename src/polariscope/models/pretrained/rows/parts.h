@@ -82,7 +82,8 @@ struct LlamaForm {
   bool output_bias = false;
   bool feed_forward_bias = false;
   bool gated = true;
-  bool rotates = true;  // false: the caller makes Description::rotary
+  bool rotates = true;                                      // false: the caller makes Description::rotary
+  std::optional<std::int64_t> vocabulary = {}, heads = {};  // where the config says nothing
 };
 
 // Its tensors have the names of LlamaForCausalLM, with "model." before those of the base model. Reads the keys

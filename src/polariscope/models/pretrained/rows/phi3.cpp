@@ -16,6 +16,7 @@ Plan read_phi3(const ConfigReader& config, const TensorsAtHand& tensors) {
   Description& model = plan.description;
   model.rotary = {rotary(config, model.layers.front().attention.query_width, model.context,
                          {.original_length = 4096, .yarn_is_longrope = true})};
+  config.only("lm_head_bias", false);
   const auto scaling = model.rotary.front().scaling;
   if (scaling != RotaryScaling::kNone && scaling != RotaryScaling::kLongRope) {
     throw Error("{}: phi3 knows no other scaling of rotary positions than \"longrope\"", config.where());
@@ -41,7 +42,10 @@ Plan read_phi3(const ConfigReader& config, const TensorsAtHand& tensors) {
 }  // namespace
 
 std::vector<PretrainedRow> phi3_rows() {
-  return {{.name = "phi3", .read = read_phi3, .prefix = "model.", .ignored_keys = {"embd_pdrop", "resid_pdrop"}}};
+  return {{.name = "phi3",
+           .read = read_phi3,
+           .prefix = "model.",
+           .ignored_keys = {"embd_pdrop", "resid_pdrop", "full_attn_mod", "interpolate_factor"}}};
 }
 
 }  // namespace polariscope::models::rows

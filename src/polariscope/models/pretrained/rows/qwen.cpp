@@ -75,7 +75,7 @@ Plan read_qwen3_moe(const ConfigReader& config, const TensorsAtHand& tensors) {
   return plan;
 }
 
-const std::vector<std::string_view> kRouterKeys = {"output_router_logits", "router_aux_loss_coef"};
+const std::vector<std::string_view> kRouterKeys = {"output_router_logits", "router_aux_loss_coef", "max_window_layers"};
 
 }  // namespace
 

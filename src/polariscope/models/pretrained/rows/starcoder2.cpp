@@ -22,6 +22,8 @@ Plan read_starcoder2(const ConfigReader& config, const TensorsAtHand& tensors) {
                      .output_bias = biases,
                      .feed_forward_bias = biases,
                      .gated = false});
+  config.only_text("norm_type", "layer_norm");
+  config.only_text("mlp_type", "default");
   const auto window = config.maybe_size("sliding_window");
   for (std::size_t n = 0; n < plan.description.layers.size(); ++n) {
     plan.description.layers[n].attention.window = window;
@@ -38,7 +40,7 @@ std::vector<PretrainedRow> starcoder2_rows() {
   return {{.name = "starcoder2",
            .read = read_starcoder2,
            .prefix = "model.",
-           .ignored_keys = {"embedding_dropout", "residual_dropout", "norm_type", "mlp_type"}}};
+           .ignored_keys = {"embedding_dropout", "residual_dropout"}}};
 }
 
 }  // namespace polariscope::models::rows
