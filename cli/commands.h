@@ -10,6 +10,7 @@ namespace polariscope::cli {
 // Runs a parsed subcommand; returns the process's exit code.
 using Command = std::function<int()>;
 
+Command add_audit(CLI::App& app);
 Command add_bound(CLI::App& app);
 Command add_flow(CLI::App& app);
 Command add_list(CLI::App& app);

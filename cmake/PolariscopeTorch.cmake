@@ -54,6 +54,5 @@ elseif(POLARISCOPE_TORCH AND NOT polariscope_torch)
   set(polariscope_torch ON)
 endif()
 if(polariscope_torch)
-  find_package(dnnl 2 REQUIRED)  # the models' matrix products; 3 describes them otherwise
   add_compile_options(${TORCH_CXX_FLAGS})  # which of libstdc++'s two strings LibTorch was built with
 endif()

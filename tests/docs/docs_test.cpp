@@ -103,7 +103,8 @@ TEST(Docs, TheTableOfTrainingsOptionsIsTheProgramsOwn) { expect_listing("docs/tr
 
 TEST(Docs, TheExamplesAreTheProgramsThatTheTestsRun) {
   for (const auto& [page, example] : {std::pair{"docs/attention.md", "examples/attend_raw.cpp"},
-                                      {"docs/adding-a-model.md", "examples/recall_training.h"}}) {
+                                      {"docs/adding-a-model.md", "examples/recall_training.h"},
+                                      {"docs/adding-an-architecture.md", "examples/phi_row.h"}}) {
     EXPECT_EQ(marked(bytes_of(kSources / page), example), "```cpp\n" + bytes_of(kSources / example) + "```\n");
   }
 }

@@ -1,0 +1,32 @@
+// What rows of GGUF files are made of: the metadata and tensor names of llama.cpp.
+#pragma once
+
+#include "polariscope/models/pretrained/architecture_row.h"
+
+namespace polariscope::models::rows {
+
+// A decoder as a GGUF file says, with what its architecture takes for granted.
+struct GgufForm {
+  NormKind norm = NormKind::kRms;
+  bool norm_bias = false;
+  bool rotates = true;
+  bool neighbours = false;  // pairs (2i, 2i + 1)
+  Activation activation = Activation::kSilu;
+  bool gated = true;
+  bool fused = false;       // attn_qkv: all queries, all keys, all values
+  bool parallel = false;    // behind one norm
+  bool norm_before = true;  // of both branches
+  double rope_theta = 10000.0;
+};
+
+// Biases are wherever the first layer has them; without output.weight the head is the embedding.
+Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, const GgufForm& form);
+
+// Keys and values of layers with experts: ffn_gate_exps [experts, units, width] and its kin. Takes expert_count and
+// expert_used_count; nothing changes where there is no such key.
+void put_gguf_experts(const ConfigReader& config, Plan& plan, const Experts& kind, bool biases);
+
+// A norm for each head of queries and keys, if the first layer has it.
+void put_gguf_query_key_norm(const TensorsAtHand& tensors, Plan& plan, QueryKeyNorm kind);
+
+}  // namespace polariscope::models::rows
