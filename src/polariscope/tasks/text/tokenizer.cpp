@@ -48,12 +48,14 @@ Tokenizer::State::State(TokenizerParts read, std::uint64_t of_files, const std::
   added.assign(static_cast<std::size_t>(size), -1);
   MatchState match;
   for (std::size_t i = 0; i < parts.added.size(); ++i) {
-    const AddedToken& token = parts.added[i];
+    AddedToken& token = parts.added[i];
     added[static_cast<std::size_t>(token.id)] = static_cast<std::int32_t>(i);
     if (token.special) special[static_cast<std::size_t>(token.id)] = true;
-    std::string looked_for = token.looked_for.empty() ? token.content : token.looked_for;
-    if (token.normalized && token.looked_for.empty() && parts.normalizer) parts.normalizer->apply(looked_for, match);
-    (token.normalized ? in_normalised : in_text).add(token, looked_for);
+    if (token.looked_for.empty()) {
+      token.looked_for = token.content;
+      if (token.normalized && parts.normalizer) parts.normalizer->apply(token.looked_for, match);
+    }
+    (token.normalized ? in_normalised : in_text).add(token);
   }
   for (const std::int32_t id : parts.control) special[static_cast<std::size_t>(id)] = true;
   for (const auto* around : {&parts.before, &parts.after}) {
@@ -77,6 +79,11 @@ bool Tokenizer::State::has(std::int32_t id) const {
 const std::string& Tokenizer::State::text(std::int32_t id) const {
   const std::int32_t index = id >= 0 && id < size ? added[static_cast<std::size_t>(id)] : -1;
   return index >= 0 ? parts.added[static_cast<std::size_t>(index)].content : parts.vocabulary->text(id);
+}
+
+const std::string& Tokenizer::State::text_to_decode(std::int32_t id) const {
+  const std::int32_t index = added[static_cast<std::size_t>(id)];
+  return index >= 0 ? parts.added[static_cast<std::size_t>(index)].looked_for : parts.vocabulary->text(id);
 }
 
 std::unique_ptr<Workspace> Tokenizer::State::borrow() const {
@@ -144,7 +151,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, SpecialTokens s
   for (const std::int32_t id : ids) {
     if (!state_->has(id))
       throw Error("token {} of {} has number {}: the tokenizer has none with it", tokens.size(), ids.size(), id);
-    if (special == SpecialTokens::kAdded || !is_special(id)) tokens.push_back(state_->text(id));
+    if (special == SpecialTokens::kAdded || !is_special(id)) tokens.push_back(state_->text_to_decode(id));
   }
   const Decoder* decoder = state_->parts.decoder.get();
   if (decoder != nullptr) decoder->apply(tokens);

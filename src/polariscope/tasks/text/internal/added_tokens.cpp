@@ -7,9 +7,9 @@
 
 namespace polariscope::tasks::text {
 
-void AddedTokenFinder::add(AddedToken token, std::string_view as_looked_for) {
-  if (as_looked_for.empty()) return;
-  trie_.insert(as_looked_for, static_cast<std::int32_t>(tokens_.size()));
+void AddedTokenFinder::add(AddedToken token) {
+  if (token.looked_for.empty()) return;
+  trie_.insert(token.looked_for, static_cast<std::int32_t>(tokens_.size()));
   tokens_.push_back(std::move(token));
 }
 

@@ -24,8 +24,8 @@ struct AddedToken {
 // Finds tokens in text: of those that begin at one place the longest, leftmost first.
 class AddedTokenFinder {
  public:
-  // `as_looked_for`: the token's text; empty ones are never found.
-  void add(AddedToken token, std::string_view as_looked_for);
+  // Looks for `token.looked_for`; where that is empty, for nothing.
+  void add(AddedToken token);
   bool empty() const { return tokens_.empty(); }
 
   // Calls `text(span)` for what is between tokens and `found(token)` for these, in order.

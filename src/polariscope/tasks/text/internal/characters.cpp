@@ -40,6 +40,11 @@ bool is_word(char32_t c) {
   }
 }
 
+bool is_letter(char32_t c) {
+  const auto kind = category(c);
+  return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
+}
+
 bool is_numeric(char32_t c) {
   if (c < 0x80) return within(c, '0', '9');
   const auto kind = category(c);

@@ -8,6 +8,7 @@ namespace polariscope::tasks::text {
 
 bool is_white_space(char32_t c);      // property White_Space
 bool is_word(char32_t c);             // \w of UTS 18: Alphabetic, marks, decimal digits, connectors, joiners
+bool is_letter(char32_t c);           // L*
 bool is_numeric(char32_t c);          // Nd, Nl, No
 bool is_punctuation(char32_t c);      // P*, and all of ASCII's that is neither letter, digit, space nor control
 bool is_mark(char32_t c);             // Mn, Mc, Me

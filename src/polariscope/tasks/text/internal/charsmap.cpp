@@ -11,6 +11,8 @@ namespace polariscope::tasks::text {
 namespace {
 
 constexpr std::string_view kBlank = "\u2581";
+// Of nmt_nfkc, SentencePiece's own rules, the longest has 33 bytes.
+constexpr std::size_t kLongestReplacement = 256;
 
 // Darts-clone's units, https://github.com/s-yata/darts-clone: bit 31 and 8 bits of label, bit 8 "has a leaf", the rest
 // the offset to the children, in units of 256 where bit 9 is set.
@@ -48,6 +50,13 @@ Charsmap::Charsmap(std::string_view bytes, const std::string& where) {
   std::memcpy(units_.data(), bytes.data() + 4, trie_bytes);
   replacements_ = bytes.substr(4 + trie_bytes);
   if (replacements_.empty() || replacements_.back() != '\0') replacements_.push_back('\0');
+  for (std::size_t begin = 0; begin < replacements_.size();) {
+    const std::size_t end = replacements_.find('\0', begin);
+    if (end - begin > kLongestReplacement) {
+      throw Error("{}: a rule replaces by {} bytes: expected at most {}", where, end - begin, kLongestReplacement);
+    }
+    begin = end + 1;
+  }
 }
 
 Charsmap::Match Charsmap::find(std::string_view text, bool first) const {

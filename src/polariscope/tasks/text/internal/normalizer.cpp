@@ -49,6 +49,15 @@ bool nmt_is_space(char32_t c) {
 
 }  // namespace
 
+void NormalizerSequence::apply(std::string& text, MatchState& state) const {
+  // U+FDFA becomes 18 characters by NFKC, the worst of all.
+  const std::size_t most = text.size() * 64 + 4096;
+  for (const NormalizerPart& part : parts_) {
+    part->apply(text, state);
+    if (text.size() > most) throw Error("a normalizer makes {} bytes of a text that may become {}", text.size(), most);
+  }
+}
+
 void UnicodeNormalizer::apply(std::string& text, MatchState&) const { normalise(text, form_); }
 
 void CharacterNormalizer::apply(std::string& text, MatchState&) const {

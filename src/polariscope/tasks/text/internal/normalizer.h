@@ -27,9 +27,8 @@ using NormalizerPart = std::unique_ptr<const Normalizer>;
 class NormalizerSequence : public Normalizer {
  public:
   explicit NormalizerSequence(std::vector<NormalizerPart> parts) : parts_(std::move(parts)) {}
-  void apply(std::string& text, MatchState& state) const override {
-    for (const NormalizerPart& part : parts_) part->apply(text, state);
-  }
+  // Throws Error where the text becomes many times as long: rules that double it again and again are no one's.
+  void apply(std::string& text, MatchState& state) const override;
 
  private:
   std::vector<NormalizerPart> parts_;

@@ -12,8 +12,9 @@
 namespace polariscope::tasks::text {
 namespace {
 
-// A pre-tokenizer's expression matches words; one that needs a million steps for one is not meant to be run.
+// A pre-tokenizer's expression matches words; one that needs millions of steps for one is not meant to be run.
 constexpr std::uint32_t kMostSteps = 20'000'000;
+constexpr std::size_t kLongestExpression = 10'000;
 constexpr std::size_t kStackBytes = std::size_t{1} << 20;
 
 struct Free {
@@ -49,6 +50,9 @@ struct SplitPattern::Code {
 
 SplitPattern::SplitPattern(const std::string& expression, const std::string& where)
     : where_(where + ": \"" + readable(expression) + "\"") {
+  if (expression.size() > kLongestExpression) {
+    throw Error("{} has {} bytes: expected at most {}", where_, expression.size(), kLongestExpression);
+  }
   const std::string translated = pcre2_expression(expression, where);
   const Owned<pcre2_compile_context> context(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);

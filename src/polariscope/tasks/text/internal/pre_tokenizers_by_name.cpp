@@ -2,6 +2,7 @@
 // these are: each pattern cuts what the one before left. https://github.com/ggml-org/llama.cpp, src/llama-vocab.cpp
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
+#include "polariscope/tasks/text/internal/gpt2_cuts.h"
 #include "polariscope/tasks/text/internal/readers.h"
 
 #include <vector>
@@ -87,8 +88,7 @@ PreTokenizerPart pre_tokenizer_by_name(const std::string& name, const std::strin
       if (one != name) continue;
       std::vector<PreTokenizerPart> parts;
       for (const char* pattern : cuts.patterns) {
-        parts.push_back(
-            std::make_unique<PatternPreTokenizer>(SplitPattern(pattern, where), Delimiter::kIsolated, false));
+        parts.push_back(isolated_matches(pattern, where));
       }
       return std::make_unique<PreTokenizerSequence>(std::move(parts));
     }

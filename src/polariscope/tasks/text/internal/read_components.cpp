@@ -2,6 +2,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/tasks/text/internal/characters.h"
 #include "polariscope/tasks/text/internal/charsmap.h"
+#include "polariscope/tasks/text/internal/gpt2_cuts.h"
 #include "polariscope/tasks/text/internal/readers.h"
 #include "polariscope/tasks/text/internal/utf8.h"
 
@@ -12,6 +13,9 @@ namespace {
 
 // Components that hold components; published ones nest twice.
 constexpr int kDeepest = 8;
+// Each hands its pieces to the next: a call within a call.
+constexpr std::size_t kMostCuts = 100;
+constexpr std::size_t kLongestContent = 256;
 
 void check_depth(const JsonNode& node, int depth) {
   if (depth > kDeepest) throw Error("{} lies more than {} components deep", node.where(), kDeepest);
@@ -66,15 +70,7 @@ std::string one_character(const JsonNode& node) {
   return text;
 }
 
-NormalizerPart one_normalizer(const JsonNode& node, int depth) {
-  check_depth(node, depth);
-  const std::string& type = node.at("type").text();
-  if (type == "Sequence") {
-    node.allow({"type", "normalizers"});
-    std::vector<NormalizerPart> parts;
-    for (const JsonNode& item : node.at("normalizers").items()) parts.push_back(one_normalizer(item, depth + 1));
-    return std::make_unique<NormalizerSequence>(std::move(parts));
-  }
+NormalizerPart simple_normalizer(const JsonNode& node, const std::string& type) {
   if (type == "BertNormalizer") {
     node.allow({"type", "clean_text", "handle_chinese_chars", "strip_accents", "lowercase"});
     const bool lowercase = node.flag_or("lowercase", true);
@@ -89,6 +85,7 @@ NormalizerPart one_normalizer(const JsonNode& node, int depth) {
     node.allow({"type", "pattern", "content"});
     const auto [text, is_regex] = read_pattern(node.at("pattern"));
     const std::string& to = node.at("content").text();
+    if (to.size() > kLongestContent) throw Error("{}: {} bytes replace one thing", node.where(), to.size());
     if (is_regex) return std::make_unique<ReplaceNormalizer>(SplitPattern(text, node.where()), to);
     return std::make_unique<ReplaceNormalizer>(text, to);
   }
@@ -118,6 +115,15 @@ NormalizerPart one_normalizer(const JsonNode& node, int depth) {
                     "Replace", "Prepend", "Strip", "Precompiled"});
 }
 
+// Appends to `parts`: sequences in sequences are one.
+void add_normalizer(const JsonNode& node, int depth, std::vector<NormalizerPart>& parts) {
+  check_depth(node, depth);
+  const std::string& type = node.at("type").text();
+  if (type != "Sequence") return parts.push_back(simple_normalizer(node, type));
+  node.allow({"type", "normalizers"});
+  for (const JsonNode& item : node.at("normalizers").items()) add_normalizer(item, depth + 1, parts);
+}
+
 using PreTokenizers = std::vector<PreTokenizerPart>;
 
 // "prepend_scheme", or the older "add_prefix_space".
@@ -140,16 +146,14 @@ void add_pre_tokenizer(const JsonNode& node, int depth, PreTokenizers& parts, bo
   if (type == "Sequence") {
     node.allow({"type", "pretokenizers"});
     for (const JsonNode& item : node.at("pretokenizers").items()) add_pre_tokenizer(item, depth + 1, parts, bytes);
+    if (parts.size() > kMostCuts) throw Error("{}: more than {} pre-tokenizers", node.where(), kMostCuts);
     return;
   }
   if (type == "ByteLevel") {
     node.allow({"type", "add_prefix_space", "trim_offsets", "use_regex"});
     if (bytes) throw Error("{}: bytes are made characters twice", node.where());
     if (node.at("add_prefix_space").flag()) parts.push_back(std::make_unique<PrefixSpacePreTokenizer>());
-    if (node.flag_or("use_regex", true)) {
-      parts.push_back(
-          std::make_unique<PatternPreTokenizer>(SplitPattern(kGpt2Pattern, node.where()), Delimiter::kIsolated, false));
-    }
+    if (node.flag_or("use_regex", true)) parts.push_back(isolated_matches(kGpt2Pattern, node.where()));
     parts.push_back(std::make_unique<ByteCharactersPreTokenizer>(false));
     bytes = true;
     return;
@@ -159,7 +163,9 @@ void add_pre_tokenizer(const JsonNode& node, int depth, PreTokenizers& parts, bo
     const auto [text, is_regex] = read_pattern(node.at("pattern"));
     const Delimiter behaviour = read_behaviour(node.at("behavior"));
     const bool invert = node.flag_or("invert", false);
-    if (is_regex) {
+    if (is_regex && behaviour == Delimiter::kIsolated && !invert) {
+      parts.push_back(isolated_matches(text, node.where()));
+    } else if (is_regex) {
       parts.push_back(std::make_unique<PatternPreTokenizer>(SplitPattern(text, node.where()), behaviour, invert));
     } else {
       parts.push_back(std::make_unique<StringPreTokenizer>(text, behaviour, invert));
@@ -294,7 +300,10 @@ void add_post_processor(const JsonNode& node, int depth, TokenizerParts& parts) 
 }  // namespace
 
 NormalizerPart read_normalizer(const std::optional<JsonNode>& node) {
-  return node ? one_normalizer(*node, 0) : nullptr;
+  if (!node) return nullptr;
+  std::vector<NormalizerPart> parts;
+  add_normalizer(*node, 0, parts);
+  return std::make_unique<NormalizerSequence>(std::move(parts));
 }
 
 ReadPreTokenizer read_pre_tokenizer(const std::optional<JsonNode>& node) {

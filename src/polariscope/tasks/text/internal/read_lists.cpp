@@ -2,6 +2,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/tasks/text/internal/bpe.h"
 #include "polariscope/tasks/text/internal/characters.h"
+#include "polariscope/tasks/text/internal/gpt2_cuts.h"
 #include "polariscope/tasks/text/internal/readable.h"
 #include "polariscope/tasks/text/internal/readers.h"
 #include "polariscope/tasks/text/internal/word_piece.h"
@@ -64,8 +65,7 @@ TokenizerParts read_vocabulary_and_merges(std::string_view vocabulary, std::stri
   nlohmann::json model{{"vocab", parse_json(vocabulary, where)}, {"merges", merges_of(merges)}};
   TokenizerParts parts;
   read_model(JsonNode(model, where + ": "), true, vocabulary.size(), parts);
-  parts.pre_tokenizer =
-      std::make_unique<PatternPreTokenizer>(SplitPattern(found->pattern, where), Delimiter::kIsolated, false);
+  parts.pre_tokenizer = isolated_matches(found->pattern, where);
   if (found->nfc) parts.normalizer = std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfc);
   parts.decoder = std::make_unique<ByteLevelDecoder>();
   parts.how = "cuts of " + name;

@@ -34,12 +34,14 @@ TokenizerParts read_llama2c(std::string_view bytes, const std::string& where) {
     }
     // Spaces are written as such; inside they are what SentencePiece has.
     const auto number = static_cast<int>(model.pieces.size());
-    const std::string text = replaced(std::string(bytes.substr(at, static_cast<std::size_t>(length))), " ", "\u2581");
+    std::string text = replaced(std::string(bytes.substr(at, static_cast<std::size_t>(length))), " ", "\u2581");
     const PieceType type = number == 0                                            ? PieceType::kUnknown
                            : number < kFirstByte                                  ? PieceType::kControl
                            : number < kFirstByte + 256 && text.starts_with("<0x") ? PieceType::kByte
                                                                                   : PieceType::kNormal;
-    model.pieces.push_back({text, score, type});
+    // Written with line ends around them.
+    if (text == "\n<s>\n" || text == "\n</s>\n") text = text.substr(1, text.size() - 2);
+    model.pieces.push_back({std::move(text), score, type});
     at += static_cast<std::size_t>(length);
   }
   if (model.pieces.size() < kFirstByte + 256) {

@@ -39,8 +39,6 @@ void read_post_processor(const std::optional<JsonNode>& node, TokenizerParts& pa
 // Fills kind, vocabulary, segmenter and unk. `limit`: what no number of a token may reach.
 void read_model(const JsonNode& node, bool bytes, std::size_t limit, TokenizerParts& parts);
 
-inline constexpr const char* kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 inline constexpr const char* kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 // The cuts that GGUF's "tokenizer.ggml.pre" names, before the bytes; throws Error with the known names.

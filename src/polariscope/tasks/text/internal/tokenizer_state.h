@@ -18,6 +18,8 @@ struct Tokenizer::State {
 
   bool has(std::int32_t id) const;
   const std::string& text(std::int32_t id) const;
+  // As Hugging Face's decoders get it: of an added token what is looked for, "▁<unk>" where blanks are put before text.
+  const std::string& text_to_decode(std::int32_t id) const;
   void encode(std::string_view text, Workspace& work, std::vector<std::int32_t>& ids) const;
 
   // A thread's memory for one call; those that were used before know words already.
