@@ -32,14 +32,14 @@ Outcome dev(const std::string& arguments, const std::string& environment = "") {
 TEST(Dev, ListsItsCommandsWhenAskedForNothing) {
   const Outcome outcome = dev("");
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* command : {"reproduce", "setup", "build", "test", "bench", "lint", "format", "sanitize"}) {
+  for (const char* command : {"reproduce", "setup", "build", "test", "bench", "lint", "format", "sanitize", "fuzz"}) {
     EXPECT_NE(outcome.output.find(std::string("\n  ") + command), std::string::npos) << command;
   }
   EXPECT_EQ(dev("help").output, outcome.output);
 }
 
 TEST(Dev, RefusesAnUnknownCommandSetOfPackagesAndBenchmark) {
-  for (const char* arguments : {"bild", "setup everything", "bench nothing"}) {
+  for (const char* arguments : {"bild", "setup everything", "bench nothing", "fuzz nothing"}) {
     const Outcome outcome = dev(arguments);
     EXPECT_EQ(outcome.exit_code, 2) << arguments;
     EXPECT_NE(outcome.output.find("unknown"), std::string::npos) << outcome.output;

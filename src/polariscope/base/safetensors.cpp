@@ -152,13 +152,18 @@ Description description_of(const std::string& name, const Json& entry, std::size
   return tensor;
 }
 
+std::span<const std::byte> bytes_of(const Description& described, std::string_view data) {
+  const auto [begin, end] = described.range;
+  return std::as_bytes(std::span(data.substr(begin, end - begin)));
+}
+
 StoredTensor tensor_of(const Description& described, Dtype dtype, std::string_view data) {
   const auto [begin, end] = described.range;
   if (tensor_bytes(dtype, described.shape) != end - begin) {
     throw Error("{} of shape [{}] and dtype {} has {} bytes, which is not what the shape needs", described.which,
                 fmt::join(described.shape, ", "), dtype_name(dtype), end - begin);
   }
-  return {described.name, dtype, described.shape, std::as_bytes(std::span(data.substr(begin, end - begin)))};
+  return {described.name, dtype, described.shape, bytes_of(described, data)};
 }
 
 // Every byte of the data belongs to exactly one tensor.
@@ -201,8 +206,8 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Stored
   write_file(path, pieces);
 }
 
-Safetensors::Safetensors(const std::filesystem::path& path) : file_(path) {
-  const std::string where = path.string();
+Safetensors::Safetensors(const std::filesystem::path& path) : file_(path), where_(path.string()) {
+  const std::string& where = where_;
   const std::string_view bytes = file_.bytes();
   std::uint64_t length = 0;
   if (bytes.size() < kLengthBytes) {
@@ -226,8 +231,7 @@ Safetensors::Safetensors(const std::filesystem::path& path) : file_(path) {
     if (const auto dtype = dtype_named(tensor.dtype)) {
       tensors_.push_back(tensor_of(tensor, *dtype, data));
     } else {
-      unreadable_[name] =
-          fmt::format("{} has dtype {}: known are {}", tensor.which, Json(tensor.dtype).dump(), known_dtypes());
+      others_.push_back({name, tensor.dtype, tensor.shape, bytes_of(tensor, data)});
     }
   }
   check_coverage(std::move(described), data.size(), where);
@@ -237,7 +241,12 @@ const StoredTensor* Safetensors::find(std::string_view name) const {
   const auto found =
       std::find_if(tensors_.begin(), tensors_.end(), [&](const StoredTensor& tensor) { return tensor.name == name; });
   if (found != tensors_.end()) return &*found;
-  if (const auto refused = unreadable_.find(name); refused != unreadable_.end()) throw Error("{}", refused->second);
+  for (const OtherTensor& other : others_) {
+    if (other.name == name) {
+      throw Error("{}: tensor \"{}\" has dtype {}: known are {}", where_, name, Json(other.dtype).dump(),
+                  known_dtypes());
+    }
+  }
   return nullptr;
 }
 

@@ -5,7 +5,6 @@
 #include "polariscope/base/stored_tensor.h"
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -23,6 +22,13 @@ using SafetensorsMetadata = std::map<std::string, std::string>;
 void write_safetensors(const std::filesystem::path& path, std::span<const StoredTensor> tensors,
                        const SafetensorsMetadata& metadata = {});
 
+// A tensor of a dtype that StoredTensor does not know (8-bit floats, complex numbers, ...), its bytes as they lie.
+struct OtherTensor {
+  std::string name, dtype;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
 // A file whose tensors stay where they are: bytes are read from the disk when they are touched.
 class Safetensors {
  public:
@@ -32,15 +38,18 @@ class Safetensors {
 
   // Those of a known dtype, in the header's order. Their bytes live as long as this object or a copy of it.
   const std::vector<StoredTensor>& tensors() const { return tensors_; }
-  // Null where there is none of that name. Throws Error for one of another dtype (8-bit floats, complex numbers, ...):
-  // it is no reason to refuse the rest of its file.
+  // Those of other dtypes, which are no reason to refuse the rest of the file. Whether the bytes are as many as the
+  // shape needs is for who knows the dtype.
+  const std::vector<OtherTensor>& others() const { return others_; }
+  // Null where there is none of that name. Throws Error for one of another dtype.
   const StoredTensor* find(std::string_view name) const;
   const SafetensorsMetadata& metadata() const { return metadata_; }
 
  private:
   MappedFile file_;
   std::vector<StoredTensor> tensors_;
-  std::map<std::string, std::string, std::less<>> unreadable_;  // tensors of other dtypes: name, complaint
+  std::vector<OtherTensor> others_;
+  std::string where_;
   SafetensorsMetadata metadata_;
 };
 

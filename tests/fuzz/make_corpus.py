@@ -1,0 +1,98 @@
+"""Writes the corpora that the fuzzers begin with: small files of every kind that a reader knows, and damaged ones. What a
+fuzzer found is added by hand.
+
+    python3 tests/fuzz/make_corpus.py
+"""
+
+import json
+import struct
+from pathlib import Path
+
+HERE = Path(__file__).parent / "corpus"
+
+
+def save(target: str, name: str, contents: bytes | str):
+    folder = HERE / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(contents.encode() if isinstance(contents, str) else contents)
+
+
+# --- TOML ---
+save("config", "settings.toml", 'heads = 4\nrate = 1e-3\n"quoted key" = true\nform = "softmax" # a comment\n')
+save("config", "texts.toml", 'a = "\\u00e4\\n"\nb = \'raw\'\nc = """two\nlines"""\nd = inf\ne = 0x1F\nf = -nan\n')
+save("config", "table.toml", "[table]\nx = 1\n")
+save("config", "array.toml", "a = [1, [2, 3], {b = 1979-05-27T07:32:00Z}]\n")
+save("config", "twice.toml", "a = 1\na = 2\n")
+
+# --- JSON ---
+save("json", "config.json", json.dumps({"model_type": "llama", "rope_theta": 1e4, "rope_scaling": None, "ids": [1, -2]}))
+save("json", "special.json", '{"limits": [0.0, Infinity, -Infinity], "x": NaN, "y": "NaN \\" \\u00e4"}')
+save("json", "index.json", json.dumps({"metadata": {}, "weight_map": {"w": "model-00001-of-00001.safetensors"}}))
+save("json", "outside.json", json.dumps({"weight_map": {"w": "../x.safetensors", "v": 3}}))
+save("json", "deep.json", '{"a":' + "[" * 80 + "]" * 80 + "}")
+save("json", "list.json", "[]")
+
+
+# --- NumPy ---
+def npy(description: str, data: bytes, version: int = 1) -> bytes:
+    header = description.encode() + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(header)) + header + data
+
+
+save("npy", "plain.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", struct.pack("<4f", 1, 2, 3, 4)))
+save("npy", "half.npy", npy("{'descr': '<f2', 'fortran_order': True, 'shape': (1, 3), }", bytes(6), 2))
+save("npy", "big.npy", npy("{'descr': '>i8', 'fortran_order': False, 'shape': (), }", bytes(8), 3))
+save("npy", "bool.npy", npy("{'descr': '|b1', 'fortran_order': False, 'shape': (0,), }", b""))
+save("npy", "records.npy", npy("{'descr': [('step', '<f8'), ('loss', '<f8', (2,)), ], 'fortran_order': False, 'shape': (1,), }", bytes(24)))
+save("npy", "short.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (9,), }", bytes(8)))
+save("npy", "huge.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", b""))
+
+
+# --- safetensors ---
+def safetensors(header: dict, data: bytes) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype: str, shape: list[int], begin: int, end: int) -> dict:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+save("safetensors", "two", safetensors({"__metadata__": {"format": "pt"}, "w": tensor("F32", [2], 0, 8), "b": tensor("I16", [1, 1], 8, 10)}, bytes(10)))
+save("safetensors", "small", safetensors({"a": tensor("F8_E4M3", [2], 0, 2), "b": tensor("F4", [2], 2, 3), "c": tensor("BF16", [], 3, 5)}, b"\x38\x7f\x11\x80\x3f"))
+save("safetensors", "wide", safetensors({"a": tensor("F64", [1], 0, 8), "b": tensor("U64", [0, 3], 8, 8), "c": tensor("F6_E2M3", [4], 8, 11)}, bytes(11)))
+save("safetensors", "overlap", safetensors({"a": tensor("U8", [4], 0, 4), "b": tensor("BOOL", [4], 2, 6)}, bytes(6)))
+save("safetensors", "huge", safetensors({"a": tensor("F32", [2**62, 2**62], 0, 0)}, b""))
+save("safetensors", "short", struct.pack("<Q", 2**40) + b"{}")
+
+
+# --- GGUF ---
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def entry(key: str, kind: int, value: bytes) -> bytes:
+    return text(key) + struct.pack("<I", kind) + value
+
+
+def described(name: str, dimensions: list[int], kind: int, offset: int) -> bytes:
+    return text(name) + struct.pack(f"<I{len(dimensions)}QIQ", len(dimensions), *dimensions, kind, offset)
+
+
+def gguf(entries: list[bytes], tensors: list[bytes], data: bytes, version: int = 3, alignment: int = 32) -> bytes:
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(entries)) + b"".join(entries + tensors)
+    return head + bytes(-len(head) % alignment) + data
+
+
+small = entry("general.alignment", 4, struct.pack("<I", 8))
+scale = struct.pack("<e", 0.5)
+save("gguf", "metadata", gguf([entry("a", 8, text("llama")), entry("b", 6, struct.pack("<f", 1e-5)), entry("c", 9, struct.pack("<IQ", 8, 2) + text("x") + text("y")), entry("d", 9, struct.pack("<IQIQB", 9, 1, 0, 1, 7)), entry("e", 12, bytes(8)), entry("f", 7, b"\x01")], [], b"", 2))
+save("gguf", "plain", gguf([small], [described("w", [2, 1], 0, 0), described("h", [2], 1, 8), described("b", [2], 30, 16)], bytes(20), alignment=8))
+save("gguf", "q8_0", gguf([], [described("w", [32], 8, 0)], scale + bytes(range(32))))
+save("gguf", "q4_0", gguf([], [described("w", [32], 2, 0)], scale + bytes(range(16))))
+save("gguf", "mxfp4", gguf([], [described("w", [32], 39, 0)], b"\x7f" + bytes(range(16))))
+save("gguf", "q6_k", gguf([], [described("w", [256], 14, 0)], bytes(208) + scale))
+save("gguf", "unread", gguf([], [described("w", [256], 16, 0)], bytes(66)))
+save("gguf", "overlap", gguf([], [described("w", [9], 0, 0), described("v", [1], 0, 32)], bytes(64)))
+save("gguf", "counts", b"GGUF" + struct.pack("<IQQ", 3, 2**63, 2**63))
+save("gguf", "huge", gguf([], [described("w", [2**62, 4], 0, 0)], b""))

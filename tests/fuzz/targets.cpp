@@ -1,0 +1,110 @@
+#include "targets.h"
+
+#include "memory_file.h"
+#include "polariscope/base/config.h"
+#include "polariscope/base/error.h"
+#include "polariscope/base/npy.h"
+#include "polariscope/base/npy_array.h"
+#include "polariscope/base/safetensors.h"
+#include "polariscope/checkpoints/gguf.h"
+#include "polariscope/checkpoints/internal/json_file.h"
+#include "polariscope/checkpoints/internal/safetensors_tensors.h"
+#include "polariscope/checkpoints/internal/shard_index.h"
+
+#include <nlohmann/json.hpp>
+
+#include <stdexcept>
+
+namespace polariscope::testing {
+namespace {
+
+template <class Read>
+bool is_read_whole(const Read& read) {
+  try {
+    read();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::logic_error(what);
+}
+
+// From a copy of just its size, so that a sanitizer sees what is read beyond it.
+void decode(const checkpoints::Tensor& tensor) {
+  require(checkpoints::bytes_needed(tensor.type, tensor.shape) == static_cast<std::int64_t>(tensor.bytes.size()),
+          "a tensor's bytes are not what its shape needs");
+  const std::vector<std::byte> bytes(tensor.bytes.begin(), tensor.bytes.end());
+  if (is_read(tensor.type)) checkpoints::read_floats({tensor.name, tensor.type, tensor.shape, bytes});
+}
+
+}  // namespace
+
+bool fuzz_config(std::string_view bytes) {
+  return is_read_whole([&] {
+    const Config config = Config::parse(bytes, "fuzz");
+    std::string written;
+    for (const auto& [key, entry] : config.entries()) {
+      written += toml_text(ConfigValue(key)) + " = " + toml_text(entry.value) + "\n";
+    }
+    const Config again = Config::parse(written, "written");
+    require(again.entries().size() == config.entries().size(), "a setting that was written is not read");
+    config.refuse_unknown({"dimension", "heads"});
+  });
+}
+
+bool fuzz_gguf(std::string_view bytes) {
+  const MemoryFile file(bytes);
+  return is_read_whole([&] {
+    const checkpoints::Gguf gguf(file.path());
+    for (const checkpoints::Tensor& tensor : gguf.tensors()) decode(tensor);
+    gguf.metadata().dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  });
+}
+
+bool fuzz_json(std::string_view bytes) {
+  const MemoryFile file(bytes);
+  const bool is_object = is_read_whole([&] {
+    const nlohmann::json copy = checkpoints::parse_json(bytes, "fuzz");
+    copy.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  });
+  is_read_whole([&] { checkpoints::shards_of(file.path()); });
+  return is_object;
+}
+
+bool fuzz_npy(std::string_view bytes) {
+  const bool is_array = is_read_whole([&] {
+    const NpyArray array = npy_array(bytes, "fuzz");
+    std::int64_t size = 1;
+    for (const std::int64_t dimension : array.shape) size *= dimension;
+    require(static_cast<std::size_t>(size) == array.values.size(), "an array's numbers do not fill its shape");
+  });
+  const bool is_field = is_read_whole([&] {
+    const NpyValues field = npy_field(bytes, "loss");
+    require(field.rows * field.width == field.values.size(), "a field's numbers do not fill its rows");
+  });
+  return is_array || is_field;
+}
+
+bool fuzz_safetensors(std::string_view bytes) {
+  const MemoryFile file(bytes);
+  return is_read_whole([&] {
+    const Safetensors safetensors(file.path());
+    std::vector<checkpoints::Tensor> tensors;
+    checkpoints::add_tensors(safetensors, "fuzz", tensors);
+    for (const checkpoints::Tensor& tensor : tensors) decode(tensor);
+    for (const StoredTensor& tensor : safetensors.tensors()) to_doubles(tensor);
+  });
+}
+
+std::span<const FuzzTarget> fuzz_targets() {
+  static constexpr FuzzTarget kTargets[] = {
+      {"config", fuzz_config},           {"gguf", fuzz_gguf}, {"json", fuzz_json}, {"npy", fuzz_npy},
+      {"safetensors", fuzz_safetensors},
+  };
+  return kTargets;
+}
+
+}  // namespace polariscope::testing
