@@ -25,6 +25,7 @@ add_library(polariscope_warnings INTERFACE)
 target_compile_options(polariscope_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow
   # GCC 12 takes moved-from strings of aggregates for uninitialised ones, and concatenations for overlaps and overruns.
   -Wno-maybe-uninitialized -Wno-restrict -Wno-array-bounds
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>
   $<$<BOOL:${POLARISCOPE_WERROR}>:-Werror>)
 
 # What formats text compiles in two thirds of the time, and is as fast for who reads it.

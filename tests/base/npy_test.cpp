@@ -102,5 +102,29 @@ TEST(Npy, RefusesToReadWhatIsNoSuchFile) {
   EXPECT_THROW(npy_field(bytes, "gain"), Error);
 }
 
+std::string file_with_header(const std::string& header) {
+  return std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size() & 0xFF) +
+         static_cast<char>(header.size() >> 8) + header;
+}
+
+TEST(Npy, RefusesSizesThatWrapAround) {
+  // 2^34 rows of 2^27 doubles are 2^64 bytes, which a product of 64 bits takes for none.
+  const std::string bytes = file_with_header(
+      "{'descr': [('loss', '<f8', (134217728,)), ], 'fortran_order': False, 'shape': (17179869184,), }\n");
+  EXPECT_THROW(npy_field(bytes, "loss"), Error);
+  EXPECT_THROW(npy_field(file_with_header("{'descr': [('a', '<f8', (18446744073709551615,)), ('loss', '<f8'), ], "
+                                          "'fortran_order': False, 'shape': (1,), }\n"),
+                         "loss"),
+               Error);
+}
+
+TEST(Npy, RefusesALongHeaderWithoutOverflowingTheStack) {
+  for (const char letter : {'a', '(', '\'', '9'}) {
+    const std::string long_text(65'000, letter);
+    EXPECT_THROW(npy_field(file_with_header("{'descr': [('" + long_text), "loss"), Error);
+    EXPECT_THROW(npy_field(file_with_header("'shape': (" + long_text), "loss"), Error);
+  }
+}
+
 }  // namespace
 }  // namespace polariscope

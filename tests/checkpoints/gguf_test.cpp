@@ -1,7 +1,6 @@
 #include "polariscope/checkpoints/gguf.h"
 
 #include "gguf_bytes.h"
-#include "polariscope/base/files.h"
 #include "support/complaint.h"
 #include "support/outside_data.h"
 #include "support/temporary_folder.h"
@@ -11,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <utility>
 
 namespace polariscope::checkpoints {
@@ -23,7 +23,8 @@ using Shape = std::vector<std::int64_t>;
 class GgufFile : public ::testing::Test {
  protected:
   Gguf read(const std::string& bytes) {
-    write_file(folder_.path() / "x.gguf", bytes);
+    std::filesystem::remove(folder_.path() / "x.gguf");  // what is mapped stays
+    std::ofstream(folder_.path() / "x.gguf", std::ios::binary) << bytes;
     return Gguf(folder_.path() / "x.gguf");
   }
   // Without the file's name.
@@ -93,8 +94,8 @@ TEST_F(GgufFile, KeepsAnotherAlignment) {
 }
 
 TEST_F(GgufFile, OfATypeThatIsNotReadKeepsItsOtherTensors) {
-  const Gguf file =
-      read(gguf_file({}, {{"q", {256}, 16, 0}, {"b", {2}, 30, 96}}, std::string(96, 'q') + "\0\0\x80\x3f"));
+  const Gguf file = read(gguf_file({}, {{"q", {256}, 16, 0}, {"b", {2}, 30, 96}},
+                                   std::string(96, 'q') + little_endian<std::uint32_t>(0x3F800000)));
   EXPECT_EQ(read_floats(file.tensors()[1])[1], 1);
   EXPECT_EQ(complaint_of([&] { read_floats(file.tensors()[0]); }).substr(0, 53),
             "tensor \"q\" has type IQ2_XXS, which is not read: conve");
@@ -177,7 +178,8 @@ TEST_F(GgufFile, ThatIsDamagedAnywhereIsReadOrRefused) {
   const std::string valid = small_gguf();
   const auto try_to_read = [&](const std::string& bytes) {
     try {
-      for (const Tensor& tensor : read(bytes).tensors()) {
+      const Gguf file = read(bytes);
+      for (const Tensor& tensor : file.tensors()) {
         ASSERT_EQ(bytes_needed(tensor.type, tensor.shape), static_cast<std::int64_t>(tensor.bytes.size()));
         if (is_read(tensor.type)) read_floats(tensor);
       }

@@ -38,7 +38,7 @@ void decode(const checkpoints::Tensor& tensor) {
   require(checkpoints::bytes_needed(tensor.type, tensor.shape) == static_cast<std::int64_t>(tensor.bytes.size()),
           "a tensor's bytes are not what its shape needs");
   const std::vector<std::byte> bytes(tensor.bytes.begin(), tensor.bytes.end());
-  if (is_read(tensor.type)) read_floats({tensor.name, tensor.type, tensor.shape, bytes});
+  if (is_read(tensor.type)) checkpoints::read_floats({tensor.name, tensor.type, tensor.shape, bytes});
 }
 
 }  // namespace

@@ -5,8 +5,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
-#include <regex>
+#include <optional>
 
 namespace polariscope {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
 constexpr std::size_t kPrefixBytes = 10;  // magic (6), version (2), header length (2)
 constexpr std::size_t kAlignment = 64;    // the data begin on a multiple of this
 constexpr std::size_t kLongestHeader = 65535;
+constexpr std::string_view kType = std::endian::native == std::endian::little ? "<f8" : ">f8";
 
 bool is_plain(const std::string& name) {
   return !name.empty() && name.find_first_of("'\\") == std::string::npos &&
@@ -22,7 +24,6 @@ bool is_plain(const std::string& name) {
 }
 
 std::string description(const std::vector<NpyField>& fields, std::size_t rows) {
-  constexpr std::string_view kType = std::endian::native == std::endian::little ? "<f8" : ">f8";
   std::string types;
   for (const NpyField& field : fields) {
     const std::string shape = field.width == 1 ? "" : fmt::format(", ({},)", field.width);
@@ -39,6 +40,46 @@ void check(std::size_t rows, const NpyField& field) {
     throw Error("npy: field \"{}\" has {} numbers, expected {} rows of {} (at least 1): give rows * width numbers",
                 field.name, field.values.size(), rows, field.width);
   }
+}
+
+// Takes `expected` off the front of `text`; false where something else is there.
+bool take(std::string_view& text, std::string_view expected) {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+
+// "17,)", the end of a shape of one dimension, off the front of `text`.
+std::optional<std::size_t> take_dimension(std::string_view& text) {
+  std::size_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc()) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return take(text, ",)") ? std::optional(number) : std::nullopt;
+}
+
+struct StoredField {
+  std::string_view name;
+  std::size_t width;
+};
+
+// All that are described as description() does.
+std::vector<StoredField> stored_fields(std::string_view header) {
+  std::vector<StoredField> fields;
+  for (std::size_t at = header.find("('"); at != std::string_view::npos; at = header.find("('", at + 1)) {
+    std::string_view text = header.substr(at + 2);
+    const std::size_t quote = std::min(text.find('\''), text.size());
+    StoredField field{text.substr(0, quote), 1};
+    text.remove_prefix(quote);
+    if (!take(text, "', '") || !take(text, kType) || !take(text, "'")) continue;
+    if (take(text, ", (")) {
+      const auto width = take_dimension(text);
+      if (!width) continue;
+      field.width = *width;
+    }
+    if (take(text, ")")) fields.push_back(field);
+  }
+  return fields;
 }
 
 }  // namespace
@@ -77,28 +118,33 @@ std::string npy_records(std::size_t rows, const std::vector<NpyField>& fields) {
 }
 
 NpyValues npy_field(std::string_view bytes, std::string_view name) {
-  static const std::regex kField(R"(\('([^']*)', '[<>]f8'(?:, \((\d{1,9}),\))?\))");
-  static const std::regex kRows(R"('shape': \((\d{1,12}),\))");
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
   const bool ours = bytes.size() > kPrefixBytes && bytes.starts_with(kMagic);
   const std::size_t start = ours ? kPrefixBytes + byte(kPrefixBytes - 2) + 256 * byte(kPrefixBytes - 1) : 0;
   if (!ours || bytes.size() < start) throw Error("npy: this is no file of the format, version 1.0");
-  const std::string header(bytes.substr(kPrefixBytes, start - kPrefixBytes));
-  std::smatch shape;
-  if (!std::regex_search(header, shape, kRows)) throw Error("npy: expected one row of records, found {}", header);
+  const std::string_view header = bytes.substr(kPrefixBytes, start - kPrefixBytes);
+  constexpr std::string_view kShape = "'shape': (";
+  const std::size_t shape = header.find(kShape);
+  std::string_view dimension = header.substr(shape == std::string_view::npos ? header.size() : shape + kShape.size());
+  const auto rows = take_dimension(dimension);
+  if (!rows) throw Error("npy: expected one row of records, found {}", header);
 
-  NpyValues found{.rows = std::stoull(shape[1]), .width = 0, .values = {}};
-  std::size_t before = 0, record = 0;
-  for (std::sregex_iterator field(header.begin(), header.end(), kField), end; field != end; ++field) {
-    const std::size_t width = (*field)[2].matched ? std::stoull((*field)[2]) : 1;
-    if ((*field)[1].str() == name) {
-      found.width = width;
+  NpyValues found{.rows = *rows, .width = 0, .values = {}};
+  std::size_t before = 0, record = 0, size = 0;
+  bool fits = true;
+  for (const StoredField& field : stored_fields(header)) {
+    if (field.name == name) {
+      found.width = field.width;
       before = record;
     }
-    record += width;
+    fits = fits && !__builtin_add_overflow(record, field.width, &record);
   }
   if (found.width == 0) throw Error("npy: there is no field \"{}\" in {}", name, header);
-  if (bytes.size() != start + found.rows * record * sizeof(double)) throw Error("npy: the file is cut short");
+  fits = fits && !__builtin_mul_overflow(record, sizeof(double), &size) &&
+         !__builtin_mul_overflow(size, found.rows, &size);
+  if (!fits || bytes.size() - start != size) {
+    throw Error("npy: the numbers are not as many as the header says: the file is cut short or damaged");
+  }
   found.values.resize(found.rows * found.width);
   for (std::size_t row = 0; row < found.rows; ++row) {
     std::memcpy(found.values.data() + row * found.width,
