@@ -7,7 +7,7 @@
 #include "polariscope/models/pretrained/forward_pass.h"
 #include "polariscope/models/pretrained/internal/packed_matrix.h"
 #include "polariscope/models/pretrained/parameters.h"
-#include "polariscope/models/pretrained/rows.h"
+#include "polariscope/models/pretrained/cpu_rows.h"
 #include "polariscope/models/pretrained/run_model.h"
 
 #include <array>

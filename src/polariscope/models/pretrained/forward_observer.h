@@ -2,7 +2,7 @@
 #pragma once
 
 #include "polariscope/attention/attend.h"
-#include "polariscope/models/pretrained/rows.h"
+#include "polariscope/models/pretrained/cpu_rows.h"
 
 #include <cstdint>
 #include <vector>
