@@ -37,7 +37,7 @@ def _numpy(name: str, x: Any) -> Optional[np.ndarray]:
         found = np.asarray(x)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise ArgumentError(f"attend: {name} of type {type(x).__name__} cannot be read on the CPU ({error}): move it "
-                            "there") from error
+                            "there, or to float32") from error
     if found.dtype == object:
         raise ArgumentError(f"attend: {name} is of type {type(x).__name__}: expected an array of numbers")
     return found
