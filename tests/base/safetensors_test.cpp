@@ -103,6 +103,10 @@ TEST(Safetensors, ATensorOfAnotherDtypeIsRefusedOnlyWhenItIsRead) {
     ASSERT_EQ(file.tensors().size(), 1U) << dtype;
     EXPECT_EQ(to_doubles(*file.find("w")), (std::vector<double>{1, 2}));
     EXPECT_EQ(file.find("v"), nullptr);
+    ASSERT_EQ(file.others().size(), 1U);
+    EXPECT_EQ(file.others()[0].dtype, dtype);
+    EXPECT_EQ(file.others()[0].shape, std::vector<std::int64_t>{4});
+    EXPECT_EQ(file.others()[0].bytes.size(), 3U);
     EXPECT_EQ(complaint_of([&] { file.find("q"); }),
               path.string() + ": tensor \"q\" has dtype \"" + dtype +
                   "\": known are F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8, BOOL");

@@ -32,6 +32,18 @@ save("json", "outside.json", json.dumps({"weight_map": {"w": "../x.safetensors",
 save("json", "deep.json", '{"a":' + "[" * 80 + "]" * 80 + "}")
 save("json", "list.json", "[]")
 
+# --- descriptions of pretrained models ---
+published = json.loads((HERE.parents[1] / "models/pretrained/published_configs.json").read_text())
+for name in ("gpt2", "pythia", "falcon-40b", "mpt-7b", "llama-3.1", "gemma-3-4b", "phi-3-mini-128k", "gpt-oss-20b",
+             "qwen3-30b-a3b", "command-r7b", "smollm3", "deepseek-v3", "distilbert-base"):
+    save("description", name, json.dumps(published[name]))
+save("description", "huge", json.dumps(published["llama-3.1"] | {"num_hidden_layers": 1 << 60, "num_attention_heads": 1 << 31}))
+save("description", "unknown", json.dumps({"model_type": "lama"}))
+LLAMA = {"general.architecture": "llama", "llama.block_count": 2, "llama.context_length": 64, "llama.embedding_length": 8,
+         "llama.feed_forward_length": 12, "llama.attention.head_count": 2, "llama.attention.head_count_kv": 1,
+         "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.expert_count": 4, "llama.expert_used_count": 2}
+save("description", "gguf-llama", json.dumps(LLAMA))
+
 
 # --- NumPy ---
 def npy(description: str, data: bytes, version: int = 1) -> bytes:

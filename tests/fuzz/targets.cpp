@@ -10,6 +10,7 @@
 #include "polariscope/checkpoints/internal/json_file.h"
 #include "polariscope/checkpoints/internal/safetensors_tensors.h"
 #include "polariscope/checkpoints/internal/shard_index.h"
+#include "polariscope/models/pretrained/parameters.h"
 
 #include <nlohmann/json.hpp>
 
@@ -52,6 +53,31 @@ bool fuzz_config(std::string_view bytes) {
     const Config again = Config::parse(written, "written");
     require(again.entries().size() == config.entries().size(), "a setting that was written is not read");
     config.refuse_unknown({"dimension", "heads"});
+  });
+}
+
+// Beside tensors that might be of any model; a description so large that they could not serve it is refused.
+bool fuzz_description(std::string_view bytes) {
+  return is_read_whole([&] {
+    const nlohmann::json config = checkpoints::parse_json(bytes, "fuzz");
+    models::TensorsAtHand tensors;
+    for (int i = 0; i < 40; ++i) tensors.shapes["blk.0." + std::to_string(i)] = {4, 4};
+    tensors.shapes["token_embd.weight"] = {4, 4};
+    tensors.shapes["rope_freqs.weight"] = {2};
+    tensors.numbers = [](std::string_view) { return std::vector<double>{1.0, 2.0}; };
+    const auto named = [&config](const char* key) {
+      return config.is_object() && config.contains(key) && config.at(key).is_string()
+                 ? config.at(key).get<std::string>()
+                 : std::string();
+    };
+    const std::string gguf = named("general.architecture");
+    const models::PretrainedRow& row =
+        gguf.empty() ? models::find_pretrained_row(named("model_type")) : models::find_gguf_row(gguf);
+    const models::Plan plan = models::read_plan(row, config, "fuzz", tensors);
+    models::parameter_shapes(plan.description);
+    for (const models::Rotary& rotary : plan.description.rotary) {
+      if (rotary.width < 4096) models::rotary_table(rotary, 100);
+    }
   });
 }
 
@@ -101,8 +127,8 @@ bool fuzz_safetensors(std::string_view bytes) {
 
 std::span<const FuzzTarget> fuzz_targets() {
   static constexpr FuzzTarget kTargets[] = {
-      {"config", fuzz_config},           {"gguf", fuzz_gguf}, {"json", fuzz_json}, {"npy", fuzz_npy},
-      {"safetensors", fuzz_safetensors},
+      {"config", fuzz_config}, {"description", fuzz_description}, {"gguf", fuzz_gguf}, {"json", fuzz_json},
+      {"npy", fuzz_npy},       {"safetensors", fuzz_safetensors},
   };
   return kTargets;
 }

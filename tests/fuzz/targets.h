@@ -9,6 +9,7 @@ namespace polariscope::testing {
 
 // True where the bytes were read, false where they were refused.
 bool fuzz_config(std::string_view bytes);       // base/config.h: TOML
+bool fuzz_description(std::string_view bytes);  // config.json of pretrained models: models/pretrained/
 bool fuzz_gguf(std::string_view bytes);         // checkpoints/gguf.h and the decoding of its tensors
 bool fuzz_json(std::string_view bytes);         // config.json and model.safetensors.index.json
 bool fuzz_npy(std::string_view bytes);          // base/npy_array.h, base/npy.h

@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of architectures, and what transformers computes with them: make_architectures.py FOLDER [NAME...].
+"""Tiny random checkpoints of architectures, and what transformers computes: make_architectures.py FOLDER [NAME...].
 
 Each NAME becomes a folder with config.json, model.safetensors and reference.json: logits of the last token, norms of
 hidden states, mean negative log-likelihood, and of every row of attention its entropy, its weight on the first key and
@@ -29,9 +29,9 @@ BERT = dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hid
 # name: (class of the model, keys of its config)
 MODELS = {
     "gpt_neox": ("GPTNeoXForCausalLM", NEOX),
-    "gpt_neox_sequential": ("GPTNeoXForCausalLM", NEOX | dict(use_parallel_residual=False, hidden_act="gelu_fast",
-                                                              rope_parameters=dict(rope_type="default", rope_theta=500.0,
-                                                                                   partial_rotary_factor=0.5))),
+    "gpt_neox_sequential": ("GPTNeoXForCausalLM", NEOX | dict(
+        use_parallel_residual=False, hidden_act="gelu_fast",
+        rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5))),
     "gptj": ("GPTJForCausalLM", dict(vocab_size=VOCABULARY, n_positions=64, n_embd=64, n_layer=3, n_head=4,
                                      rotary_dim=8, bos_token_id=1, eos_token_id=2)),
     "gpt2_scaled": ("GPT2LMHeadModel", dict(vocab_size=VOCABULARY, n_positions=64, n_embd=32, n_layer=3, n_head=4,
@@ -76,8 +76,8 @@ MODELS = {
     "stablelm_parallel": ("StableLmForCausalLM", LLAMA | dict(hidden_size=64, use_parallel_residual=True)),
     "starcoder2": ("Starcoder2ForCausalLM", LLAMA | dict(sliding_window=8)),
     "smollm3": ("SmolLM3ForCausalLM", LLAMA | dict(num_hidden_layers=4, no_rope_layer_interval=2)),
-    "smollm3_window": ("SmolLM3ForCausalLM", LLAMA | dict(num_hidden_layers=4, no_rope_layer_interval=2, sliding_window=8,
-                                                          use_sliding_window=True)),
+    "smollm3_window": ("SmolLM3ForCausalLM", LLAMA | dict(
+        num_hidden_layers=4, no_rope_layer_interval=2, sliding_window=8, use_sliding_window=True)),
     "phi3_short": ("Phi3ForCausalLM", LLAMA | dict(
         original_max_position_embeddings=32,
         rope_parameters=dict(rope_type="longrope", rope_theta=1000.0, short_factor=[1.0, 1.1, 1.3, 1.6],
@@ -85,12 +85,12 @@ MODELS = {
     "phi3_partial": ("Phi3ForCausalLM", LLAMA | dict(
         rope_parameters=dict(rope_type="default", rope_theta=1000.0, partial_rotary_factor=0.5))),
     "deepseek_v3_plain": ("DeepseekV3ForCausalLM", LLAMA | dict(
-        num_key_value_heads=4, q_lora_rank=None, kv_lora_rank=16, qk_nope_head_dim=10, qk_rope_head_dim=8, v_head_dim=12,
-        n_routed_experts=8, num_experts_per_tok=3, n_group=2, topk_group=1, moe_intermediate_size=16,
+        num_key_value_heads=4, q_lora_rank=None, kv_lora_rank=16, qk_nope_head_dim=10, qk_rope_head_dim=8,
+        v_head_dim=12, n_routed_experts=8, num_experts_per_tok=3, n_group=2, topk_group=1, moe_intermediate_size=16,
         first_k_dense_replace=1, attention_bias=True, rope_interleave=False, norm_topk_prob=False)),
     "bert_gelu_new": ("BertForMaskedLM", BERT | dict(hidden_act="gelu_new", layer_norm_eps=1e-6)),
-    "distilbert": ("DistilBertForMaskedLM", dict(vocab_size=VOCABULARY, max_position_embeddings=64, n_layers=3, n_heads=4,
-                                                 dim=32, hidden_dim=64)),
+    "distilbert": ("DistilBertForMaskedLM", dict(vocab_size=VOCABULARY, max_position_embeddings=64, n_layers=3,
+                                                 n_heads=4, dim=32, hidden_dim=64)),
     "roberta": ("RobertaForMaskedLM", BERT | dict(type_vocab_size=1, pad_token_id=1)),
 }
 
@@ -239,17 +239,26 @@ def make_hybrid_norm(folder, weights):
     write_reference(folder, measure(attentions, norms, logits, ids, True), ids)
 
 
+PAIR = ("hybrid_norm_softmax", "hybrid_norm_sigmoid")
+
+
+def names():
+    return [*MODELS, *PAIR]
+
+
+def make_one(root, name):
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if name in PAIR:
+        make_hybrid_norm(folder, name.rsplit("_", 1)[1])
+    else:
+        make(folder, name)
+
+
 def main():
-    root, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
-    pairs = ("hybrid_norm_softmax", "hybrid_norm_sigmoid")
     transformers.logging.set_verbosity_error()
-    for name in names or (*MODELS, *pairs):
-        folder = root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        if name in pairs:
-            make_hybrid_norm(folder, name.rsplit("_", 1)[1])
-        else:
-            make(folder, name)
+    for name in sys.argv[2:] or names():
+        make_one(pathlib.Path(sys.argv[1]), name)
         print(name, flush=True)
 
 

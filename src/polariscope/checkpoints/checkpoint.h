@@ -24,7 +24,7 @@ class Checkpoint {
   // name: a folder with config.json and model.safetensors or, where that is in pieces, model.safetensors.index.json; a
   // .safetensors file, with config.json beside it or without; a .gguf file, of which the pieces
   // NAME-00001-of-00003.gguf are found by the first; or a model's name ("gpt2", "org/name", "org/name@revision") as it
-  // lies in the cache of the `hf` program (docs/audit.md). Nothing is fetched, and no pickle is ever opened.
+  // lies in the cache of the `hf` program (docs/checkpoints.md). Nothing is fetched, and no pickle is ever opened.
   // Throws Error where there is nothing of these, or where a file is malformed.
   explicit Checkpoint(const std::string& name);
 

@@ -4,36 +4,50 @@
 #include "polariscope/checkpoints/internal/decode.h"
 #include "polariscope/checkpoints/internal/half.h"
 
+#include <array>
+
 namespace polariscope::checkpoints {
 namespace {
 
-constexpr int kNumbers = 32, kHalf = kNumbers / 2;
+constexpr std::size_t kNumbers = 32, kHalf = kNumbers / 2;
+
+using Codes = std::array<std::uint8_t, kHalf>;
+
+// A copy, which no store of a float can change: the loops over it become vectors.
+Codes codes_at(const std::byte* at) { return load<Codes>(at); }
 
 // d q + m of four-bit integers q, moved by `offset` first.
-void four_bits(const std::byte* codes, int offset, float d, float m, float* out) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(codes);
-  for (int i = 0; i < kHalf; ++i) {
-    out[i] = d * static_cast<float>((bytes[i] & 0xF) + offset) + m;
-    out[i + kHalf] = d * static_cast<float>((bytes[i] >> 4) + offset) + m;
-  }
+void four_bits(const Codes& codes, int offset, float d, float m, float* out) {
+  for (std::size_t i = 0; i < kHalf; ++i) out[i] = d * static_cast<float>((codes[i] & 0xF) + offset) + m;
+  for (std::size_t i = 0; i < kHalf; ++i) out[i + kHalf] = d * static_cast<float>((codes[i] >> 4) + offset) + m;
 }
 
-// The same for five bits, the fifth of number i being bit i of `high`.
-void five_bits(const std::byte* codes, std::uint32_t high, int offset, float d, float m, float* out) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(codes);
-  for (unsigned i = 0; i < kHalf; ++i) {
-    const unsigned low_fifth = ((high >> i) & 1U) << 4U, high_fifth = ((high >> (i + kHalf)) & 1U) << 4U;
-    out[i] = d * static_cast<float>(static_cast<int>((bytes[i] & 0xFU) | low_fifth) + offset) + m;
-    out[i + kHalf] = d * static_cast<float>(static_cast<int>((bytes[i] >> 4U) | high_fifth) + offset) + m;
+// 16 where bit i of the two bytes at `bits` is set, else 0.
+Codes sixteens(const std::byte* bits) {
+  constexpr Codes kBits = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  Codes spread;
+  std::memset(spread.data(), std::to_integer<int>(bits[0]), kHalf / 2);
+  std::memset(spread.data() + kHalf / 2, std::to_integer<int>(bits[1]), kHalf / 2);
+  for (std::size_t i = 0; i < kHalf; ++i) spread[i] = (spread[i] & kBits[i]) == kBits[i] ? 16 : 0;
+  return spread;
+}
+
+// The same for five bits, the fifth of number i being bit i of the four bytes at `high`.
+void five_bits(const Codes& codes, const std::byte* high, int offset, float d, float m, float* out) {
+  const Codes low_fifths = sixteens(high), high_fifths = sixteens(high + 2);
+  for (std::size_t i = 0; i < kHalf; ++i) {
+    out[i] = d * static_cast<float>(((codes[i] & 0xF) | low_fifths[i]) + offset) + m;
+  }
+  for (std::size_t i = 0; i < kHalf; ++i) {
+    out[i + kHalf] = d * static_cast<float>(((codes[i] >> 4) | high_fifths[i]) + offset) + m;
   }
 }
 
 // d times the table's number.
-void codes_of_table(const std::byte* codes, const FourBitTable& table, float d, float* out) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(codes);
-  for (int i = 0; i < kHalf; ++i) {
-    out[i] = d * table[bytes[i] & 0xF];
-    out[i + kHalf] = d * table[bytes[i] >> 4];
+void codes_of_table(const Codes& codes, const FourBitTable& table, float d, float* out) {
+  for (std::size_t i = 0; i < kHalf; ++i) {
+    out[i] = d * table[codes[i] & 0xFU];
+    out[i + kHalf] = d * table[codes[i] >> 4U];
   }
 }
 
@@ -46,40 +60,42 @@ float half_of_power(std::uint8_t exponent) {
 }  // namespace
 
 void decode_q4_0(const std::byte* in, std::int64_t blocks, float* out) {
-  for (; blocks > 0; --blocks, in += 18, out += kNumbers) four_bits(in + 2, -8, half_at(in), 0, out);
+  for (; blocks > 0; --blocks, in += 18, out += kNumbers) four_bits(codes_at(in + 2), -8, half_at(in), 0, out);
 }
 
 void decode_q4_1(const std::byte* in, std::int64_t blocks, float* out) {
-  for (; blocks > 0; --blocks, in += 20, out += kNumbers) four_bits(in + 4, 0, half_at(in), half_at(in + 2), out);
+  for (; blocks > 0; --blocks, in += 20, out += kNumbers)
+    four_bits(codes_at(in + 4), 0, half_at(in), half_at(in + 2), out);
 }
 
 void decode_q5_0(const std::byte* in, std::int64_t blocks, float* out) {
   for (; blocks > 0; --blocks, in += 22, out += kNumbers) {
-    five_bits(in + 6, load<std::uint32_t>(in + 2), -16, half_at(in), 0, out);
+    five_bits(codes_at(in + 6), in + 2, -16, half_at(in), 0, out);
   }
 }
 
 void decode_q5_1(const std::byte* in, std::int64_t blocks, float* out) {
   for (; blocks > 0; --blocks, in += 24, out += kNumbers) {
-    five_bits(in + 8, load<std::uint32_t>(in + 4), 0, half_at(in), half_at(in + 2), out);
+    five_bits(codes_at(in + 8), in + 4, 0, half_at(in), half_at(in + 2), out);
   }
 }
 
 void decode_q8_0(const std::byte* in, std::int64_t blocks, float* out) {
   for (; blocks > 0; --blocks, in += 34, out += kNumbers) {
     const float d = half_at(in);
-    const auto* q = reinterpret_cast<const std::int8_t*>(in + 2);
-    for (int i = 0; i < kNumbers; ++i) out[i] = d * static_cast<float>(q[i]);
+    const auto q = load<std::array<std::int8_t, kNumbers>>(in + 2);
+    for (std::size_t i = 0; i < kNumbers; ++i) out[i] = d * static_cast<float>(q[i]);
   }
 }
 
 void decode_iq4_nl(const std::byte* in, std::int64_t blocks, float* out) {
-  for (; blocks > 0; --blocks, in += 18, out += kNumbers) codes_of_table(in + 2, kIq4Numbers, half_at(in), out);
+  for (; blocks > 0; --blocks, in += 18, out += kNumbers)
+    codes_of_table(codes_at(in + 2), kIq4Numbers, half_at(in), out);
 }
 
 void decode_mxfp4(const std::byte* in, std::int64_t blocks, float* out) {
   for (; blocks > 0; --blocks, in += 17, out += kNumbers) {
-    codes_of_table(in + 1, kE2M1Doubled, half_of_power(std::to_integer<std::uint8_t>(in[0])), out);
+    codes_of_table(codes_at(in + 1), kE2M1Doubled, half_of_power(std::to_integer<std::uint8_t>(in[0])), out);
   }
 }
 

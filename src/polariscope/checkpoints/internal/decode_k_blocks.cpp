@@ -11,6 +11,15 @@ namespace {
 
 const std::uint8_t* unsigned_bytes(const std::byte* at) { return reinterpret_cast<const std::uint8_t*>(at); }
 
+using Sixteen = std::array<std::uint8_t, 16>;
+
+// A copy, which no store of a float can change: the loops over it become vectors.
+Sixteen sixteen_at(const std::uint8_t* at) {
+  Sixteen bytes;
+  std::memcpy(bytes.data(), at, bytes.size());
+  return bytes;
+}
+
 struct ScalesAndMinima {
   std::array<float, 8> scale, minimum;
 };
@@ -52,9 +61,9 @@ void decode_q2_k(const std::byte* in, std::int64_t blocks, float* out) {
     for (int group = 0; group < 16; ++group, out += 16) {
       const float scale = d * static_cast<float>(scales[group] & 0xF);
       const float minimum = d_minimum * static_cast<float>(scales[group] >> 4);
-      const std::uint8_t* bytes = codes + group / 8 * 32 + group % 2 * 16;
+      const Sixteen bytes = sixteen_at(codes + group / 8 * 32 + group % 2 * 16);
       const int shift = group % 8 / 2 * 2;
-      for (int i = 0; i < 16; ++i) out[i] = scale * static_cast<float>((bytes[i] >> shift) & 3) - minimum;
+      for (std::size_t i = 0; i < 16; ++i) out[i] = scale * static_cast<float>((bytes[i] >> shift) & 3) - minimum;
     }
   }
 }
@@ -66,9 +75,9 @@ void decode_q3_k(const std::byte* in, std::int64_t blocks, float* out) {
     const std::array<float, 16> scales = sixteen_scales(codes + 64, half_at(in + 108));
     for (int group = 0; group < 16; ++group, out += 16) {
       const int at = group % 2 * 16, shift = group % 8 / 2 * 2, bit = group / 2;
-      const std::uint8_t *low = codes + group / 8 * 32 + at, *high = third + at;
+      const Sixteen low = sixteen_at(codes + group / 8 * 32 + at), high = sixteen_at(third + at);
       const float scale = scales[static_cast<std::size_t>(group)];
-      for (int i = 0; i < 16; ++i) {
+      for (std::size_t i = 0; i < 16; ++i) {
         out[i] = scale * static_cast<float>(((low[i] >> shift) & 3) + ((high[i] >> bit) & 1) * 4 - 4);
       }
     }
@@ -114,10 +123,11 @@ void decode_q6_k(const std::byte* in, std::int64_t blocks, float* out) {
     const float d = half_at(in + 208);
     for (int group = 0; group < 16; ++group, out += 16) {
       const int half = group / 8, at = group % 8 * 16;
-      const std::uint8_t *low_bits = low + half * 64 + at % 64, *high_bits = high + half * 32 + at % 32;
+      const Sixteen low_bits = sixteen_at(low + half * 64 + at % 64),
+                    high_bits = sixteen_at(high + half * 32 + at % 32);
       const int low_shift = at < 64 ? 0 : 4, high_shift = at / 32 * 2;
       const float scale = d * static_cast<float>(scales[group]);
-      for (int i = 0; i < 16; ++i) {
+      for (std::size_t i = 0; i < 16; ++i) {
         const int code = ((low_bits[i] >> low_shift) & 0xF) | (((high_bits[i] >> high_shift) & 3) << 4);
         out[i] = scale * static_cast<float>(code - 32);
       }

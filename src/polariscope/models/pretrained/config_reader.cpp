@@ -12,7 +12,8 @@
 namespace polariscope::models {
 namespace {
 
-constexpr std::int64_t kLargestSize = std::int64_t{1} << 40;
+// Products of three sizes of a model fit into 63 bits.
+constexpr std::int64_t kLargestSize = std::int64_t{1} << 31;
 
 // A value as a reader of the file would recognise it, cut short.
 std::string shown(const nlohmann::json& value) {
@@ -116,7 +117,7 @@ std::int64_t ConfigReader::size(std::string_view key, std::int64_t otherwise) co
 std::optional<std::int64_t> ConfigReader::maybe_size(std::string_view key) const {
   const std::optional<std::int64_t> value = maybe_integer(key);
   if (value && (*value < 1 || *value > kLargestSize)) {
-    throw Error("{} is {}: a size is from 1 to 2^40", at(key), *value);
+    throw Error("{} is {}: a size is from 1 to 2^31", at(key), *value);
   }
   return value;
 }

@@ -32,7 +32,7 @@ class ConfigReader {
   std::int64_t integer(std::string_view key) const;
   std::int64_t integer(std::string_view key, std::int64_t otherwise) const;
   std::optional<std::int64_t> maybe_integer(std::string_view key) const;
-  // A size: from 1 to 2^40.
+  // A size: from 1 to 2^31.
   std::int64_t size(std::string_view key) const;
   std::int64_t size(std::string_view key, std::int64_t otherwise) const;
   std::optional<std::int64_t> maybe_size(std::string_view key) const;

@@ -13,7 +13,7 @@ using namespace parameter;
 
 Plan read_llama(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = gguf_decoder(config, tensors, {.neighbours = true});
-  put_gguf_experts(config, plan, {}, false);
+  put_gguf_experts(config, tensors, plan, {}, false);
   return plan;
 }
 
@@ -34,7 +34,7 @@ Plan read_qwen2(const ConfigReader& config, const TensorsAtHand& tensors) { retu
 Plan read_qwen3(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = gguf_decoder(config, tensors, {});
   put_gguf_query_key_norm(tensors, plan, QueryKeyNorm::kPerHead);
-  put_gguf_experts(config, plan, {}, false);
+  put_gguf_experts(config, tensors, plan, {}, false);
   return plan;
 }
 
@@ -69,7 +69,7 @@ Plan read_phi3(const ConfigReader& config, const TensorsAtHand& tensors) {
 Plan read_gpt_oss(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = gguf_decoder(config, tensors, {.activation = Activation::kGeluSigmoid, .rope_theta = 150000.0});
   plan.description.rotary.front().truncate = false;
-  put_gguf_experts(config, plan, {.routing = Routing::kTopThenSoftmax}, true);
+  put_gguf_experts(config, tensors, plan, {.routing = Routing::kTopThenSoftmax}, true);
   const std::int64_t window = config.size("attention.sliding_window", 128);
   for (std::size_t n = 0; n < plan.description.layers.size(); ++n) {
     LayerDescription& layer = plan.description.layers[n];

@@ -161,7 +161,8 @@ Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, cons
   return plan;
 }
 
-void put_gguf_experts(const ConfigReader& config, Plan& plan, const Experts& kind, bool biases) {
+void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, const Experts& kind,
+                      bool biases) {
   Experts experts = kind;
   const std::int64_t count = config.integer("expert_count", 0);
   experts.chosen = config.integer("expert_used_count", 0);
@@ -172,7 +173,7 @@ void put_gguf_experts(const ConfigReader& config, Plan& plan, const Experts& kin
   for (std::size_t i = 0; i < plan.description.layers.size(); ++i) {
     const auto n = static_cast<std::int64_t>(i);
     if (width) plan.description.layers[i].feed_forward.width = *width;
-    use_experts(config, plan, n, experts);
+    use_experts(config, tensors, plan, n, experts);
     const SourcePlaces places = layer_places(plan, n, "blk.");
     places.linear(kRouter, "ffn_gate_inp", biases);
     for (std::int64_t e = 0; e < experts.count; ++e) {

@@ -22,9 +22,10 @@ struct GgufForm {
 // Biases are wherever the first layer has them; without output.weight the head is the embedding.
 Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, const GgufForm& form);
 
-// Keys and values of layers with experts: ffn_gate_exps [experts, units, width] and its kin. Takes expert_count and
+// Matrices of experts: ffn_gate_exps [experts, units, width] and its kin. Takes expert_count and
 // expert_used_count; nothing changes where there is no such key.
-void put_gguf_experts(const ConfigReader& config, Plan& plan, const Experts& kind, bool biases);
+void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, const Experts& kind,
+                      bool biases);
 
 // A norm for each head of queries and keys, if the first layer has it.
 void put_gguf_query_key_norm(const TensorsAtHand& tensors, Plan& plan, QueryKeyNorm kind);

@@ -63,7 +63,7 @@ Plan read_gpt_oss(const ConfigReader& config, const TensorsAtHand& tensors) {
     layer.feed_forward.activation = Activation::kGeluSigmoid;
     layer.feed_forward.up_offset = 1.0;
     layer.feed_forward.limit = config.number("swiglu_limit", 7.0);
-    use_experts(config, plan, static_cast<std::int64_t>(n), experts);
+    use_experts(config, tensors, plan, static_cast<std::int64_t>(n), experts);
     const SourcePlaces places = layer_places(plan, static_cast<std::int64_t>(n));
     places.exactly(kSink, "self_attn.sinks");
     put_experts_of_one_tensor(places, experts.count);

@@ -1,34 +1,16 @@
-// MPT: ALiBi with a base of its own, no biases at all, queries, keys and values maybe clipped.
+// MPT: ALiBi, no biases at all, queries, keys and values maybe clipped. transformers 5.24 takes 8 for alibi_bias_max
+// whatever the file says, which the code that MPT was trained with does not; so do we.
 #include "polariscope/base/error.h"
 #include "polariscope/models/pretrained/parameter_names.h"
 #include "polariscope/models/pretrained/rows/all.h"
 #include "polariscope/models/pretrained/rows/parts.h"
 
 #include <array>
-#include <bit>
-#include <cmath>
 
 namespace polariscope::models::rows {
 namespace {
 
 using namespace parameter;
-
-// Of the power of two from `heads` on: every other one first, then those between.
-std::vector<double> slopes(std::int64_t heads, double largest) {
-  const auto power = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(heads)));
-  const auto slope = [&](std::int64_t i) {
-    return std::exp2(-static_cast<double>(i + 1) * (largest / static_cast<double>(power)));
-  };
-  std::vector<double> found;
-  if (power == heads) {
-    for (std::int64_t i = 0; i < heads; ++i) found.push_back(slope(i));
-    return found;
-  }
-  for (std::int64_t i = 1; i < power; i += 2) found.push_back(slope(i));
-  for (std::int64_t i = 0; i < power; i += 2) found.push_back(slope(i));
-  found.resize(static_cast<std::size_t>(heads));
-  return found;
-}
 
 void put_sources(Plan& plan) {
   const SourcePlaces base(plan.sources, "", "transformer.");
@@ -57,10 +39,11 @@ void read_attention(const ConfigReader& config, AttentionDescription& attention)
   config.only("prefix_lm", false);
   config.only("alibi", true);
   config.only("is_encoder_decoder", false);
-  attention.alibi.slopes = slopes(attention.heads, config.number("alibi_bias_max", 8.0));
+  attention.alibi.slopes = alibi_slopes(attention.heads);
   attention.scale = config.number("softmax_scale", attention.scale);
   if (const double clip = config.number("clip_qkv", 0.0); clip != 0.0) attention.clip = clip;
-  constexpr std::array<std::string_view, 3> kIgnored = {"attn_pdrop", "attn_impl", "attn_uses_sequence_id"};
+  constexpr std::array<std::string_view, 4> kIgnored = {"alibi_bias_max", "attn_pdrop", "attn_impl",
+                                                        "attn_uses_sequence_id"};
   config.ignore(kIgnored);
 }
 
@@ -87,7 +70,7 @@ Plan read_mpt(const ConfigReader& given, const TensorsAtHand& tensors) {
   if (config.has("attn_config")) {
     read_attention(config.object("attn_config"), attention);
   } else {
-    attention.alibi.slopes = slopes(attention.heads, 8.0);
+    attention.alibi.slopes = alibi_slopes(attention.heads);
   }
   for (LayerDescription& one : model.layers) one.attention = attention;
   put_sources(plan);

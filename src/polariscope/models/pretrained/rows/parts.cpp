@@ -27,7 +27,17 @@ constexpr std::array<std::pair<std::string_view, Activation>, 13> kActivations =
      {"relu2", Activation::kReluSquared},
      {"relu_squared", Activation::kReluSquared}}};
 
-constexpr std::int64_t kMostHeads = 1 << 16, kMostExperts = 1 << 12;
+constexpr std::int64_t kMostHeads = 1 << 10, kMostExperts = 1 << 12;
+
+void check_heads(const ConfigReader& config, const AttentionDescription& attention) {
+  if (attention.heads > kMostHeads) {
+    throw Error("{}: {} heads in a layer, at most {} are understood", config.where(), attention.heads, kMostHeads);
+  }
+  if (attention.heads % attention.key_heads != 0) {
+    throw Error("{}: the {} heads are no multiple of the {} key heads", config.where(), attention.heads,
+                attention.key_heads);
+  }
+}
 
 }  // namespace
 
@@ -54,30 +64,18 @@ std::int64_t head_width(const ConfigReader& config, std::int64_t width, std::int
 
 AttentionDescription plain_attention(const ConfigReader& config, std::int64_t width, std::int64_t heads) {
   const std::int64_t each = head_width(config, width, heads);
-  return {.heads = heads,
-          .key_heads = heads,
-          .query_width = each,
-          .value_width = each,
-          .scale = 1.0 / std::sqrt(static_cast<double>(each))};
+  const AttentionDescription attention{.heads = heads,
+                                       .key_heads = heads,
+                                       .query_width = each,
+                                       .value_width = each,
+                                       .scale = 1.0 / std::sqrt(static_cast<double>(each))};
+  check_heads(config, attention);
+  return attention;
 }
 
 std::optional<std::int64_t> size_or_null(const ConfigReader& config, std::string_view key, std::int64_t otherwise) {
   return config.written(key) ? config.maybe_size(key) : otherwise;
 }
-
-namespace {
-
-void check_heads(const ConfigReader& config, const AttentionDescription& attention) {
-  if (attention.heads > kMostHeads) {
-    throw Error("{}: {} heads in a layer, at most {} are understood", config.where(), attention.heads, kMostHeads);
-  }
-  if (attention.heads % attention.key_heads != 0) {
-    throw Error("{}: the {} heads are no multiple of the {} key heads", config.where(), attention.heads,
-                attention.key_heads);
-  }
-}
-
-}  // namespace
 
 std::vector<LayerDescription> layers(const ConfigReader& config, const TensorsAtHand& tensors, std::int64_t count,
                                      const LayerDescription& layer) {
@@ -109,7 +107,8 @@ std::vector<bool> sliding_layers(const ConfigReader& config, std::int64_t count,
   return sliding;
 }
 
-void use_experts(const ConfigReader& config, Plan& plan, std::int64_t n, const Experts& experts) {
+void use_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, std::int64_t n,
+                 const Experts& experts) {
   if (experts.chosen > experts.count) {
     throw Error("{}: {} of {} experts are chosen for a token", config.where(), experts.chosen, experts.count);
   }
@@ -121,6 +120,13 @@ void use_experts(const ConfigReader& config, Plan& plan, std::int64_t n, const E
   if (experts.count > kMostExperts) {
     throw Error("{}: {} experts in a layer, at most {} are understood", config.where(), experts.count, kMostExperts);
   }
+  // Each expert of each layer has numbers of its own.
+  std::int64_t numbers = 0;
+  for (const auto& [name, shape] : tensors.shapes) numbers += shape.empty() ? 1 : shape.front();
+  if (experts.count * static_cast<std::int64_t>(plan.description.layers.size()) > numbers) {
+    throw Error("{}: {} experts in {} layers are described, but the checkpoint's tensors have no more than {} rows",
+                config.where(), experts.count, plan.description.layers.size(), numbers);
+  }
   plan.description.layers[static_cast<std::size_t>(n)].feed_forward.experts = experts;
   for (const std::string_view name : {parameter::kGate, parameter::kUp, parameter::kDown}) {
     plan.sources.erase(parameter::layer(n, name));
@@ -130,11 +136,7 @@ void use_experts(const ConfigReader& config, Plan& plan, std::int64_t n, const E
 
 void put_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, std::int64_t n,
                  const Experts& experts, const ExpertNames& names) {
-  if (std::cmp_greater(experts.count, tensors.shapes.size())) {
-    throw Error("{}: {} experts are described, but the checkpoint has no more than {} tensors", config.where(),
-                experts.count, tensors.shapes.size());
-  }
-  use_experts(config, plan, n, experts);
+  use_experts(config, tensors, plan, n, experts);
   const SourcePlaces places = layer_places(plan, n);
   places.weight(parameter::kRouter, names.router);
   for (std::int64_t e = 0; e < experts.count; ++e) {

@@ -59,7 +59,8 @@ void put_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan&
                  const Experts& experts, const ExpertNames& names);
 
 // Only what layer `n`'s feed-forward would have without experts is taken out, and the experts' numbers are checked.
-void use_experts(const ConfigReader& config, Plan& plan, std::int64_t n, const Experts& experts);
+void use_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, std::int64_t n,
+                 const Experts& experts);
 
 // ALiBi's slopes (Press et al. 2022), largest first for a power of two, else those of the power below and every
 // other one of the power above.
