@@ -37,7 +37,7 @@ class EntropyCallback(pl.Callback):
 
     def on_before_optimizer_step(self, trainer, pl_module, optimizer):
         if self._norm is None and self.monitor.watching:
-            self._norm = gradient_norm(pl_module)  # before it is clipped
+            self._norm = gradient_norm(trainer.model)  # before it is clipped; with its wrapper
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if trainer.global_step == self._begun:

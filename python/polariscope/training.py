@@ -48,11 +48,45 @@ class Reading(NamedTuple):
         return found
 
 
+def _of_ranks(array: np.ndarray, operation, group=None) -> np.ndarray:
+    """Of all ranks of a group, of all there are without one."""
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size(group) > 1):
+        return array
+    on_devices = distributed.get_backend(group) in ("nccl", "xccl")
+    shared: Tensor = torch.from_numpy(array).to(torch.accelerator.current_accelerator() if on_devices else "cpu")
+    distributed.all_reduce(shared, operation, group)
+    return shared.cpu().numpy()
+
+
+def _shards(model: torch.nn.Module) -> dict:
+    """The parameters of which each rank holds a part as a plain tensor, and the group of those ranks. The innermost
+    wrapper counts. What is sharded by fully_shard is a DTensor, which knows by itself."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return {}
+    from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
+
+    return {parameter: module.process_group for module in FullyShardedDataParallel.fsdp_modules(model)
+            if module.sharding_strategy != ShardingStrategy.NO_SHARD for parameter in module.parameters()}
+
+
+def _norm(gradient: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(gradient.float())
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
 def gradient_norm(model: torch.nn.Module) -> float:
-    """Of all parameters' gradients together."""
-    norms = [torch.linalg.vector_norm(parameter.grad.float()) for parameter in model.parameters()
-             if parameter.grad is not None]
-    return float(torch.linalg.vector_norm(torch.stack(norms))) if norms else 0.0
+    """Of all parameters' gradients together. Where they are sharded over ranks (FSDP), every rank calls it and gets
+    that of all shards; model: with its wrapper."""
+    shards = _shards(model)
+    norms: Dict[Optional[distributed.ProcessGroup], List[Tensor]] = {group: [] for group in shards.values()}
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            norms.setdefault(shards.get(parameter), []).append(_norm(parameter.grad))
+    squares = 0.0
+    for group, parts in norms.items():
+        own = float(torch.linalg.vector_norm(torch.stack(parts))) ** 2 if parts else 0.0
+        squares += own if group is None else float(_of_ranks(np.array(own), distributed.ReduceOp.SUM, group))
+    return math.sqrt(squares)
 
 
 def lower_learning_rate(factor: float, optimizers, schedulers) -> None:
@@ -91,13 +125,6 @@ def _largest(record: Record, layers: List[str], heads: int) -> np.ndarray:
     return found
 
 
-def _of_all_ranks(array: np.ndarray, model: torch.nn.Module, operation) -> np.ndarray:
-    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-        return array
-    device = next(model.parameters()).device if distributed.get_backend() == "nccl" else torch.device("cpu")
-    shared: Tensor = torch.from_numpy(array).to(device)
-    distributed.all_reduce(shared, operation)
-    return shared.cpu().numpy()
 
 
 class Monitor:
@@ -112,6 +139,7 @@ class Monitor:
             if reading is not None:
                 tracker.log(reading.metrics(), step=step)
 
+    model     under FSDP with its wrapper
     every     steps from one reading to the next
     on_alarm  "warn", or what the trainer then does besides: "stop", "lower" (the learning rate)
     """
@@ -174,8 +202,8 @@ class Monitor:
 
     def _reading(self, record, layers, norm):
         heads = max(call.statistics.visible.shape[1] for call in record.calls)
-        sums = _of_all_ranks(_sums(record, layers, heads), self.model, distributed.ReduceOp.SUM)
-        largest = _of_all_ranks(_largest(record, layers, heads), self.model, distributed.ReduceOp.MAX)
+        sums = _of_ranks(_sums(record, layers, heads), distributed.ReduceOp.SUM)
+        largest = _of_ranks(_largest(record, layers, heads), distributed.ReduceOp.MAX)
         with np.errstate(invalid="ignore", divide="ignore"):
             means = sums[..., 1:5] / sums[..., :1]
             relative = np.where(sums[..., 4] > 0, sums[..., 1] / sums[..., 4], np.nan)

@@ -299,6 +299,14 @@ def _is_compiled(module):
             getattr(module, "_compiled_call_impl", None) is not None)
 
 
+_WRAPPED = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+
+
+def _plain(name):
+    """As the model named it, without the parts that FSDP's and checkpointing's wrappers put in between."""
+    return ".".join(part for part in name.split(".") if part not in _WRAPPED)
+
+
 @contextmanager
 def watch(model: torch.nn.Module, *, statistics="all", detach: bool = True):
     """Records the statistics of every attention that `model` computes while this block is open, on any thread.
@@ -320,7 +328,7 @@ def watch(model: torch.nn.Module, *, statistics="all", detach: bool = True):
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"watch: expected a torch.nn.Module, found {type(model).__name__}")
     record = Record(statistics, detach)
-    block = _Block(record, {module: name or type(module).__name__ for name, module in model.named_modules()})
+    block = _Block(record, {module: _plain(name) or type(module).__name__ for name, module in model.named_modules()})
     for module, name in block.names.items():
         if _is_compiled(module):
             record._note(name, "not seen: compiled")

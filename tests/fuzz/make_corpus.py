@@ -4,6 +4,7 @@ fuzzer found is added by hand.
     python3 tests/fuzz/make_corpus.py
 """
 
+import base64
 import json
 import struct
 from pathlib import Path
@@ -108,3 +109,46 @@ save("gguf", "unread", gguf([], [described("w", [256], 16, 0)], bytes(66)))
 save("gguf", "overlap", gguf([], [described("w", [9], 0, 0), described("v", [1], 0, 32)], bytes(64)))
 save("gguf", "counts", b"GGUF" + struct.pack("<IQQ", 3, 2**63, 2**63))
 save("gguf", "huge", gguf([], [described("w", [2**62, 4], 0, 0)], b""))
+
+
+# --- tokenizers ---
+def tokenizer(model: dict, **components) -> str:
+    return json.dumps({"version": "1.0", "added_tokens": [{"id": 8, "content": "<s>", "special": True}], **components, "model": model})
+
+
+bpe = {"type": "BPE", "vocab": {c: i for i, c in enumerate(["a", "b", "\u0120", "ab", "\u2581", "<unk>", "\u2581a", "</w>"])}, "merges": ["a b", "\u2581 a"]}
+split = {"type": "Split", "pattern": {"Regex": "\\p{L}{2}+|[^\\s\\w[.,]]|(?i:'s)|\\b"}, "behavior": "MergedWithNext", "invert": True}
+byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True}
+save("tokenizer", "bytes.json", tokenizer(bpe, pre_tokenizer={"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level, split]}, normalizer={"type": "NFC"}))
+save("tokenizer", "bpe.json", tokenizer({**bpe, "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True}, normalizer={"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]}, decoder={"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}))
+save("tokenizer", "suffix.json", tokenizer({**bpe, "unk_token": "<unk>", "end_of_word_suffix": "</w>", "ignore_merges": True}, pre_tokenizer={"type": "Whitespace"}, normalizer={"type": "Lowercase"}))
+unigram = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u2581", -1.5], ["a", -2.0], ["\u2581the", -3.0], ["<0x0A>", -9.0]], "byte_fallback": True}
+charsmap = base64.b64encode(struct.pack("<II", 4, 0) + b"x\0").decode()
+save("tokenizer", "unigram.json", tokenizer(unigram, pre_tokenizer={"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}, normalizer={"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": charsmap}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "NFKC"}]}, post_processor={"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [8], "tokens": ["<s>"]}}}))
+words = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "the": 3, "head": 4, "##s": 5}
+save("tokenizer", "words.json", tokenizer({"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": words}, pre_tokenizer={"type": "BertPreTokenizer"}, normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}, post_processor={"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]}))
+save("tokenizer", "whole_words.json", tokenizer({"type": "WordLevel", "unk_token": "[UNK]", "vocab": words}, pre_tokenizer={"type": "Punctuation", "behavior": "Contiguous"}, normalizer={"type": "Strip", "strip_left": True, "strip_right": True}))
+save("tokenizer", "gap.json", tokenizer({"type": "WordLevel", "unk_token": "[UNK]", "vocab": {**words, "far": 2**40}}))
+deep = {"type": "NFC"}
+for _ in range(20):
+    deep = {"type": "Sequence", "normalizers": [deep]}
+save("tokenizer", "deep.json", tokenizer(bpe, normalizer=deep))
+
+
+def field(number: int, value: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def piece(value: str, score: float, kind: int) -> bytes:
+    return field(1, field(1, value.encode()) + b"\x15" + struct.pack("<f", score) + bytes([3 << 3, kind]))
+
+
+pieces = [piece("<unk>", 0, 2), piece("<s>", 0, 3), piece("</s>", 0, 3), piece("<0x0A>", 0, 6), piece("WORD", 0, 4)]
+pieces += [piece(value, score, 1) for value, score in [("\u2581", -1), ("a", -2), ("aa", -3), ("\u2581the", -4), ("t", -5)]]
+charsmap_field = field(2, struct.pack("<II", 4, 0) + b"x\0")
+save("tokenizer", "bpe.model", b"".join(pieces) + field(2, bytes([3 << 3, 2])) + field(3, charsmap_field + bytes([4 << 3, 0])))
+save("tokenizer", "unigram.model", b"".join(pieces) + field(2, bytes([3 << 3, 1])) + field(3, b""))
+save("tokenizer", "char.model", b"".join(pieces) + field(2, bytes([3 << 3, 4])))
+listed = [(" a", -1.0), ("aa", -2.0)] + [(f"t{i}", -3.0) for i in range(258)]
+save("tokenizer", "llama2c.bin", struct.pack("<i", 8) + b"".join(struct.pack("<fi", score, len(value)) + value.encode() for value, score in listed))
+save("tokenizer", "short.bin", struct.pack("<ifi", 8, 0.5, 2**30) + b"a")

@@ -11,6 +11,8 @@
 #include "polariscope/checkpoints/internal/safetensors_tensors.h"
 #include "polariscope/checkpoints/internal/shard_index.h"
 #include "polariscope/models/pretrained/parameters.h"
+#include "polariscope/tasks/text/internal/readers.h"
+#include "polariscope/tasks/text/tokenizer.h"
 
 #include <nlohmann/json.hpp>
 
@@ -125,10 +127,37 @@ bool fuzz_safetensors(std::string_view bytes) {
   });
 }
 
+// What a model's files may do to texts: each is encoded, and each id shown.
+bool fuzz_tokenizer(std::string_view bytes) {
+  using namespace tasks::text;
+  const std::string texts[] = {"The head  looks at <s> one\ntoken 123.", "  \u00e9e\u0301 \u6ce8\u610f\xff\x00 ab",
+                               std::string(300, 'a')};
+  if (bytes.starts_with('{')) {
+    return is_read_whole([&] {
+      const Tokenizer tokenizer = Tokenizer::from_json(bytes, "fuzz");
+      for (const std::string& text : texts) {
+        for (const std::int32_t id : tokenizer.encode(text)) tokenizer.text_of(id);
+      }
+      tokenizer.describe();
+    });
+  }
+  const auto encode = [&](const TokenizerParts& parts) {
+    Workspace work;
+    std::vector<std::int32_t> ids;
+    for (std::string text : texts) {
+      if (parts.normalizer) parts.normalizer->apply(text, work.match);
+      if (!text.empty()) parts.segmenter->append(text, work, ids);
+    }
+  };
+  const bool is_model = is_read_whole([&] { encode(read_sentencepiece(bytes, "fuzz")); });
+  const bool is_list = is_read_whole([&] { encode(read_llama2c(bytes, "fuzz")); });
+  return is_model || is_list;
+}
+
 std::span<const FuzzTarget> fuzz_targets() {
   static constexpr FuzzTarget kTargets[] = {
-      {"config", fuzz_config}, {"description", fuzz_description}, {"gguf", fuzz_gguf}, {"json", fuzz_json},
-      {"npy", fuzz_npy},       {"safetensors", fuzz_safetensors},
+      {"config", fuzz_config}, {"description", fuzz_description}, {"gguf", fuzz_gguf},           {"json", fuzz_json},
+      {"npy", fuzz_npy},       {"safetensors", fuzz_safetensors}, {"tokenizer", fuzz_tokenizer},
   };
   return kTargets;
 }

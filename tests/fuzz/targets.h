@@ -14,6 +14,7 @@ bool fuzz_gguf(std::string_view bytes);         // checkpoints/gguf.h and the de
 bool fuzz_json(std::string_view bytes);         // config.json and model.safetensors.index.json
 bool fuzz_npy(std::string_view bytes);          // base/npy_array.h, base/npy.h
 bool fuzz_safetensors(std::string_view bytes);  // base/safetensors.h, checkpoints/checkpoint.h
+bool fuzz_tokenizer(std::string_view bytes);    // tasks/text: tokenizer.json, tokenizer.model, tokenizer.bin
 
 struct FuzzTarget {
   std::string_view name;  // of its corpus: tests/fuzz/corpus/NAME/

@@ -150,7 +150,7 @@ def all_tokenizers():
         pre_tokenizers.Digits(False), pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")])
     yield "bytes, Falcon's cuts", falcon
 
-    wide = bpe(None, size=330)
+    wide = bpe(None, size=280)
     wide.decoder = decoders.Fuse()
     yield "wide", wide
     for behaviour in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
@@ -200,6 +200,11 @@ def all_tokenizers():
     fused = bpe(pre_tokenizers.Whitespace(), normalizer=normalizers.Lowercase(), end_of_word_suffix="</w>", size=260)
     fused.decoder = decoders.BPEDecoder("</w>")
     yield "CLIP's suffix", fused
+    clip = bpe(pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"'s|'t|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True),
+                                        pre_tokenizers.ByteLevel(add_prefix_space=False)]),
+               normalizer=normalizers.NFC(), alphabet=pre_tokenizers.ByteLevel.alphabet(), end_of_word_suffix="</w>", size=460)
+    clip.decoder = decoders.ByteLevel()
+    yield "CLIP's", clip
     prefixed = bpe(pre_tokenizers.Whitespace(), continuing_subword_prefix="##", size=260)
     prefixed.decoder = decoders.WordPiece()
     yield "a prefix", prefixed

@@ -56,7 +56,7 @@ TEST(Encode, UnsoundUtf8IsReadAsPythonReplacesIt) {
   for (const auto& [bytes, sound] : cases) EXPECT_EQ(tokenizer.decode(tokenizer.encode(bytes)), sound);
 }
 
-// Twice the text takes about twice as long: eight times it, far less than sixty-four times.
+// A square of a mebibyte would be an hour.
 TEST(Encode, ALongRunOfOneLetterTakesNoSquare) {
   for (const char* name : {"bytes", "wide", "Llama 2's", "unigram", "BERT's", "a prefix"}) {
     const Tokenizer tokenizer = golden(name);
@@ -64,9 +64,9 @@ TEST(Encode, ALongRunOfOneLetterTakesNoSquare) {
       std::string text;
       while (text.size() < std::size_t{1} << 20) text += unit;
       const auto begin = std::chrono::steady_clock::now();
-      const Ids ids = tokenizer.encode(text);
+      const Ids ids = tokenizer.encode(text, SpecialTokens::kNone);
       const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
-      EXPECT_GE(ids.size(), 1U);
+      EXPECT_LE(ids.size(), text.size());
       EXPECT_LT(time.count(), 20) << name << ": a mebibyte of \"" << unit << "\"";
     }
   }
@@ -108,7 +108,7 @@ TEST(Encode, DescriptionsTellTokenizersApart) {
   EXPECT_TRUE(text.starts_with("BPE, ")) << text;
   EXPECT_NE(text.find("normalizer Sequence(Prepend, Replace), pre-tokenizer none"), std::string::npos) << text;
   EXPECT_NE(text.find("before a text <s>, after it </s>"), std::string::npos) << text;
-  EXPECT_NE(llama.fingerprint(), golden("Llama 2's, first").fingerprint());
+  EXPECT_NE(llama.fingerprint(), golden("bytes").fingerprint());
 }
 
 const char* const kWords = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nhead\n##s\n.\nCaf\ncafe\n";

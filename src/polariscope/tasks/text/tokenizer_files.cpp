@@ -2,6 +2,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/fingerprint.h"
+#include "polariscope/checkpoints/gguf.h"
 #include "polariscope/tasks/text/internal/readers.h"
 #include "polariscope/tasks/text/internal/tokenizer_state.h"
 #include "polariscope/tasks/text/tokenizer.h"
@@ -49,6 +50,7 @@ struct TokenizerFiles {
     const fs::path file = file_of(path);
     const std::string where = file.string();
     const std::string name = file.filename().string();
+    if (name.ends_with(".gguf")) return Tokenizer::from_gguf(checkpoints::Gguf(file).metadata(), where);
     const nlohmann::json map = config_beside(file, "special_tokens_map.json");
     const nlohmann::json config = config_beside(file, "tokenizer_config.json");
     const JsonNode map_node(map, (file.parent_path() / "special_tokens_map.json").string() + ": ");
@@ -71,7 +73,7 @@ struct TokenizerFiles {
       } else if (name.ends_with(".bin")) {
         parts = read_llama2c(bytes, where);
       } else {
-        throw Error("{} is no tokenizer by its name: expected .json, .model, .txt or .bin", where);
+        throw Error("{} is no tokenizer by its name: expected .json, .model, .txt, .bin or .gguf", where);
       }
     }
     for (const JsonNode& node : {map_node, config_node}) apply_config(parts, node);

@@ -34,6 +34,7 @@ Bpe::Bpe(std::shared_ptr<const Vocabulary> vocabulary, const std::vector<BpeMerg
     const auto value = static_cast<unsigned char>(byte);
     const std::string token = options_.bytes ? utf8_of(character_of_byte(value)) : byte_token(value);
     bytes_[byte] = vocabulary_->find(token).value_or(-1);
+    last_bytes_[byte] = vocabulary_->find(token + options_.end_suffix).value_or(-1);
   }
   if (options_.whole_words_first) {
     for (std::int32_t id = 0; id < vocabulary_->size(); ++id) {
@@ -88,7 +89,7 @@ void Bpe::start_symbols(std::string_view piece, Workspace& work) const {
   std::optional<MergeSymbol> unknown;
   if (options_.bytes) {
     for (std::size_t at = 0; at < piece.size(); ++at) {
-      const std::int32_t id = bytes_[static_cast<unsigned char>(piece[at])];
+      const std::int32_t id = (at + 1 < piece.size() ? bytes_ : last_bytes_)[static_cast<unsigned char>(piece[at])];
       if (id >= 0) {
         if (unknown) work.symbols.push_back(*unknown);
         unknown.reset();

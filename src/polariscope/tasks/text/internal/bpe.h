@@ -85,8 +85,9 @@ class Bpe : public Segmenter {
   MergeTable merges_;
   BpeOptions options_;
   std::unordered_map<std::string, std::int32_t> loose_;
-  std::array<std::int32_t, 256> bytes_;  // ids of single bytes, -1: none
-  ByteTrie words_;                       // whole_words_first: every token as it stands in text
+  std::array<std::int32_t, 256> bytes_;       // ids of single bytes, -1: none
+  std::array<std::int32_t, 256> last_bytes_;  // of those that end a word
+  ByteTrie words_;                            // whole_words_first: every token as it stands in text
   bool may_split_before_blank_ = false;
 };
 

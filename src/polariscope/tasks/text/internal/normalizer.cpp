@@ -24,18 +24,45 @@ void map_characters(std::string& text, const Map& map) {
   text = std::move(result);
 }
 
-void normalise(std::string& text, UnicodeForm form) {
-  if (is_ascii(text)) return;  // ASCII is its own normal form in all four
+// What utf8proc makes of `part`, appended to `result`.
+void append_normalised(std::string& result, std::string_view part, UnicodeForm form) {
   unsigned options = UTF8PROC_STABLE;
   options |= form == UnicodeForm::kNfc || form == UnicodeForm::kNfkc ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE;
   if (form == UnicodeForm::kNfkc || form == UnicodeForm::kNfkd) options |= UTF8PROC_COMPAT;
-  utf8proc_uint8_t* result = nullptr;
+  utf8proc_uint8_t* mapped = nullptr;
   const auto length =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                   &result, static_cast<utf8proc_option_t>(options));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(result, &std::free);
-  if (length < 0) throw Error("text of {} bytes: Unicode normalisation: {}", text.size(), utf8proc_errmsg(length));
-  text.assign(reinterpret_cast<const char*>(result), static_cast<std::size_t>(length));
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(part.data()), static_cast<utf8proc_ssize_t>(part.size()),
+                   &mapped, static_cast<utf8proc_option_t>(options));
+  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owned(mapped, &std::free);
+  if (length < 0) throw Error("text of {} bytes: Unicode normalisation: {}", part.size(), utf8proc_errmsg(length));
+  result.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(length));
+}
+
+// Characters that are their own NFC whatever of these stands before or behind: below the combining marks, quotation
+// marks and dashes, Chinese.
+bool is_plain_in_nfc(char32_t c) { return c < 0x300 || (c >= 0x2010 && c <= 0x2027) || (c >= 0x4E00 && c <= 0x9FFF); }
+
+// ASCII is its own normal form in all four, and composes with what follows at most: so each run of other characters is
+// normalised by itself, with the one ASCII character before it.
+void normalise(std::string& text, UnicodeForm form) {
+  std::string result;
+  std::size_t copied = 0;
+  for (std::size_t at = end_of_ascii(text, 0); at < text.size(); at = end_of_ascii(text, at)) {
+    const std::size_t begin = at == 0 ? 0 : at - 1;
+    bool plain = form == UnicodeForm::kNfc;
+    while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80) {
+      const auto [value, length] = code_point_at(text, at);
+      plain = plain && is_plain_in_nfc(value);
+      at += length;
+    }
+    if (plain) continue;
+    // One ASCII character between two runs belongs to the second alone.
+    result.append(text, copied, begin - copied);
+    append_normalised(result, std::string_view(text).substr(begin, at - begin), form);
+    copied = at;
+  }
+  if (copied == 0) return;
+  text = std::move(result.append(text, copied));
 }
 
 // SentencePiece's nmt_nfkc rules, as Hugging Face's "Nmt" has them.

@@ -102,14 +102,17 @@ NormalizerPart simple_normalizer(const JsonNode& node, const std::string& type) 
     const JsonNode rules = node.at("precompiled_charsmap");
     return std::make_unique<PrecompiledNormalizer>(Charsmap(from_base64(rules), rules.where()));
   }
-  node.allow({"type"});
-  if (type == "NFC") return std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfc);
-  if (type == "NFD") return std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfd);
-  if (type == "NFKC") return std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfkc);
-  if (type == "NFKD") return std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfkd);
-  if (type == "Lowercase") return std::make_unique<CharacterNormalizer>(CharacterMap::kLowercase);
-  if (type == "StripAccents") return std::make_unique<CharacterNormalizer>(CharacterMap::kStripAccents);
-  if (type == "Nmt") return std::make_unique<CharacterNormalizer>(CharacterMap::kNmt);
+  const auto alone = [&](NormalizerPart part) {
+    node.allow({"type"});
+    return part;
+  };
+  if (type == "NFC") return alone(std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfc));
+  if (type == "NFD") return alone(std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfd));
+  if (type == "NFKC") return alone(std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfkc));
+  if (type == "NFKD") return alone(std::make_unique<UnicodeNormalizer>(UnicodeForm::kNfkd));
+  if (type == "Lowercase") return alone(std::make_unique<CharacterNormalizer>(CharacterMap::kLowercase));
+  if (type == "StripAccents") return alone(std::make_unique<CharacterNormalizer>(CharacterMap::kStripAccents));
+  if (type == "Nmt") return alone(std::make_unique<CharacterNormalizer>(CharacterMap::kNmt));
   node.refuse_type("normalizer", type,
                    {"Sequence", "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt",
                     "Replace", "Prepend", "Strip", "Precompiled"});
@@ -197,7 +200,6 @@ void add_pre_tokenizer(const JsonNode& node, int depth, PreTokenizers& parts, bo
         std::make_unique<StringPreTokenizer>(one_character(node.at("delimiter")), Delimiter::kRemoved, false));
     return;
   }
-  node.allow({"type"});
   if (type == "Whitespace") {
     parts.push_back(std::make_unique<WhitespacePreTokenizer>());
   } else if (type == "WhitespaceSplit" || type == "BertPreTokenizer") {
@@ -210,6 +212,7 @@ void add_pre_tokenizer(const JsonNode& node, int depth, PreTokenizers& parts, bo
                      {"Sequence", "ByteLevel", "Split", "Digits", "Punctuation", "Metaspace", "CharDelimiterSplit",
                       "Whitespace", "WhitespaceSplit", "BertPreTokenizer"});
   }
+  node.allow({"type"});
 }
 
 DecoderPart one_decoder(const JsonNode& node, int depth) {

@@ -73,7 +73,8 @@ TokenizerParts read_vocabulary_and_merges(std::string_view vocabulary, std::stri
   for (const char* special :
        {"<|endoftext|>", "<s>", "</s>", "<pad>", "<unk>", "<mask>", "<|im_start|>", "<|im_end|>"}) {
     if (const auto id = parts.vocabulary->find(special)) {
-      parts.added.push_back({.content = special, .id = *id, .special = true});
+      parts.added.push_back(
+          {.content = special, .id = *id, .special = true, .left_strip = special == std::string_view("<mask>")});
     }
   }
   parts.bos = parts.eos = parts.vocabulary->find("<|endoftext|>");

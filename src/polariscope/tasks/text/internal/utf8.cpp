@@ -45,17 +45,6 @@ Read read_at(std::string_view text, std::size_t at) {
   return {{value, lead.length}, true};
 }
 
-// Bytes from `at` on that are ASCII, eight at a time.
-std::size_t end_of_ascii(std::string_view text, std::size_t at) {
-  for (; at + 8 <= text.size(); at += 8) {
-    std::uint64_t eight = 0;
-    std::memcpy(&eight, text.data() + at, 8);
-    if ((eight & 0x8080808080808080) != 0) break;
-  }
-  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
-  return at;
-}
-
 }  // namespace
 
 CodePoint code_point_at(std::string_view text, std::size_t at) { return read_at(text, at).point; }
@@ -89,6 +78,17 @@ std::string utf8_of(char32_t code_point) {
   std::string text;
   append_utf8(text, code_point);
   return text;
+}
+
+// Eight bytes at a time.
+std::size_t end_of_ascii(std::string_view text, std::size_t at) {
+  for (; at + 8 <= text.size(); at += 8) {
+    std::uint64_t eight = 0;
+    std::memcpy(&eight, text.data() + at, 8);
+    if ((eight & 0x8080808080808080) != 0) break;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
 }
 
 bool is_ascii(std::string_view text) { return end_of_ascii(text, 0) == text.size(); }

@@ -25,6 +25,8 @@ std::size_t code_point_before(std::string_view text, std::size_t end);
 void append_utf8(std::string& text, char32_t code_point);
 std::string utf8_of(char32_t code_point);
 
+// The first byte from `at` on that is not ASCII.
+std::size_t end_of_ascii(std::string_view text, std::size_t at);
 bool is_ascii(std::string_view text);
 
 // `text` itself where it is sound; else its repaired copy in `storage`, each unsound part one U+FFFD.
