@@ -3,11 +3,11 @@
 // go through a layer in ranges that stay in the second-level cache.
 #pragma once
 
+#include "polariscope/models/pretrained/cpu_rows.h"
 #include "polariscope/models/pretrained/forward_observer.h"
 #include "polariscope/models/pretrained/forward_pass.h"
 #include "polariscope/models/pretrained/internal/packed_matrix.h"
 #include "polariscope/models/pretrained/parameters.h"
-#include "polariscope/models/pretrained/cpu_rows.h"
 #include "polariscope/models/pretrained/run_model.h"
 
 #include <array>

@@ -5,12 +5,18 @@
 
 #include <Eigen/Core>
 #include <dnnl.hpp>
-#include <omp.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <unordered_map>
 #include <vector>
+
+// OpenMP's own, declared here: its header goes with a compiler's flag, with which Eigen would start threads too.
+extern "C" {
+int omp_get_max_threads();
+void omp_set_num_threads(int threads);
+}
 
 namespace polariscope::models {
 namespace {
