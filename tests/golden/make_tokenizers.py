@@ -1,5 +1,5 @@
-"""Writes tokenizers.json: small tokenizers of every kind, trained on the sentences below by Hugging Face's `tokenizers`,
-and what that library makes of the texts below. pip install tokenizers==0.23.3 sentencepiece==0.2.3"""
+"""Writes tokenizers.json: small tokenizers of every kind, trained on the sentences below by Hugging Face's library, and
+what that makes of the texts below. pip install tokenizers==0.23.3 sentencepiece==0.2.3"""
 
 import base64
 import io
@@ -108,8 +108,15 @@ def small_charsmap():
     rules.write_text("FB01\t66 69\nFF26\t46\n2460\t31\n65 301\tE9\n3000\t20\nA0\t20\n0065 0301 0301\tE9 301\n")
     file = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES), model_writer=file, vocab_size=300, normalization_rule_tsv=str(rules),
-        byte_fallback=False, character_coverage=0.98, hard_vocab_limit=False, minloglevel=2, user_defined_symbols=["WORD", "▁▁"],
+        sentence_iterator=iter(SENTENCES),
+        model_writer=file,
+        vocab_size=300,
+        normalization_rule_tsv=str(rules),
+        byte_fallback=False,
+        character_coverage=0.98,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        user_defined_symbols=["WORD", "▁▁"],
     )
     return file.getvalue()
 
@@ -135,19 +142,31 @@ def all_tokenizers():
     prefixed.normalizer = normalizers.NFC()
     yield "bytes with a space before, NFC, added tokens", added(prefixed)
     llama3 = replaced(bytes_)
-    llama3.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(
-            Regex(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-                  r"|\s*[\r\n]+|\s+(?!\S)|\s+"), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    llama3.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(
+                Regex(
+                    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+                    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+                ),
+                "isolated",
+            ),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     llama3.post_processor = processors.Sequence([processors.ByteLevel(), template()])
     description = json.loads(llama3.to_str())
     description["model"]["ignore_merges"] = True
     yield "bytes, Llama 3's cuts", Tokenizer.from_str(json.dumps(description))
     falcon = replaced(bytes_)
-    falcon.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False),
-        pre_tokenizers.Digits(False), pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")])
+    falcon.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Punctuation("contiguous"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Digits(False),
+            pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated"),
+        ]
+    )
     yield "bytes, Falcon's cuts", falcon
 
     wide = bpe(None, size=280)
@@ -174,11 +193,18 @@ def all_tokenizers():
         cut.pre_tokenizer = cuts
         yield f"wide, {name}", cut
     for name, steps in {
-        "NFD": normalizers.NFD(), "NFKC": normalizers.NFKC(), "NFKD": normalizers.NFKD(),
-        "Lowercase": normalizers.Lowercase(), "StripAccents": normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
-        "Strip": normalizers.Strip(True, True), "Nmt": normalizers.Nmt(),
-        "Replace": normalizers.Sequence([normalizers.Replace(Regex(r"\s{2,}"), "_"), normalizers.Replace("to", "TO"), normalizers.Prepend("e")]),
-        "Bert": normalizers.BertNormalizer(), "Bert cased": normalizers.BertNormalizer(strip_accents=True, lowercase=False, clean_text=False),
+        "NFD": normalizers.NFD(),
+        "NFKC": normalizers.NFKC(),
+        "NFKD": normalizers.NFKD(),
+        "Lowercase": normalizers.Lowercase(),
+        "StripAccents": normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
+        "Strip": normalizers.Strip(True, True),
+        "Nmt": normalizers.Nmt(),
+        "Replace": normalizers.Sequence(
+            [normalizers.Replace(Regex(r"\s{2,}"), "_"), normalizers.Replace("to", "TO"), normalizers.Prepend("e")]
+        ),
+        "Bert": normalizers.BertNormalizer(),
+        "Bert cased": normalizers.BertNormalizer(strip_accents=True, lowercase=False, clean_text=False),
     }.items():
         changed = replaced(wide)
         changed.normalizer = steps
@@ -190,7 +216,9 @@ def all_tokenizers():
     llama = Tokenizer.from_str(json.dumps(description))
     llama.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     llama = replaced(llama, pre_tokenizer=None)
-    llama.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    llama.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
     llama.post_processor = template()
     yield "Llama 2's", added(llama)
     first = replaced(llama, normalizer=None)
@@ -200,9 +228,18 @@ def all_tokenizers():
     fused = bpe(pre_tokenizers.Whitespace(), normalizer=normalizers.Lowercase(), end_of_word_suffix="</w>", size=260)
     fused.decoder = decoders.BPEDecoder("</w>")
     yield "CLIP's suffix", fused
-    clip = bpe(pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(r"'s|'t|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True),
-                                        pre_tokenizers.ByteLevel(add_prefix_space=False)]),
-               normalizer=normalizers.NFC(), alphabet=pre_tokenizers.ByteLevel.alphabet(), end_of_word_suffix="</w>", size=460)
+    clip = bpe(
+        pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(r"'s|'t|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        ),
+        normalizer=normalizers.NFC(),
+        alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        end_of_word_suffix="</w>",
+        size=460,
+    )
     clip.decoder = decoders.ByteLevel()
     yield "CLIP's", clip
     prefixed = bpe(pre_tokenizers.Whitespace(), continuing_subword_prefix="##", size=260)
@@ -213,7 +250,9 @@ def all_tokenizers():
     description["model"]["fuse_unk"] = True
     yield "wide, unknown ones fused", Tokenizer.from_str(json.dumps(description))
 
-    metaspace = unigram(pre_tokenizers.Metaspace(), normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]))
+    metaspace = unigram(
+        pre_tokenizers.Metaspace(), normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    )
     metaspace.decoder = decoders.Metaspace()
     metaspace.post_processor = template()
     yield "unigram", added(metaspace)
@@ -227,13 +266,17 @@ def all_tokenizers():
     bert = Tokenizer(models.WordPiece(unk_token="<unk>"))
     bert.normalizer = normalizers.BertNormalizer()
     bert.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    bert.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(vocab_size=260, special_tokens=SPECIAL, show_progress=False))
+    bert.train_from_iterator(
+        SENTENCES, trainers.WordPieceTrainer(vocab_size=260, special_tokens=SPECIAL, show_progress=False)
+    )
     bert.post_processor = processors.BertProcessing(("</s>", 2), ("<s>", 1))
     bert.decoder = decoders.WordPiece()
     yield "BERT's", added(bert)
     level = Tokenizer(models.WordLevel(unk_token="<unk>"))
     level.pre_tokenizer = pre_tokenizers.Whitespace()
-    level.train_from_iterator(SENTENCES, trainers.WordLevelTrainer(vocab_size=100, special_tokens=SPECIAL, show_progress=False))
+    level.train_from_iterator(
+        SENTENCES, trainers.WordLevelTrainer(vocab_size=100, special_tokens=SPECIAL, show_progress=False)
+    )
     yield "words", level
 
 
@@ -260,18 +303,30 @@ def main():
         cases.append(case)
     processor = sentencepiece.SentencePieceProcessor()
     pieces = []
-    for model_type, options in {"bpe": {"byte_fallback": True, "vocab_size": 560}, "unigram": {"vocab_size": 300, "hard_vocab_limit": False}}.items():
+    for model_type, options in {
+        "bpe": {"byte_fallback": True, "vocab_size": 560},
+        "unigram": {"vocab_size": 300, "hard_vocab_limit": False},
+    }.items():
         file = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(SENTENCES), model_writer=file, model_type=model_type, character_coverage=0.98,
-            normalization_rule_name="identity", user_defined_symbols=["WORD", "▁▁"], minloglevel=2, **options)
+            sentence_iterator=iter(SENTENCES),
+            model_writer=file,
+            model_type=model_type,
+            character_coverage=0.98,
+            normalization_rule_name="identity",
+            user_defined_symbols=["WORD", "▁▁"],
+            minloglevel=2,
+            **options,
+        )
         pieces.append((model_type, file.getvalue()))
     pieces.append(("unigram with a map of characters", small_charsmap()))
     models_ = []
     for name, model in pieces:
         processor.LoadFromSerializedProto(model)
         texts = [text for text in TEXTS if "\x00" not in text]  # the library's own strings end there
-        models_.append({"name": name, "model": base64.b64encode(model).decode(), "texts": texts, "ids": processor.encode(texts)})
+        models_.append(
+            {"name": name, "model": base64.b64encode(model).decode(), "texts": texts, "ids": processor.encode(texts)}
+        )
     document = {"texts": TEXTS, "tokenizers": cases, "sentencepiece": models_}
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     Path(__file__).with_name("tokenizers.json").write_text(text + "\n", encoding="utf-8")
