@@ -43,7 +43,7 @@ TEST_F(GgufFile, HasItsTensorsRowMajorAndItsMetadata) {
   ASSERT_EQ(file.tensors().size(), 2U);
   const Tensor &w = file.tensors()[0], &b = file.tensors()[1];
   EXPECT_EQ(w.shape, (Shape{2, 32}));
-  EXPECT_EQ(w.type, TensorType::kQ8_0);
+  EXPECT_EQ(w.type, TensorType::kQ80);
   EXPECT_EQ(read_floats(w)[33], -14);
   EXPECT_EQ(read_floats(b), (std::vector<float>{1, 2, 3}));
   EXPECT_EQ(file.metadata(), Json::parse(R"({"general.architecture": "llama", "tokens": ["a", "b"]})"));
@@ -231,9 +231,9 @@ TEST(GgufOfOthers, SmolLm2HasItsVocabularyAndItsWeights) {
     Shape shape;
     double root_mean_square;
   };
-  const Known known[] = {{"token_embd.weight", TensorType::kQ8_0, {49152, 576}, 0.13557929232202331},
+  const Known known[] = {{"token_embd.weight", TensorType::kQ80, {49152, 576}, 0.13557929232202331},
                          {"blk.0.attn_norm.weight", TensorType::kF32, {576}, 0.039923615020298016},
-                         {"blk.0.ffn_down.weight", TensorType::kQ4_1, {576, 1536}, 0.19377321661862393}};
+                         {"blk.0.ffn_down.weight", TensorType::kQ41, {576, 1536}, 0.19377321661862393}};
   for (const auto& [name, type, shape, root_mean_square] : known) {
     const auto found = std::ranges::find(file.tensors(), name, &Tensor::name);
     ASSERT_NE(found, file.tensors().end()) << name;

@@ -42,7 +42,7 @@ TEST(ReadFloats, AgreesWithThePackageGgufOnEveryQuantisedType) {
   const auto golden = nlohmann::json::parse(
       read_file(std::filesystem::path(POLARISCOPE_SOURCE_DIR) / "tests/golden/quantised_blocks.json"));
   int types = 0;
-  for (int i = 0; i <= static_cast<int>(TensorType::kQ1_0); ++i) {
+  for (int i = 0; i <= static_cast<int>(TensorType::kQ10); ++i) {
     const auto type = static_cast<TensorType>(i);
     if (!is_quantised(type) || !is_read(type)) continue;
     ++types;
@@ -123,7 +123,7 @@ TEST(ReadFloats, OfPlainNumbersAreTheNearest) {
 
 TEST(ReadFloats, RefusesWhatIsOutsideOrNotWholeBlocksOrNotRead) {
   const std::string bytes(68, '\0');
-  const Tensor tensor = tensor_over(TensorType::kQ8_0, bytes);
+  const Tensor tensor = tensor_over(TensorType::kQ80, bytes);
   std::vector<float> out(64);
   const auto complaint = [&](std::int64_t first, std::int64_t count) {
     return complaint_of([&] { read_floats(tensor, first, count, out.data()); });
@@ -142,7 +142,7 @@ TEST(ReadFloats, RefusesWhatIsOutsideOrNotWholeBlocksOrNotRead) {
 }
 
 TEST(TensorTypes, HaveNamesBlocksAndSizes) {
-  for (int i = 0; i <= static_cast<int>(TensorType::kQ1_0); ++i) {
+  for (int i = 0; i <= static_cast<int>(TensorType::kQ10); ++i) {
     const auto type = static_cast<TensorType>(i);
     EXPECT_EQ(type_named(type_name(type)), type);
     const std::int64_t row[] = {2, block_of(type).numbers};
@@ -155,7 +155,7 @@ TEST(TensorTypes, HaveNamesBlocksAndSizes) {
   EXPECT_EQ(bytes_needed(TensorType::kF6E2M3, Shape{2, 3}), std::nullopt);
   EXPECT_EQ(bytes_needed(TensorType::kQ4K, Shape{0, 256}), 0);
   EXPECT_EQ(bytes_needed(TensorType::kQ4K, Shape{256, 1}), std::nullopt);
-  EXPECT_EQ(bytes_needed(TensorType::kQ4_0, Shape{}), std::nullopt);
+  EXPECT_EQ(bytes_needed(TensorType::kQ40, Shape{}), std::nullopt);
   EXPECT_EQ(bytes_needed(TensorType::kF32, Shape{-1}), std::nullopt);
   EXPECT_EQ(bytes_needed(TensorType::kF32, Shape{1LL << 62}), std::nullopt);
   EXPECT_EQ(bytes_needed(TensorType::kF32, Shape{1LL << 32, 1LL << 32}), std::nullopt);

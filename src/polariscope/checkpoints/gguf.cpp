@@ -24,15 +24,15 @@ constexpr std::uint64_t kLargestAlignment = 1 << 20;
 
 // By ggml's numbers (enum ggml_type); those missing were given up (Q4_2, Q4_3, the interleaved Q4_0 and IQ4_NL).
 const std::map<std::uint32_t, TensorType> kGgmlTypes = {
-    {0, TensorType::kF32},     {1, TensorType::kF16},    {2, TensorType::kQ4_0},    {3, TensorType::kQ4_1},
-    {6, TensorType::kQ5_0},    {7, TensorType::kQ5_1},   {8, TensorType::kQ8_0},    {9, TensorType::kQ8_1},
+    {0, TensorType::kF32},     {1, TensorType::kF16},    {2, TensorType::kQ40},     {3, TensorType::kQ41},
+    {6, TensorType::kQ50},     {7, TensorType::kQ51},    {8, TensorType::kQ80},     {9, TensorType::kQ81},
     {10, TensorType::kQ2K},    {11, TensorType::kQ3K},   {12, TensorType::kQ4K},    {13, TensorType::kQ5K},
     {14, TensorType::kQ6K},    {15, TensorType::kQ8K},   {16, TensorType::kIq2Xxs}, {17, TensorType::kIq2Xs},
     {18, TensorType::kIq3Xxs}, {19, TensorType::kIq1S},  {20, TensorType::kIq4Nl},  {21, TensorType::kIq3S},
     {22, TensorType::kIq2S},   {23, TensorType::kIq4Xs}, {24, TensorType::kI8},     {25, TensorType::kI16},
     {26, TensorType::kI32},    {27, TensorType::kI64},   {28, TensorType::kF64},    {29, TensorType::kIq1M},
-    {30, TensorType::kBf16},   {34, TensorType::kTq1_0}, {35, TensorType::kTq2_0},  {39, TensorType::kMxfp4},
-    {40, TensorType::kNvfp4},  {41, TensorType::kQ1_0},
+    {30, TensorType::kBf16},   {34, TensorType::kTq10},  {35, TensorType::kTq20},   {39, TensorType::kMxfp4},
+    {40, TensorType::kNvfp4},  {41, TensorType::kQ10},
 };
 
 struct Description {

@@ -41,12 +41,12 @@ constexpr TypeRow kTypes[] = {
     {TensorType::kF64, "F64", {1, 8}, decode_f64},
     {TensorType::kI64, "I64", {1, 8}, decode_i64},
     {TensorType::kU64, "U64", {1, 8}, decode_u64},
-    {TensorType::kQ4_0, "Q4_0", {32, 18}, decode_q4_0},
-    {TensorType::kQ4_1, "Q4_1", {32, 20}, decode_q4_1},
-    {TensorType::kQ5_0, "Q5_0", {32, 22}, decode_q5_0},
-    {TensorType::kQ5_1, "Q5_1", {32, 24}, decode_q5_1},
-    {TensorType::kQ8_0, "Q8_0", {32, 34}, decode_q8_0},
-    {TensorType::kQ8_1, "Q8_1", {32, 36}, nullptr},
+    {TensorType::kQ40, "Q4_0", {32, 18}, decode_q4_0},
+    {TensorType::kQ41, "Q4_1", {32, 20}, decode_q4_1},
+    {TensorType::kQ50, "Q5_0", {32, 22}, decode_q5_0},
+    {TensorType::kQ51, "Q5_1", {32, 24}, decode_q5_1},
+    {TensorType::kQ80, "Q8_0", {32, 34}, decode_q8_0},
+    {TensorType::kQ81, "Q8_1", {32, 36}, nullptr},
     {TensorType::kQ2K, "Q2_K", {256, 84}, decode_q2_k},
     {TensorType::kQ3K, "Q3_K", {256, 110}, decode_q3_k},
     {TensorType::kQ4K, "Q4_K", {256, 144}, decode_q4_k},
@@ -62,11 +62,11 @@ constexpr TypeRow kTypes[] = {
     {TensorType::kIq1M, "IQ1_M", {256, 56}, nullptr},
     {TensorType::kIq4Nl, "IQ4_NL", {32, 18}, decode_iq4_nl},
     {TensorType::kIq4Xs, "IQ4_XS", {256, 136}, decode_iq4_xs},
-    {TensorType::kTq1_0, "TQ1_0", {256, 54}, nullptr},
-    {TensorType::kTq2_0, "TQ2_0", {256, 66}, nullptr},
+    {TensorType::kTq10, "TQ1_0", {256, 54}, nullptr},
+    {TensorType::kTq20, "TQ2_0", {256, 66}, nullptr},
     {TensorType::kMxfp4, "MXFP4", {32, 17}, decode_mxfp4},
     {TensorType::kNvfp4, "NVFP4", {64, 36}, nullptr},
-    {TensorType::kQ1_0, "Q1_0", {128, 18}, nullptr},
+    {TensorType::kQ10, "Q1_0", {128, 18}, nullptr},
 };
 
 constexpr bool in_order() {
@@ -101,7 +101,7 @@ Block block_of(TensorType type) { return row_of(type).block; }
 
 bool is_read(TensorType type) { return row_of(type).decode != nullptr; }
 
-bool is_quantised(TensorType type) { return type >= TensorType::kQ4_0; }
+bool is_quantised(TensorType type) { return type >= TensorType::kQ40; }
 
 std::int64_t size_of(const Tensor& tensor) {
   std::int64_t size = 1;

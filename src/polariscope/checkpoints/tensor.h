@@ -38,12 +38,12 @@ enum class TensorType {
   kI64,
   kU64,
   // ggml's blocks
-  kQ4_0,
-  kQ4_1,
-  kQ5_0,
-  kQ5_1,
-  kQ8_0,
-  kQ8_1,
+  kQ40,
+  kQ41,
+  kQ50,
+  kQ51,
+  kQ80,
+  kQ81,
   kQ2K,
   kQ3K,
   kQ4K,
@@ -59,11 +59,11 @@ enum class TensorType {
   kIq1M,
   kIq4Nl,
   kIq4Xs,
-  kTq1_0,
-  kTq2_0,
+  kTq10,
+  kTq20,
   kMxfp4,
   kNvfp4,
-  kQ1_0,
+  kQ10,
 };
 
 // "BF16", "Q4_K": as the format writes it.

@@ -74,13 +74,13 @@ void decode_bf16(const std::byte* in, std::int64_t blocks, float* out) {
 }
 
 void decode_f8_e4m3(const std::byte* in, std::int64_t blocks, float* out) {
-  static const ByteTable table = eight_bit_floats(4, false);
-  look_up(table, in, blocks, out);
+  static const ByteTable kTable = eight_bit_floats(4, false);
+  look_up(kTable, in, blocks, out);
 }
 
 void decode_f8_e5m2(const std::byte* in, std::int64_t blocks, float* out) {
-  static const ByteTable table = eight_bit_floats(5, true);
-  look_up(table, in, blocks, out);
+  static const ByteTable kTable = eight_bit_floats(5, true);
+  look_up(kTable, in, blocks, out);
 }
 
 }  // namespace polariscope::checkpoints
