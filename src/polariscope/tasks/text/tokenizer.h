@@ -23,9 +23,9 @@ enum class SpecialTokens {
 class Tokenizer {
  public:
   // A model's folder, or one of its files: tokenizer.json, vocab.json (with merges.txt beside it), tokenizer.model
-  // (SentencePiece), vocab.txt (WordPiece), tokenizer.bin (llama2.c), NAME.gguf. tokenizer_config.json and special_tokens_map.json
-  // are read where they stand beside it. Throws Error for a file that is missing or damaged, and names each component
-  // of it that is not understood.
+  // (SentencePiece), vocab.txt (WordPiece), tokenizer.bin (llama2.c), NAME.gguf. tokenizer_config.json and
+  // special_tokens_map.json are read where they stand beside it. Throws Error for a file that is missing or damaged,
+  // and names each component of it that is not understood.
   static Tokenizer open(const std::filesystem::path& path);
   // From the contents of a tokenizer.json; `name` begins the sentences of errors.
   static Tokenizer from_json(std::string_view json, const std::string& name);
