@@ -92,8 +92,8 @@ TEST(ReferenceModels, WithTheHeadsNameForTheEmbeddingAreRead) {
   EXPECT_EQ(model.place(parameter::kEmbedding), "tensor \"lm_head.weight\"");
 }
 
-// minGPT's copies of GPT-2 store matrices [out, in], here without a bias of the fused projection.
-TEST(ReferenceModels, OfMinGptAreReadAsTheyLie) {
+// GPT-2's fused projection has a bias; a copy that has lost it computes something else.
+TEST(ReferenceModels, ThatLackABiasAreRefused) {
   const auto data = data_folder("models/gpt-nano-sort");
   if (data.empty()) GTEST_SKIP() << "models/gpt-nano-sort is not in POLARISCOPE_DATA";
   const TemporaryFolder folder;
@@ -102,12 +102,8 @@ TEST(ReferenceModels, OfMinGptAreReadAsTheyLie) {
       {"model_type", "gpt2"}, {"vocab_size", 3},   {"n_embd", 48},       {"n_head", 3},
       {"n_layer", 3},         {"n_positions", 11}, {"n_inner", nullptr}, {"tie_word_embeddings", false}};
   write_file(folder.path() / "config.json", config.dump());
-  const PretrainedModel model = open_model(folder.path());
-  expect_readable(model);
-  EXPECT_FALSE(model.has(parameter::bias(parameter::layer(0, parameter::kQuery))));
-  const std::vector<float> key = model.read(parameter::layer(0, parameter::kKey));
-  const auto fused = checkpoints::read_floats(*model.checkpoint().find("transformer.h.0.attn.c_attn.weight"));
-  EXPECT_EQ(key, std::vector<float>(fused.begin() + 48 * 48, fused.begin() + 2 * 48 * 48));
+  const std::string complaint = complaint_of([&] { open_model(folder.path()); });
+  EXPECT_NE(complaint.find("transformer.h.0.attn.c_attn.bias"), std::string::npos) << complaint;
 }
 
 }  // namespace

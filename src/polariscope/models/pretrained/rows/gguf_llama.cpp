@@ -13,19 +13,7 @@ using namespace parameter;
 
 Plan read_llama(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = gguf_decoder(config, tensors, {.neighbours = true});
-  put_gguf_experts(config, tensors, plan, {}, false);
-  return plan;
-}
-
-Plan read_granite(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = gguf_decoder(config, tensors, {.neighbours = true});
-  Description& model = plan.description;
-  model.embedding_scale = config.number("embedding_scale", 1.0);
-  model.residual_multiplier = config.number("residual_scale", 1.0);
-  model.logit_scale = 1.0 / config.number("logit_scale", 1.0);
-  if (const auto scale = config.maybe_number("attention.scale")) {
-    for (LayerDescription& layer : model.layers) layer.attention.scale = *scale;
-  }
+  put_gguf_experts(config, tensors, plan);
   return plan;
 }
 
@@ -34,7 +22,7 @@ Plan read_qwen2(const ConfigReader& config, const TensorsAtHand& tensors) { retu
 Plan read_qwen3(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = gguf_decoder(config, tensors, {});
   put_gguf_query_key_norm(tensors, plan, QueryKeyNorm::kPerHead);
-  put_gguf_experts(config, tensors, plan, {}, false);
+  put_gguf_experts(config, tensors, plan);
   return plan;
 }
 
@@ -65,38 +53,19 @@ Plan read_phi3(const ConfigReader& config, const TensorsAtHand& tensors) {
   return plan;
 }
 
-// Experts' gates and values are apart here, and the first norm of the feed-forward has another name.
-Plan read_gpt_oss(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = gguf_decoder(config, tensors, {.activation = Activation::kGeluSigmoid, .rope_theta = 150000.0});
-  plan.description.rotary.front().truncate = false;
-  put_gguf_experts(config, tensors, plan, {.routing = Routing::kTopThenSoftmax}, true);
-  const std::int64_t window = config.size("attention.sliding_window", 128);
-  for (std::size_t n = 0; n < plan.description.layers.size(); ++n) {
-    LayerDescription& layer = plan.description.layers[n];
-    layer.attention.sink = true;
-    if (n % 2 == 0) layer.attention.window = window;
-    layer.feed_forward.up_offset = 1.0;
-    layer.feed_forward.limit = 7.0;
-    const SourcePlaces places = layer_places(plan, static_cast<std::int64_t>(n), "blk.");
-    places.weight(kFeedForwardNorm, "post_attention_norm");
-    places.weight(kSink, "attn_sinks");
-  }
-  return plan;
-}
-
 }  // namespace
 
 std::vector<PretrainedRow> gguf_llama_rows() {
   const std::vector<std::string_view> divisors = {"rope_freqs.weight"};
   return {
       {.name = "llama", .read = read_llama, .ignored_keys = {"llama.tensor_data_layout"}, .ignored_tensors = divisors},
-      {.name = "granite", .read = read_granite, .ignored_tensors = divisors},
       {.name = "qwen2", .read = read_qwen2, .ignored_tensors = divisors},
       {.name = "qwen3", .read = read_qwen3, .ignored_tensors = divisors},
       {.name = "qwen3moe", .read = read_qwen3, .ignored_tensors = divisors},
       {.name = "olmo2", .read = read_olmo2, .ignored_tensors = divisors},
-      {.name = "phi3", .read = read_phi3, .ignored_tensors = {"rope_factors_long.weight", "rope_factors_short.weight"}},
-      {.name = "gpt-oss", .read = read_gpt_oss}};
+      {.name = "phi3",
+       .read = read_phi3,
+       .ignored_tensors = {"rope_factors_long.weight", "rope_factors_short.weight"}}};
 }
 
 }  // namespace polariscope::models::rows

@@ -72,7 +72,7 @@ void read_scaling(const ConfigReader& config, const TensorsAtHand& tensors, std:
 
 Rotary read_rotary(const ConfigReader& config, const TensorsAtHand& tensors, const GgufForm& form, std::int64_t width,
                    std::int64_t context) {
-  Rotary rotary{.theta = above_zero(config, "rope.freq_base", form.rope_theta),
+  Rotary rotary{.theta = above_zero(config, "rope.freq_base", 10000.0),
                 .width = config.size("rope.dimension_count", width),
                 .neighbours = form.neighbours};
   if (rotary.width > width || rotary.width % 2 != 0) {
@@ -137,8 +137,7 @@ Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, cons
                                           .activation = form.activation,
                                           .gated = form.gated},
                          .attention_norms = {},
-                         .feed_forward_norms = {},
-                         .parallel = form.parallel};
+                         .feed_forward_norms = {}};
   AttentionDescription& attention = layer.attention;
   attention.heads = config.size("attention.head_count");
   attention.key_heads = config.size("attention.head_count_kv", attention.heads);
@@ -154,16 +153,14 @@ Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, cons
                              .epsilon = config.number(form.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
                                                                                   : "attention.layer_norm_epsilon")};
   model.final_norm = norm;
-  if (form.norm_before) layer.attention_norms.before = norm;
-  if (form.norm_before && !form.parallel) layer.feed_forward_norms.before = norm;
+  if (form.norm_before) layer.attention_norms.before = layer.feed_forward_norms.before = norm;
   model.layers = layers(config, tensors, config.size("block_count"), layer);
   put_sources(plan, tensors, form);
   return plan;
 }
 
-void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, const Experts& kind,
-                      bool biases) {
-  Experts experts = kind;
+void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan) {
+  Experts experts;
   const std::int64_t count = config.integer("expert_count", 0);
   experts.chosen = config.integer("expert_used_count", 0);
   if (count == 0) return;
@@ -175,11 +172,11 @@ void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, 
     if (width) plan.description.layers[i].feed_forward.width = *width;
     use_experts(config, tensors, plan, n, experts);
     const SourcePlaces places = layer_places(plan, n, "blk.");
-    places.linear(kRouter, "ffn_gate_inp", biases);
+    places.linear(kRouter, "ffn_gate_inp", false);
     for (std::int64_t e = 0; e < experts.count; ++e) {
-      places.linear(expert(e, kGate), "ffn_gate_exps", biases, {.expert = e});
-      places.linear(expert(e, kUp), "ffn_up_exps", biases, {.expert = e});
-      places.linear(expert(e, kDown), "ffn_down_exps", biases, {.expert = e});
+      places.linear(expert(e, kGate), "ffn_gate_exps", false, {.expert = e});
+      places.linear(expert(e, kUp), "ffn_up_exps", false, {.expert = e});
+      places.linear(expert(e, kDown), "ffn_down_exps", false, {.expert = e});
     }
   }
 }

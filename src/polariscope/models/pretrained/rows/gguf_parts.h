@@ -14,9 +14,7 @@ struct GgufForm {
   Activation activation = Activation::kSilu;
   bool gated = true;
   bool fused = false;       // attn_qkv: all queries, all keys, all values
-  bool parallel = false;    // behind one norm
   bool norm_before = true;  // of both branches
-  double rope_theta = 10000.0;
 };
 
 // Biases are wherever the first layer has them; without output.weight the head is the embedding.
@@ -24,8 +22,7 @@ Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, cons
 
 // Matrices of experts: ffn_gate_exps [experts, units, width] and its kin. Takes expert_count and
 // expert_used_count; nothing changes where there is no such key.
-void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan, const Experts& kind,
-                      bool biases);
+void put_gguf_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan& plan);
 
 // A norm for each head of queries and keys, if the first layer has it.
 void put_gguf_query_key_norm(const TensorsAtHand& tensors, Plan& plan, QueryKeyNorm kind);

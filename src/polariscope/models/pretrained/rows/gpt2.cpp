@@ -10,7 +10,7 @@ namespace {
 
 using namespace parameter;
 
-// `first`: the first layer's fused projection, whose shape tells how matrices are stored.
+// The shape of the first layer's fused projection tells how matrices are stored.
 void put_sources(Plan& plan, const TensorsAtHand& tensors) {
   const Description& model = plan.description;
   const SourcePlaces base(plan.sources, "", "transformer.");
@@ -18,21 +18,17 @@ void put_sources(Plan& plan, const TensorsAtHand& tensors) {
   base.weight(kPositions, "wpe");
   base.linear(kFinalNorm, "ln_f", true);
   SourcePlaces(plan.sources, "", "").weight(kHead, "lm_head");
-  const auto first = [&tensors](std::string_view ending) {
-    const auto found = tensors.shapes.find("transformer.h.0.attn.c_attn" + std::string(ending));
-    return found != tensors.shapes.end() ? found : tensors.shapes.find("h.0.attn.c_attn" + std::string(ending));
-  };
-  const auto fused = first(".weight");
+  auto fused = tensors.shapes.find("transformer.h.0.attn.c_attn.weight");
+  if (fused == tensors.shapes.end()) fused = tensors.shapes.find("h.0.attn.c_attn.weight");
   const bool rows_are_outputs =
       fused != tensors.shapes.end() && fused->second == std::vector<std::int64_t>{3 * model.width, model.width};
-  const bool fused_bias = first(".bias") != tensors.shapes.end() || fused == tensors.shapes.end();
   const Source turned{.transposed = !rows_are_outputs};
   for (std::size_t n = 0; n < model.layers.size(); ++n) {
     const SourcePlaces layer = layer_places(plan, static_cast<std::int64_t>(n), "transformer.h.");
     layer.linear(kAttentionNorm, "ln_1", true);
     const std::int64_t width = model.width;
     for (const auto& [name, block] : {std::pair{kQuery, 0}, std::pair{kKey, 1}, std::pair{kValue, 2}}) {
-      layer.linear(name, "attn.c_attn", fused_bias,
+      layer.linear(name, "attn.c_attn", true,
                    {.transposed = turned.transposed, .rows = {block * width, width, 3 * width}});
     }
     layer.linear(kOutput, "attn.c_proj", true, turned);
