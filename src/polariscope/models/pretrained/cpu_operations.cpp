@@ -278,7 +278,7 @@ Rows<T> CpuOperations<T>::activated(Array x, Activation activation) const {
 }
 
 template <class T>
-Rows<T> CpuOperations<T>::gated(Array x, const FeedForwardDescription& of) const {
+Rows<T> CpuOperations<T>::gated(const Array& x, const FeedForwardDescription& of) const {
   const std::int64_t width = x.width / 2;
   const Array gate = x.columns(0, width), up = x.columns(width, width);
   const GateShape shape{.activation = of.activation,
