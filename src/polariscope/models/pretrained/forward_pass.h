@@ -154,7 +154,7 @@ class ForwardPass {
     if (norms.after) y = do_.norm(y, *norms.after, after);
     return summed(norms, do_.add(do_.scaled(std::move(y), model_.residual_multiplier), x), sum);
   }
-  Array summed(const BranchNorms& norms, Array x, const Norm& sum) {
+  Array summed(const BranchNorms& norms, const Array& x, const Norm& sum) {
     return norms.after_sum ? do_.norm(x, *norms.after_sum, sum) : x;
   }
 

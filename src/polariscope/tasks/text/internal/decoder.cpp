@@ -55,7 +55,7 @@ void ByteFallbackDecoder::apply(std::vector<std::string>& tokens) const {
 void FuseDecoder::apply(std::vector<std::string>& tokens) const {
   std::string whole;
   for (const std::string& token : tokens) whole += token;
-  tokens.assign(1, std::move(whole));
+  tokens.assign(1, whole);
 }
 
 void ReplaceDecoder::apply(std::vector<std::string>& tokens) const {

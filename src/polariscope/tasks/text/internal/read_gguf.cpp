@@ -200,7 +200,7 @@ class GgufTokenizer {
     for (std::size_t id = 0; id < model_.pieces.size(); ++id) {
       std::string& text = model_.pieces[id].text;
       if (model_.pieces[id].type == PieceType::kNormal) {
-        text = text.starts_with(kBlank) ? text.substr(kBlank.size()) : "##" + text;
+        text.starts_with(kBlank) ? text.erase(0, kBlank.size()) : text.insert(0, "##");
       }
       tokens->add_repeatable(text, static_cast<std::int64_t>(id));
     }
