@@ -20,6 +20,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -123,6 +124,8 @@ int run(const AuditSettings& settings, const CLI::App& command) {
   const models::PretrainedModel model{checkpoints::Checkpoint(settings.model)};
   const Work work = read_work(settings, model);
   catch_interrupts();
+  // Places that cannot be written are found before the work.
+  if (!settings.arrays.empty()) make_folder(std::filesystem::absolute(settings.arrays).parent_path());
   std::optional<runs::RunFolder> folder;
   if (!settings.out.empty()) {
     folder.emplace(settings.out, config_text(command, {"out", "json", "quiet", "threads"}, settings.out));
@@ -138,11 +141,11 @@ int run(const AuditSettings& settings, const CLI::App& command) {
     result = audit::audit(model.description(), model, work.ids, options);
     progress.finish();
   }
+  const nlohmann::ordered_json report = as_json(model.description(), result, work.texts);
+  if (folder) write_file(folder->path() / "audit.json", report.dump(1) + "\n");
   if (result.arrays) {
     write_row_arrays(*result.arrays, settings.arrays, {{"model", settings.model}, {"precision", settings.precision}});
   }
-  const nlohmann::ordered_json report = as_json(model.description(), result, work.texts);
-  if (folder) write_file(folder->path() / "audit.json", report.dump(1) + "\n");
   if (settings.json) {
     fmt::print("{}\n", report.dump());
   } else {

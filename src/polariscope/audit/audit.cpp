@@ -64,7 +64,7 @@ AuditResult audit_with(const models::Description& description, const models::Pre
   const double steps = static_cast<double>(description.layers.size()) + 2.0;
   for (const std::vector<std::int32_t>& text : texts) total += steps * static_cast<double>(text.size());
 
-  Listener<T> listener(description, result);
+  Listener<T> listener(description, options.threads, result);
   for (std::int64_t first = 0; first < std::ssize(texts);) {
     models::TokenBatch batch;
     std::int64_t end = first;

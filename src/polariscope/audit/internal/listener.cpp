@@ -14,10 +14,10 @@ namespace {
 
 // ‖x‖ of each row. A few sums at once, since one would wait for itself.
 template <class T>
-std::vector<double> norms_of(const models::Rows<T>& x) {
+std::vector<double> norms_of(const models::Rows<T>& x, int threads) {
   constexpr std::int64_t kRows = 64, kSums = 8;
   std::vector<double> norms(x.rows);
-  parallel_for((x.rows + kRows - 1) / kRows, 0, [&](std::int64_t block) {
+  parallel_for((x.rows + kRows - 1) / kRows, threads, [&](std::int64_t block) {
     for (std::int64_t r = block * kRows; r < std::min(x.rows, (block + 1) * kRows); ++r) {
       const T* row = x.row(r);
       std::array<double, kSums> sums{};
@@ -96,7 +96,7 @@ void Listener<T>::keep_rows(std::int64_t layer, std::int64_t text, std::int64_t 
 
 template <class T>
 void Listener<T>::hidden(std::int64_t layers, const models::Rows<T>& x) {
-  const std::vector<double> norms = norms_of(x);
+  const std::vector<double> norms = norms_of(x, threads_);
   for (std::int64_t t = 0; t < texts_->texts(); ++t) {
     for (std::int64_t i = 0; i < texts_->length(t); ++i) {
       const double norm = norms[texts_->start(t) + i];
@@ -113,7 +113,7 @@ void Listener<T>::hidden(std::int64_t layers, const models::Rows<T>& x) {
 
 template <class T>
 void Listener<T>::output(const models::Rows<T>& x) {
-  keep_norms(static_cast<std::int64_t>(model_.layers.size()), norms_of(x));
+  keep_norms(static_cast<std::int64_t>(model_.layers.size()), norms_of(x, threads_));
 }
 
 template <class T>

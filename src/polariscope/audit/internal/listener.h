@@ -14,8 +14,9 @@ namespace polariscope::audit {
 template <class T>
 class Listener : public models::ForwardObserver<T> {
  public:
-  // result: layers and their heads are there, to be added to.
-  Listener(const models::Description& model, AuditResult& result) : model_(model), result_(result) {}
+  // result: layers and their heads are there, to be added to. threads: 0: one a processor.
+  Listener(const models::Description& model, int threads, AuditResult& result)
+      : model_(model), threads_(threads), result_(result) {}
 
   // The next batch, whose first text is number `first_text` of all. layer_done: called after each layer, of the
   // embedding too.
@@ -31,6 +32,7 @@ class Listener : public models::ForwardObserver<T> {
   void keep_norms(std::int64_t layers, const std::vector<double>& norms);
 
   const models::Description& model_;
+  int threads_;
   AuditResult& result_;
   const models::TokenBatch* texts_ = nullptr;
   std::int64_t first_text_ = 0;

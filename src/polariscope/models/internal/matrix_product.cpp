@@ -1,6 +1,7 @@
 #include "polariscope/models/internal/matrix_product.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/models/internal/onednn.h"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
@@ -8,7 +9,6 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
-#include <dnnl.hpp>
 
 #include <unordered_map>
 
@@ -20,17 +20,6 @@ at::Tensor view_of(std::int64_t rows, std::int64_t columns, Operand<double> m) {
       m.transposed ? std::vector<std::int64_t>{1, m.stride} : std::vector<std::int64_t>{m.stride, 1};
   // from_blob() takes no constant memory; nothing is written there.
   return at::from_blob(const_cast<double*>(m.data), {rows, columns}, strides, at::TensorOptions(at::kDouble));
-}
-
-// Primitives are made anew for each call: oneDNN keeps what it generated, and finds it in two microseconds.
-const dnnl::engine& processor() {
-  static const dnnl::engine kEngine(dnnl::engine::kind::cpu, 0);
-  return kEngine;
-}
-
-dnnl::stream& stream() {
-  thread_local dnnl::stream stream(processor());
-  return stream;
 }
 
 dnnl::memory::desc matrix_of(std::int64_t rows, std::int64_t columns, bool transposed, std::int64_t stride) {

@@ -278,14 +278,15 @@ Rows<T> CpuOperations<T>::activated(Array x, Activation activation) const {
 }
 
 template <class T>
-Rows<T> CpuOperations<T>::gated(const Array& x, const FeedForwardDescription& of) const {
+Rows<T> CpuOperations<T>::gated(Array x, const FeedForwardDescription& of) const {
   const std::int64_t width = x.width / 2;
-  const Array gate = x.columns(0, width), up = x.columns(width, width);
+  const Array up = x.columns(width, width);
+  x = x.columns(0, width);
   const GateShape shape{.activation = of.activation,
                         .up_offset = of.up_offset,
                         .limit = of.limit.value_or(std::numeric_limits<double>::infinity())};
-  row_kernels<T>().gate(shape, x.rows, width, reading(gate), reading(up), writing(gate));
-  return gate;
+  row_kernels<T>().gate(shape, x.rows, width, reading(x), reading(up), writing(x));
+  return x;
 }
 
 template class CpuOperations<float>;

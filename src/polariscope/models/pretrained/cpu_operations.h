@@ -93,7 +93,7 @@ class CpuOperations {
   Array add(Array x, const Array& y) const;
   Array clipped(Array x, double limit) const;
   Array activated(Array x, Activation activation) const;
-  Array gated(const Array& x, const FeedForwardDescription& of) const;
+  Array gated(Array x, const FeedForwardDescription& of) const;
 
   // inputs: queries, keys and values.
   Array attention(const AttentionDescription& of, std::int64_t layer, const std::array<Array, 3>& inputs,

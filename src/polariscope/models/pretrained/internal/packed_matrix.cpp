@@ -2,9 +2,9 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/parallel.h"
+#include "polariscope/models/internal/onednn.h"
 
 #include <Eigen/Core>
-#include <dnnl.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -39,16 +39,6 @@ class OneThread {
   int before_;
 };
 
-const dnnl::engine& processor() {
-  static const dnnl::engine kEngine(dnnl::engine::kind::cpu, 0);
-  return kEngine;
-}
-
-dnnl::stream& stream() {
-  thread_local dnnl::stream stream(processor());
-  return stream;
-}
-
 using Type = dnnl::memory::data_type;
 
 Type type_of(ProductPrecision precision) { return precision == ProductPrecision::kBfloat16 ? Type::bf16 : Type::f32; }
@@ -57,7 +47,6 @@ dnnl::memory::desc rows_of(std::int64_t rows, std::int64_t width, Type type, std
   return {{rows, width}, type, dnnl::memory::dims{stride, 1}};
 }
 
-// Primitives are made anew for each call: oneDNN keeps what it generated, and finds it in two microseconds.
 dnnl::matmul::primitive_desc product_of(const dnnl::memory::desc& a, const dnnl::memory::desc& factor,
                                         const dnnl::memory::desc& c, bool with_bias, bool add) {
   dnnl::primitive_attr besides;

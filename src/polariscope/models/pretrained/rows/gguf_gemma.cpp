@@ -1,4 +1,4 @@
-// GGUF files of Gemma, 2 and 3: their norms hold 1 + w. What no key says: the root of the width that embeddings are
+// GGUF files of Gemma 2 and 3: their norms hold 1 + w. What no key says: the root of the width that embeddings are
 // multiplied by, which layers have a window, and the scale of the largest models, told by their number of layers.
 #include "polariscope/base/error.h"
 #include "polariscope/models/pretrained/parameter_names.h"
@@ -15,16 +15,11 @@ using namespace parameter;
 
 constexpr std::size_t kLayersOfGemma2Largest = 46, kLayersOfGemma3Largest = 62;
 
-Plan read_gemma(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = gguf_decoder(config, tensors, {.activation = Activation::kGeluTanh});
-  plan.description.embedding_scale = std::sqrt(static_cast<double>(plan.description.width));
-  return plan;
-}
-
 // `pattern`: each of so many layers, the last has no window. `largest`: the number of layers of the one whose logits
 // are divided by the root of width / heads.
-Plan read_later(const ConfigReader& config, const TensorsAtHand& tensors, std::size_t pattern, std::size_t largest) {
-  Plan plan = read_gemma(config, tensors);
+Plan read_gemma(const ConfigReader& config, const TensorsAtHand& tensors, std::size_t pattern, std::size_t largest) {
+  Plan plan = gguf_decoder(config, tensors, {.activation = Activation::kGeluTanh});
+  plan.description.embedding_scale = std::sqrt(static_cast<double>(plan.description.width));
   auto& layers = plan.description.layers;
   const std::int64_t window = config.size("attention.sliding_window", 4096);
   for (std::size_t n = 0; n < layers.size(); ++n) {
@@ -44,7 +39,7 @@ Plan read_later(const ConfigReader& config, const TensorsAtHand& tensors, std::s
 }
 
 Plan read_gemma2(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = read_later(config, tensors, 2, kLayersOfGemma2Largest);
+  Plan plan = read_gemma(config, tensors, 2, kLayersOfGemma2Largest);
   plan.description.logit_cap = config.number("final_logit_softcapping", 30.0);
   const double cap = config.number("attn_logit_softcapping", 50.0);
   for (LayerDescription& layer : plan.description.layers) layer.attention.soft_cap = cap;
@@ -52,7 +47,7 @@ Plan read_gemma2(const ConfigReader& config, const TensorsAtHand& tensors) {
 }
 
 Plan read_gemma3(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = read_later(config, tensors, 6, kLayersOfGemma3Largest);
+  Plan plan = read_gemma(config, tensors, 6, kLayersOfGemma3Largest);
   put_gguf_query_key_norm(tensors, plan, QueryKeyNorm::kPerHead);
   Description& model = plan.description;
   model.rotary.front().theta = config.number("rope.freq_base", 1e6);
@@ -64,9 +59,7 @@ Plan read_gemma3(const ConfigReader& config, const TensorsAtHand& tensors) {
 }  // namespace
 
 std::vector<PretrainedRow> gguf_gemma_rows() {
-  return {{.name = "gemma", .read = read_gemma},
-          {.name = "gemma2", .read = read_gemma2},
-          {.name = "gemma3", .read = read_gemma3}};
+  return {{.name = "gemma2", .read = read_gemma2}, {.name = "gemma3", .read = read_gemma3}};
 }
 
 }  // namespace polariscope::models::rows

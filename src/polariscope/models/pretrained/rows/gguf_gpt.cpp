@@ -24,13 +24,6 @@ Plan read_gpt2(const ConfigReader& config, const TensorsAtHand& tensors) {
   return plan;
 }
 
-Plan read_gptneox(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = gguf_decoder(config, tensors, form(Activation::kGelu, true));
-  const bool parallel = config.flag("use_parallel_residual", true);
-  for (LayerDescription& layer : plan.description.layers) layer.parallel = parallel;
-  return plan;
-}
-
 Plan read_bloom(const ConfigReader& config, const TensorsAtHand& tensors) {
   GgufForm bloom = form(Activation::kGeluTanh, true);
   bloom.rotates = false;
@@ -50,7 +43,6 @@ Plan read_starcoder2(const ConfigReader& config, const TensorsAtHand& tensors) {
 
 std::vector<PretrainedRow> gguf_gpt_rows() {
   return {{.name = "gpt2", .read = read_gpt2},
-          {.name = "gptneox", .read = read_gptneox},
           {.name = "bloom", .read = read_bloom},
           {.name = "starcoder2", .read = read_starcoder2}};
 }

@@ -26,19 +26,6 @@ Plan read_qwen3(const ConfigReader& config, const TensorsAtHand& tensors) {
   return plan;
 }
 
-Plan read_olmo2(const ConfigReader& config, const TensorsAtHand& tensors) {
-  Plan plan = gguf_decoder(config, tensors, {.norm_before = false});
-  put_gguf_query_key_norm(tensors, plan, QueryKeyNorm::kWhole);
-  for (std::size_t n = 0; n < plan.description.layers.size(); ++n) {
-    LayerDescription& layer = plan.description.layers[n];
-    layer.attention_norms.after = layer.feed_forward_norms.after = plan.description.final_norm;
-    const SourcePlaces places = layer_places(plan, static_cast<std::int64_t>(n), "blk.");
-    places.weight(kAttentionNormAfter, "post_attention_norm");
-    places.weight(kFeedForwardNormAfter, "post_ffw_norm");
-  }
-  return plan;
-}
-
 Plan read_phi3(const ConfigReader& config, const TensorsAtHand& tensors) {
   Plan plan = gguf_decoder(config, tensors, {.fused = true});
   const std::int64_t window = config.integer("attention.sliding_window", 0);
@@ -62,7 +49,6 @@ std::vector<PretrainedRow> gguf_llama_rows() {
       {.name = "qwen2", .read = read_qwen2, .ignored_tensors = divisors},
       {.name = "qwen3", .read = read_qwen3, .ignored_tensors = divisors},
       {.name = "qwen3moe", .read = read_qwen3, .ignored_tensors = divisors},
-      {.name = "olmo2", .read = read_olmo2, .ignored_tensors = divisors},
       {.name = "phi3",
        .read = read_phi3,
        .ignored_tensors = {"rope_factors_long.weight", "rope_factors_short.weight"}}};

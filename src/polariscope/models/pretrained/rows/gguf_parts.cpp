@@ -97,8 +97,8 @@ void put_sources(Plan& plan, const TensorsAtHand& tensors, const GgufForm& form)
     const auto put = [&](std::string_view parameter, std::string_view name, const Source& how = {}) {
       layer.linear(parameter, name, has_bias(name), how);
     };
-    if (one.attention_norms.before) layer.linear(kAttentionNorm, "attn_norm", form.norm_bias);
-    if (one.feed_forward_norms.before) layer.linear(kFeedForwardNorm, "ffn_norm", form.norm_bias);
+    layer.linear(kAttentionNorm, "attn_norm", form.norm_bias);
+    layer.linear(kFeedForwardNorm, "ffn_norm", form.norm_bias);
     const auto [heads, keys, width] =
         std::tuple(one.attention.heads, one.attention.key_heads, one.attention.query_width);
     if (form.fused) {
@@ -153,7 +153,7 @@ Plan gguf_decoder(const ConfigReader& config, const TensorsAtHand& tensors, cons
                              .epsilon = config.number(form.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
                                                                                   : "attention.layer_norm_epsilon")};
   model.final_norm = norm;
-  if (form.norm_before) layer.attention_norms.before = layer.feed_forward_norms.before = norm;
+  layer.attention_norms.before = layer.feed_forward_norms.before = norm;
   model.layers = layers(config, tensors, config.size("block_count"), layer);
   put_sources(plan, tensors, form);
   return plan;

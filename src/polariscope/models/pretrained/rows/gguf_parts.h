@@ -13,8 +13,7 @@ struct GgufForm {
   bool neighbours = false;  // pairs (2i, 2i + 1)
   Activation activation = Activation::kSilu;
   bool gated = true;
-  bool fused = false;       // attn_qkv: all queries, all keys, all values
-  bool norm_before = true;  // of both branches
+  bool fused = false;  // attn_qkv: all queries, all keys, all values
 };
 
 // Biases are wherever the first layer has them; without output.weight the head is the embedding.

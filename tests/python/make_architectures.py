@@ -1,4 +1,5 @@
 """Tiny random checkpoints of architectures, and what transformers computes: make_architectures.py FOLDER [NAME...].
+test_audit.py holds `polariscope audit` to them.
 
 Each NAME becomes a folder with config.json, model.safetensors and reference.json: logits of the last token, norms of
 hidden states, mean negative log-likelihood, and of every row of attention its entropy, its weight on the first key and
@@ -153,9 +154,8 @@ def write_legacy_config(folder):
     (folder / "config_legacy.json").write_text(json.dumps(config, indent=1))
 
 
-def make(folder, name):
-    kind, keys = MODELS[name]
-    generator = torch.Generator().manual_seed(sum(map(ord, name)))
+def make(folder, kind, keys):
+    generator = torch.Generator().manual_seed(sum(map(ord, folder.name)))
     model_class = getattr(transformers, kind)
     model = model_class(model_class.config_class(**keys))
     draw(model, generator)
@@ -252,7 +252,7 @@ def make_one(root, name):
     if name in PAIR:
         make_hybrid_norm(folder, name.rsplit("_", 1)[1])
     else:
-        make(folder, name)
+        make(folder, *MODELS[name])
 
 
 def main():
