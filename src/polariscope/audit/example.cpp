@@ -1,0 +1,71 @@
+#include "polariscope/audit/example.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+// EmbedExample.cmake: the bytes of each file between a first and a past-the-end symbol.
+#define POLARISCOPE_EXAMPLE(name)                     \
+  extern "C" const char polariscope_example_##name[]; \
+  extern "C" const char polariscope_example_##name##_end[]
+POLARISCOPE_EXAMPLE(config);
+POLARISCOPE_EXAMPLE(model);
+POLARISCOPE_EXAMPLE(tokenizer);
+POLARISCOPE_EXAMPLE(text);
+#undef POLARISCOPE_EXAMPLE
+
+namespace polariscope::audit {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string_view between(const char* begin, const char* end) {
+  // As integers: to the compiler the two symbols are unrelated arrays.
+  return {begin,
+          static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
+}
+
+fs::path new_folder() {
+  std::error_code trouble;
+  const fs::path parent = fs::temp_directory_path(trouble);
+  if (trouble) {
+    throw Error("the example needs a folder for temporary files: {}; set TMPDIR to one that can be written",
+                trouble.message());
+  }
+  std::string name = (parent / "polariscope-example-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) {
+    throw Error("the example cannot be written to {}: {}; set TMPDIR to a folder that can be written", parent.string(),
+                std::generic_category().message(errno));
+  }
+  return name;
+}
+
+void remove_folder(const fs::path& path) {
+  std::error_code ignored;  // what is left lies among the temporary files
+  fs::remove_all(path, ignored);
+}
+
+}  // namespace
+
+ExampleFolder::ExampleFolder() : path_(new_folder()) {
+  try {
+    write_file(path_ / "config.json", between(polariscope_example_config, polariscope_example_config_end));
+    write_file(path_ / "model.safetensors", between(polariscope_example_model, polariscope_example_model_end));
+    write_file(path_ / "tokenizer.json", between(polariscope_example_tokenizer, polariscope_example_tokenizer_end));
+    write_file(text(), between(polariscope_example_text, polariscope_example_text_end));
+  } catch (...) {
+    remove_folder(path_);
+    throw;
+  }
+}
+
+ExampleFolder::~ExampleFolder() { remove_folder(path_); }
+
+}  // namespace polariscope::audit
