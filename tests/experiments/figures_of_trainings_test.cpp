@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 namespace polariscope::testing {
 namespace {
 
@@ -85,6 +87,74 @@ TEST(FigureFTwo, HasAPanelAndAClaimForEverySettingThatWasTrained) {
   EXPECT_EQ(section.figures.front().spec.at("concat").size(), 6U);
   EXPECT_EQ(claim_named(section, "A.figF2/positions add, shifted, aux 0.2").verdict, report::Verdict::kHolds);
   EXPECT_EQ(claim_named(section, "A.figF2/positions no, shifted, aux 0").verdict, report::Verdict::kFails);
+}
+
+// Two heads of every model; softmax's sparsity is 0.8, the sigmoid's and the kernel's as given, by seed.
+Measure sparsities(const std::function<double(int seed)>& sigmoid, const std::function<double(int seed)>& kernel,
+                   double raw_maximum) {
+  return [=](const json& settings) {
+    const auto attention = settings.at("attention").get<std::string>();
+    const int seed = settings.at("seed").get<int>();
+    const double middle = attention == "softmax" ? 0.8 : attention == "sigmoid" ? sigmoid(seed) : kernel(seed);
+    auto heads = json::array();
+    for (const double beside : {-0.1, 0.1}) {
+      heads.push_back({{"layer", 1}, {"head", 1}, {"sparsity", middle + beside}, {"maximum", raw_maximum + beside}});
+    }
+    return MadeUp{.metrics = {{"accuracy", 0.99}}, .files = {{"heads.json", heads.dump()}}};
+  };
+}
+const std::string kSparse =
+    "task = \"induction\"\nheads = 2\nattention = [\"softmax\", \"sigmoid\", \"elu1_kernel/sum\"]\n"
+    "positions = \"add\"\nshift_query_token = true\nauxiliary_loss = 0.2\nseed = { from = 0, to = 2 }\n";
+
+// Without models from outside, which take seconds.
+report::Section figure_seven(const MadeUpRuns& runs) {
+  unsetenv("POLARISCOPE_DATA");
+  unsetenv("POLARISCOPE_PACKAGES");
+  setenv("HF_HUB_CACHE", "/nowhere/at/all", 1);
+  return runs.section_of("A.fig7");
+}
+
+constexpr const char* kFigureSeven[] = {"A.fig7/sigmoid", "A.fig7/elu1_kernel/sum", "A.fig7/raw-maximum"};
+
+TEST(FigureSeven, HoldsWhereSoftmaxIsSparserInEverySeed) {
+  const auto low = [](int seed) { return 0.4 + 0.01 * seed; };
+  const MadeUpRuns runs(kSparse, sparsities(low, low, 0.5));
+  const report::Section section = figure_seven(runs);
+  ASSERT_EQ(section.claims.size(), std::size(kFigureSeven));
+  for (const char* id : kFigureSeven) {
+    EXPECT_EQ(claim_named(section, id).verdict, report::Verdict::kHolds) << id;
+    EXPECT_EQ(claim_named(section, id).runs, 3) << id;
+  }
+  EXPECT_NEAR(claim_named(section, "A.fig7/sigmoid").value, 0.8 - 0.41, 1e-12);  // the middle seed's lead
+  EXPECT_EQ(section.figures.size(), 3U);
+  EXPECT_NE(section.findings.find("the example"), std::string::npos) << section.findings;
+  EXPECT_NE(section.findings.find("Left out: tinystories-656k"), std::string::npos) << section.findings;
+}
+
+TEST(FigureSeven, FailsWhereOneSeedIsTheOtherWayRound) {
+  const auto one_above = [](int seed) { return seed == 1 ? 0.81 : 0.4; };
+  const auto low = [](int) { return 0.4; };
+  const report::Section sigmoid = figure_seven(MadeUpRuns(kSparse, sparsities(one_above, low, 0.5)));
+  EXPECT_EQ(claim_named(sigmoid, "A.fig7/sigmoid").verdict, report::Verdict::kFails);
+  EXPECT_EQ(claim_named(sigmoid, "A.fig7/elu1_kernel/sum").verdict, report::Verdict::kHolds);
+  const report::Section kernel = figure_seven(MadeUpRuns(kSparse, sparsities(low, one_above, 0.5)));
+  EXPECT_EQ(claim_named(kernel, "A.fig7/elu1_kernel/sum").verdict, report::Verdict::kFails);
+  EXPECT_EQ(claim_named(kernel, "A.fig7/sigmoid").verdict, report::Verdict::kHolds);
+}
+
+TEST(FigureSeven, SaysWhereTheRawMaximumTellsAnotherStory) {
+  const auto low = [](int) { return 0.4; };
+  const report::Section section = figure_seven(MadeUpRuns(kSparse, sparsities(low, low, 0.85)));
+  EXPECT_EQ(claim_named(section, "A.fig7/sigmoid").verdict, report::Verdict::kHolds);
+  EXPECT_EQ(claim_named(section, "A.fig7/raw-maximum").verdict, report::Verdict::kFails);
+}
+
+TEST(FigureSeven, SaysNothingOfModelsThatDidNotLearn) {
+  const MadeUpRuns runs(kSparse, [](const json&) { return MadeUp{.metrics = {{"accuracy", 0.5}}}; });
+  for (const report::Claim& claim : figure_seven(runs).claims) {
+    EXPECT_EQ(claim.verdict, report::Verdict::kInconclusive) << claim.id;
+  }
 }
 
 const std::string kGroups =

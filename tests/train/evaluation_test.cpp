@@ -97,6 +97,7 @@ TEST(Evaluation, OfAModelThatCountsLabelsIsRightAndCannotBeFlipped) {
   const train::HeadEvaluation& head = evaluation.heads[0];
   EXPECT_NEAR(head.entropy.value(), std::log(11.0), 1e-6);
   EXPECT_NEAR(head.frobenius_norm.value(), 1.0, 1e-6);
+  EXPECT_NEAR(head.maximum.value(), 1.0 / 11.0, 1e-6);
   EXPECT_GT(head.flips.count(), 0);
   EXPECT_EQ(head.flips.value(), 0.0);  // nine tokens outvote one
 }

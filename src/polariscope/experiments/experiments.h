@@ -30,6 +30,7 @@ Experiment a_lem_d_4();
 Experiment a_fig1();
 Experiment a_fig4();
 Experiment a_fig_f2();
+Experiment a_fig7();
 
 // Section 4.2: token influence.
 Experiment a_fig5();

@@ -45,6 +45,7 @@ void add_layer(std::vector<HeadEvaluation>& heads, std::int64_t layer, const at:
   put(&HeadEvaluation::relative_entropy,
       negative ? metrics::abs_relative_entropy(map) : metrics::relative_entropy(map));
   put(&HeadEvaluation::sparsity, negative ? metrics::abs_sparsity_score(map) : metrics::sparsity_score(map));
+  put(&HeadEvaluation::maximum, metrics::maximum_weight(map));
   put(&HeadEvaluation::frobenius_norm, metrics::frobenius_norm(map));
   put(&HeadEvaluation::row_sum, metrics::row_sum(map));
   put(&HeadEvaluation::first_token_share, metrics::first_token_share(map));

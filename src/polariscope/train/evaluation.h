@@ -14,7 +14,7 @@ namespace polariscope::train {
 // Definitions: docs/metrics.md. Of attentions with negative weights entropy and sparsity are of |w|/Σ|w|.
 struct HeadEvaluation {
   std::int64_t layer = 0, head = 0;
-  metrics::Mean entropy, relative_entropy, frobenius_norm, row_sum, sparsity;
+  metrics::Mean entropy, relative_entropy, frobenius_norm, row_sum, sparsity, maximum;
   metrics::Mean first_token_share;  // its clipped value is the sink score (polarisation paper, E.1)
   metrics::Mean first_token_ratio;  // the variant of the paper's public code
   metrics::Mean importance, sinks;  // Gu et al.: α and Sink^0.3 of the first token

@@ -24,6 +24,7 @@ constexpr std::array kHeadNumbers{std::pair{"entropy", &HeadEvaluation::entropy}
                                   std::pair{"frobenius_norm", &HeadEvaluation::frobenius_norm},
                                   std::pair{"row_sum", &HeadEvaluation::row_sum},
                                   std::pair{"sparsity", &HeadEvaluation::sparsity},
+                                  std::pair{"maximum", &HeadEvaluation::maximum},
                                   std::pair{"first_token_share", &HeadEvaluation::first_token_share},
                                   std::pair{"first_token_ratio", &HeadEvaluation::first_token_ratio},
                                   std::pair{"importance", &HeadEvaluation::importance},
