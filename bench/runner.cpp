@@ -138,7 +138,7 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
   CLI::App app(benchmark.title, fmt::format("bench_{}", benchmark.name));
   std::string json_path;
   std::vector<std::string> chosen;
-  Settings settings;
+  Settings settings{.repeats = benchmark.repeats, .threads = benchmark.threads, .obstacle = ""};
   bool accepts = false, checks = false;
   app.add_option("--case", chosen, fmt::format("only this case, may be repeated: {}", fmt::join(names, ", ")))
       ->type_name("NAME");

@@ -43,7 +43,8 @@ struct Benchmark {
   const char* examples;
   const std::vector<Case>& cases;
   std::function<std::string()> obstacle;
-  bool threaded = false;  // has --threads
+  bool threaded = false;         // has --threads
+  int threads = 1, repeats = 7;  // where the command line says nothing
 };
 
 // Parses, runs, prints, beside the run that was accepted last; the process's exit code. A missed target is a failure
