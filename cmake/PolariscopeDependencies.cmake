@@ -14,7 +14,12 @@ polariscope_find(CLI11 libcli11-dev)
 polariscope_find(tomlplusplus libtomlplusplus-dev)
 polariscope_find(Eigen3 libeigen3-dev NO_MODULE)
 polariscope_find(SQLite3 libsqlite3-dev)
-polariscope_find(OpenMP g++ COMPONENTS CXX)  # the compiler's, which oneDNN's threads are
+# The compiler's, which oneDNN's threads are; clang's is a package of its own.
+set(openmp_package g++)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  set(openmp_package libomp-dev)
+endif()
+polariscope_find(OpenMP ${openmp_package} COMPONENTS CXX)
 polariscope_find(PkgConfig pkg-config)
 if(PkgConfig_FOUND)
   pkg_check_modules(HWY QUIET IMPORTED_TARGET libhwy)
