@@ -1,5 +1,6 @@
 #include "polariscope/audit/audit.h"
 
+#include "polariscope/audit/internal/batches.h"
 #include "polariscope/audit/internal/listener.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
@@ -12,17 +13,11 @@
 namespace polariscope::audit {
 namespace {
 
-using Texts = std::span<const std::vector<std::int32_t>>;
-
-// Texts that go through a model together, so that weights are laid out once for many of them: as many as have so many
-// tokens, but at least one.
-constexpr std::int64_t kBatchTokens = 4096;
-
 AuditResult empty_result(const models::Description& model, Texts texts, bool row_arrays) {
   AuditResult result;
   std::int64_t heads = 0, tokens = 0;
   for (const models::LayerDescription& layer : model.layers) {
-    result.layers.push_back({std::vector<HeadResult>(layer.attention.heads), {}});
+    result.layers.push_back({.heads = std::vector<HeadResult>(layer.attention.heads)});
     heads = std::max(heads, layer.attention.heads);
   }
   for (const std::vector<std::int32_t>& text : texts) tokens = std::max<std::int64_t>(tokens, std::ssize(text));
@@ -35,10 +30,10 @@ AuditResult empty_result(const models::Description& model, Texts texts, bool row
 
 // Of the texts of a batch, `first_text` and those after it.
 void keep_predictions(const models::Predictions& predictions, const models::TokenBatch& batch, std::int64_t first_text,
-                      AuditResult& result) {
+                      std::int64_t unpredicted, AuditResult& result) {
   for (std::int64_t t = 0; t < batch.texts(); ++t) {
     metrics::Mean nll;
-    for (std::int64_t i = batch.start(t); i < batch.start(t) + batch.length(t); ++i) {
+    for (std::int64_t i = batch.start(t) + unpredicted; i < batch.start(t) + batch.length(t); ++i) {
       const double log_likelihood = predictions.log_likelihoods[i];
       if (!std::isnan(log_likelihood)) nll.add(-log_likelihood);
     }
@@ -64,23 +59,23 @@ AuditResult audit_with(const models::Description& description, const models::Pre
   const double steps = static_cast<double>(description.layers.size()) + 2.0;
   for (const std::vector<std::int32_t>& text : texts) total += steps * static_cast<double>(text.size());
 
-  Listener<T> listener(description, options.threads, result);
-  for (std::int64_t first = 0; first < std::ssize(texts);) {
-    models::TokenBatch batch;
-    std::int64_t end = first;
-    do {
-      batch.add(texts[end++]);
-    } while (end < std::ssize(texts) && batch.rows() + std::ssize(texts[end]) <= kBatchTokens);
-    const auto step_done = [&] {
-      done += static_cast<double>(batch.rows());
-      if (options.progress) options.progress(done / total);
-      stop_if_interrupted();
-    };
-    listener.begin(batch, first, step_done);
-    keep_predictions(models::run_model<T>(description, model, batch, how, &listener), batch, first, result);
-    step_done();
-    first = end;
+  Listener<T> listener(description, options.keys, options.threads, result);
+  try {
+    for_batches(texts, [&](const models::TokenBatch& batch, std::int64_t first) {
+      const auto step_done = [&] {
+        done += static_cast<double>(batch.rows());
+        if (options.progress) options.progress(done / total);
+        stop_if_interrupted();
+      };
+      listener.begin(batch, first, step_done);
+      keep_predictions(models::run_model<T>(description, model, batch, how, &listener), batch, first,
+                       options.unpredicted, result);
+      step_done();
+    });
+  } catch (const Interrupted&) {
+    result.interrupted = true;
   }
+  listener.finish();
   return result;
 }
 

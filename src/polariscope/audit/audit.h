@@ -22,10 +22,23 @@ struct AuditOptions {
   bool row_arrays = false;
   // What needs a second pass over the logits: `received` and `support`.
   bool keys = true;
-  int threads = 0;  // 0: one a processor
+  std::int64_t unpredicted = 0;  // so many of a text's predictions, from its start, do not count
+  int threads = 0;               // 0: one a processor
   // Called with the share that is done, in [0, 1].
   std::function<void(double share)> progress;
 };
+
+// A key that many rows look at: mean p over the rows that see it, kSinkRows at least.
+struct SinkKey {
+  std::int64_t text, token;
+  double share;
+};
+
+constexpr double kSinkShare = 0.3;  // Gu et al. 2024
+constexpr std::int64_t kSinkRows = 32;
+constexpr std::int64_t kReceivedKeys = 256;
+constexpr std::size_t kLargest = 8;
+constexpr int kEntropyBins = 20;
 
 // Of p, the weights of a head as they multiply the values, over the rows of all texts; z are its logits.
 struct HeadResult {
@@ -43,17 +56,16 @@ struct HeadResult {
   // β: exponent of relative entropy's odds H/(ln n - H) against the variance of z, of the texts' means; NaN below three
   // texts.
   double beta = std::numeric_limits<double>::quiet_NaN();
-  std::vector<std::int64_t> relative_entropies;    // rows with it in each of 20 equal bins of [0, 1]
+  std::vector<std::int64_t> relative_entropies;    // rows with it in each of kEntropyBins equal bins of [0, 1]
   std::vector<metrics::Mean> entropy_by_position;  // of rows [2^b - 1, 2^(b+1) - 1)
-  // Mean p that key k has of the rows that see it; the mean over texts that reach it, of the first kReceivedKeys.
+  // Mean p that key k has of the rows that see it (Gu et al. 2024), over texts, of the first kReceivedKeys.
   std::vector<metrics::Mean> received;
-  metrics::Mean leading;  // p of the keys that begin a text with one and the same token, summed, over texts
+  std::vector<SinkKey> sinks;  // keys of which that is largest and above kSinkShare: at most kLargest
+  metrics::Mean leading;       // p of the keys that begin a text with one and the same token, summed, over texts
   metrics::Mean query_norm, key_norm;
   // ‖v‖ of the first key over the median of its text: a sink's value is small where the head does nothing by it.
   metrics::Mean first_value_ratio;
 };
-
-constexpr std::int64_t kReceivedKeys = 256;
 
 struct MassiveActivation {
   std::int64_t text, token, channel;
@@ -70,8 +82,6 @@ struct LayerResult {
   std::int64_t massive = 0;  // of all texts: |x| > 100 and at least 1000 times the median (Sun et al. 2024)
 };
 
-constexpr std::size_t kLargest = 8;
-
 struct TextResult {
   std::int64_t tokens = 0, predicted = 0;
   double nll = 0.0;  // mean of -ln p over the tokens predicted, nats; NaN where there is none
@@ -85,10 +95,12 @@ struct AuditResult {
   std::optional<RowArrays> arrays;  // where they were asked for
 };
 
+using Texts = std::span<const std::vector<std::int32_t>>;
+
 // `description` is the model's own or a variation of it. An encoder predicts each token from the whole text, itself
 // included; others the next one. Throws Error for no text, one that does not fit the model (token_batch.h), and hidden
 // states that are not finite.
-AuditResult audit(const models::Description& description, const models::PretrainedModel& model,
-                  std::span<const std::vector<std::int32_t>> texts, const AuditOptions& options);
+AuditResult audit(const models::Description& description, const models::PretrainedModel& model, Texts texts,
+                  const AuditOptions& options);
 
 }  // namespace polariscope::audit

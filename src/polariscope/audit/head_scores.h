@@ -17,7 +17,7 @@ struct HeadScores {
 };
 
 // [layers][heads], over `texts` sequences of `tokens` random ids (a fixed seed) said twice, that begin with `first`
-// where it is not negative.
+// where it is not negative. Throws Error where the model takes no text so long.
 std::vector<std::vector<HeadScores>> head_scores(const models::PretrainedModel& model, std::int32_t first,
                                                  std::int64_t tokens, std::int64_t texts, int threads);
 

@@ -1,17 +1,13 @@
 // What it costs the model to take something away, by its loss: nats per token over the texts.
 #pragma once
 
-#include "polariscope/models/pretrained/parameters.h"
+#include "polariscope/audit/audit.h"
 
 #include <cstdint>
 #include <functional>
-#include <span>
-#include <string>
 #include <vector>
 
 namespace polariscope::audit {
-
-using Texts = std::span<const std::vector<std::int32_t>>;
 
 // Of one forward pass that was meddled with.
 struct Intervention {

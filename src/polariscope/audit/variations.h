@@ -29,9 +29,9 @@ struct FirstToken {
   std::string name = {};
 };
 
-// `texts` hold no first token. What is predicted is the same in all: the tokens of a text after its first.
-std::vector<Variation> first_token_variations(const models::PretrainedModel& model,
-                                              std::span<const std::vector<std::int32_t>> texts,
+// `texts` hold no first token, and must leave room for one. What is predicted is the same in all: the tokens of a text
+// after its first.
+std::vector<Variation> first_token_variations(const models::PretrainedModel& model, Texts texts,
                                               std::span<const FirstToken> tokens, const AuditOptions& options);
 
 // One of: "softmax1", "sink=Z", "soft-cap=C", "temperature=T". Throws Error for another, for a number out of range, and
@@ -39,7 +39,7 @@ std::vector<Variation> first_token_variations(const models::PretrainedModel& mod
 models::Description varied(const models::Description& model, std::string_view variation);
 
 // The model as it is ("as it is"), then each variation.
-std::vector<Variation> what_if(const models::PretrainedModel& model, std::span<const std::vector<std::int32_t>> texts,
+std::vector<Variation> what_if(const models::PretrainedModel& model, Texts texts,
                                std::span<const std::string> variations, const AuditOptions& options);
 
 }  // namespace polariscope::audit

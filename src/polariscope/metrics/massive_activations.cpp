@@ -14,6 +14,10 @@ constexpr double kSmallest = 100.0, kTimesMedian = 1000.0;
 
 }  // namespace
 
+double massive_from(double median) {
+  return std::max(std::nextafter(kSmallest, std::numeric_limits<double>::infinity()), kTimesMedian * median);
+}
+
 template <class T>
 MassiveActivations massive_activations(std::span<const T> hidden, std::int64_t width) {
   if (width < 1 || hidden.size() % static_cast<std::size_t>(width) != 0) {
@@ -25,9 +29,10 @@ MassiveActivations massive_activations(std::span<const T> hidden, std::int64_t w
     return {std::numeric_limits<double>::quiet_NaN(), {}};
   }
   MassiveActivations result{median_of(sizes), {}};
+  const double limit = massive_from(result.median);
   for (std::size_t i = 0; i < hidden.size(); ++i) {
     const double value = hidden[i];
-    if (std::abs(value) > kSmallest && std::abs(value) >= kTimesMedian * result.median) {
+    if (std::abs(value) >= limit) {
       const auto place = static_cast<std::int64_t>(i);
       result.found.push_back({place / width, place % width, value});
     }

@@ -8,6 +8,9 @@
 
 namespace polariscope::metrics {
 
+// The least |h| that is massive where this is the median of |h|: above 100 and at least 1000 times it.
+double massive_from(double median);
+
 struct MassiveActivation {
   std::int64_t token, feature;
   double value;

@@ -18,10 +18,9 @@ float rounded_to_bfloat16(float x) {
 
 reweighting::AttentionForm attention_form_of(const AttentionDescription& of) {
   const bool sigmoid = of.weights == AttentionWeights::kSigmoid;
-  if (sigmoid && of.sink) throw Error("sigmoid attention with a sink: a sink joins a softmax alone");
-  reweighting::AttentionForm form = reweighting::find_attention_form(sigmoid   ? "sigmoid"
-                                                                     : of.sink ? "sink"
-                                                                               : "softmax");
+  const bool sink = of.sink || of.constant_sink;
+  if (sigmoid && sink) throw Error("sigmoid attention with a sink: a sink joins a softmax alone");
+  reweighting::AttentionForm form = reweighting::find_attention_form(sigmoid ? "sigmoid" : sink ? "sink" : "softmax");
   if (of.soft_cap) {
     if (!of.alibi.slopes.empty() || of.logit_bias != 0.0) {
       throw Error("attention with a soft cap and a bias on its logits: the two are not known together");

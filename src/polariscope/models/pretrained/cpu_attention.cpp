@@ -14,7 +14,9 @@ Rows<T> CpuOperations<T>::attention(const AttentionDescription& of, std::int64_t
   input.scale = of.scale;
   input.causal = model_.causal;
   input.window = of.window.value_or(0);
+  const Vector constant(of.constant_sink ? of.heads : 0, static_cast<T>(of.constant_sink.value_or(0.0)));
   if (of.sink) input.sink = sink.data();
+  if (of.constant_sink) input.sink = constant.data();
   for (std::int64_t t = 0; t < texts_->texts(); ++t) {
     const std::int64_t start = texts_->start(t), length = texts_->length(t);
     const auto heads = [&](const Array& rows, std::int64_t width) -> attention::HeadsView<T> {
@@ -35,9 +37,9 @@ Rows<T> CpuOperations<T>::attention(const AttentionDescription& of, std::int64_t
     input.bias = {extras.bias.empty() ? nullptr : extras.bias.data(), 0, extras.bias_stride, 0};
     attention::AttentionOutput<T> to;
     to.output = heads(output, of.value_width);
-    if (observer_ != nullptr) to.statistics = observer_->row_statistics(layer, t);
+    if (observer_ != nullptr) observer_->before_attention(layer, t, to);
     attention::attend(input, to, options_.threads);
-    if (observer_ != nullptr) observer_->attended(layer, t, input);
+    if (observer_ != nullptr) observer_->attended(layer, t, input, to);
   }
   return output;
 }

@@ -82,9 +82,10 @@ struct AttentionDescription {
   std::int64_t query_width = 0;  // of a head's query and key
   std::int64_t value_width = 0;  // of a head's value
   double scale = 1.0;
-  std::optional<double> soft_cap = {};      // c tanh(logit / c)
-  std::optional<std::int64_t> window = {};  // query i sees keys i - window + 1 ... i
-  bool sink = false;                        // a learned logit a head, not scaled, dropped after the softmax
+  std::optional<double> soft_cap = {};       // c tanh(logit / c)
+  std::optional<std::int64_t> window = {};   // query i sees keys i - window + 1 ... i
+  bool sink = false;                         // a learned logit a head, not scaled, dropped after the softmax
+  std::optional<double> constant_sink = {};  // the same, of all heads and not learned: softmax1 at 0
   AttentionWeights weights = AttentionWeights::kSoftmax;
   double logit_bias = 0.0;
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;

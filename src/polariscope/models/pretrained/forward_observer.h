@@ -15,10 +15,12 @@ template <class T>
 class ForwardObserver {
  public:
   virtual ~ForwardObserver() = default;
-  // Where to write what is to be known of the rows of one text in one layer, [heads, tokens] each.
-  virtual attention::RowStatistics<T> row_statistics(std::int64_t /*layer*/, std::int64_t /*text*/) { return {}; }
-  // After its rows: its queries (normed, rotated), keys and values as attention read them.
-  virtual void attended(std::int64_t /*layer*/, std::int64_t /*text*/, const attention::AttentionInput<T>&) {}
+  // Before the rows of one text in one layer: where to write what is to be known of them, [heads, tokens] each.
+  virtual void before_attention(std::int64_t /*layer*/, std::int64_t /*text*/, attention::AttentionOutput<T>&) {}
+  // After them: queries (normed, rotated), keys and values as attention read them, and what came out, which may be
+  // written over: the model goes on from there.
+  virtual void attended(std::int64_t /*layer*/, std::int64_t /*text*/, const attention::AttentionInput<T>&,
+                        const attention::AttentionOutput<T>&) {}
   // Of all texts: after `layers` layers, from 0, what the embedding gives; before the final norm.
   virtual void hidden(std::int64_t /*layers*/, const Rows<T>&) {}
   // Of all texts, past the final norm and the map to the embedding's width, where there is one of them.
