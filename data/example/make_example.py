@@ -139,7 +139,8 @@ def main():
             optimizer.step()
             step += 1
             if step % 50 < 2:
-                print(f"step {step}: loss {loss.item():.3f}, held out {held_out_loss(model, held_out_ids):.3f}", flush=True)
+                held_out = held_out_loss(model, held_out_ids)
+                print(f"step {step}: loss {loss.item():.3f}, held out {held_out:.3f}", flush=True)
 
     model.to(torch.bfloat16)
     model.save_pretrained(folder)

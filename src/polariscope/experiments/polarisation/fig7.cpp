@@ -136,7 +136,7 @@ report::Figure histogram_figure(const std::map<std::string, Heads>& ratios) {
           .table = report::table_of(chart)};
 }
 
-report::Figure dots_figure(std::string id, std::string title, std::string caption, const char* axis,
+report::Figure dots_figure(std::string id, const std::string& title, std::string caption, const char* axis,
                            std::vector<report::Category> categories) {
   report::CategoryChart chart{
       .x = {axis}, .categories = std::move(categories), .low = 0.0, .high = 1.0, .references = {}};
