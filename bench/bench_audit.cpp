@@ -35,7 +35,7 @@ std::string python() {
 
 std::vector<std::string> peer_command(int threads, std::vector<std::string> arguments) {
   std::vector<std::string> words{"/usr/bin/env", fmt::format("OMP_NUM_THREADS={}", threads), "TQDM_DISABLE=1", python(),
-                                 POLARISCOPE_PEERS "/audit.py"};
+                                 std::string(POLARISCOPE_PEERS) + "/audit.py"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }
