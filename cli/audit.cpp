@@ -4,6 +4,7 @@
 #include "audit_print.h"
 #include "commands.h"
 #include "polariscope/audit/documents.h"
+#include "polariscope/audit/summary.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/interrupt.h"
@@ -34,6 +35,7 @@ namespace {
 struct AuditSettings {
   std::string model, text, tokenizer, ids, arrays, out, config, precision = "float32";
   double documents = 1000, context = 0, threads = 0;
+  std::vector<std::string> fail_on;
   bool json = false, quiet = false;
 };
 
@@ -117,6 +119,10 @@ int run(const AuditSettings& settings, const CLI::App& command) {
   if (settings.ids.empty() == settings.text.empty()) {
     throw Error("audit needs texts: either --text FILE|FOLDER|FILE.jsonl or --ids FILE.json");
   }
+  std::vector<audit::Limit> limits;
+  for (const std::string& text : settings.fail_on) {
+    limits.push_back(of_option("--fail-on", [&] { return audit::parsed_limit(text); }));
+  }
   audit::AuditOptions options{.precision = precision_named(settings.precision),
                               .row_arrays = !settings.arrays.empty(),
                               .threads = static_cast<int>(whole_number("--threads", settings.threads, 0, 1024)),
@@ -128,7 +134,7 @@ int run(const AuditSettings& settings, const CLI::App& command) {
   if (!settings.arrays.empty()) make_folder(std::filesystem::absolute(settings.arrays).parent_path());
   std::optional<runs::RunFolder> folder;
   if (!settings.out.empty()) {
-    folder.emplace(settings.out, config_text(command, {"out", "json", "quiet", "threads"}, settings.out));
+    folder.emplace(settings.out, config_text(command, {"out", "json", "quiet", "threads", "fail-on"}, settings.out));
     const int threads = options.threads > 0 ? options.threads : processor_count();
     runs::record_provenance(folder->path(), runs::provenance(reweighting::simd_target_name(), threads));
   }
@@ -151,7 +157,14 @@ int run(const AuditSettings& settings, const CLI::App& command) {
   } else {
     fmt::print("{}", in_words(model.description(), result, work.texts));
   }
-  return 0;
+  int code = 0;
+  for (const audit::Limit& limit : limits) {
+    const std::string sentence = audit::complaint(limit, result);
+    if (sentence.empty()) continue;
+    tell(fmt::format("polariscope: {}\n", sentence));
+    code = 1;
+  }
+  return result.interrupted ? 130 : code;
 }
 
 }  // namespace
@@ -193,6 +206,11 @@ Command add_audit(CLI::App& app) {
       ->type_name("NAME")
       ->capture_default_str();
   command->add_option("--threads", settings->threads, "0: one a processor")->type_name("N")->capture_default_str();
+  command
+      ->add_option("--fail-on", settings->fail_on,
+                   "Exit with 1 where this holds, for pipelines: \"sink_heads>0.3\"; more than once for more limits")
+      ->type_name("LIMIT")
+      ->allow_extra_args(false);
   command->add_flag("--json", settings->json, "Print one JSON object instead of tables");
   command->add_option("--out", settings->out, "Folder for audit.json and config.toml")->type_name("FOLDER");
   command->add_option("--config", settings->config, "TOML file with any of these options; the command line wins")

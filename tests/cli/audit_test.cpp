@@ -75,6 +75,19 @@ TEST_F(AuditCommand, RefusesWhatItCannotRead) {
   refuse({at("model"), "--ids", at("ids.json"), "--threads", "-1"}, {"--threads"});
 }
 
+TEST_F(AuditCommand, FailsOnLimitsThatArePassed) {
+  const auto run = [&](const std::string& limit) {
+    return polariscope_run({"audit", at("model"), "--ids", at("ids.json"), "--fail-on", limit, "--quiet"});
+  };
+  EXPECT_EQ(run("loss>1000").code, 0);
+  const Outcome failed = run("loss>=0");
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_NE(failed.err.find("loss is"), std::string::npos) << failed.err;
+  EXPECT_NE(failed.out.find("nats per token"), std::string::npos);  // all is said before
+  refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "loss"}, {"--fail-on", "is no limit", "sink_heads>0.3"});
+  refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "sink_head>0.3"}, {"--fail-on", "sink_heads"});
+}
+
 TEST_F(AuditCommand, RefusesIdsThatAreNone) {
   refuse_ids("{", {"wrong.json", "list of lists"});
   refuse_ids("[1, 2]", {"text 0 is no list"});
