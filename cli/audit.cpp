@@ -4,6 +4,7 @@
 #include "audit_print.h"
 #include "commands.h"
 #include "polariscope/audit/documents.h"
+#include "polariscope/audit/example.h"
 #include "polariscope/audit/summary.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
@@ -36,7 +37,7 @@ struct AuditSettings {
   std::string model, text, tokenizer, ids, arrays, out, config, precision = "float32";
   double documents = 1000, context = 0, threads = 0;
   std::vector<std::string> fail_on;
-  bool json = false, quiet = false;
+  bool example = false, json = false, quiet = false;
 };
 
 using Texts = std::vector<std::vector<std::int32_t>>;
@@ -69,14 +70,6 @@ audit::Precision precision_named(const std::string& name) {
   throw Error("--precision is \"{}\": it must be float32, bfloat16 or float64", name);
 }
 
-tasks::text::Tokenizer tokenizer_of(const AuditSettings& settings, const checkpoints::Checkpoint& checkpoint) {
-  if (!settings.tokenizer.empty()) return tasks::text::Tokenizer::open(settings.tokenizer);
-  if (checkpoint.format() == checkpoints::Format::kGguf) {
-    return tasks::text::Tokenizer::from_gguf(checkpoint.config(), checkpoint.path().string());
-  }
-  return tasks::text::Tokenizer::open(checkpoint.folder());
-}
-
 // Tokens of a text where --context says nothing: as many as the model was made for, but attention over more takes long.
 constexpr std::int64_t kMostContext = 4096;
 
@@ -101,7 +94,7 @@ Work read_work(const AuditSettings& settings, const models::PretrainedModel& mod
   }
   const auto most = whole_number("--documents", settings.documents, 1);
   const std::vector<audit::Document> documents = audit::read_documents(settings.text, most);
-  const tasks::text::Tokenizer tokenizer = tokenizer_of(settings, model.checkpoint());
+  const tasks::text::Tokenizer tokenizer = audit::tokenizer_of(model.checkpoint(), settings.tokenizer);
   work.texts.tokenizer = tokenizer.describe();
   for (audit::TokenizedDocument& document :
        audit::tokenized(documents, tokenizer, context_of(settings, model.description()))) {
@@ -115,7 +108,24 @@ Work read_work(const AuditSettings& settings, const models::PretrainedModel& mod
   return work;
 }
 
+// The example's own model and text in place of those that were to be given.
+AuditSettings of_example(AuditSettings settings, const audit::ExampleFolder& example) {
+  if (!settings.model.empty() || !settings.text.empty() || !settings.ids.empty()) {
+    throw Error("--example brings its own model and text: leave out MODEL, --text and --ids");
+  }
+  settings.model = example.model().string();
+  settings.text = example.text().string();
+  return settings;
+}
+
 int run(const AuditSettings& settings, const CLI::App& command) {
+  if (settings.example) {
+    const audit::ExampleFolder example;
+    AuditSettings its_own = of_example(settings, example);
+    its_own.example = false;
+    return run(its_own, command);
+  }
+  if (settings.model.empty()) throw Error("audit needs a MODEL: a folder, a .gguf file or a name; or --example");
   if (settings.ids.empty() == settings.text.empty()) {
     throw Error("audit needs texts: either --text FILE|FOLDER|FILE.jsonl or --ids FILE.json");
   }
@@ -157,6 +167,11 @@ int run(const AuditSettings& settings, const CLI::App& command) {
   } else {
     fmt::print("{}", in_words(model.description(), result, work.texts));
   }
+  if (result.interrupted) {
+    tell(fmt::format("polariscope: interrupted: the numbers are of {} of {} texts, and of what was seen of others\n",
+                     result.texts.size(), work.ids.size()));
+    return 130;
+  }
   int code = 0;
   for (const audit::Limit& limit : limits) {
     const std::string sentence = audit::complaint(limit, result);
@@ -164,7 +179,7 @@ int run(const AuditSettings& settings, const CLI::App& command) {
     tell(fmt::format("polariscope: {}\n", sentence));
     code = 1;
   }
-  return result.interrupted ? 130 : code;
+  return code;
 }
 
 }  // namespace
@@ -175,8 +190,8 @@ Command add_audit(CLI::App& app) {
   command
       ->add_option("model", settings->model,
                    "A folder with config.json and safetensors, a .gguf file, or a name in the cache of the hf program")
-      ->type_name("MODEL")
-      ->required();
+      ->type_name("MODEL");
+  command->add_flag("--example", settings->example, "A small model and a text that come with the program");
   command
       ->add_option("--text", settings->text,
                    "A text file, a folder of .txt files, or a .jsonl file with a \"text\" in each line")
@@ -218,6 +233,7 @@ Command add_audit(CLI::App& app) {
   command->add_flag("--quiet", settings->quiet, "No progress");
   command->footer(
       "Examples:\n"
+      "  polariscope audit --example\n"
       "  polariscope audit SmolLM2-135M.gguf --text book.txt --context 4096\n"
       "  polariscope audit path/to/model --text documents.jsonl --documents 1000 --context 256 --out audit\n"
       "  polariscope audit path/to/model --ids ids.json --arrays rows.safetensors --out audit\n"

@@ -1,5 +1,6 @@
 #include "audit_print.h"
 
+#include "polariscope/audit/summary.h"
 #include "polariscope/base/terminal.h"
 
 #include <fmt/format.h>
@@ -21,6 +22,37 @@ nlohmann::ordered_json number(double value) {
 
 nlohmann::ordered_json mean(const Mean& of) {
   return {{"mean", number(of.value())}, {"sd", number(of.standard_deviation())}, {"count", of.count()}};
+}
+
+nlohmann::ordered_json values(const std::vector<Mean>& means) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Mean& of : means) list.push_back(number(of.value()));
+  return list;
+}
+
+nlohmann::ordered_json sinks(const std::vector<audit::SinkKey>& keys) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const audit::SinkKey& key : keys)
+    list.push_back({{"text", key.text}, {"token", key.token}, {"share", key.share}});
+  return list;
+}
+
+nlohmann::ordered_json largest(const std::vector<audit::LargeActivation>& activations) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const audit::LargeActivation& of : activations) {
+    list.push_back({{"text", of.text},
+                    {"token", of.token},
+                    {"channel", of.channel},
+                    {"value", of.value},
+                    {"ratio", number(of.ratio)}});
+  }
+  return list;
+}
+
+nlohmann::ordered_json summary(const audit::AuditResult& result) {
+  nlohmann::ordered_json numbers = nlohmann::ordered_json::object();
+  for (const audit::Scalar& scalar : audit::summary_scalars()) numbers[scalar.name] = number(scalar.of(result));
+  return numbers;
 }
 
 struct Place {
@@ -55,9 +87,29 @@ nlohmann::ordered_json as_json(const models::Description& model, const audit::Au
                        {"relative_entropy", mean(head.relative_entropy)},
                        {"first_key", mean(head.first_key)},
                        {"first_visible_key", mean(head.first_visible_key)},
-                       {"maximum", mean(head.maximum)}});
+                       {"maximum", mean(head.maximum)},
+                       {"flat_share", mean(head.flat_share)},
+                       {"sparsity", mean(head.sparsity)},
+                       {"row_sum", mean(head.row_sum)},
+                       {"logit_variance", mean(head.logit_variance)},
+                       {"largest_logit", number(head.largest_logit)},
+                       {"beta", number(head.beta)},
+                       {"support", mean(head.support)},
+                       {"leading", mean(head.leading)},
+                       {"query_norm", mean(head.query_norm)},
+                       {"key_norm", mean(head.key_norm)},
+                       {"first_value_ratio", mean(head.first_value_ratio)},
+                       {"relative_entropies", head.relative_entropies},
+                       {"entropy_by_position", values(head.entropy_by_position)},
+                       {"received", values(head.received)},
+                       {"sinks", sinks(head.sinks)}});
     }
-    layers.push_back({{"hidden_norm", mean(layer.hidden_norm)}, {"heads", std::move(heads)}});
+    layers.push_back({{"hidden_norm", mean(layer.hidden_norm)},
+                      {"kurtosis", mean(layer.kurtosis)},
+                      {"median_activation", mean(layer.median_activation)},
+                      {"massive", layer.massive},
+                      {"largest", largest(layer.largest)},
+                      {"heads", std::move(heads)}});
   }
   for (std::size_t t = 0; t < result.texts.size(); ++t) {
     const audit::TextResult& text = result.texts[t];
@@ -76,6 +128,8 @@ nlohmann::ordered_json as_json(const models::Description& model, const audit::Au
           {"width", model.width},
           {"tokenizer",
            audited.tokenizer.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(audited.tokenizer)},
+          {"interrupted", result.interrupted},
+          {"summary", summary(result)},
           {"nll", mean(result.nll)},
           {"texts", std::move(texts)},
           {"layers", std::move(layers)}};
@@ -93,6 +147,11 @@ std::string in_words(const models::Description& model, const audit::AuditResult&
     words += fmt::format("loss {} nats per token, perplexity {}\n", significant(result.nll.value()),
                          significant(std::exp(result.nll.value())));
   }
+  std::vector<std::vector<std::string>> numbers;
+  for (const audit::Scalar& scalar : audit::summary_scalars()) {
+    numbers.push_back({std::string(scalar.name), significant(scalar.of(result)), std::string(scalar.definition)});
+  }
+  words += aligned_table(numbers);
   constexpr std::size_t kShown = 12;
   std::vector<std::vector<std::string>> rows{
       {"layer", "head", "entropy", "of the most there could be", "on the first key seen", "largest weight"}};

@@ -139,8 +139,8 @@ def main():
             optimizer.step()
             step += 1
             if step % 50 < 2:
-                held_out = held_out_loss(model, held_out_ids)
-                print(f"step {step}: loss {loss.item():.3f}, held out {held_out:.3f}", flush=True)
+                of_held_out = held_out_loss(model, held_out_ids)
+                print(f"step {step}: loss {loss.item():.3f}, held out {of_held_out:.3f}", flush=True)
 
     model.to(torch.bfloat16)
     model.save_pretrained(folder)

@@ -86,6 +86,19 @@ TEST(Variations, OfTheWeightsAreWhatTheirNamesSay) {
   EXPECT_NEAR(found[6].nll, found[0].nll, 1e-5);
 }
 
+TEST(Variations, OfTheTemperatureFlattenBiasesToo) {
+  const TemporaryFolder folder;
+  const models::PretrainedModel model = open_tiny(folder, tiny_llama_config(), llama_tensors());
+  models::Description sloped = model.description();
+  sloped.layers[0].attention.alibi.slopes = {1.0, 0.5};
+  const Lists texts{{1, 2, 3, 4, 0, 2}};
+  const auto relative = [&](const models::Description& description) {
+    return audit(description, model, texts, {}).layers[0].heads[0].relative_entropy.value();
+  };
+  EXPECT_LT(relative(sloped), 0.99);
+  EXPECT_NEAR(relative(varied(sloped, "temperature=1e9")), 1.0, 1e-6);
+}
+
 TEST(Variations, ThatCannotBeAreNamed) {
   const TemporaryFolder folder;
   const models::Description model = open_tiny(folder, tiny_llama_config(), llama_tensors()).description();

@@ -4,6 +4,7 @@
 #include "polariscope/audit/audit.h"
 #include "polariscope/audit/head_scores.h"
 #include "polariscope/audit/internal/stream_measures.h"
+#include "polariscope/audit/summary.h"
 #include "polariscope/audit/weight_norms.h"
 #include "polariscope/base/quantiles.h"
 #include "polariscope/base/random.h"
@@ -65,7 +66,7 @@ void expect_stream_of(std::int64_t rows, std::int64_t width, double scale, doubl
   std::ranges::sort(sizes, std::greater<>());
   ASSERT_EQ(found.largest.size(), std::min(sizes.size(), kLargest));
   for (std::size_t i = 0; i < found.largest.size(); ++i) {
-    const MassiveActivation& of = found.largest[i];
+    const LargeActivation& of = found.largest[i];
     EXPECT_EQ(std::abs(of.value), sizes[i]);
     EXPECT_EQ(static_cast<double>(x.row(of.token)[of.channel]), of.value);
     EXPECT_EQ(of.text, 3);
@@ -153,17 +154,35 @@ TEST(Measures, WithoutTheSecondPassAreTheSameBesideIt) {
   EXPECT_EQ(head.entropy.value(), with.layers[0].heads[0].entropy.value());
 }
 
-TEST(Measures, FindAKeyThatRowsLookAt) {
-  TinyTensors tensors = llama_tensors();
-  for (float& number : tensors["model.layers.0.self_attn.q_proj.weight"].numbers) number = 0.0f;  // flat rows
-  const TemporaryFolder flat_folder, folder;
-  std::vector<std::int32_t> text(100, 1);
-  const models::PretrainedModel flat = open_tiny(flat_folder, tiny_llama_config(), tensors);
-  const AuditResult of_flat = audit(flat.description(), flat, Lists{text}, {});
-  const HeadResult& head = of_flat.layers[0].heads[0];
-  EXPECT_TRUE(head.sinks.empty());
-  EXPECT_NEAR(head.first_visible_key.value(), head.flat_share.value(), 1e-6);  // mass of flat rows is none
-  EXPECT_NEAR(head.relative_entropy.value(), 1.0, 1e-6);
+// All queries of head 0 are the same, and only the first position's key goes along with them; those of head 1 are zero.
+TEST(Measures, FindAKeyThatRowsLookAtAndNoneWhereTheyAreFlat) {
+  constexpr std::int64_t kTokens = 100;
+  nlohmann::json config = gpt2_config();
+  config["n_positions"] = kTokens;
+  TinyTensors tensors = gpt2_tensors();
+  for (auto& [name, tensor] : tensors) std::ranges::fill(tensor.numbers, 0.0f);
+  TinyTensor& positions = tensors["transformer.wpe.weight"] = counting({kTokens, 4});
+  for (std::int64_t i = 0; i < 4 * kTokens; ++i) positions.numbers[i] = i == 0 || (i > 4 && i % 4 == 1) ? 1.0f : 0.0f;
+  std::ranges::fill(tensors["transformer.h.0.ln_1.weight"].numbers, 1.0f);
+  tensors["transformer.h.0.attn.c_attn.bias"].numbers[0] = 10.0f;   // the query of head 0
+  tensors["transformer.h.0.attn.c_attn.weight"].numbers[4] = 1.0f;  // its key is the first channel
+  const TemporaryFolder folder;
+  const models::PretrainedModel model = open_tiny(folder, config, tensors);
+  const AuditResult result = audit(model.description(), model, Lists{std::vector<std::int32_t>(kTokens, 1)}, {});
+  const HeadResult &sink = result.layers[0].heads[0], &flat = result.layers[0].heads[1];
+  ASSERT_EQ(sink.sinks.size(), 1U);
+  EXPECT_EQ(sink.sinks[0].token, 0);
+  EXPECT_NEAR(sink.sinks[0].share, 1.0, 1e-4);
+  EXPECT_NEAR(sink.received[0].value(), sink.sinks[0].share, 1e-12);
+  EXPECT_NEAR(sink.leading.value(), 1.0, 0.1);  // one token a hundred times
+  EXPECT_LT(sink.support.value(), 1.5);
+  EXPECT_GT(sink.largest_logit, 10.0);
+  EXPECT_TRUE(flat.sinks.empty());
+  EXPECT_NEAR(flat.first_visible_key.value(), flat.flat_share.value(), 1e-6);  // mass of flat rows is none
+  EXPECT_NEAR(flat.relative_entropy.value(), 1.0, 1e-6);
+  EXPECT_NEAR(flat.logit_variance.value(), 0.0, 1e-12);
+  EXPECT_TRUE(is_sink(sink));
+  EXPECT_FALSE(is_sink(flat));
 }
 
 TEST(HeadScores, AreWeightsAtThePlacesThatNamesSay) {

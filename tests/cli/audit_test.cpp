@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -61,18 +62,38 @@ TEST_F(AuditCommand, WritesRowsAndAReport) {
   EXPECT_EQ(written["nll"]["count"], 4);
   EXPECT_EQ(written["layers"][0]["heads"].size(), 2U);
   EXPECT_EQ(written["layers"][0]["heads"][0]["entropy"]["count"], 6);
+  const nlohmann::json& head = written["layers"][0]["heads"][1];
+  for (const char* name : {"flat_share", "sparsity", "logit_variance", "support", "query_norm", "first_value_ratio"}) {
+    EXPECT_TRUE(head[name]["mean"].is_number()) << name;
+  }
+  EXPECT_EQ(head["received"].size(), 4U);
+  EXPECT_EQ(head["relative_entropies"].size(), 20U);
+  EXPECT_TRUE(head["beta"].is_null());
+  EXPECT_EQ(written["layers"][0]["largest"].size(), 8U);
+  EXPECT_EQ(written["summary"]["loss"], written["nll"]["mean"]);
+  EXPECT_EQ(written["interrupted"], false);
   const Safetensors rows(at("rows.safetensors"));
   EXPECT_EQ(rows.find("entropy")->shape, (std::vector<std::int64_t>{2, 1, 2, 4}));
 }
 
 TEST_F(AuditCommand, RefusesWhatItCannotRead) {
   refuse({at("model")}, {"--text", "--ids"});
+  refuse({"--text", at("text.txt")}, {"MODEL", "--example"});
+  refuse({"--example", "--text", at("text.txt")}, {"--example", "leave out"});
   refuse({at("model"), "--ids", at("ids.json"), "--text", at("text.txt")}, {"either --text", "or --ids"});
   refuse({at("none"), "--ids", at("ids.json")}, {"none"});
   refuse({at("model"), "--ids", at("none.json")}, {"none.json"});
   refuse({at("model"), "--text", at("text.txt")}, {"tokenizer"});  // none lies with the model
   refuse({at("model"), "--ids", at("ids.json"), "--precision", "float8"}, {"--precision", "float8", "bfloat16"});
   refuse({at("model"), "--ids", at("ids.json"), "--threads", "-1"}, {"--threads"});
+}
+
+TEST_F(AuditCommand, HasAnExampleOfItsOwn) {
+  const Outcome outcome = polariscope_run({"audit", "--example", "--context", "256", "--quiet"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("llama: 4 layers, width 64, vocabulary 512; 1 text, 256 tokens"), std::string::npos)
+      << outcome.out;
+  for (const std::string& line : lines_of(outcome.out)) EXPECT_LE(columns_of(line), 100);
 }
 
 TEST_F(AuditCommand, FailsOnLimitsThatArePassed) {
@@ -86,6 +107,19 @@ TEST_F(AuditCommand, FailsOnLimitsThatArePassed) {
   EXPECT_NE(failed.out.find("nats per token"), std::string::npos);  // all is said before
   refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "loss"}, {"--fail-on", "is no limit", "sink_heads>0.3"});
   refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "sink_head>0.3"}, {"--fail-on", "sink_heads"});
+}
+
+TEST_F(AuditCommand, ThatIsInterruptedSaysSoAndKeepsWhatItHas) {
+  nlohmann::json texts = nlohmann::json::array();
+  for (int text = 0; text < 4000; ++text) texts.push_back(std::vector<int>(600, text % 5));
+  write_file(folder_.path() / "many.json", texts.dump());
+  Running running(polariscope_command({"audit", at("model"), "--ids", at("many.json"), "--out", at("out"), "--quiet"}));
+  wait_for(folder_.path() / "out" / "config.toml", running);
+  running.send(SIGINT);
+  const Outcome outcome = running.wait();
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_NE(outcome.err.find("interrupted"), std::string::npos) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(read_file(at("out/audit.json")))["interrupted"], true);
 }
 
 TEST_F(AuditCommand, RefusesIdsThatAreNone) {

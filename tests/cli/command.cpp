@@ -131,6 +131,10 @@ std::vector<std::string> polariscope_command(std::vector<std::string> arguments)
   return arguments;
 }
 
+void wait_for(const std::filesystem::path& path, Running& running) {
+  while (!std::filesystem::exists(path) && !running.ended()) usleep(1000);
+}
+
 Outcome polariscope_run(std::vector<std::string> arguments, const Surroundings& surroundings) {
   return Running(polariscope_command(std::move(arguments)), surroundings).wait();
 }

@@ -44,6 +44,9 @@ class Running {
   bool terminal_ = false;
 };
 
+// Until the file is there or the process has ended: so that a signal meets it at work.
+void wait_for(const std::filesystem::path& path, Running& running);
+
 // The program under test with these arguments, to its end.
 std::vector<std::string> polariscope_command(std::vector<std::string> arguments);
 Outcome polariscope_run(std::vector<std::string> arguments, const Surroundings& surroundings = {});

@@ -54,10 +54,6 @@ class Reproduce : public ::testing::Test {
     return page.substr(from + label.size(), page.find('<', from + label.size()) - from - label.size());
   }
 
-  // Waits until the run has begun, so that a signal meets it at work.
-  void wait_for(const fs::path& path, Running& running) const {
-    while (!fs::exists(path) && !running.ended()) usleep(1000);
-  }
   void expect_complete() const {
     EXPECT_EQ(bytes_of(out() / "config.toml"), kConfig);
     EXPECT_EQ(Json::parse(bytes_of(section()))["section"]["id"], "A.fig2");

@@ -20,7 +20,7 @@ enum class Precision { kFloat32, kBfloat16, kFloat64 };
 struct AuditOptions {
   Precision precision = Precision::kFloat32;
   bool row_arrays = false;
-  // What needs a second pass over the logits: `received` and `support`.
+  // What takes a second look at the weights: received, sinks, leading and support.
   bool keys = true;
   std::int64_t unpredicted = 0;  // so many of a text's predictions, from its start, do not count
   int threads = 0;               // 0: one a processor
@@ -67,7 +67,7 @@ struct HeadResult {
   metrics::Mean first_value_ratio;
 };
 
-struct MassiveActivation {
+struct LargeActivation {
   std::int64_t text, token, channel;
   double value, ratio;  // |value| over the median of |x| of its text in this layer
 };
@@ -77,8 +77,8 @@ struct LayerResult {
   metrics::Mean hidden_norm = {};        // ‖x‖ of the residual stream after it, before the final norm
   metrics::Mean kurtosis = {};           // of all numbers of a text's residual stream, over texts
   metrics::Mean median_activation = {};  // median of |x|, over texts
-  // The largest |x| of all texts, of different (token, channel): at most kLargest, the largest first.
-  std::vector<MassiveActivation> largest = {};
+  // Those with the largest |x| of all texts: at most kLargest, the largest first.
+  std::vector<LargeActivation> largest = {};
   std::int64_t massive = 0;  // of all texts: |x| > 100 and at least 1000 times the median (Sun et al. 2024)
 };
 

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/checkpoints/checkpoint.h"
 #include "polariscope/tasks/text/tokenizer.h"
 
 #include <fmt/format.h>
@@ -64,6 +65,14 @@ std::vector<Document> read_documents(const fs::path& path, std::int64_t most) {
         path.string());
   }
   return documents;
+}
+
+tasks::text::Tokenizer tokenizer_of(const checkpoints::Checkpoint& checkpoint, const std::string& given) {
+  if (!given.empty()) return tasks::text::Tokenizer::open(given);
+  if (checkpoint.format() == checkpoints::Format::kGguf) {
+    return tasks::text::Tokenizer::from_gguf(checkpoint.config(), checkpoint.path().string());
+  }
+  return tasks::text::Tokenizer::open(checkpoint.folder());
 }
 
 std::vector<TokenizedDocument> tokenized(const std::vector<Document>& documents,

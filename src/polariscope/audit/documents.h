@@ -10,6 +10,10 @@ namespace polariscope::tasks::text {
 class Tokenizer;
 }
 
+namespace polariscope::checkpoints {
+class Checkpoint;
+}
+
 namespace polariscope::audit {
 
 struct Document {
@@ -21,6 +25,10 @@ struct Document {
 // line. At most `most` of them; empty ones are left out. Throws Error where there is none, and for a line that is no
 // such object.
 std::vector<Document> read_documents(const std::filesystem::path& path, std::int64_t most);
+
+// The one at `given`, a file or folder; where that is empty, the one that lies with the checkpoint. Throws Error where
+// there is none.
+tasks::text::Tokenizer tokenizer_of(const checkpoints::Checkpoint& checkpoint, const std::string& given);
 
 struct TokenizedDocument {
   std::string name;

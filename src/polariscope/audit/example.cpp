@@ -1,36 +1,24 @@
 #include "polariscope/audit/example.h"
 
+#include "polariscope/base/embedded.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 
 #include <cerrno>
-#include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 #include <system_error>
 
-// EmbedExample.cmake: the bytes of each file between a first and a past-the-end symbol.
-#define POLARISCOPE_EXAMPLE(name)                     \
-  extern "C" const char polariscope_example_##name[]; \
-  extern "C" const char polariscope_example_##name##_end[]
-POLARISCOPE_EXAMPLE(config);
-POLARISCOPE_EXAMPLE(model);
-POLARISCOPE_EXAMPLE(tokenizer);
-POLARISCOPE_EXAMPLE(text);
-#undef POLARISCOPE_EXAMPLE
+POLARISCOPE_EMBEDDED(polariscope_example_config);
+POLARISCOPE_EMBEDDED(polariscope_example_model);
+POLARISCOPE_EMBEDDED(polariscope_example_tokenizer);
+POLARISCOPE_EMBEDDED(polariscope_example_text);
 
 namespace polariscope::audit {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string_view between(const char* begin, const char* end) {
-  // As integers: to the compiler the two symbols are unrelated arrays.
-  return {begin,
-          static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
-}
 
 fs::path new_folder() {
   std::error_code trouble;
@@ -56,10 +44,10 @@ void remove_folder(const fs::path& path) {
 
 ExampleFolder::ExampleFolder() : path_(new_folder()) {
   try {
-    write_file(path_ / "config.json", between(polariscope_example_config, polariscope_example_config_end));
-    write_file(path_ / "model.safetensors", between(polariscope_example_model, polariscope_example_model_end));
-    write_file(path_ / "tokenizer.json", between(polariscope_example_tokenizer, polariscope_example_tokenizer_end));
-    write_file(text(), between(polariscope_example_text, polariscope_example_text_end));
+    write_file(path_ / "config.json", embedded(polariscope_example_config, polariscope_example_config_end));
+    write_file(path_ / "model.safetensors", embedded(polariscope_example_model, polariscope_example_model_end));
+    write_file(path_ / "tokenizer.json", embedded(polariscope_example_tokenizer, polariscope_example_tokenizer_end));
+    write_file(text(), embedded(polariscope_example_text, polariscope_example_text_end));
   } catch (...) {
     remove_folder(path_);
     throw;

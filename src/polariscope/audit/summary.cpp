@@ -107,7 +107,7 @@ const Scalar& find_scalar(std::string_view name) {
 
 bool is_sink(const HeadResult& head) {
   const double weight = head.first_visible_key.value();
-  return weight > kSinkWeight && weight > 2.0 * head.flat_share.value();
+  return weight > kSinkShare && weight > 2.0 * head.flat_share.value();
 }
 
 bool is_collapsed(const HeadResult& head) { return head.relative_entropy.value() < kCollapsedEntropy; }

@@ -19,10 +19,9 @@ std::span<const Scalar> summary_scalars();
 // Throws Error with the nearest known names.
 const Scalar& find_scalar(std::string_view name);
 
-// A head is a sink where its rows give the first key that they see, on average, more than 0.3 (Gu et al. 2024) and more
+// A head is a sink where its rows give the first key that they see, on average, more than kSinkShare and more
 // than twice what equal weights would: mass of flat rows is none.
 bool is_sink(const HeadResult& head);
-constexpr double kSinkWeight = 0.3;
 // A head has collapsed where its rows have, on average, less than a tenth of the entropy that they could have.
 bool is_collapsed(const HeadResult& head);
 constexpr double kCollapsedEntropy = 0.1;

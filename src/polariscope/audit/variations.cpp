@@ -35,6 +35,14 @@ void cap(models::AttentionDescription& of, double limit, std::string_view variat
   of.soft_cap = limit;
 }
 
+// Of the whole logit inside a cap; a scaled bias is divided with the scale.
+void heat(models::AttentionDescription& of, double temperature) {
+  of.scale /= temperature;
+  of.logit_bias /= temperature;
+  if (of.alibi.scaled) return;
+  for (double& slope : of.alibi.slopes) slope /= temperature;
+}
+
 struct Run {
   const models::PretrainedModel& model;
   AuditOptions options;
@@ -108,7 +116,7 @@ models::Description varied(const models::Description& model, std::string_view va
     } else if (name == "soft-cap" && positive) {
       cap(of, *number, variation);
     } else if (name == "temperature" && positive) {
-      of.scale /= *number;
+      heat(of, *number);
     } else {
       throw Error(
           "what if \"{}\": expected softmax1, sink=Z, soft-cap=C or temperature=T, with Z a number and C, T > 0",

@@ -34,8 +34,9 @@ struct FirstToken {
 std::vector<Variation> first_token_variations(const models::PretrainedModel& model, Texts texts,
                                               std::span<const FirstToken> tokens, const AuditOptions& options);
 
-// One of: "softmax1", "sink=Z", "soft-cap=C", "temperature=T". Throws Error for another, for a number out of range, and
-// for what the model's own attention does not go together with.
+// One of: "softmax1", "sink=Z", "soft-cap=C", "temperature=T" (which divides logits, their biases too, before a cap).
+// Throws Error for another, for a number out of range, and for what the model's own attention does not go together
+// with.
 models::Description varied(const models::Description& model, std::string_view variation);
 
 // The model as it is ("as it is"), then each variation.

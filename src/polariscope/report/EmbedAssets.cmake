@@ -25,9 +25,7 @@ function(polariscope_report_asset name output)
   file(SHA256 "${bundle}" hash)
   set_property(GLOBAL APPEND_STRING PROPERTY polariscope_asset_hashes
     "#define POLARISCOPE_HASH_${name} \"${hash}\"\n")
-  set_property(GLOBAL APPEND_STRING PROPERTY polariscope_asset_assembly
-    "  .global polariscope_asset_${name}\n  .balign 16\npolariscope_asset_${name}:\n  .incbin \"${bundle}\"\n  .global polariscope_asset_${name}_end\npolariscope_asset_${name}_end:\n  .byte 0\n")
-  set_property(GLOBAL APPEND PROPERTY polariscope_asset_files "${bundle}")
+  set_property(GLOBAL APPEND PROPERTY polariscope_assets ${name} "${bundle}")
 endfunction()
 
 function(polariscope_embed_report_assets target)
@@ -53,12 +51,8 @@ function(polariscope_embed_report_assets target)
     "${modules}/vega/LICENSE" "${modules}/vega-lite/LICENSE" "${modules}/vega-embed/LICENSE")
 
   get_property(hashes GLOBAL PROPERTY polariscope_asset_hashes)
-  get_property(assembly GLOBAL PROPERTY polariscope_asset_assembly)
-  get_property(files GLOBAL PROPERTY polariscope_asset_files)
+  get_property(named_files GLOBAL PROPERTY polariscope_assets)
   file(CONFIGURE OUTPUT report_asset_hashes.h CONTENT "#pragma once\n${hashes}" @ONLY)
-  file(CONFIGURE OUTPUT report_assets.S @ONLY
-    CONTENT "  .section .rodata\n${assembly}  .section .note.GNU-stack,\"\",%progbits\n")
-  set_source_files_properties("${CMAKE_CURRENT_BINARY_DIR}/report_assets.S" PROPERTIES OBJECT_DEPENDS "${files}")
-  target_sources(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/report_assets.S")
+  polariscope_embed(${target} polariscope_asset ${named_files})
   target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}")
 endfunction()

@@ -1,32 +1,20 @@
 #include "polariscope/report/internal/assets.h"
 
+#include "polariscope/base/embedded.h"
 #include "polariscope/report/internal/base64.h"
 
-#include <cstddef>
-#include <cstdint>
 
 // Written by CMake beside the assembled files: POLARISCOPE_HASH_page_js and the like, in hexadecimal.
 #include <report_asset_hashes.h>
 
-// assets.S: the bytes of each file between a first and a past-the-end symbol.
-#define POLARISCOPE_ASSET(name)                     \
-  extern "C" const char polariscope_asset_##name[]; \
-  extern "C" const char polariscope_asset_##name##_end[]
-POLARISCOPE_ASSET(page_html);
-POLARISCOPE_ASSET(page_css);
-POLARISCOPE_ASSET(page_js);
-POLARISCOPE_ASSET(charts_js);
-POLARISCOPE_ASSET(charts_licences);
-#undef POLARISCOPE_ASSET
+POLARISCOPE_EMBEDDED(polariscope_asset_page_html);
+POLARISCOPE_EMBEDDED(polariscope_asset_page_css);
+POLARISCOPE_EMBEDDED(polariscope_asset_page_js);
+POLARISCOPE_EMBEDDED(polariscope_asset_charts_js);
+POLARISCOPE_EMBEDDED(polariscope_asset_charts_licences);
 
 namespace polariscope::report {
 namespace {
-
-std::string_view between(const char* begin, const char* end) {
-  // As integers: to the compiler the two symbols are unrelated arrays.
-  return {begin,
-          static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(end) - reinterpret_cast<std::uintptr_t>(begin))};
-}
 
 int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
@@ -41,12 +29,12 @@ std::string csp_source(std::string_view hex) {
 
 }  // namespace
 
-std::string_view page_skeleton() { return between(polariscope_asset_page_html, polariscope_asset_page_html_end); }
-std::string_view page_style() { return between(polariscope_asset_page_css, polariscope_asset_page_css_end); }
-std::string_view page_script() { return between(polariscope_asset_page_js, polariscope_asset_page_js_end); }
-std::string_view chart_scripts() { return between(polariscope_asset_charts_js, polariscope_asset_charts_js_end); }
+std::string_view page_skeleton() { return embedded(polariscope_asset_page_html, polariscope_asset_page_html_end); }
+std::string_view page_style() { return embedded(polariscope_asset_page_css, polariscope_asset_page_css_end); }
+std::string_view page_script() { return embedded(polariscope_asset_page_js, polariscope_asset_page_js_end); }
+std::string_view chart_scripts() { return embedded(polariscope_asset_charts_js, polariscope_asset_charts_js_end); }
 std::string_view chart_licences() {
-  return between(polariscope_asset_charts_licences, polariscope_asset_charts_licences_end);
+  return embedded(polariscope_asset_charts_licences, polariscope_asset_charts_licences_end);
 }
 
 std::string page_script_hash() { return csp_source(POLARISCOPE_HASH_page_js); }

@@ -14,8 +14,7 @@ namespace polariscope::audit {
 template <class T>
 void add_norms(const attention::AttentionInput<T>& input, int threads, LayerResult& to);
 
-// What each key receives, of text number `text` with these ids: a second pass over the logits. causal rows see the keys
-// up to their own.
+// What each key receives, of text number `text` with these ids: a second pass over the logits.
 template <class T>
 void add_received(const attention::AttentionInput<T>& input, const MeasuredRows<T>& rows, std::int64_t text,
                   std::span<const std::int32_t> ids, int threads, LayerResult& to);

@@ -14,10 +14,18 @@ namespace polariscope::audit {
 namespace {
 
 // `others` among those that are the largest so far.
-void keep_largest(const std::vector<MassiveActivation>& others, std::vector<MassiveActivation>& kept) {
+void keep_largest(const std::vector<LargeActivation>& others, std::vector<LargeActivation>& kept) {
   kept.insert(kept.end(), others.begin(), others.end());
-  std::ranges::stable_sort(kept, std::greater<>(), [](const MassiveActivation& of) { return std::abs(of.value); });
+  std::ranges::stable_sort(kept, std::greater<>(), [](const LargeActivation& of) { return std::abs(of.value); });
   kept.resize(std::min(kept.size(), kLargest));
+}
+
+void add_stream(const StreamMeasures& found, LayerResult& to) {
+  for (const double norm : found.norms) to.hidden_norm.add(norm);
+  to.kurtosis.add(found.kurtosis);
+  to.median_activation.add(found.median);
+  to.massive += found.massive;
+  keep_largest(found.largest, to.largest);
 }
 
 }  // namespace
@@ -81,7 +89,9 @@ template <class T>
 void Listener<T>::hidden(std::int64_t layers, const models::Rows<T>& x) {
   for (std::int64_t t = 0; t < texts_->texts(); ++t) {
     const std::int64_t number = first_text_ + t;
-    const StreamMeasures found = measured_stream(x.part(texts_->start(t), texts_->length(t)), number, threads_);
+    const models::Rows<T> rows = x.part(texts_->start(t), texts_->length(t));
+    const StreamMeasures found =
+        layers == 0 ? StreamMeasures{.norms = row_norms(rows, threads_)} : measured_stream(rows, number, threads_);
     const auto broken = std::ranges::find_if(found.norms, [](double norm) { return !std::isfinite(norm); });
     if (broken != found.norms.end()) {
       throw Error("text {}: the hidden state of token {} is not finite after {}: the model's numbers overflow there",
@@ -89,13 +99,7 @@ void Listener<T>::hidden(std::int64_t layers, const models::Rows<T>& x) {
                   layers == 0 ? "the embedding" : fmt::format("layer {}", layers - 1));
     }
     keep_norms(t, layers, found.norms);
-    if (layers == 0) continue;
-    LayerResult& layer = result_.layers[layers - 1];
-    for (const double norm : found.norms) layer.hidden_norm.add(norm);
-    layer.kurtosis.add(found.kurtosis);
-    layer.median_activation.add(found.median);
-    layer.massive += found.massive;
-    keep_largest(found.largest, layer.largest);
+    if (layers > 0) add_stream(found, result_.layers[layers - 1]);
   }
   if (layer_done_) layer_done_();
 }
@@ -104,8 +108,7 @@ template <class T>
 void Listener<T>::output(const models::Rows<T>& x) {
   if (!result_.arrays) return;
   for (std::int64_t t = 0; t < texts_->texts(); ++t) {
-    const auto norms = measured_stream(x.part(texts_->start(t), texts_->length(t)), first_text_ + t, threads_).norms;
-    keep_norms(t, std::ssize(model_.layers), norms);
+    keep_norms(t, std::ssize(model_.layers), row_norms(x.part(texts_->start(t), texts_->length(t)), threads_));
   }
 }
 

@@ -59,8 +59,8 @@ double kurtosis_of(const models::Rows<T>& x, int threads) {
 
 // Those of row r that belong among the largest seen.
 template <class T>
-void keep_largest(const models::Rows<T>& x, std::int64_t r, std::int64_t text, std::vector<MassiveActivation>& kept) {
-  const auto smaller = [](const MassiveActivation& a, const MassiveActivation& b) {
+void keep_largest(const models::Rows<T>& x, std::int64_t r, std::int64_t text, std::vector<LargeActivation>& kept) {
+  const auto smaller = [](const LargeActivation& a, const LargeActivation& b) {
     return std::abs(a.value) > std::abs(b.value);  // the smallest stands first of the heap
   };
   const T* row = x.row(r);
@@ -91,12 +91,18 @@ std::int64_t count_above(const models::Rows<T>& x, double limit, int threads) {
 }  // namespace
 
 template <class T>
+std::vector<double> row_norms(const models::Rows<T>& x, int threads) {
+  std::vector<double> norms(x.rows);
+  for_rows(x.rows, threads, [&](std::int64_t r) {
+    norms[r] = std::sqrt(sum_over(x.row(r), x.width, [](double value) { return value * value; }));
+  });
+  return norms;
+}
+
+template <class T>
 StreamMeasures measured_stream(const models::Rows<T>& x, std::int64_t text, int threads) {
   StreamMeasures found;
-  found.norms.resize(x.rows);
-  for_rows(x.rows, threads, [&](std::int64_t r) {
-    found.norms[r] = std::sqrt(sum_over(x.row(r), x.width, [](double value) { return value * value; }));
-  });
+  found.norms = row_norms(x, threads);
   if (!std::ranges::all_of(found.norms, [](double norm) { return std::isfinite(norm); })) {
     found.kurtosis = found.median = std::numeric_limits<double>::quiet_NaN();
     return found;
@@ -104,8 +110,8 @@ StreamMeasures measured_stream(const models::Rows<T>& x, std::int64_t text, int 
   found.kurtosis = kurtosis_of(x, threads);
   found.median = median_magnitude(x, threads);
   for (std::int64_t r = 0; r < x.rows; ++r) keep_largest(x, r, text, found.largest);
-  std::ranges::sort(found.largest, std::greater<>(), [](const MassiveActivation& of) { return std::abs(of.value); });
-  for (MassiveActivation& of : found.largest) of.ratio = std::abs(of.value) / found.median;
+  std::ranges::sort(found.largest, std::greater<>(), [](const LargeActivation& of) { return std::abs(of.value); });
+  for (LargeActivation& of : found.largest) of.ratio = std::abs(of.value) / found.median;
   const double limit = metrics::massive_from(found.median);
   if (!found.largest.empty() && std::abs(found.largest.front().value) >= limit) {
     found.massive = count_above(x, limit, threads);
@@ -113,6 +119,8 @@ StreamMeasures measured_stream(const models::Rows<T>& x, std::int64_t text, int 
   return found;
 }
 
+template std::vector<double> row_norms(const models::Rows<float>&, int);
+template std::vector<double> row_norms(const models::Rows<double>&, int);
 template StreamMeasures measured_stream(const models::Rows<float>&, std::int64_t, int);
 template StreamMeasures measured_stream(const models::Rows<double>&, std::int64_t, int);
 

@@ -5,6 +5,7 @@
 #include "polariscope/audit/example.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/base/interrupt.h"
 #include "polariscope/tasks/text/tokenizer.h"
 
 #include <fmt/format.h>
@@ -59,12 +60,7 @@ std::vector<audit::Document> sections_of(std::string_view text) {
 
 PublishedHeads heads_of(const Candidate& candidate, const std::vector<audit::Document>& texts, int threads) {
   const models::PretrainedModel model{checkpoints::Checkpoint(candidate.model)};
-  const checkpoints::Checkpoint& checkpoint = model.checkpoint();
-  const auto tokenizer = [&] {
-    if (!candidate.tokenizer.empty()) return tasks::text::Tokenizer::open(candidate.tokenizer);
-    if (checkpoint.format() != checkpoints::Format::kGguf) return tasks::text::Tokenizer::open(checkpoint.folder());
-    return tasks::text::Tokenizer::from_gguf(checkpoint.config(), checkpoint.path().string());
-  }();
+  const tasks::text::Tokenizer tokenizer = audit::tokenizer_of(model.checkpoint(), candidate.tokenizer);
   PublishedHeads heads{candidate.name, {}, {}};
   std::vector<std::vector<std::int32_t>> ids;
   for (audit::TokenizedDocument& document : audit::tokenized(texts, tokenizer, kPublishedContext)) {
@@ -74,6 +70,7 @@ PublishedHeads heads_of(const Candidate& candidate, const std::vector<audit::Doc
   heads.texts = std::ssize(ids);
   const audit::AuditResult result =
       audit::audit(model.description(), model, ids, {.keys = false, .threads = threads, .progress = {}});
+  if (result.interrupted) throw Interrupted();
   for (const audit::LayerResult& layer : result.layers) {
     for (const audit::HeadResult& head : layer.heads) {
       heads.sparsity.push_back(head.sparsity.value());
