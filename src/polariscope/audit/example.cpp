@@ -10,10 +10,10 @@
 #include <string_view>
 #include <system_error>
 
-POLARISCOPE_EMBEDDED(polariscope_example_config);
-POLARISCOPE_EMBEDDED(polariscope_example_model);
-POLARISCOPE_EMBEDDED(polariscope_example_tokenizer);
-POLARISCOPE_EMBEDDED(polariscope_example_text);
+POLARISCOPE_EMBEDDED(polariscope_example, config);
+POLARISCOPE_EMBEDDED(polariscope_example, model);
+POLARISCOPE_EMBEDDED(polariscope_example, tokenizer);
+POLARISCOPE_EMBEDDED(polariscope_example, text);
 
 namespace polariscope::audit {
 namespace {

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <string_view>
 
-// At namespace scope outside any: the bytes of a file between a first and a past-the-end symbol.
-#define POLARISCOPE_EMBEDDED(symbol) \
-  extern "C" const char symbol[];    \
-  extern "C" const char symbol##_end[]
+// Outside any namespace: the bytes of a file between a first and a past-the-end symbol.
+#define POLARISCOPE_EMBEDDED(prefix, name) \
+  extern "C" const char prefix##_##name[]; \
+  extern "C" const char prefix##_##name##_end[]
 
 namespace polariscope {
 

@@ -3,15 +3,14 @@
 #include "polariscope/base/embedded.h"
 #include "polariscope/report/internal/base64.h"
 
-
 // Written by CMake beside the assembled files: POLARISCOPE_HASH_page_js and the like, in hexadecimal.
 #include <report_asset_hashes.h>
 
-POLARISCOPE_EMBEDDED(polariscope_asset_page_html);
-POLARISCOPE_EMBEDDED(polariscope_asset_page_css);
-POLARISCOPE_EMBEDDED(polariscope_asset_page_js);
-POLARISCOPE_EMBEDDED(polariscope_asset_charts_js);
-POLARISCOPE_EMBEDDED(polariscope_asset_charts_licences);
+POLARISCOPE_EMBEDDED(polariscope_asset, page_html);
+POLARISCOPE_EMBEDDED(polariscope_asset, page_css);
+POLARISCOPE_EMBEDDED(polariscope_asset, page_js);
+POLARISCOPE_EMBEDDED(polariscope_asset, charts_js);
+POLARISCOPE_EMBEDDED(polariscope_asset, charts_licences);
 
 namespace polariscope::report {
 namespace {
