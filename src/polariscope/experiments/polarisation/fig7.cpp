@@ -88,7 +88,8 @@ report::Claim raw_claim(const Heads& softmax, const Heads& ratio, const Heads& r
   const Spread lead = spread_of(by_raw);
   return claim_in_words(
       "A.fig7/raw-maximum",
-      "The sigmoid's raw maximum, which the public code takes, says of it what the ratio of E.2 says.",
+      "The raw maximum, which the public code takes, puts the sigmoid's heads on the same side of softmax's as E.2's "
+      "ratio.",
       "Figure 7; E.2; ours",
       fmt::format("in every seed the median of the sigmoid's heads stands on the same side of softmax's by the raw "
                   "maximum as by the ratio; inconclusive under {} seeds",
