@@ -10,18 +10,14 @@
 #include "polariscope/base/version.h"
 
 #include <CLI/CLI.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
 #include <optional>
 
 namespace polariscope::bench {
 namespace {
-
-std::string date() { return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(std::time(nullptr))); }
 
 std::string verdict_text(Verdict verdict) {
   const bool colour = wants_colour(stdout);
@@ -61,7 +57,7 @@ nlohmann::json record_of(const std::vector<Row>& rows, const Settings& settings)
   nlohmann::json record{{"machine", machine()},
                         {"simd", vector_target()},
                         {"processors", processor_count()},
-                        {"date", date()},
+                        {"date", now_utc()},
                         {"commit", commit()},
                         {"repeats", settings.repeats},
                         {"threads", settings.threads},
@@ -166,7 +162,7 @@ int run_parsed(const Benchmark& benchmark, int argc, char** argv) {
   }
   if (accepts && !chosen.empty()) throw Error("--accept keeps the numbers of all cases: leave --case out");
 
-  fmt::print("{} · {} · {} · commit {}\n", machine(), vector_target(), date(), commit());
+  fmt::print("{} · {} · {} · commit {}\n", machine(), vector_target(), now_utc(), commit());
   fmt::print("{}; medians (± half the distance between the quartiles)\n", benchmark.reading);
   std::fflush(stdout);
   settings.obstacle = benchmark.obstacle();

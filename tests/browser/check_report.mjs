@@ -143,6 +143,15 @@ function csvRecords(text) {
 // C++ writes 1e+05 where JavaScript writes 100000: every cell that is a number in one spelling.
 const numbers = (text) => text.replace(/[^,\r\n]+/g, (cell) => (Number.isNaN(Number(cell)) ? cell : String(Number(cell))));
 
+// What a click downloads. Chromium passes over the eleventh of a page: it is asked once more.
+async function downloadOf(page, button) {
+  for (const last of [false, true]) {
+    const [download] = await Promise.all([
+      page.waitForEvent('download', { timeout: 10000 }).catch((error) => { if (last) throw error; }), button.click()]);
+    if (download) return download;
+  }
+}
+
 async function checkDownloads(page) {
   const ids = await page.$$eval('figure[data-stem]', (all) => all.map((figure) => figure.id));
   const wrong = [];
@@ -150,7 +159,7 @@ async function checkDownloads(page) {
     const figure = page.locator(`[id="${id}"]`);
     const button = figure.locator('.tools button[data-action=CSV]');
     if (await button.count() === 0) continue;
-    const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
+    const download = await downloadOf(page, button);
     const text = readFileSync(await download.path(), 'utf8');
     const rows = Number(await figure.locator('script.table').getAttribute('data-rows'));
     if (csvRecords(text) !== rows + 1) wrong.push(`${id} has ${csvRecords(text) - 1} of ${rows} rows`);
@@ -161,10 +170,33 @@ async function checkDownloads(page) {
   }
   check('every CSV download holds all rows and the numbers given', wrong.length === 0, wrong.join(', '));
   for (const kind of ['SVG', 'PNG', 'JSON']) {
-    const [download] = await Promise.all([
-      page.waitForEvent('download'), page.locator(`.tools button[data-action=${kind}]`).first().click()]);
+    const download = await downloadOf(page, page.locator(`.tools button[data-action=${kind}]`).first());
     check(`a figure downloads as ${kind}`, statSync(await download.path()).size > 500);
   }
+}
+
+// Of the first listing, when there is one.
+async function checkListing(page) {
+  const listing = page.locator('.listing').first();
+  if (await listing.count() === 0) return;
+  const classes = await listing.locator('thead th').evaluateAll((all) => all.map((heading) => heading.className));
+  const [words, numbers] = [classes.indexOf(''), classes.indexOf('number')];
+  const column = (i) => listing.locator(`tbody tr td:nth-child(${i + 1})`).allTextContents();
+  const headings = listing.locator('thead button');
+  const names = [...await column(words)].sort();
+  await headings.nth(words).click();
+  check('a listing is sorted by words', (await column(words)).join() === names.join());
+  await headings.nth(words).click();
+  check('once more turns it round', (await column(words)).join() === names.reverse().join());
+  await headings.nth(numbers).click();
+  const values = await listing.locator(`tbody tr td:nth-child(${numbers + 1})`)
+    .evaluateAll((all) => all.map((cell) => Number(cell.dataset.value)));
+  const known = values.filter((value) => !Number.isNaN(value));
+  check('a listing is sorted by numbers, the largest first and none last',
+    known.every((value, i) => i === 0 || value <= known[i - 1]) && values.slice(0, known.length).every((value) => !Number.isNaN(value)));
+  const download = await downloadOf(page, listing.locator('button[data-action=rows]'));
+  const text = readFileSync(await download.path(), 'utf8');
+  check('a listing downloads as it stands', csvRecords(text) === values.length + 1, text);
 }
 
 async function checkKeyboard(page) {
@@ -247,8 +279,8 @@ check(`the report is under ${kMostBytes / 1e6} MB`, statSync(report).size < kMos
 const light = await open({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
 const lightFacts = await checkFigures(light, '1280 px');
 check('no text became a script', await light.evaluate(() => window.hostile === undefined));
-check('the claims stand at the top', await light.evaluate(() =>
-  Boolean(document.querySelector('#scoreboard .headline')?.textContent) &&
+check('the claims, or the remarks, stand at the top', await light.evaluate(() =>
+  Boolean(document.querySelector('#scoreboard .headline, #scoreboard .remarks')?.textContent) &&
   document.querySelector('#scoreboard').getBoundingClientRect().top + scrollY < 900));
 const ids = await light.$$eval('[id]', (all) => all.map((element) => element.id));
 check('no id stands twice', new Set(ids).size === ids.length, ids.filter((id, i) => ids.indexOf(id) !== i).join(', '));
@@ -259,6 +291,7 @@ await shootPage(light, 'light');
 await shootFigures(light, 'light');
 await checkKeyboard(light);
 await checkDownloads(light);
+await checkListing(light);
 
 // The same page changes to dark while it is open.
 const inksBefore = lightFacts.map((fact) => fact.text).join();

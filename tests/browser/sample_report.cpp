@@ -347,6 +347,31 @@ report::Section maps() {
                                                  {"Labels", report::category_chart(bars)}};
   section.figures.push_back(figure("categories", "Runs and labels", "Dots beside bars.", "Two charts side by side.",
                                    report::panels(categories, 2), report::table_of(dots)));
+  report::HeatMap words{.x = {"looked at"},
+                        .y = {"token"},
+                        .value_title = "weight",
+                        .columns = {0, 1, 2, 3},
+                        .rows = {0, 1, 2, 3},
+                        .values = {},
+                        .low = {},
+                        .high = {},
+                        .outlined = {},
+                        .square = true,
+                        .downwards = true,
+                        .unmarked = true,
+                        .column_names = {"0 The", "1 quick", "2 brown", "3 extraordinarily"},
+                        .row_names = {"0 The", "1 quick", "2 brown", "3 extraordinarily"}};
+  for (int r = 0; r < 4; ++r) {
+    words.values.emplace_back(4, std::nan(""));
+    for (int c = 0; c <= r; ++c) words.values[r][c] = 1.0 / (r + 1);
+  }
+  section.figures.push_back(figure("words", "Weights over words", "Every row looks at all before it.",
+                                   "A triangle of four rows.", report::heat_map(words), report::table_of(words)));
+  section.listings = {
+      {"cells",
+       "Some cells",
+       "Press a heading.",
+       {{{"name", std::vector<std::string>{"b", "a", "c"}}, {"share", Vector{0.25, std::nan(""), 1e-7}}}}}};
   section.runs = {{"softmax, seed 0", "runs/quick/runs/00001"}, {"sigmoid & others, seed 0", "runs/quick/runs/00002"}};
   section.claims = {{"A.phase/margin", "The order of a is kept on every trajectory.", "Theorem 3.2",
                      "margin ≥ −1e-9 on every trajectory", "smallest 2.1e-08 (100 001 trajectories)", 2.1e-8, 2.1e-8,

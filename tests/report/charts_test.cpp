@@ -197,6 +197,26 @@ TEST(HeatMap, HasSquareCellsWhereAskedForInAPanelToo) {
   EXPECT_EQ(panel.at("height"), alone.at("height"));
 }
 
+TEST(HeatMap, HasNamesInPlaceOfNumbersFromTheTop) {
+  report::HeatMap map;
+  map.columns = map.rows = {0, 1};
+  map.values = {{1, kNan}, {0.5, 0.5}};
+  map.column_names = map.row_names = {"the", "end"};
+  map.downwards = map.unmarked = true;
+  const json spec = report::heat_map(map);
+  const json& encoding = layer_of(spec, "rect").at("encoding");
+  EXPECT_EQ(encoding.at("y").at("scale").at("domain"), json::array({"the", "end"}));
+  EXPECT_EQ(spec.at("data").at("values").at(1).at("x"), "end");
+  EXPECT_EQ(spec.at("layer").size(), 1u);  // nothing marks the empty cell
+  const report::Table table = report::table_of(map);
+  EXPECT_EQ(std::get<std::vector<std::string>>(table.columns[1].values),
+            (std::vector<std::string>{"the", "the", "end", "end"}));
+  map.row_names = {"end", "end"};
+  EXPECT_THROW(report::heat_map(map), Error);
+  map.row_names = {"end"};
+  EXPECT_THROW(report::heat_map(map), Error);
+}
+
 TEST(Histogram, CountsEveryDrawableValueOnceAndNamesTheRest) {
   report::Histogram histogram_of;
   histogram_of.x = {"margin", report::Scale::kLog};

@@ -86,6 +86,18 @@ TEST(Page, NamesWhatIsUnfinishedAboveTheScoreboard) {
   EXPECT_LT(html.find("Unfinished"), html.find("class=\"headline\""));
 }
 
+TEST(Page, OfRemarksHasThemInPlaceOfClaims) {
+  report::Page page = small_page();
+  page.sections[0].claims.clear();
+  page.sections[0].listings = {{"heads", "Heads", "", {{{"layer", std::vector<double>{1, 0.5}}}}}};
+  page.remarks = {{true, "layer 3 is a <sink>", "above 0.3", "A.fig2/heads"}, {false, "no collapse", "", ""}};
+  const std::string text = own_text(report::render(page));
+  EXPECT_TRUE(contains(text, "<a href=\"#scoreboard\">Verdicts</a>"));
+  EXPECT_TRUE(contains(text, "layer 3 is a &lt;sink&gt; <a href=\"#l-A.fig2_2fheads\">see</a>"));
+  EXPECT_FALSE(contains(text, "No claim was measured"));
+  EXPECT_TRUE(contains(text, "<td class=\"number\" data-value=\"0.5\">0.5</td>"));
+}
+
 TEST(Page, HostileTextStaysText) {
   const std::string evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{style}}\xff";
   report::Page page = small_page();

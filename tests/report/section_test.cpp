@@ -22,6 +22,7 @@ TEST(Section, SurvivesJsonWithItsOrder) {
   figure.spec = {{"mark", "line"}};
   figure.table.columns = {{"x", std::vector<double>{1, 2}}, {"n", std::vector<std::string>{"a", "b"}}};
   section.figures = {figure};
+  section.listings = {{"heads", "Heads", "sorted", figure.table}};
   section.configuration = {{"z", "first"}, {"a", "second"}, {"z", "again"}};
   section.differences = "none";
   section.command = "polariscope reproduce A.fig2";
@@ -30,6 +31,7 @@ TEST(Section, SurvivesJsonWithItsOrder) {
 
   const auto json = nlohmann::json(section);
   const report::Section back = nlohmann::json::parse(json.dump()).get<report::Section>();
+  EXPECT_EQ(nlohmann::json(back), json);
   EXPECT_EQ(nlohmann::json(back), json);
   EXPECT_EQ(back.configuration, section.configuration);
   EXPECT_EQ(back.runs, section.runs);

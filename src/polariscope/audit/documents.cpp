@@ -76,10 +76,12 @@ tasks::text::Tokenizer tokenizer_of(const checkpoints::Checkpoint& checkpoint, c
 }
 
 std::vector<TokenizedDocument> tokenized(const std::vector<Document>& documents,
-                                         const tasks::text::Tokenizer& tokenizer, std::int64_t context) {
+                                         const tasks::text::Tokenizer& tokenizer, tasks::text::SpecialTokens special,
+                                         std::int64_t context) {
   std::vector<TokenizedDocument> all;
   for (const Document& document : documents) {
-    TokenizedDocument& one = all.emplace_back(TokenizedDocument{document.name, tokenizer.encode(document.text)});
+    TokenizedDocument& one =
+        all.emplace_back(TokenizedDocument{document.name, tokenizer.encode(document.text, special)});
     one.left_out = std::max<std::int64_t>(0, std::ssize(one.ids) - context);
     one.ids.resize(one.ids.size() - static_cast<std::size_t>(one.left_out));
     if (one.ids.empty()) throw Error("{} has no tokens: the model's tokenizer leaves nothing of it", document.name);

@@ -1,14 +1,12 @@
 // The texts of an audit: files as documents, documents as tokens.
 #pragma once
 
+#include "polariscope/tasks/text/tokenizer.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
-
-namespace polariscope::tasks::text {
-class Tokenizer;
-}
 
 namespace polariscope::checkpoints {
 class Checkpoint;
@@ -36,8 +34,9 @@ struct TokenizedDocument {
   std::int64_t left_out = 0;  // tokens beyond `context`
 };
 
-// As the tokenizer begins and ends a text, cut after `context` tokens.
+// Cut after `context` tokens. special: whether the tokenizer begins and ends a text as its model expects.
 std::vector<TokenizedDocument> tokenized(const std::vector<Document>& documents,
-                                         const tasks::text::Tokenizer& tokenizer, std::int64_t context);
+                                         const tasks::text::Tokenizer& tokenizer, tasks::text::SpecialTokens special,
+                                         std::int64_t context);
 
 }  // namespace polariscope::audit

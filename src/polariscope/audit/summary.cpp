@@ -17,6 +17,7 @@ namespace polariscope::audit {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+constexpr std::string_view kChange = "change_in_";
 
 template <class Of>
 double mean_of_heads(const AuditResult& result, const Of& of) {
@@ -119,24 +120,26 @@ Limit parsed_limit(std::string_view text) {
   if (at != text.npos) {
     const auto [end, problem] = std::from_chars(text.data() + after, text.data() + text.size(), bound);
     if (problem == std::errc() && end == text.data() + text.size() && std::isfinite(bound)) {
-      return {&find_scalar(text.substr(0, at)), std::string(text.substr(at, after - at)), bound};
+      std::string_view name = text.substr(0, at);
+      const bool of_change = name.starts_with(kChange);
+      if (of_change) name.remove_prefix(kChange.size());
+      return {&find_scalar(name), of_change, std::string(text.substr(at, after - at)), bound};
     }
   }
   throw Error("\"{}\" is no limit: expected a name, one of > >= < <=, and a number, as in \"sink_heads>0.3\"", text);
 }
 
-std::string complaint(const Limit& limit, const AuditResult& result) {
-  const double value = limit.scalar->of(result);
-  if (std::isnan(value)) {
-    return fmt::format("{} is not there to be compared with {}", limit.scalar->name, significant(limit.bound));
-  }
+std::string complaint(const Limit& limit, const AuditResult& result, const AuditResult* baseline) {
+  const std::string name = fmt::format("{}{}", limit.of_change ? kChange : "", limit.scalar->name);
+  const double value = limit.scalar->of(result) - (limit.of_change ? limit.scalar->of(*baseline) : 0.0);
+  if (std::isnan(value)) return fmt::format("{} is not there to be compared with {}", name, significant(limit.bound));
   const bool passed = limit.comparison == ">"    ? value > limit.bound
                       : limit.comparison == ">=" ? value >= limit.bound
                       : limit.comparison == "<"  ? value < limit.bound
                                                  : value <= limit.bound;
   if (!passed) return "";
-  return fmt::format("{} is {}: {} {} {} was not to be", limit.scalar->name, significant(value), limit.scalar->name,
-                     limit.comparison, significant(limit.bound));
+  return fmt::format("{} is {}: {} {} {} was not to be", name, significant(value), name, limit.comparison,
+                     significant(limit.bound));
 }
 
 }  // namespace polariscope::audit

@@ -26,15 +26,17 @@ bool is_sink(const HeadResult& head);
 bool is_collapsed(const HeadResult& head);
 constexpr double kCollapsedEntropy = 0.1;
 
-// What a pipeline does not accept: "sink_heads>0.3".
+// What a pipeline does not accept: "sink_heads>0.3"; with a baseline also "change_in_loss>0.05", what it is more now.
 struct Limit {
   const Scalar* scalar;
+  bool of_change;
   std::string comparison;  // ">", ">=", "<", "<="
   double bound;
 };
 // Throws Error for another form and for an unknown name.
 Limit parsed_limit(std::string_view text);
-// One sentence where the limit is passed or there is no such number; "" where all is well.
-std::string complaint(const Limit& limit, const AuditResult& result);
+// One sentence where the limit is passed or there is no such number; "" where all is well. baseline: null where there
+// is none, which a limit of change needs.
+std::string complaint(const Limit& limit, const AuditResult& result, const AuditResult* baseline);
 
 }  // namespace polariscope::audit

@@ -2,13 +2,16 @@
 #include "polariscope/base/interrupt.h"
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 
 namespace polariscope {
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
+// Any thread may be the one that a signal interrupts, and all read it: sig_atomic_t is safe within one thread alone.
+std::atomic<bool> flag = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 // The handler's own stack. oneDNN up to 3.11.1 (https://github.com/uxlfoundation/oneDNN/issues/4845) multiplies
 // matrices with the stack pointer in the heap, where a signal's frame would lie over others' memory.
@@ -23,7 +26,7 @@ auto handler_of(int signal) {
 }
 
 void remember(int) {
-  flag = 1;
+  flag = true;
   // Whichever of the two comes next ends the process.
   for (const int signal : kCaught) {
     if (handler_of(signal) == remember) std::signal(signal, SIG_DFL);
@@ -43,7 +46,7 @@ void catch_interrupts() {
   }
 }
 
-bool interrupted() { return flag != 0; }
+bool interrupted() { return flag; }
 
 void stop_if_interrupted() {
   if (interrupted()) throw Interrupted();

@@ -1,12 +1,14 @@
-// What is running where.
+// What is running where and when.
 #include "polariscope/base/version.h"
 
 #include "polariscope/base/parallel.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <polariscope_commit.h>
 #include <sys/utsname.h>
 
+#include <ctime>
 #include <fstream>
 
 namespace polariscope {
@@ -28,6 +30,8 @@ std::string processor_name() {
 std::string version() { return POLARISCOPE_VERSION; }
 
 std::string commit() { return POLARISCOPE_COMMIT; }
+
+std::string now_utc() { return fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(std::time(nullptr))); }
 
 std::string machine() {
   const int processors = processor_count();

@@ -6,6 +6,15 @@
 
 namespace polariscope::metrics {
 
+Mean Mean::of(std::int64_t count, double mean, double standard_deviation) {
+  Mean made;
+  if (count == 0) return made;
+  made.count_ = count;
+  made.mean_ = mean;
+  made.squares_ = standard_deviation * standard_deviation * static_cast<double>(count);
+  return made;
+}
+
 void Mean::add(double value) {
   if (!std::isfinite(value)) {
     ++left_out_;

@@ -8,6 +8,10 @@ namespace polariscope::metrics {
 // Over the finite values added; the others are only counted, so that one undefined row does not hide the rest.
 class Mean {
  public:
+  Mean() = default;
+  // Of numbers that were kept: `count` >= 0 values with this mean and standard deviation >= 0.
+  static Mean of(std::int64_t count, double mean, double standard_deviation);
+
   void add(double value);
   void add(const Mean& other);  // as if its values had been added one by one
 

@@ -42,7 +42,8 @@ function(polariscope_embed_report_assets target)
   polariscope_report_asset(page_html page.html "${assets}/page.html")
   polariscope_report_asset(page_css page.css "${assets}/page.css")
   polariscope_report_asset(page_js page.js
-    "${assets}/theme.js" "${assets}/layout.js" "${assets}/figures.js" "${assets}/page.js")
+    "${assets}/theme.js" "${assets}/layout.js" "${assets}/figures.js" "${assets}/listings.js"
+    "${assets}/page.js")
   polariscope_report_asset(charts_js charts.js
     "${modules}/vega/build/vega.min.js"
     "${modules}/vega-lite/build/vega-lite.min.js"

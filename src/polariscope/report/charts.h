@@ -20,6 +20,7 @@ enum class Scale { kLinear, kLog, kSymlog };
 struct Axis {
   std::string title;  // with symbol and unit: "attention entropy H (nats)"
   Scale scale = Scale::kLinear;
+  bool whole = false;  // whole numbers, layers say: no mark between two
 };
 
 // A named horizontal line: log N, one-hot, a threshold, a theory's value.
@@ -66,7 +67,7 @@ struct SeriesChart {
 };
 nlohmann::json series_chart(const SeriesChart& chart);
 
-// A map over two categories or numbers, one sequential scale, the value on hover. Row 0 is lowest.
+// A map over two categories or numbers, one sequential scale, the value on hover.
 struct HeatMap {
   Axis x, y;
   std::string value_title;
@@ -74,8 +75,12 @@ struct HeatMap {
   std::vector<std::vector<double>> values;    // [rows][columns], NaN is drawn as ×
   std::optional<double> low, high;            // ends of the colour scale; default: of the data
   std::vector<std::pair<int, int>> outlined;  // (row, column) of cells to point out: worst heads
-  bool square = false;  // square cells: for axes of one meaning, where the diagonal says something
-  int side = 400;       // of a square map in pixels, about
+  bool square = false;     // square cells: for axes of one meaning, where the diagonal says something
+  int side = 400;          // of a square map in pixels, about
+  bool downwards = false;  // row 0 is highest, as in a matrix; else lowest
+  bool unmarked = false;   // NaN is an empty cell, where there is nothing to miss
+  // In place of the centres, where they are given; each differs from the others.
+  std::vector<std::string> column_names = {}, row_names = {};
 };
 nlohmann::json heat_map(const HeatMap& map);
 

@@ -24,6 +24,8 @@ constexpr std::size_t kMostCellsWithGaps = 500;
 constexpr int kLargestSquare = 44;
 constexpr int kSmallestSquare = 4;
 
+constexpr int kSlanted = -60;  // degrees: words along a narrow axis
+
 // Stands out on every colour of viridis, which has no red.
 constexpr const char* kOutline = "#ff4b2b";
 
@@ -32,6 +34,17 @@ void check_shapes(const HeatMap& map) {
     throw Error("heat map: {} rows of values for {} row labels: both must be equal", map.values.size(),
                 map.rows.size());
   }
+  const auto check_names = [](const std::vector<std::string>& names, std::size_t count, const char* what) {
+    if (names.empty()) return;
+    if (names.size() != count) {
+      throw Error("heat map: {} names for {} {}: both must be equal", names.size(), count, what);
+    }
+    if (std::set<std::string>(names.begin(), names.end()).size() != count) {
+      throw Error("heat map: two {} have one name: names must differ", what);
+    }
+  };
+  check_names(map.column_names, map.columns.size(), "columns");
+  check_names(map.row_names, map.rows.size(), "rows");
   for (std::size_t row = 0; row < map.values.size(); ++row) {
     if (map.values[row].size() != map.columns.size()) {
       throw Error("heat map: row {} has {} values for {} column labels: both must be equal", row,
@@ -50,13 +63,13 @@ std::vector<std::string> labels(const std::vector<double>& centres) {
   throw Error("heat map: two cells share the same centre: centres must differ");
 }
 
-json band(const std::string& field, const std::string& title, const std::vector<std::string>& domain) {
-  return {
-      {"field", field},
-      {"type", "ordinal"},
-      {"title", title},
-      {"scale", {{"domain", domain}}},
-      {"axis", {{"labelOverlap", "greedy"}, {"labelAngle", 0}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
+json band(const std::string& field, const std::string& title, const std::vector<std::string>& domain, int angle) {
+  return {{"field", field},
+          {"type", "ordinal"},
+          {"title", title},
+          {"scale", {{"domain", domain}}},
+          {"axis",
+           {{"labelOverlap", "greedy"}, {"labelAngle", angle}, {"grid", false}, {"domain", false}, {"ticks", false}}}};
 }
 
 json cell(const json& x, const json& y, const json& tooltip) { return {{"x", x}, {"y", y}, {"tooltip", tooltip}}; }
@@ -65,10 +78,10 @@ json cell(const json& x, const json& y, const json& tooltip) { return {{"x", x},
 
 json heat_map(const HeatMap& map) {
   check_shapes(map);
-  const auto columns = labels(map.columns);
-  const auto rows = labels(map.rows);
-  auto upwards = rows;
-  std::ranges::reverse(upwards);
+  const auto columns = map.column_names.empty() ? labels(map.columns) : map.column_names;
+  const auto rows = map.row_names.empty() ? labels(map.rows) : map.row_names;
+  auto from_the_top = rows;
+  if (!map.downwards) std::ranges::reverse(from_the_top);
   const std::set<std::pair<int, int>> outlined(map.outlined.begin(), map.outlined.end());
 
   Range range(Scale::kLinear);
@@ -78,7 +91,7 @@ json heat_map(const HeatMap& map) {
     for (std::size_t c = 0; c < columns.size(); ++c) {
       const double value = map.values[r][c];
       range.add(value);
-      any_missing |= !std::isfinite(value);
+      any_missing |= !std::isfinite(value) && !map.unmarked;
       json one = {{"x", columns[c]}, {"y", rows[r]}, {"value", plotted(value)}};
       if (outlined.contains({static_cast<int>(r), static_cast<int>(c)})) one["outlined"] = 1;
       cells.push_back(std::move(one));
@@ -93,8 +106,8 @@ json heat_map(const HeatMap& map) {
     high = low + 2 * margin;
   }
 
-  const json x = band("x", map.x.title, columns);
-  const json y = band("y", map.y.title, upwards);
+  const json x = band("x", map.x.title, columns, map.column_names.empty() ? 0 : kSlanted);
+  const json y = band("y", map.y.title, from_the_top, 0);
   const json tooltip = json::array(
       {tooltip_text("x", map.x.title), tooltip_text("y", map.y.title), tooltip_number("value", map.value_title)});
   json filled = cell(x, y, tooltip);
@@ -132,16 +145,28 @@ json heat_map(const HeatMap& map) {
 
 Table table_of(const HeatMap& map) {
   check_shapes(map);
-  std::vector<double> x, y, values;
-  for (std::size_t r = 0; r < map.rows.size(); ++r) {
-    for (std::size_t c = 0; c < map.columns.size(); ++c) {
-      x.push_back(map.columns[c]);
-      y.push_back(map.rows[r]);
-      values.push_back(map.values[r][c]);
+  const auto column_of = [&](const std::vector<double>& centres, const std::vector<std::string>& names, bool rows) {
+    std::vector<double> numbers;
+    std::vector<std::string> words;
+    for (std::size_t r = 0; r < map.rows.size(); ++r) {
+      for (std::size_t c = 0; c < map.columns.size(); ++c) {
+        const std::size_t i = rows ? r : c;
+        if (names.empty()) {
+          numbers.push_back(centres[i]);
+        } else {
+          words.push_back(names[i]);
+        }
+      }
     }
-  }
+    return names.empty() ? Column{"", std::move(numbers)} : Column{"", std::move(words)};
+  };
+  Column x = column_of(map.columns, map.column_names, false), y = column_of(map.rows, map.row_names, true);
+  x.name = map.x.title;
+  y.name = map.y.title;
+  std::vector<double> values;
+  for (const std::vector<double>& row : map.values) values.insert(values.end(), row.begin(), row.end());
   Table table;
-  table.columns = {{map.x.title, std::move(x)}, {map.y.title, std::move(y)}, {map.value_title, std::move(values)}};
+  table.columns = {std::move(x), std::move(y), {map.value_title, std::move(values)}};
   return table;
 }
 

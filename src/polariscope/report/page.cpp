@@ -1,5 +1,6 @@
 #include "polariscope/report/page.h"
 
+#include "polariscope/base/version.h"
 #include "polariscope/report/internal/assets.h"
 #include "polariscope/report/internal/html.h"
 #include "polariscope/report/internal/page_table.h"
@@ -55,7 +56,10 @@ std::string facts(const Page& page) {
   fact("machine", page.machine);
   fact("version", page.version);
   const bool trained = std::ranges::any_of(page.sections, [](const Section& section) { return !section.runs.empty(); });
-  fact(trained ? "experiments took, trainings apart" : "experiments took", duration(page.wall_seconds));
+  fact(!page.remarks.empty() ? "took"
+       : trained             ? "experiments took, trainings apart"
+                             : "experiments took",
+       duration(page.wall_seconds));
   return out;
 }
 
@@ -109,6 +113,12 @@ std::string security_policy() {
 
 }  // namespace
 
+void stamp(Page& page) {
+  page.date = now_utc();
+  page.machine = machine();
+  page.version = fmt::format("{} ({})", version(), commit());
+}
+
 std::string render(const Page& page) {
   const auto steps = table_steps(page);
   std::string sections;
@@ -120,6 +130,7 @@ std::string render(const Page& page) {
                                 {"command", escape(page.command)},
                                 {"unfinished", unfinished(page) + skipped(page)},
                                 {"contents", contents(page)},
+                                {"scoreboard_name", scoreboard_name(page)},
                                 {"scoreboard", scoreboard(page)},
                                 {"sections", std::move(sections)},
                                 {"method", method(page)},

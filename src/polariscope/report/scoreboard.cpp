@@ -15,18 +15,26 @@ std::string_view paper_of(const Section& section) {
   return source.substr(0, source.find(','));
 }
 
+// Of "A.fig2/sigma", a figure or a listing; "" where there is none.
+std::string anchor_of(const Page& page, const std::string& evidence) {
+  for (const Section& section : page.sections) {
+    for (const Figure& figure : section.figures) {
+      if (section.id + "/" + figure.id == evidence) return figure_anchor(section, figure);
+    }
+    for (const Listing& listing : section.listings) {
+      if (section.id + "/" + listing.id == evidence) return listing_anchor(section, listing);
+    }
+  }
+  return "";
+}
+
 // In the claim's own section first; "A.fig2/sigma" names a figure of another.
 std::string evidence_anchor(const Page& page, const Section& section, const std::string& evidence) {
   if (evidence.empty()) return "";
   for (const Figure& figure : section.figures) {
     if (figure.id == evidence) return figure_anchor(section, figure);
   }
-  for (const Section& other : page.sections) {
-    for (const Figure& figure : other.figures) {
-      if (other.id + "/" + figure.id == evidence) return figure_anchor(other, figure);
-    }
-  }
-  return "";
+  return anchor_of(page, evidence);
 }
 
 std::string claim_row(const Page& page, const Section& section, const Claim& claim) {
@@ -58,6 +66,22 @@ std::string jump_list(const Page& page, Verdict verdict, std::string_view lead) 
   return fmt::format(R"(<div class="jump {}"><span>{} {}</span><ul>{}</ul></div>)"
                      "\n",
                      verdict_name(verdict), verdict_badge(verdict, false), lead, links);
+}
+
+std::string remark_item(const Page& page, const Remark& remark) {
+  const std::string target = anchor_of(page, remark.evidence);
+  const std::string link = target.empty() ? "" : fmt::format(R"( <a href="#{}">see</a>)", target);
+  return fmt::format(
+      R"(<li class="{}"><span aria-hidden="true">{}</span><p>{}{}<span class="criterion">{}</span></p></li>)"
+      "\n",
+      remark.notable ? "notable" : "plain", remark.notable ? "●" : "○", escape_with_numbers(remark.text), link,
+      escape_with_numbers(remark.criterion));
+}
+
+std::string remark_list(const Page& page) {
+  std::string items;
+  for (const Remark& remark : page.remarks) items += remark_item(page, remark);
+  return "<ul class=\"remarks\">" + items + "</ul>\n";
 }
 
 }  // namespace
@@ -99,6 +123,9 @@ std::string claim_anchor(const Section& section, const Claim& claim) {
 std::string figure_anchor(const Section& section, const Figure& figure) {
   return anchor("f-", section.id + "/" + figure.id);
 }
+std::string listing_anchor(const Section& section, const Listing& listing) {
+  return anchor("l-", section.id + "/" + listing.id);
+}
 
 std::string verdict_badge(Verdict verdict, bool with_word) {
   const std::string_view name = verdict_name(verdict);
@@ -107,7 +134,10 @@ std::string verdict_badge(Verdict verdict, bool with_word) {
       verdict_mark(verdict), with_word ? "word" : "unseen");
 }
 
+std::string scoreboard_name(const Page& page) { return page.remarks.empty() ? "Claims" : "Verdicts"; }
+
 std::string scoreboard(const Page& page) {
+  if (!page.remarks.empty()) return remark_list(page);
   std::string out = fmt::format(R"(<p class="headline">{}</p>)"
                                 "\n",
                                 escape(headline(count(page))));
@@ -140,7 +170,7 @@ std::string scoreboard(const Page& page) {
 }
 
 std::string contents(const Page& page) {
-  std::string out = R"(<li><a href="#scoreboard">Claims</a></li>)";
+  std::string out = fmt::format(R"(<li><a href="#scoreboard">{}</a></li>)", scoreboard_name(page));
   for (const Section& section : page.sections) {
     const Counts counts = count(section.claims);
     std::string marks;

@@ -20,6 +20,17 @@ Pairs pairs_of(const nlohmann::json& list) {
 
 }  // namespace
 
+void to_json(nlohmann::json& json, const Listing& listing) {
+  json = {{"id", listing.id}, {"title", listing.title}, {"caption", listing.caption}, {"table", listing.table}};
+}
+
+void from_json(const nlohmann::json& json, Listing& listing) {
+  json.at("id").get_to(listing.id);
+  json.at("title").get_to(listing.title);
+  json.at("caption").get_to(listing.caption);
+  json.at("table").get_to(listing.table);
+}
+
 void to_json(nlohmann::json& json, const Section& section) {
   json = {{"id", section.id},
           {"title", section.title},
@@ -29,6 +40,7 @@ void to_json(nlohmann::json& json, const Section& section) {
           {"findings", section.findings},
           {"claims", section.claims},
           {"figures", section.figures},
+          {"listings", section.listings},
           {"configuration", list_of(section.configuration)},
           {"differences", section.differences},
           {"command", section.command},
@@ -45,6 +57,7 @@ void from_json(const nlohmann::json& json, Section& section) {
   json.at("findings").get_to(section.findings);
   json.at("claims").get_to(section.claims);
   json.at("figures").get_to(section.figures);
+  json.at("listings").get_to(section.listings);
   section.configuration = pairs_of(json.at("configuration"));
   json.at("differences").get_to(section.differences);
   json.at("command").get_to(section.command);

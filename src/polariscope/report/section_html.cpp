@@ -10,15 +10,6 @@
 namespace polariscope::report {
 namespace {
 
-// "A.fig2-sigma": a file name from two ids.
-std::string file_stem(const Section& section, const Figure& figure) {
-  std::string stem = section.id + "-" + figure.id;
-  for (char& c : stem) {
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
-  }
-  return stem;
-}
-
 std::string paragraph(std::string_view css_class, std::string_view text) {
   if (text.empty()) return "";
   return fmt::format("<p class=\"{}\">{}</p>\n", css_class, escape(text));
@@ -77,11 +68,11 @@ std::string figure_html(const Section& section, const Figure& figure, std::size_
       R"(<script type="application/json" class="spec">{spec}</script>)"
       R"(<script type="application/json" class="table" data-rows="{rows}">{table}</script></figure>)"
       "\n",
-      fmt::arg("id", id), fmt::arg("stem", escape(file_stem(section, figure))), fmt::arg("title", escape(figure.title)),
-      fmt::arg("number", number), fmt::arg("alternative", escape(figure.alternative)),
-      fmt::arg("caption", escape(figure.caption)), fmt::arg("hint", hint), fmt::arg("buttons", buttons),
-      fmt::arg("spec", script_json(spec)), fmt::arg("rows", (figure.table.rows() + step - 1) / step),
-      fmt::arg("table", page_table(figure.table, step)));
+      fmt::arg("id", id), fmt::arg("stem", escape(file_stem(section, figure.id))),
+      fmt::arg("title", escape(figure.title)), fmt::arg("number", number),
+      fmt::arg("alternative", escape(figure.alternative)), fmt::arg("caption", escape(figure.caption)),
+      fmt::arg("hint", hint), fmt::arg("buttons", buttons), fmt::arg("spec", script_json(spec)),
+      fmt::arg("rows", (figure.table.rows() + step - 1) / step), fmt::arg("table", page_table(figure.table, step)));
 }
 
 std::string numbers_fold(const Section& section, const std::vector<std::size_t>& steps) {
@@ -92,8 +83,8 @@ std::string numbers_fold(const Section& section, const std::vector<std::size_t>&
     items += fmt::format(
         R"(<li><button type="button" data-action="CSV" data-figure="{}" aria-label="Download the numbers: {}">{}.csv</button> )"
         R"(<span>{}: {}</span></li>)",
-        figure_anchor(section, figure), escape(figure.title), escape(file_stem(section, figure)), escape(figure.title),
-        csv_note(figure, steps[f]));
+        figure_anchor(section, figure), escape(figure.title), escape(file_stem(section, figure.id)),
+        escape(figure.title), csv_note(figure, steps[f]));
   }
   return items.empty() ? "" : fold("Numbers", "<ul class=\"numbers\">" + items + "</ul>");
 }
@@ -120,6 +111,14 @@ std::string runs_fold(const Section& section) {
 
 }  // namespace
 
+std::string file_stem(const Section& section, const std::string& part) {
+  std::string stem = section.id + "-" + part;
+  for (char& c : stem) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '.' && c != '-') c = '_';
+  }
+  return stem;
+}
+
 std::string section_html(const Section& section, const std::vector<std::size_t>& table_steps) {
   std::string out = fmt::format(
       R"(<section id="{}" class="experiment" aria-labelledby="{}-t"><header><p class="source"><span class="id">{}</span> {}</p>)"
@@ -132,6 +131,7 @@ std::string section_html(const Section& section, const std::vector<std::size_t>&
   for (std::size_t f = 0; f < section.figures.size(); ++f) {
     out += figure_html(section, section.figures[f], table_steps[f], f + 1);
   }
+  for (const Listing& listing : section.listings) out += listing_html(section, listing);
   if (!section.findings.empty()) {
     out += fmt::format("<div class=\"findings\"><h3>What it shows</h3>{}</div>\n", paragraph("", section.findings));
   }
@@ -150,7 +150,7 @@ std::string section_html(const Section& section, const std::vector<std::size_t>&
     out += fold("Differences from the paper’s protocol", paragraph("", section.differences));
   }
   out += "</div>";
-  out += paragraph("took", "Took " + duration(section.wall_seconds) + ".");
+  if (section.wall_seconds > 0.0) out += paragraph("took", "Took " + duration(section.wall_seconds) + ".");
   return out + "</section>\n";
 }
 

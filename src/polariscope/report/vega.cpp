@@ -79,6 +79,10 @@ nlohmann::json symlog_ticks(const Ends& ends, double constant) {
 
 nlohmann::json axis_of(const Axis& axis, const Ends& ends) {
   nlohmann::json drawn = {{"title", axis.title}};
+  if (axis.whole) {
+    drawn["tickMinStep"] = 1;
+    drawn["format"] = "d";
+  }
   if (axis.scale == Scale::kLinear) {
     drawn["tickCount"] = 6;
     return drawn;

@@ -92,10 +92,17 @@ function highest(chart) {
   return Math.max(...domains.map((domain) => domain[1]));
 }
 
+// Of words below the plot at this angle; Vega cuts them at 180 pixels.
+function slantedHeight(words, degrees) {
+  const longest = Math.max(...words.map((word) => word.length));
+  return Math.min(180, 5.6 * longest) * Math.sin(degrees * Math.PI / 180) + 8;
+}
+
 // What stands below the plot, and the half of a number that stands above it.
 function axisHeight(chart) {
-  const ordinal = layersOf(chart)[0].encoding?.y?.type === 'ordinal';
-  return ordinal ? 35 : 44;
+  const { x, y } = layersOf(chart)[0].encoding ?? {};
+  if (x?.axis?.labelAngle) return 25 + slantedHeight(x.scale.domain, -x.axis.labelAngle);
+  return y?.type === 'ordinal' ? 35 : 44;
 }
 
 function plotHeight(chart, room) {

@@ -87,6 +87,10 @@ document.addEventListener('click', (event) => {
   if (!button) return;
   if (button.dataset.action === 'copy') {
     copyText(button);
+  } else if (button.dataset.action === 'sort') {
+    sortListing(button.closest('th'));
+  } else if (button.dataset.action === 'rows') {
+    saveListing(button.closest('.listing'));
   } else {
     const id = button.dataset.figure ?? button.closest('figure').id;
     figures.get(id).download(button.dataset.action);
