@@ -68,7 +68,8 @@ class Audits {
   }
 
   int run() {
-    for (std::size_t i = 0; i < settings_.models.size() && !interrupted(); ++i) {
+    for (std::size_t i = 0; i < settings_.models.size(); ++i) {
+      if (i > 0 && interrupted()) break;
       models_.push_back(audited(settings_, settings_.models[i]));
       keep(i);
       if (!settings_.json) say(models_.back().record);
@@ -173,9 +174,8 @@ int run(AuditSettings settings, const CLI::App& command) {
     settings.models = {example->model().string()};
     settings.text = example->text().string();
   }
-  Audits audits(settings, command);
   catch_interrupts();
-  return audits.run();
+  return Audits(settings, command).run();
 }
 
 void add_what_is_read(CLI::App& command, AuditSettings& settings) {

@@ -66,7 +66,7 @@ TEST_F(Documents, AreCutAfterTheContext) {
   const auto tokenizer = tasks::text::Tokenizer::open(folder_.path() / "vocab.txt");
   const std::vector<Document> documents{{"a", "one two three two one"}, {"b", "three"}};
   const std::size_t whole = tokenizer.encode(documents[0].text).size();
-  const std::vector<TokenizedDocument> cut = tokenized(documents, tokenizer, 4);
+  const std::vector<TokenizedDocument> cut = tokenized(documents, tokenizer, tasks::text::SpecialTokens::kAdded, 4);
   ASSERT_EQ(cut.size(), 2U);
   EXPECT_EQ(cut[0].ids.size(), 4U);
   EXPECT_EQ(cut[0].left_out, static_cast<std::int64_t>(whole) - 4);

@@ -61,9 +61,8 @@ TEST(ExampleFolder, SaysWhereItCannotBeWritten) {
 
 AuditResult audit_of_example(const ExampleFolder& example, std::int64_t context) {
   const models::PretrainedModel model{checkpoints::Checkpoint(example.model().string())};
-  const auto texts =
-      tokenized(read_documents(example.text(), 1), tasks::text::Tokenizer::open(example.model()),
-                tasks::text::SpecialTokens::kAdded, context);
+  const auto texts = tokenized(read_documents(example.text(), 1), tasks::text::Tokenizer::open(example.model()),
+                               tasks::text::SpecialTokens::kAdded, context);
   return audit(model.description(), model, {{texts.front().ids}}, {.progress = {}});
 }
 

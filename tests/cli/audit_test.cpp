@@ -109,6 +109,70 @@ TEST_F(AuditCommand, FailsOnLimitsThatArePassed) {
   refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "sink_head>0.3"}, {"--fail-on", "sink_heads"});
 }
 
+TEST_F(AuditCommand, WritesAReportOfAllThatWasAskedFor) {
+  const Outcome outcome = polariscope_run({"audit", "--example", "--context", "128", "--thorough", "--costs", "heads",
+                                           "--what-if", "softmax1,temperature=2", "--out", at("out"), "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("report: " + at("out/report.html")), std::string::npos);
+  EXPECT_NE(outcome.out.find("with its own BOS"), std::string::npos);
+  const nlohmann::json written = nlohmann::json::parse(read_file(at("out/audit.json")));
+  EXPECT_EQ(written["costs"]["without_sinks"].size(), 5U);
+  EXPECT_EQ(written["costs"]["without_heads"].size(), 16U);
+  EXPECT_EQ(written["scores"][3].size(), 4U);
+  EXPECT_EQ(written["query_key_norms"].size(), 4U);
+  EXPECT_GE(written["first_tokens"].size(), 4U);
+  EXPECT_EQ(written["what_if"][1]["name"], "softmax1");
+  const std::string page = read_file(at("out/report.html"));
+  for (const char* part : {"Audit of example", "Where the heads look", "Heads over the text", "Other first tokens",
+                           "Without one head", "The same weights with other attention"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+  }
+  for (const std::string& line : lines_of(outcome.out)) EXPECT_LE(columns_of(line), 100) << line;
+  // As its own config.toml has it.
+  const Outcome again = polariscope_run({"audit", "--config", at("out/config.toml"), "--json", "--quiet"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(nlohmann::json::parse(again.out), written);
+}
+
+TEST_F(AuditCommand, ShowsModelsSideBySideAndKeepsEach) {
+  std::filesystem::copy(at("model"), at("step-20"));
+  std::filesystem::copy(at("model"), at("step-10"));
+  const Outcome outcome = polariscope_run(
+      {"audit", at("step-20"), at("step-10"), "--ids", at("ids.json"), "--out", at("out"), "--json", "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out).size(), 2U);
+  EXPECT_EQ(nlohmann::json::parse(read_file(at("out/step-10/audit.json")))["model"], at("step-10"));
+  EXPECT_NE(read_file(at("out/report.html")).find("Along training"), std::string::npos);
+  refuse({at("step-20"), at("step-10"), "--ids", at("ids.json"), "--arrays", at("rows.safetensors")},
+         {"--arrays", "2"});
+}
+
+TEST_F(AuditCommand, ComparesWithAnEarlierAudit) {
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"audit", at("model"), "--ids", at("ids.json"), "--quiet"});
+    return polariscope_run(more);
+  };
+  ASSERT_EQ(run({"--out", at("before")}).code, 0);
+  const Outcome same = run({"--baseline", at("before"), "--fail-on", "change_in_loss>1e-9", "--out", at("after")});
+  EXPECT_EQ(same.code, 0) << same.err;
+  EXPECT_NE(same.out.find("against the baseline"), std::string::npos);
+  EXPECT_NE(same.out.find("no head's entropy changed"), std::string::npos);
+  EXPECT_NE(read_file(at("after/report.html")).find("model (baseline)"), std::string::npos);
+  const Outcome worse =
+      run({"--baseline", at("before/audit.json"), "--precision", "float64", "--fail-on", "change_in_loss>=-1"});
+  EXPECT_EQ(worse.code, 1);
+  EXPECT_NE(worse.err.find("change_in_loss is"), std::string::npos) << worse.err;
+  refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "change_in_loss>0.1"}, {"--fail-on", "--baseline"});
+  refuse({at("model"), "--ids", at("ids.json"), "--baseline", at("ids.json")},
+         {"--baseline", "ids.json", "audit --out"});
+}
+
+TEST_F(AuditCommand, RefusesWhatItCannotVary) {
+  refuse({at("model"), "--ids", at("ids.json"), "--first-tokens"}, {"--first-tokens", "--text"});
+  refuse({at("model"), "--ids", at("ids.json"), "--costs", "all"}, {"--costs", "layers or heads"});
+  refuse({at("model"), "--ids", at("ids.json"), "--what-if", "softmax2"}, {"--what-if", "softmax2", "temperature=T"});
+}
+
 TEST_F(AuditCommand, ThatIsInterruptedSaysSoAndKeepsWhatItHas) {
   nlohmann::json texts = nlohmann::json::array();
   for (int text = 0; text < 4000; ++text) texts.push_back(std::vector<int>(600, text % 5));
