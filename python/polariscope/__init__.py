@@ -12,11 +12,12 @@ from .family import Form, forms
 from .rows import RowStatistics
 
 if TYPE_CHECKING:
+    from .audits import Audit
     from .record import Call, Record
     from .watching import watch
 
-__all__ = ["ArgumentError", "Call", "Form", "Record", "RowStatistics", "attend", "forms", "watch"]
-_LATER = {"Call": "record", "Record": "record", "watch": "watching"}  # what needs PyTorch, and where it is
+__all__ = ["ArgumentError", "Audit", "Call", "Form", "Record", "RowStatistics", "attend", "forms", "watch"]
+_LATER = {"Audit": "audits", "Call": "record", "Record": "record", "watch": "watching"}  # what needs NumPy or PyTorch
 
 
 def __getattr__(name: str) -> Any:

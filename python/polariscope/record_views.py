@@ -1,4 +1,4 @@
-"""How a record shows itself: as a map in a notebook, a figure, a table, and token by token."""
+"""How a record, or an audit, shows itself: as a map in a notebook, a figure, a table, and token by token."""
 
 import html as escape
 
@@ -35,13 +35,17 @@ def _map(record, statistic: str) -> str:
             f"layers and heads</caption><tr><th></th>{heads}</tr>{''.join(lines)}</table>")
 
 
+def maps(record, statistics) -> str:
+    return "".join(f'<div style="display:inline-block;margin-right:2em;vertical-align:top">{_map(record, name)}</div>'
+                   for name in statistics)
+
+
 def html(record) -> str:
     if not record.calls:
         body = "<p>no attention was seen</p>"
     else:
         shown = {name for call in record.calls for name, x in call.statistics._asdict().items() if x is not None}
-        body = "".join(f'<div style="display:inline-block;margin-right:2em;vertical-align:top">{_map(record, name)}'
-                       "</div>" for name in ("entropy", "first_visible_key") if name in shown)
+        body = maps(record, [name for name in ("entropy", "first_visible_key") if name in shown])
     notes = "".join(f"<li>{escape.escape(line)}</li>" for line in record.said())
     return body + (f"<ul>{notes}</ul>" if notes else "")
 
