@@ -146,8 +146,7 @@ TEST(Verdicts, SayWhatTheNumbersSay) {
       << sinks.text;
   EXPECT_NE(sinks.criterion.find("0.3"), std::string::npos);
   EXPECT_TRUE(remark_with(found, "\"so\" (token 17 of text 2) gets 60 % in layer 0, head 1").notable);
-  EXPECT_TRUE(
-      remark_with(found, "1 of 6 heads has collapsed onto few tokens, in layer 1; 1 of them onto the first").notable);
+  EXPECT_TRUE(remark_with(found, "1 of 6 heads has collapsed onto few tokens, in layer 1; all onto the first").notable);
   EXPECT_FALSE(remark_with(found, "1 of 6 heads look at all tokens nearly alike, in layer 0").notable);
   EXPECT_TRUE(
       remark_with(found, "massive activations after layer 1. The largest is -810, 600 times the median").notable);

@@ -70,3 +70,11 @@ def test_of_another_file_is_refused_by_its_name(content, tmp_path):
     (tmp_path / "audit.json").write_text(content)
     with pytest.raises(ValueError, match="audit.json"):
         polariscope.Audit.load(tmp_path)
+
+
+def test_the_program_of_the_docs_runs(sources, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    programs = (sources / "docs" / "audit.md").read_text().split("```python\n")[1:]
+    assert programs
+    for program in programs:
+        exec(program.split("```")[0], {})

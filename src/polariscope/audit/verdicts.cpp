@@ -167,14 +167,15 @@ std::optional<Remark> values_at_sinks(const std::vector<Place>& heads) {
   const auto shorter =
       std::ranges::count_if(found, [](const Place& place) { return place.found->first_value_ratio.value() < 0.5; });
   if (found.empty()) return std::nullopt;
-  return Remark{.notable = false,
-                .text = fmt::format("In {} the first token's value is less than half as long as the median of its "
-                                    "text's{}.",
-                                    shorter == std::ssize(found) ? "all sinks"
-                                                                 : fmt::format("{} of the {} sinks", shorter, found.size()),
-                                    shorter > 0 ? ": looking there adds little" : ""),
-                .criterion = "‖v‖ of the first token over the median of its text (Guo et al. 2024, Gu et al. 2024).",
-                .evidence = "heads/all"};
+  return Remark{
+      .notable = false,
+      .text = fmt::format(
+          "In {} the first token's value is less than half as long as the median of its "
+          "text's{}.",
+          shorter == std::ssize(found) ? "all sinks" : fmt::format("{} of the {} sinks", shorter, found.size()),
+          shorter > 0 ? ": looking there adds little" : ""),
+      .criterion = "‖v‖ of the first token over the median of its text (Guo et al. 2024, Gu et al. 2024).",
+      .evidence = "heads/all"};
 }
 
 std::optional<Remark> later_sinks(const AuditRecord& record, const std::vector<Place>& heads) {
@@ -224,10 +225,12 @@ Remark collapse(const std::vector<Place>& heads) {
     return remark;
   }
   const auto onto_first = std::ranges::count_if(found, [](const Place& place) { return is_sink(*place.found); });
+  const std::string first = onto_first == std::ssize(found) ? "all" : fmt::format("{} of them", onto_first);
   remark.text = fmt::format(
-      "{} of {} heads {} collapsed onto few tokens, in {}; {} of them onto the first. Farthest "
-      "gone is {} with {} of the entropy that there could be.",
-      found.size(), heads.size(), found.size() == 1 ? "has" : "have", in_words(layers_of(found)), onto_first,
+      "{} of {} heads {} collapsed onto few tokens, in {}; {} onto the first. Farthest gone is {} with {} of the "
+      "entropy "
+      "that there could be.",
+      found.size(), heads.size(), found.size() == 1 ? "has" : "have", in_words(layers_of(found)), first,
       least->in_words(), percent(relative_entropy(*least)));
   return remark;
 }
