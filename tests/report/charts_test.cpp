@@ -204,7 +204,7 @@ TEST(HeatMap, HasNamesInPlaceOfNumbersFromTheTop) {
   map.column_names = map.row_names = {"the", "end"};
   map.downwards = map.unmarked = true;
   const json spec = report::heat_map(map);
-  const json& encoding = layer_of(spec, "rect").at("encoding");
+  const json encoding = layer_of(spec, "rect").at("encoding");
   EXPECT_EQ(encoding.at("y").at("scale").at("domain"), json::array({"the", "end"}));
   EXPECT_EQ(spec.at("data").at("values").at(1).at("x"), "end");
   EXPECT_EQ(spec.at("layer").size(), 1u);  // nothing marks the empty cell
