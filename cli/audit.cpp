@@ -227,6 +227,11 @@ void add_what_is_done(CLI::App& command, AuditSettings& settings) {
                   "rounding does")
       ->type_name("NAME")
       ->capture_default_str();
+  command
+      .add_option("--memory", settings.memory,
+                  "Hold no more than this at once, beside the model's file, which is mapped and goes through layer by "
+                  "layer: 4GiB")
+      ->type_name("SIZE");
   command.add_option("--threads", settings.threads, "0: one a processor")->type_name("N")->capture_default_str();
 }
 

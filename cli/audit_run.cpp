@@ -53,6 +53,10 @@ audit::Precision precision_named(const std::string& name) {
   throw Error("--precision is \"{}\": it must be float32, bfloat16 or float64", name);
 }
 
+std::int64_t memory_of(const AuditSettings& settings) {
+  return settings.memory.empty() ? 0 : of_option("--memory", [&] { return bytes_in(settings.memory); });
+}
+
 std::vector<std::string> variations_of(const std::string& list) {
   std::vector<std::string> variations;
   std::istringstream stream(list);
@@ -149,6 +153,7 @@ class ModelRun {
     return {.precision = precision_named(settings_.precision),
             .row_arrays = !settings_.arrays.empty(),
             .threads = threads_,
+            .memory = memory_of(settings_),
             .progress = progress_of(step)};
   }
 
@@ -261,6 +266,7 @@ void check(const AuditSettings& settings) {
     throw Error("--first-tokens needs a tokenizer: give --text in place of --ids");
   }
   precision_named(settings.precision);
+  memory_of(settings);
 }
 
 audit::AuditedModel audited(const AuditSettings& settings, const std::string& model) {

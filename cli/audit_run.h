@@ -10,7 +10,7 @@ namespace polariscope::cli {
 
 struct AuditSettings {
   std::vector<std::string> models, fail_on;
-  std::string text, tokenizer, ids, arrays, out, config, baseline, costs, what_if, precision = "float32";
+  std::string text, tokenizer, ids, arrays, out, config, baseline, costs, what_if, memory, precision = "float32";
   double documents = 1000, context = 0, threads = 0;
   bool example = false, thorough = false, scores = false, first_tokens = false, json = false, quiet = false;
 };

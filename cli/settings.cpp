@@ -6,8 +6,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 
 namespace polariscope::cli {
@@ -153,6 +156,26 @@ long long whole_number(std::string_view option, double value, double least, doub
     throw Error("{} is {}: it must lie between {} and {}", option, value, least, most);
   }
   return static_cast<long long>(value);
+}
+
+std::int64_t bytes_in(std::string_view text) {
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr Unit kUnits[] = {{"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},
+                             {"KIB", 0x1p10}, {"MIB", 0x1p20}, {"GIB", 0x1p30}, {"TIB", 0x1p40}};
+  double number = 0.0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit(end, text.data() + text.size());
+  std::erase(unit, ' ');
+  std::ranges::transform(unit, unit.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const auto known = std::ranges::find(kUnits, std::string_view(unit), &Unit::name);
+  const double bytes = known == std::end(kUnits) ? 0.0 : number * known->bytes;
+  if (problem != std::errc() || !(bytes >= 1.0) || bytes > kLargestWhole) {
+    throw Error("\"{}\" is no amount of memory: expected a number with KB, MB, GB, KiB, MiB or GiB, as in 4GiB", text);
+  }
+  return static_cast<std::int64_t>(bytes);
 }
 
 void require_values(const CLI::App& command) {

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ std::string value_problem(const CLI::ValidationError& error);
 constexpr double kLargestWhole = 9e15;  // doubles hold all whole numbers up to here
 long long whole_number(std::string_view option, double value, double least = -kLargestWhole,
                        double most = kLargestWhole);
+
+// "4GiB", "500 MB": bytes. Throws Error for anything else.
+std::int64_t bytes_in(std::string_view text);
 
 // What `read` returns. The libraries know no options: an Error of theirs begins with this one's name.
 template <class Read>

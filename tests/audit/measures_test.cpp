@@ -4,6 +4,7 @@
 #include "polariscope/audit/audit.h"
 #include "polariscope/audit/head_scores.h"
 #include "polariscope/audit/internal/stream_measures.h"
+#include "polariscope/audit/memory.h"
 #include "polariscope/audit/summary.h"
 #include "polariscope/audit/weight_norms.h"
 #include "polariscope/base/quantiles.h"
@@ -11,6 +12,7 @@
 #include "polariscope/metrics/kurtosis.h"
 #include "polariscope/metrics/massive_activations.h"
 #include "polariscope/models/pretrained/run_model.h"
+#include "support/complaint.h"
 
 #include <gtest/gtest.h>
 
@@ -183,6 +185,27 @@ TEST(Measures, FindAKeyThatRowsLookAtAndNoneWhereTheyAreFlat) {
   EXPECT_NEAR(flat.logit_variance.value(), 0.0, 1e-12);
   EXPECT_TRUE(is_sink(sink));
   EXPECT_FALSE(is_sink(flat));
+}
+
+TEST(Memory, LetsFewerTokensGoTogetherWhereItIsShort) {
+  const TemporaryFolder folder;
+  const models::PretrainedModel model = open_tiny(folder, tiny_llama_config(), llama_tensors());
+  models::Description wide = model.description();  // as if it were: nothing is read
+  wide.width = 4096;
+  const Lists texts(40, std::vector<std::int32_t>(300, 1));
+  AuditOptions options{.threads = 1};
+  EXPECT_EQ(batch_tokens(wide, texts, options), 4096);
+  options.memory = static_cast<std::int64_t>(pass_bytes(wide, 1024, 300, options));
+  EXPECT_EQ(batch_tokens(wide, texts, options), 1024);
+  options.memory = static_cast<std::int64_t>(pass_bytes(wide, 299, 299, options));
+  const std::string words = complaint_of([&] { batch_tokens(wide, texts, options); });
+  EXPECT_NE(words.find("a text of 300 tokens needs"), std::string::npos) << words;
+  EXPECT_NE(words.find("cut the texts after 270 tokens"), std::string::npos) << words;
+  options.memory = 1;
+  EXPECT_NE(complaint_of([&] { batch_tokens(wide, texts, options); }).find("one token needs"), std::string::npos);
+  options.memory = 0;
+  wide.width = std::int64_t{1} << 40;
+  EXPECT_NE(complaint_of([&] { batch_tokens(wide, texts, options); }).find("this machine has"), std::string::npos);
 }
 
 TEST(HeadScores, AreWeightsAtThePlacesThatNamesSay) {

@@ -16,6 +16,28 @@
 namespace polariscope::testing {
 namespace {
 
+// A safetensors file of 16-bit zeros that takes no place on the disk.
+class SparseTensors {
+ public:
+  void add(const std::string& name, const std::vector<std::int64_t>& shape) {
+    std::int64_t bytes = 2;
+    for (const std::int64_t size : shape) bytes *= size;
+    header_[name] = {{"dtype", "F16"}, {"shape", shape}, {"data_offsets", {end_, end_ + bytes}}};
+    end_ += bytes;
+  }
+  void write(const std::filesystem::path& path) const {
+    const std::string header = header_.dump();
+    std::string start(8, '\0');
+    for (std::size_t i = 0; i < 8; ++i) start[i] = static_cast<char>(header.size() >> (8 * i));
+    write_file(path, start + header);
+    std::filesystem::resize_file(path, start.size() + header.size() + static_cast<std::size_t>(end_));
+  }
+
+ private:
+  nlohmann::json header_ = nlohmann::json::object();
+  std::int64_t end_ = 0;
+};
+
 // A folder with a model of five tokens and files of ids and text beside it.
 class AuditCommand : public ::testing::Test {
  protected:
@@ -165,6 +187,66 @@ TEST_F(AuditCommand, ComparesWithAnEarlierAudit) {
   refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "change_in_loss>0.1"}, {"--fail-on", "--baseline"});
   refuse({at("model"), "--ids", at("ids.json"), "--baseline", at("ids.json")},
          {"--baseline", "ids.json", "audit --out"});
+}
+
+// 480 MB of zeros, of which the file system keeps none, by a process that may have 300 MB of its own.
+TEST_F(AuditCommand, GoesThroughAModelThatIsLargerThanItsMemory) {
+  constexpr std::int64_t kWidth = 1024, kUnits = 4096, kLayers = 15, kVocabulary = 64;
+  std::filesystem::create_directory(folder_.path() / "large");
+  write_file(folder_.path() / "large/config.json", nlohmann::json{{"model_type", "gpt_neox"},
+                                                                  {"vocab_size", kVocabulary},
+                                                                  {"hidden_size", kWidth},
+                                                                  {"intermediate_size", kUnits},
+                                                                  {"num_hidden_layers", kLayers},
+                                                                  {"num_attention_heads", 8},
+                                                                  {"max_position_embeddings", 128},
+                                                                  {"hidden_act", "gelu"},
+                                                                  {"use_parallel_residual", true},
+                                                                  {"rotary_pct", 0.25},
+                                                                  {"layer_norm_eps", 1e-5},
+                                                                  {"rotary_emb_base", 10000},
+                                                                  {"tie_word_embeddings", false},
+                                                                  {"attention_bias", true}}
+                                                       .dump());
+  SparseTensors tensors;
+  const auto norm = [&](const std::string& name) {
+    tensors.add(name + ".weight", {kWidth});
+    tensors.add(name + ".bias", {kWidth});
+  };
+  const auto linear = [&](const std::string& name, std::int64_t outputs, std::int64_t inputs) {
+    tensors.add(name + ".weight", {outputs, inputs});
+    tensors.add(name + ".bias", {outputs});
+  };
+  tensors.add("gpt_neox.embed_in.weight", {kVocabulary, kWidth});
+  tensors.add("embed_out.weight", {kVocabulary, kWidth});
+  norm("gpt_neox.final_layer_norm");
+  for (std::int64_t l = 0; l < kLayers; ++l) {
+    const std::string layer = "gpt_neox.layers." + std::to_string(l) + ".";
+    norm(layer + "input_layernorm");
+    norm(layer + "post_attention_layernorm");
+    linear(layer + "attention.query_key_value", 3 * kWidth, kWidth);
+    linear(layer + "attention.dense", kWidth, kWidth);
+    linear(layer + "mlp.dense_h_to_4h", kUnits, kWidth);
+    linear(layer + "mlp.dense_4h_to_h", kWidth, kUnits);
+  }
+  tensors.write(folder_.path() / "large/model.safetensors");
+  EXPECT_GT(std::filesystem::file_size(folder_.path() / "large/model.safetensors"), 370'000'000U);
+  write_file(folder_.path() / "short.json", nlohmann::json(std::vector(2, std::vector(100, 7))).dump());
+  Running running({"sh", "-c", "ulimit -d 300000; exec \"$0\" \"$@\"", polariscope_command({})[0], "audit", at("large"),
+                   "--ids", at("short.json"), "--memory", "256MiB", "--threads", "2", "--json"});
+  const Outcome outcome = running.wait();
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["layers"].size(), static_cast<std::size_t>(kLayers));
+  refuse({at("large"), "--ids", at("short.json"), "--memory", "1MB"}, {"100 tokens", "one token needs"});
+}
+
+TEST_F(AuditCommand, RefusesTextsThatNeedMoreMemoryThanIsAllowed) {
+  EXPECT_EQ(polariscope_run({"audit", at("model"), "--ids", at("ids.json"), "--memory", "1 GiB", "--quiet"}).code, 0);
+  write_file(folder_.path() / "long.json", nlohmann::json(std::vector(1, std::vector(1'000'000, 1))).dump());
+  refuse({at("model"), "--ids", at("long.json"), "--memory", "200MB"}, {"1000000 tokens needs", "cut the texts after"});
+  for (const char* wrong : {"4", "GiB", "4 giraffes", "-1GB", "nan", "1e99GB"}) {
+    refuse({at("model"), "--ids", at("ids.json"), "--memory", wrong}, {"--memory"});
+  }
 }
 
 TEST_F(AuditCommand, RefusesWhatItCannotVary) {

@@ -2,6 +2,7 @@
 
 #include "polariscope/audit/internal/batches.h"
 #include "polariscope/audit/internal/listener.h"
+#include "polariscope/audit/memory.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/models/pretrained/run_model.h"
@@ -61,17 +62,18 @@ AuditResult audit_with(const models::Description& description, const models::Pre
 
   Listener<T> listener(description, options.keys, options.threads, result);
   try {
-    for_batches(texts, [&](const models::TokenBatch& batch, std::int64_t first) {
-      const auto step_done = [&] {
-        done += static_cast<double>(batch.rows());
-        if (options.progress) options.progress(done / total);
-        stop_if_interrupted();
-      };
-      listener.begin(batch, first, step_done);
-      keep_predictions(models::run_model<T>(description, model, batch, how, &listener), batch, first,
-                       options.unpredicted, result);
-      step_done();
-    });
+    for_batches(texts, batch_tokens(description, texts, options),
+                [&](const models::TokenBatch& batch, std::int64_t first) {
+                  const auto step_done = [&] {
+                    done += static_cast<double>(batch.rows());
+                    if (options.progress) options.progress(done / total);
+                    stop_if_interrupted();
+                  };
+                  listener.begin(batch, first, step_done);
+                  keep_predictions(models::run_model<T>(description, model, batch, how, &listener), batch, first,
+                                   options.unpredicted, result);
+                  step_done();
+                });
   } catch (const Interrupted&) {
     result.interrupted = true;
   }

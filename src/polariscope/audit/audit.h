@@ -24,6 +24,7 @@ struct AuditOptions {
   bool keys = true;
   std::int64_t unpredicted = 0;  // so many of a text's predictions, from its start, do not count
   int threads = 0;               // 0: one a processor
+  std::int64_t memory = 0;       // bytes that may be held at once, beside the model's file (memory.h); 0: no limit
   // Called with the share that is done, in [0, 1].
   std::function<void(double share)> progress;
 };
@@ -99,7 +100,7 @@ using Texts = std::span<const std::vector<std::int32_t>>;
 
 // `description` is the model's own or a variation of it. An encoder predicts each token from the whole text, itself
 // included; others the next one. Throws Error for no text, one that does not fit the model (token_batch.h), and hidden
-// states that are not finite.
+// states that are not finite, and where memory does not suffice (memory.h).
 AuditResult audit(const models::Description& description, const models::PretrainedModel& model, Texts texts,
                   const AuditOptions& options);
 

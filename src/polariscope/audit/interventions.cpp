@@ -64,7 +64,7 @@ class WithoutHead : public models::ForwardObserver<float> {
 template <class Make>
 double loss_under(const models::PretrainedModel& model, Texts texts, int threads, const Make& meddler) {
   metrics::Mean nll;
-  for_batches(texts, [&](const models::TokenBatch& batch, std::int64_t) {
+  for_batches(texts, kBatchTokens, [&](const models::TokenBatch& batch, std::int64_t) {
     auto observer = meddler(batch);
     const models::Predictions predictions =
         models::run_model<float>(model.description(), model, batch, {.threads = threads}, &observer);
