@@ -21,9 +21,11 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -37,12 +39,43 @@ std::vector<fs::path> folders_of(const AuditSettings& settings) {
   if (settings.models.size() == 1) return {settings.out};
   std::vector<fs::path> folders;
   for (const std::string& model : settings.models) {
-    const fs::path path = model.ends_with('/') ? fs::path(model).parent_path() : fs::path(model);
-    fs::path folder = fs::path(settings.out) / path.filename();
-    if (std::ranges::find(folders, folder) != folders.end()) folder += fmt::format("-{}", folders.size() + 1);
+    fs::path path = fs::weakly_canonical(fs::absolute(model));
+    if (!path.has_filename()) path = path.parent_path();
+    const fs::path name = path.has_filename() ? path.filename() : fs::path("model");
+    fs::path folder = fs::path(settings.out) / name;
+    for (int i = 2; std::ranges::find(folders, folder) != folders.end(); ++i) {
+      folder = fs::path(settings.out) / fmt::format("{}-{}", name.string(), i);
+    }
     folders.push_back(std::move(folder));
   }
   return folders;
+}
+
+bool are_same(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return !a.empty() && !b.empty() &&
+         fs::weakly_canonical(fs::absolute(a), error) == fs::weakly_canonical(fs::absolute(b), error);
+}
+
+// What is read, and what is written besides, is not to be written over.
+void require_own_place(const AuditSettings& settings) {
+  const fs::path arrays = settings.arrays;
+  for (const std::string& read :
+       {settings.text, settings.ids, settings.tokenizer, settings.baseline, settings.config, settings.models.front()}) {
+    if (are_same(arrays, read) || are_same(fs::absolute(arrays).parent_path(), settings.models.front())) {
+      throw Error("--arrays {}: that is among what is read: choose another place", settings.arrays);
+    }
+  }
+  for (const char* name : {"audit.json", "report.html", "config.toml", "provenance.json"}) {
+    if (!settings.out.empty() && are_same(arrays, fs::path(settings.out) / name)) {
+      throw Error("--arrays {}: --out writes that file: choose another name", settings.arrays);
+    }
+  }
+}
+
+// For JSON and terminals: names of files may be any bytes.
+std::string text_of(const nlohmann::ordered_json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 class Audits {
@@ -57,20 +90,28 @@ class Audits {
     }
     if (!settings.baseline.empty()) {
       baseline_ = of_option("--baseline", [&] { return audit::read_record(settings.baseline); });
+      if (baseline_->result.interrupted) {
+        throw Error("--baseline {}: that audit was interrupted: its numbers are not of all texts", settings.baseline);
+      }
     }
+    for (const std::string& model : settings.models) runs_.push_back(prepared(settings, model));
     // Places that cannot be written are found before the work.
-    if (!settings.arrays.empty()) make_folder(fs::absolute(settings.arrays).parent_path());
-    if (settings.out.empty()) return;
-    folder_.emplace(settings.out, config_text(command, {"out", "json", "quiet", "threads", "fail-on"}, settings.out));
-    const int threads = settings.threads > 0 ? static_cast<int>(settings.threads) : processor_count();
-    runs::record_provenance(folder_->path(), runs::provenance(reweighting::simd_target_name(), threads));
-    folders_ = folders_of(settings);
+    if (!settings.arrays.empty()) {
+      require_own_place(settings);
+      make_folder(fs::absolute(settings.arrays).parent_path());
+    }
+    if (!settings.out.empty()) open_folder(command);
   }
 
   int run() {
-    for (std::size_t i = 0; i < settings_.models.size(); ++i) {
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
       if (i > 0 && interrupted()) break;
-      models_.push_back(audited(settings_, settings_.models[i]));
+      try {
+        models_.push_back(runs_[i]());
+      } catch (const Error&) {
+        forget_folder();
+        throw;
+      }
       keep(i);
       if (!settings_.json) say(models_.back().record);
     }
@@ -81,15 +122,29 @@ class Audits {
   }
 
  private:
+  void open_folder(const CLI::App& command) {
+    folder_.emplace(settings_.out, config_text(command, {"out", "json", "quiet", "threads", "fail-on"}, settings_.out));
+    const int threads = settings_.threads > 0 ? static_cast<int>(settings_.threads) : processor_count();
+    runs::record_provenance(folder_->path(), runs::provenance(reweighting::simd_target_name(), threads));
+    folders_ = folders_of(settings_);
+  }
+
+  // A folder that holds no result yet is not to stand in the way of the next attempt.
+  void forget_folder() const {
+    if (!folder_ || !models_.empty() || fs::exists(folders_[0] / "audit.json")) return;
+    std::error_code ignored;
+    for (const char* name : {"config.toml", "provenance.json"}) fs::remove(folder_->path() / name, ignored);
+  }
+
   // At once, so that a later model's failure loses nothing.
   void keep(std::size_t model) const {
     if (!folder_) return;
     make_folder(folders_[model]);
-    write_file(folders_[model] / "audit.json", as_json(models_[model].record).dump(1) + "\n");
+    write_file(folders_[model] / "audit.json", text_of(as_json(models_[model].record), 1));
   }
 
   void say(const audit::AuditRecord& record) const {
-    if (settings_.models.size() > 1) fmt::print("{}{}\n", models_.size() == 1 ? "" : "\n", record.model);
+    if (settings_.models.size() > 1) fmt::print("{}{}\n", models_.size() == 1 ? "" : "\n", printable(record.model));
     fmt::print("{}", in_words(record));
     if (baseline_) fmt::print("{}", compared(record, *baseline_));
   }
@@ -97,19 +152,20 @@ class Audits {
   void write_page() {
     std::vector<audit::AuditedModel> shown = models_;
     if (baseline_) {
-      shown.push_back({*baseline_});
-      shown.back().record.model = fmt::format("{} (baseline)", baseline_->model);
+      shown.push_back({.record = *baseline_, .label = fmt::format("{} (baseline)", short_name(*baseline_))});
     }
     report::Page page = audit::audit_page(shown);
     page.title = fmt::format("Audit of {}", fmt::join(names(), ", "));
-    page.command = fmt::format("polariscope audit{}{} --config {}", settings_.example ? "" : " ",
-                               settings_.example ? "" : fmt::format("{}", fmt::join(settings_.models, " ")),
-                               (folder_->path() / "config.toml").string());
+    page.command = "polariscope audit";
+    for (const std::string& model : settings_.example ? std::vector<std::string>() : settings_.models) {
+      page.command += " " + shell_quoted(model);
+    }
+    page.command += " --config " + shell_quoted((folder_->path() / "config.toml").string());
     page.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
     stamp(page);
     const fs::path path = folder_->path() / "report.html";
     write_file(path, render(page));
-    if (!settings_.json) fmt::print("\nreport: {}\n", path.string());
+    if (!settings_.json) fmt::print("\nreport: {}\n", printable(path.string()));
   }
 
   std::vector<std::string> names() const {
@@ -120,23 +176,23 @@ class Audits {
 
   void print_json() const {
     if (settings_.models.size() == 1) {
-      fmt::print("{}\n", as_json(models_[0].record).dump());
+      fmt::print("{}", text_of(as_json(models_[0].record)));
       return;
     }
     nlohmann::ordered_json all = nlohmann::ordered_json::array();
     for (const audit::AuditedModel& model : models_) all.push_back(as_json(model.record));
-    fmt::print("{}\n", all.dump());
+    fmt::print("{}", text_of(all));
   }
 
   int say_interrupted() const {
     const audit::AuditRecord& last = models_.back().record;
-    const std::size_t finished = last.result.texts.size(), all = last.texts.size();
-    tell(finished < all
-             ? fmt::format("polariscope: interrupted: the numbers of {} are of {} of {} texts, and of what "
-                           "was seen of others\n",
-                           last.model, finished, all)
-             : fmt::format("polariscope: interrupted: of {} what was to come after its {} texts is missing\n",
-                           last.model, all));
+    const auto finished = std::ssize(last.result.texts);
+    tell(finished < last.given_texts
+             ? fmt::format("polariscope: interrupted: the numbers of {} are of {} of {} texts, and of what was seen of "
+                           "others\n",
+                           printable(last.model), finished, last.given_texts)
+             : fmt::format("polariscope: interrupted: what was to come after the texts of {} is missing\n",
+                           printable(last.model)));
     return 130;
   }
 
@@ -156,6 +212,7 @@ class Audits {
   }
 
   const AuditSettings& settings_;
+  std::vector<std::function<audit::AuditedModel()>> runs_;
   std::vector<audit::Limit> limits_;
   std::optional<audit::AuditRecord> baseline_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
@@ -194,7 +251,7 @@ void add_what_is_read(CLI::App& command, AuditSettings& settings) {
       ->capture_default_str();
   command
       .add_option("--context", settings.context,
-                  "Cut each document after N tokens; 0: after as many as the model was made for, 4096 at most")
+                  "Cut each text after N tokens; 0: documents after as many as the model was made for, 4096 at most")
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--tokenizer", settings.tokenizer, "Its file or folder, if it does not lie with the model")

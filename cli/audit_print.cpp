@@ -5,6 +5,7 @@
 #include "polariscope/base/terminal.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -41,7 +42,21 @@ void sort_by(std::vector<Place>& places, const Key& key) {
   });
 }
 
-std::string percent(const Mean& of) { return fmt::format("{:.1f} %", 100.0 * of.value()); }
+std::string percent(const Mean& of) { return of.count() == 0 ? "" : fmt::format("{:.1f} %", 100.0 * of.value()); }
+
+std::string number(double value) { return std::isnan(value) ? "none" : significant(value); }
+
+// What makes two audits no measure of each other.
+std::string differences(const audit::AuditRecord& a, const audit::AuditRecord& b) {
+  std::vector<std::string> words;
+  if (a.architecture != b.architecture || a.width != b.width) words.emplace_back("model");
+  if (a.precision != b.precision) words.emplace_back("precision");
+  if (a.tokenizer != b.tokenizer) words.emplace_back("tokenizer");
+  if (!std::ranges::equal(a.result.texts, b.result.texts, {}, &audit::TextResult::tokens, &audit::TextResult::tokens)) {
+    words.emplace_back("texts");
+  }
+  return words.empty() ? "" : fmt::format("beware: it is of another {}\n", fmt::join(words, ", "));
+}
 
 constexpr std::size_t kShown = 12;
 
@@ -52,7 +67,7 @@ std::string farthest_heads(const audit::AuditResult& result) {
       {"layer", "head", "entropy", "of the most there could be", "on the first token seen", "largest weight"}};
   for (const auto& [layer, head, found] : places) {
     if (rows.size() > kShown) break;
-    rows.push_back({fmt::format("{}", layer), fmt::format("{}", head), significant(found->entropy.value()),
+    rows.push_back({fmt::format("{}", layer), fmt::format("{}", head), number(found->entropy.value()),
                     percent(found->relative_entropy), percent(found->first_visible_key), percent(found->maximum)});
   }
   return "heads whose rows are farthest from uniform:\n" + aligned_table(rows);
@@ -97,10 +112,13 @@ std::string in_words(const audit::AuditRecord& record) {
   std::int64_t tokens = 0, left_out = 0;
   for (const audit::TextResult& text : result.texts) tokens += text.tokens;
   for (const audit::AuditedText& text : record.texts) left_out += text.left_out;
-  std::string words = fmt::format("{}: {} layers, width {}, vocabulary {}; {} {}, {} tokens\n", record.architecture,
-                                  result.layers.size(), record.width, record.vocabulary, result.texts.size(),
-                                  result.texts.size() == 1 ? "text" : "texts", tokens);
-  if (left_out > 0) words += fmt::format("{} tokens were cut off: see --context\n", left_out);
+  std::string words =
+      fmt::format("{}: {} layers, width {}, vocabulary {}; {} {}, {} {}\n", record.architecture, result.layers.size(),
+                  record.width, record.vocabulary, result.texts.size(), result.texts.size() == 1 ? "text" : "texts",
+                  tokens, tokens == 1 ? "token" : "tokens");
+  if (left_out > 0)
+    words += fmt::format("{} cut off: see --context\n",
+                         left_out == 1 ? "1 token was" : fmt::format("{} tokens were", left_out));
   if (result.nll.count() > 0) {
     words += fmt::format("loss {} nats per token, perplexity {}\n", significant(result.nll.value()),
                          significant(std::exp(result.nll.value())));
@@ -108,7 +126,7 @@ std::string in_words(const audit::AuditRecord& record) {
   words += "\n" + verdicts_in_words(record) + "\n";
   std::vector<std::vector<std::string>> numbers;
   for (const audit::Scalar& scalar : audit::summary_scalars()) {
-    numbers.push_back({std::string(scalar.name), significant(scalar.of(result)), std::string(scalar.definition)});
+    numbers.push_back({std::string(scalar.name), number(scalar.of(result)), std::string(scalar.definition)});
   }
   return words + aligned_table(numbers) + "\n" + farthest_heads(result);
 }
@@ -117,10 +135,14 @@ std::string compared(const audit::AuditRecord& record, const audit::AuditRecord&
   std::vector<std::vector<std::string>> rows{{"", "now", "baseline", "change"}};
   for (const audit::Scalar& scalar : audit::summary_scalars()) {
     const double now = scalar.of(record.result), before = scalar.of(baseline.result);
-    rows.push_back({std::string(scalar.name), significant(now), significant(before),
-                    now == before ? "0" : fmt::format("{}{}", now > before ? "+" : "", significant(now - before, 3))});
+    rows.push_back({std::string(scalar.name), number(now), number(before),
+                    now == before ? "0"
+                    : std::isnan(now - before)
+                        ? ""
+                        : fmt::format("{}{}", now > before ? "+" : "", significant(now - before, 3))});
   }
-  std::string words = fmt::format("\nagainst the baseline, {}:\n", baseline.model) + aligned_table(rows);
+  std::string words = fmt::format("\nagainst the baseline, {}:\n", printable(baseline.model)) +
+                      differences(record, baseline) + aligned_table(rows);
 
   std::vector<Place> now = places_of(record.result);
   const std::vector<Place> before = places_of(baseline.result);

@@ -14,8 +14,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -38,7 +38,7 @@ Ids read_ids(const std::string& path) {
       const bool fits = id.is_number_integer() && id >= 0 && id <= std::numeric_limits<std::int32_t>::max();
       if (!fits) {
         throw Error("{}: token {} of text {} is {}: expected a whole number from 0 on", path, text.size(),
-                    texts.size() - 1, id.dump().substr(0, 40));
+                    texts.size() - 1, id.is_structured() ? id.type_name() : id.dump().substr(0, 40));
       }
       text.push_back(id.get<std::int32_t>());
     }
@@ -60,7 +60,12 @@ std::int64_t memory_of(const AuditSettings& settings) {
 std::vector<std::string> variations_of(const std::string& list) {
   std::vector<std::string> variations;
   std::istringstream stream(list);
-  for (std::string one; std::getline(stream, one, ',');) variations.push_back(one);
+  for (std::string one; std::getline(stream, one, ',');) {
+    const std::size_t first = one.find_first_not_of(' ');
+    if (first == one.npos) throw Error("--what-if is \"{}\": there is nothing between two commas of it", list);
+    variations.push_back(one.substr(first, one.find_last_not_of(' ') + 1 - first));
+  }
+  if (list.ends_with(',')) throw Error("--what-if is \"{}\": there is nothing after its last comma", list);
   return variations;
 }
 
@@ -72,7 +77,8 @@ std::int64_t made_for(const models::Description& model) {
 }
 
 std::int64_t context_of(const AuditSettings& settings, const models::Description& model) {
-  if (settings.context > 0) return whole_number("--context", settings.context, 1);
+  const long long context = whole_number("--context", settings.context, 0);
+  if (context > 0) return context;
   return made_for(model) > 0 ? std::min(made_for(model), kMostContext) : kMostContext;
 }
 
@@ -95,10 +101,20 @@ class ModelRun {
     record.vocabulary = description.vocabulary;
     record.width = description.width;
     record.precision = settings.precision;
+    record.context = made_for(description);
+    for (const models::LayerDescription& layer : description.layers) {
+      record.windows.push_back(layer.attention.window.value_or(0));
+    }
+    if (!description.has_head && (!settings.costs.empty() || settings.first_tokens)) {
+      throw Error("{} has no head that predicts tokens, so that nothing has a cost in loss: leave out {}", name,
+                  settings.costs.empty() ? "--first-tokens" : "--costs");
+    }
+    if (settings.first_tokens) require_first_tokens();
     for (const std::string& variation : variations_of(settings.what_if)) {
       of_option("--what-if", [&] { return audit::varied(description, variation); });
     }
     read_texts();
+    record.given_texts = std::ssize(ids_);
   }
 
   audit::AuditedModel run() {
@@ -109,9 +125,8 @@ class ModelRun {
         write_row_arrays(*made_.record.result.arrays, settings_.arrays,
                          {{"model", made_.record.model}, {"precision", settings_.precision}});
       }
-      if (made_.record.result.interrupted) return std::move(made_);
       name_places();
-      run_trials();
+      if (!made_.record.result.interrupted) run_trials();
     } catch (const Interrupted&) {
       made_.record.result.interrupted = true;
     }
@@ -124,6 +139,11 @@ class ModelRun {
     if (!settings_.ids.empty()) {
       ids_ = read_ids(settings_.ids);
       record.texts.resize(ids_.size());
+      for (std::size_t t = 0; settings_.context > 0 && t < ids_.size(); ++t) {
+        const auto kept = std::min<std::int64_t>(std::ssize(ids_[t]), context_of(settings_, model_.description()));
+        record.texts[t].left_out = std::ssize(ids_[t]) - kept;
+        ids_[t].resize(kept);
+      }
       return;
     }
     documents_ = audit::read_documents(settings_.text, whole_number("--documents", settings_.documents, 1));
@@ -174,9 +194,10 @@ class ModelRun {
       record.costs = audit::intervention_costs(
           model_, trial_texts(ids_, 0),
           {.heads = settings_.costs == "heads", .threads = threads_, .progress = progress_of("costs")});
+      stop_if_interrupted();
       progress_.finish();
     }
-    const bool can_vary_first = tokenizer_ && model.causal;
+    const bool can_vary_first = tokenizer_ && model.causal && predicts;
     if (settings_.first_tokens || (settings_.thorough && can_vary_first)) vary_first_tokens();
     const std::vector<std::string> variations = variations_of(settings_.what_if);
     if (!variations.empty()) {
@@ -211,12 +232,13 @@ class ModelRun {
     progress_.finish();
   }
 
+  void require_first_tokens() const {
+    if (model_.description().causal) return;
+    throw Error("--first-tokens is of models that predict the next token: {} is an encoder",
+                model_.description().architecture);
+  }
+
   void vary_first_tokens() {
-    if (!tokenizer_) throw Error("--first-tokens needs a tokenizer: give --text in place of --ids");
-    if (!model_.description().causal) {
-      throw Error("--first-tokens is of models that predict the next token: {} is an encoder",
-                  model_.description().architecture);
-    }
     std::vector<audit::FirstToken> tokens{{-1, "no first token"}};
     const auto add = [&](std::optional<std::int32_t> id, const char* role) {
       const bool is_new = id && std::ranges::find(tokens, *id, &audit::FirstToken::id) == tokens.end();
@@ -253,8 +275,11 @@ class ModelRun {
 
 void check(const AuditSettings& settings) {
   if (settings.models.empty()) throw Error("audit needs a MODEL: a folder, a .gguf file or a name; or --example");
-  if (settings.ids.empty() == settings.text.empty()) {
-    throw Error("audit needs texts: either --text FILE|FOLDER|FILE.jsonl or --ids FILE.json");
+  if (settings.ids.empty() && settings.text.empty()) {
+    throw Error("audit needs texts: --text FILE|FOLDER|FILE.jsonl or --ids FILE.json");
+  }
+  if (!settings.ids.empty() && !settings.text.empty()) {
+    throw Error("--text and --ids are both given: texts come of one of them");
   }
   if (settings.models.size() > 1 && !settings.arrays.empty()) {
     throw Error("--arrays holds the rows of one model, and {} are given", settings.models.size());
@@ -267,10 +292,12 @@ void check(const AuditSettings& settings) {
   }
   precision_named(settings.precision);
   memory_of(settings);
+  whole_number("--context", settings.context, 0);
+  whole_number("--documents", settings.documents, 1);
 }
 
-audit::AuditedModel audited(const AuditSettings& settings, const std::string& model) {
-  return ModelRun(settings, model).run();
+std::function<audit::AuditedModel()> prepared(const AuditSettings& settings, const std::string& model) {
+  return [run = std::make_shared<ModelRun>(settings, model)] { return run->run(); };
 }
 
 }  // namespace polariscope::cli

@@ -3,6 +3,7 @@
 
 #include "polariscope/audit/report/audit_page.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct AuditSettings {
 // Throws Error for settings that do not fit each other, before any work.
 void check(const AuditSettings& settings);
 
-// `model`: one of the settings' models. An interrupted one holds what was done. Writes --arrays.
-audit::AuditedModel audited(const AuditSettings& settings, const std::string& model);
+// Opens `model`, one of the settings', and reads its texts, so that what is wrong with them is known before any work.
+// What is returned runs the audit, once, and writes --arrays; an interrupted one holds what was done.
+std::function<audit::AuditedModel()> prepared(const AuditSettings& settings, const std::string& model);
 
 }  // namespace polariscope::cli

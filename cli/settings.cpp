@@ -46,8 +46,9 @@ void refuse_unknown(const Config& config, const std::vector<CLI::Option*>& optio
   std::vector<std::string> names{"command"};
   for (const CLI::Option* option : options) names.push_back(option->get_single_name());
   for (const CLI::Option* option : options) {
-    names.push_back(option->get_single_name());
-    std::ranges::replace(names.back(), '-', '_');
+    std::string underscored = option->get_single_name();
+    std::ranges::replace(underscored, '-', '_');
+    if (std::ranges::find(names, underscored) == names.end()) names.push_back(std::move(underscored));
   }
   config.refuse_unknown({names.begin(), names.end()});
 }

@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Rises by one when a structure gains a field or a function is added; nothing is ever taken away. */
-#define POLARISCOPE_API_VERSION 1
+#define POLARISCOPE_API_VERSION 2
 POLARISCOPE_API int32_t polariscope_api_version(void);
 POLARISCOPE_API const char* polariscope_version(void);    /* of the program, "0.1.0" */
 POLARISCOPE_API const char* polariscope_last_error(void); /* of this thread's last call that failed; never null */
@@ -76,6 +76,9 @@ typedef struct {
   const void* slopes;         /* [heads], ALiBi; null: none */
   const void* sink;           /* [heads], score of a sink; null: 0 */
   const int64_t* key_lengths; /* [batch]; null: keys */
+  /* Since version 2. Of float32: products of numbers rounded to bfloat16 with sums in float32, where the processor has
+   * them and the form is served; else nothing changes. Arrays that hold bfloat16 numbers lose nothing in the scores. */
+  int32_t bfloat16;
 } polariscope_attention;
 
 /* What is written: the output and, of each row, [batch, heads, queries] contiguous; null: not wanted, costs nothing. */

@@ -83,7 +83,8 @@ NOWHERE = ctypes.addressof(_NOWHERE)
 def attention(kind: int, threads: int, reweighting: str, parameters: Dict[str, float], causal: bool,
               window: Optional[int], scale: Optional[float], query_shape: Sequence[int], value_shape: Sequence[int],
               query: _library.Heads, key: _library.Heads, value: _library.Heads, bias: Optional[_library.Heads],
-              slopes: Optional[int], sink: Optional[int], key_lengths: Optional[int]) -> _library.Attention:
+              slopes: Optional[int], sink: Optional[int], key_lengths: Optional[int],
+              bfloat16: bool) -> _library.Attention:
     """The call's structure, of addresses. Whoever made the arrays holds them until the call is over."""
     batch, heads, queries, width = query_shape
     _, key_heads, keys, value_width = value_shape
@@ -95,4 +96,4 @@ def attention(kind: int, threads: int, reweighting: str, parameters: Dict[str, f
     return _library.Attention(
         kind, threads, reweighting.encode(), count, causal, names, values, batch, heads, key_heads, queries, keys,
         width, value_width, window or 0, math.nan if scale is None else scale, query, key, value,
-        bias or _library.NO_HEADS, slopes, sink, key_lengths)
+        bias or _library.NO_HEADS, slopes, sink, key_lengths, bfloat16)

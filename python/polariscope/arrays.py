@@ -145,7 +145,8 @@ def _attend(arrays: Sequence[Any], reweighting: str, scale: Optional[float], cau
     attention = arguments.attention(
         _library.FLOAT64 if dtype == np.float64 else _library.FLOAT32, _threads(), reweighting, parameters,
         bool(causal), window, scale, query.shape, value.shape, _heads(query), _heads(key), _heads(value),
-        bias if bias is None else _heads(bias), *(x if x is None else _address(x) for x in (slopes, sink, lengths)))
+        bias if bias is None else _heads(bias), *(x if x is None else _address(x) for x in (slopes, sink, lengths)),
+        given.name == "bfloat16")
     output, shape = _empty_heads_like(query, value.shape[3]), query.shape[:3]
     written = {name: np.empty(shape, _TYPES.get(name, dtype)) for name in names if name != "column_means"}
     found = dict(written)

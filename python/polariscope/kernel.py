@@ -162,7 +162,8 @@ class _Call:
             _library.FLOAT64 if dtype == torch.float64 else _library.FLOAT32, torch.get_num_threads(), a.reweighting,
             parameters, a.causal, a.window, a.scale, query.shape, value.shape, heads_of(query), heads_of(key),
             heads_of(value), bias if bias is None else heads_of(bias), slopes if slopes is None else _address(slopes),
-            sink if sink is None else _address(sink), lengths if lengths is None else _address(lengths))
+            sink if sink is None else _address(sink), lengths if lengths is None else _address(lengths),
+            a.query.dtype == torch.bfloat16)
 
 
 def _each_head(a: Arguments) -> List[Arguments]:

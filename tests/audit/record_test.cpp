@@ -46,6 +46,9 @@ AuditRecord record_of(std::vector<std::vector<HeadResult>> layers) {
   record.precision = "float32";
   record.tokenizer = "a tokenizer";
   record.texts = {{"one.txt", 3, {{7, "be"}, {8, "gin"}}, {}}, {"two.txt", 0, {}, {{17, "so"}}}};
+  record.given_texts = 2;
+  record.context = 64;
+  record.windows.assign(layers.size(), 0);
   record.result.texts = {{40, 39, 2.5}, {40, 39, 3.5}};
   record.result.nll.add(2.5);
   record.result.nll.add(3.5);
@@ -145,7 +148,7 @@ TEST(Verdicts, SayWhatTheNumbersSay) {
             std::string::npos)
       << sinks.text;
   EXPECT_NE(sinks.criterion.find("0.3"), std::string::npos);
-  EXPECT_TRUE(remark_with(found, "\"so\" (token 17 of text 2) gets 60 % in layer 0, head 1").notable);
+  EXPECT_TRUE(remark_with(found, "\"so\" (token 17 of text 1) gets 60 % in layer 0, head 1").notable);
   EXPECT_TRUE(remark_with(found, "1 of 6 heads has collapsed onto few tokens, in layer 1; all onto the first").notable);
   EXPECT_FALSE(remark_with(found, "1 of 6 heads look at all tokens nearly alike, in layer 0").notable);
   EXPECT_TRUE(
@@ -165,7 +168,8 @@ TEST(Verdicts, OfAModelWithoutAnyOfItSayHowFarItIs) {
   const std::vector<report::Remark> found = verdicts(record);
   EXPECT_TRUE(std::ranges::none_of(found, &report::Remark::notable));
   remark_with(found,
-              "No head is a sink. The first token seen gets at most 29 % of a head's attention (layer 0, head 0).");
+              "No head is a sink. The first token seen gets at most 29 % of a head's attention (layer 0, head 0), "
+              "where equal weights would give 2.5 %.");
   remark_with(found, "No head has collapsed. The least entropy is 40 % of what there could be (layer 0, head 1).");
   remark_with(found, "No head looks at all tokens alike.");
   remark_with(found, "No activation is massive. The largest is -810");
@@ -175,6 +179,29 @@ TEST(Verdicts, OfAModelWithoutAnyOfItSayHowFarItIs) {
   flat.result.layers[0].heads[0].flat_share = {};
   flat.result.layers[0].heads[0].flat_share.add(0.35);
   remark_with(verdicts(flat), "No head is a sink.");
+}
+
+TEST(Verdicts, BeginWithAnInterruptAndCountWhatWasSeen) {
+  AuditRecord record = record_of({{head_with(0.8, 0.5)}, {HeadResult{}}});
+  record.result.interrupted = true;
+  record.given_texts = 5;
+  const std::vector<report::Remark> found = verdicts(record);
+  EXPECT_NE(found[0].text.find("2 of 5 texts were finished, 1 of 2 layers were reached"), std::string::npos)
+      << found[0].text;
+  remark_with(found, "1 of 1 heads is a sink");
+  EXPECT_EQ(find_scalar("sink_heads").of(record.result), 1.0);
+}
+
+TEST(Verdicts, SayThatTextsAreLongerThanTheModelWasMadeFor) {
+  AuditRecord record = record_of({{head_with(0.1, 0.5)}});
+  record.context = 39;
+  EXPECT_TRUE(remark_with(verdicts(record), "up to 40 tokens, more than the 39").notable);
+}
+
+TEST(Verdicts, OfScoresThatWindowsHideSaySo) {
+  AuditRecord record = record_of({{head_with(0.1, 0.5)}});
+  record.scores = {{{0.5, std::nan(""), std::nan("")}}};
+  remark_with(verdicts(record), "Whether heads are ones of induction is not known");
 }
 
 TEST(Verdicts, OfNothingAreStillSentences) {

@@ -87,6 +87,20 @@ TEST(WriteFile, ReplacesAnOlderFile) {
   EXPECT_EQ(entries(folder.path()), 1);
 }
 
+TEST(WriteFile, LeavesDevicesAndPipesAloneAndFollowsLinks) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder.path() / "pipe").c_str(), 0600), 0);
+  EXPECT_THROW(write_file(folder.path() / "pipe", "x"), Error);
+  EXPECT_TRUE(std::filesystem::is_fifo(folder.path() / "pipe"));
+  EXPECT_THROW(write_file("/dev/null", "x"), Error);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  write_file(folder.path() / "file", "old");
+  std::filesystem::create_symlink("file", folder.path() / "link");
+  write_file(folder.path() / "link", "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder.path() / "link"));
+  EXPECT_EQ(read_file(folder.path() / "file"), "new");
+}
+
 TEST(WriteFile, WritesEmptyAndLargeFiles) {
   const TemporaryFolder folder;
   write_file(folder.path() / "empty", "");

@@ -133,6 +133,17 @@ TEST(Significant, WritesNumbersAsAPersonDoes) {
   EXPECT_EQ(significant(-std::numeric_limits<double>::infinity()), "-inf");
 }
 
+TEST(Printable, WritesControlCharactersOut) {
+  EXPECT_EQ(printable("a\x1b[31mé\n"), "a\\x1B[31mé\\x0A");
+  EXPECT_EQ(printable("plain name"), "plain name");
+}
+
+TEST(ShellQuoted, IsOneWordOfAShell) {
+  EXPECT_EQ(shell_quoted("run/step-20.gguf"), "run/step-20.gguf");
+  EXPECT_EQ(shell_quoted("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(shell_quoted(""), "''");
+}
+
 TEST(Duration, GrowsFromSecondsToHours) {
   EXPECT_EQ(duration(4.24), "4.2 s");
   EXPECT_EQ(duration(59.97), "1 min 00 s");

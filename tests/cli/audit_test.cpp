@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <csignal>
@@ -100,9 +101,10 @@ TEST_F(AuditCommand, WritesRowsAndAReport) {
 
 TEST_F(AuditCommand, RefusesWhatItCannotRead) {
   refuse({at("model")}, {"--text", "--ids"});
+  refuse_ids(std::string(100'000, '[') + std::string(100'000, ']'), {"token 0 of text 0 is array"});
   refuse({"--text", at("text.txt")}, {"MODEL", "--example"});
   refuse({"--example", "--text", at("text.txt")}, {"--example", "leave out"});
-  refuse({at("model"), "--ids", at("ids.json"), "--text", at("text.txt")}, {"either --text", "or --ids"});
+  refuse({at("model"), "--ids", at("ids.json"), "--text", at("text.txt")}, {"--text and --ids are both given"});
   refuse({at("none"), "--ids", at("ids.json")}, {"none"});
   refuse({at("model"), "--ids", at("none.json")}, {"none.json"});
   refuse({at("model"), "--text", at("text.txt")}, {"tokenizer"});  // none lies with the model
@@ -240,6 +242,12 @@ TEST_F(AuditCommand, GoesThroughAModelThatIsLargerThanItsMemory) {
   refuse({at("large"), "--ids", at("short.json"), "--memory", "1MB"}, {"100 tokens", "one token needs"});
 }
 
+TEST_F(AuditCommand, CutsGivenTokensWhereAskedTo) {
+  const Outcome outcome = polariscope_run({"audit", at("model"), "--ids", at("ids.json"), "--context", "3", "--quiet"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("2 texts, 5 tokens\n1 token was cut off"), std::string::npos) << outcome.out;
+}
+
 TEST_F(AuditCommand, RefusesTextsThatNeedMoreMemoryThanIsAllowed) {
   EXPECT_EQ(polariscope_run({"audit", at("model"), "--ids", at("ids.json"), "--memory", "1 GiB", "--quiet"}).code, 0);
   write_file(folder_.path() / "long.json", nlohmann::json(std::vector(1, std::vector(1'000'000, 1))).dump());
@@ -249,9 +257,83 @@ TEST_F(AuditCommand, RefusesTextsThatNeedMoreMemoryThanIsAllowed) {
   }
 }
 
+TEST_F(AuditCommand, WritesOverNothingThatIsReadOrWrittenBesides) {
+  const std::string before = read_file(at("model/model.safetensors"));
+  refuse({at("model"), "--ids", at("ids.json"), "--arrays", at("ids.json")}, {"--arrays", "among what is read"});
+  refuse({at("model"), "--ids", at("ids.json"), "--arrays", at("model/model.safetensors")}, {"among what is read"});
+  refuse({at("model"), "--ids", at("ids.json"), "--out", at("o"), "--arrays", at("o/audit.json")}, {"--out writes"});
+  EXPECT_EQ(read_file(at("model/model.safetensors")), before);
+  ASSERT_EQ(mkfifo(at("pipe").c_str(), 0600), 0);
+  const Outcome pipe =
+      polariscope_run({"audit", at("model"), "--ids", at("ids.json"), "--arrays", at("pipe"), "--quiet"});
+  EXPECT_EQ(pipe.code, 2);
+  EXPECT_NE(pipe.err.find("no file but a device"), std::string::npos) << pipe.err;
+  EXPECT_TRUE(std::filesystem::is_fifo(at("pipe")));
+}
+
+TEST_F(AuditCommand, ThatFailsLeavesItsFolderForTheNextAttempt) {
+  write_file(folder_.path() / "wrong.json", "[[0, 99]]");
+  const auto run = [&](const std::string& ids) {
+    return polariscope_run({"audit", at("model"), "--ids", ids, "--out", at("out"), "--quiet"});
+  };
+  EXPECT_EQ(run(at("wrong.json")).code, 2);
+  EXPECT_EQ(run(at("ids.json")).code, 0);
+}
+
+TEST_F(AuditCommand, KeepsModelsOfOneNameApart) {
+  std::filesystem::create_directories(at("other"));
+  std::filesystem::copy(at("model"), at("other/model"));
+  const Outcome outcome = polariscope_run({"audit", at("model"), at("other/model"), at("other/../model"), "--ids",
+                                           at("ids.json"), "--out", at("out"), "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* name : {"model", "model-2", "model-3"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder_.path() / "out" / name / "audit.json")) << name;
+  }
+  EXPECT_TRUE(std::filesystem::exists(at("out/report.html")));
+  // A name that leads upwards stays inside.
+  Surroundings inside;
+  inside.folder = folder_.path() / "model";
+  const Outcome upwards =
+      polariscope_run({"audit", "../model", ".", "--ids", at("ids.json"), "--out", at("up/deep"), "--quiet"}, inside);
+  ASSERT_EQ(upwards.code, 0) << upwards.err;
+  EXPECT_FALSE(std::filesystem::exists(at("up/audit.json")));
+}
+
+TEST_F(AuditCommand, SaysWhatOddTextsCannotTell) {
+  write_file(folder_.path() / "one.json", "[[1], [2]]");
+  const Outcome outcome = polariscope_run(
+      {"audit", at("model"), "--ids", at("one.json"), "--costs", "heads", "--out", at("out"), "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("2 texts, 2 tokens"), std::string::npos);
+  EXPECT_NE(outcome.out.find("no row sees two tokens"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("nan"), std::string::npos) << outcome.out;
+}
+
+TEST_F(AuditCommand, ComparesWithNoInterruptedAuditAndNamesWhatDiffers) {
+  ASSERT_EQ(polariscope_run({"audit", at("model"), "--ids", at("ids.json"), "--out", at("before"), "--quiet"}).code, 0);
+  nlohmann::json before = nlohmann::json::parse(read_file(at("before/audit.json")));
+  before["interrupted"] = true;
+  write_file(folder_.path() / "cut.json", before.dump());
+  refuse({at("model"), "--ids", at("ids.json"), "--baseline", at("cut.json")}, {"--baseline", "interrupted"});
+  before["interrupted"] = false;
+  before["nll"] = 3;
+  write_file(folder_.path() / "cut.json", before.dump());
+  refuse({at("model"), "--ids", at("ids.json"), "--baseline", at("cut.json")}, {"cut.json", "no complete audit"});
+  write_file(folder_.path() / "other.json", "[[0, 1]]");
+  const Outcome other = polariscope_run({"audit", at("model"), "--ids", at("other.json"), "--precision", "float64",
+                                         "--baseline", at("before"), "--quiet"});
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_NE(other.out.find("beware: it is of another precision, texts"), std::string::npos) << other.out;
+}
+
 TEST_F(AuditCommand, RefusesWhatItCannotVary) {
   refuse({at("model"), "--ids", at("ids.json"), "--first-tokens"}, {"--first-tokens", "--text"});
   refuse({at("model"), "--ids", at("ids.json"), "--costs", "all"}, {"--costs", "layers or heads"});
+  refuse({at("model"), "--ids", at("ids.json"), "--what-if", "softmax1,,sink=1"}, {"--what-if", "nothing between"});
+  refuse({at("model"), "--ids", at("ids.json"), "--what-if", "softmax1,"}, {"--what-if", "last comma"});
+  for (const char* wrong : {"-1", "nan", "1.5"}) {
+    refuse({at("model"), "--ids", at("ids.json"), "--context", wrong}, {"--context"});
+  }
   refuse({at("model"), "--ids", at("ids.json"), "--what-if", "softmax2"}, {"--what-if", "softmax2", "temperature=T"});
 }
 
@@ -265,7 +347,11 @@ TEST_F(AuditCommand, ThatIsInterruptedSaysSoAndKeepsWhatItHas) {
   const Outcome outcome = running.wait();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
   EXPECT_NE(outcome.err.find("interrupted"), std::string::npos) << outcome.err;
-  EXPECT_EQ(nlohmann::json::parse(read_file(at("out/audit.json")))["interrupted"], true);
+  const nlohmann::json written = nlohmann::json::parse(read_file(at("out/audit.json")));
+  EXPECT_EQ(written["interrupted"], true);
+  EXPECT_EQ(written["given_texts"], 4000);
+  EXPECT_NE(outcome.out.find("The audit was interrupted: "), std::string::npos) << outcome.out;
+  EXPECT_NE(read_file(at("out/report.html")).find("The audit was interrupted"), std::string::npos);
 }
 
 TEST_F(AuditCommand, RefusesIdsThatAreNone) {

@@ -1,5 +1,6 @@
 #include "polariscope/attention/attend.h"
 
+#include "polariscope/attention/internal/bfloat16.h"
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/linear.h"
 #include "polariscope/attention/internal/validate.h"
@@ -7,6 +8,7 @@
 #include "polariscope/base/parallel.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace polariscope::attention {
 
@@ -32,7 +34,8 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
     });
     return;
   }
-  const QueryBlocks blocks(shape, input.causal, lanes);
+  const std::unique_ptr<const Bfloat16Keys> low = bfloat16_keys(input, threads);
+  const QueryBlocks blocks(shape, input.causal, lanes, low.get());
   parallel_for(blocks.size(), threads, [&](std::int64_t i) {
     const FlushDenormals flush;
     attend_block(input, output, blocks[i]);

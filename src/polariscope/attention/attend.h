@@ -44,6 +44,11 @@ struct AttentionInput {
   const T* slopes = nullptr;  // ALiBi, [heads]: -slope·|distance| is added to the scores
   const T* sink = nullptr;    // z of a sink, [heads], for Normaliser::kSumAndSink; null: 0
   const std::int64_t* key_lengths = nullptr;  // [batch], each in [0, keys]; null: keys
+  // Products of numbers rounded to bfloat16, with sums in single precision, where the processor has them, numbers are
+  // float, the form has no feature map and no rule of the whole row, and rows are not tiny; else nothing changes.
+  // Queries, keys and values that are bfloat16 numbers lose nothing in the scores; weights are rounded where they
+  // multiply values, and nowhere else. Gradients are as without.
+  bool bfloat16 = false;
 };
 
 template <class T>

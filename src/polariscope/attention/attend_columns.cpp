@@ -1,10 +1,12 @@
 #include "polariscope/attention/attend.h"
+#include "polariscope/attention/internal/bfloat16.h"
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 namespace polariscope::attention {
@@ -19,7 +21,8 @@ void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inv
     require_array(shift, rows, "shift of the rows");
     require_array(inverse, rows, "inverse of the rows");
   }
-  const QueryBlocks blocks(shape, input.causal, attention_lanes<T>());
+  const std::unique_ptr<const Bfloat16Keys> low = bfloat16_keys(input, threads);
+  const QueryBlocks blocks(shape, input.causal, attention_lanes<T>(), low.get());
   const bool whole = input.form.rule != reweighting::RowRule::kElementwise;
   const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTileKeys;
   const std::int64_t tiles = (shape.keys + step - 1) / step;

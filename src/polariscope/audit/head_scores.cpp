@@ -4,6 +4,8 @@
 #include "polariscope/base/random.h"
 #include "polariscope/models/pretrained/run_model.h"
 
+#include <limits>
+
 namespace polariscope::audit {
 namespace {
 
@@ -61,6 +63,14 @@ std::vector<std::vector<HeadScores>> head_scores(const models::PretrainedModel& 
   for (std::int64_t t = 0; t < texts; ++t) batch.add(said_twice(description.vocabulary, first, tokens, t));
   Scoring scoring(tokens, texts, threads, scores);
   models::run_model<float>(description, model, batch, {.threads = threads}, &scoring);
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  for (std::size_t l = 0; l < scores.size(); ++l) {
+    const std::int64_t window = description.layers[l].attention.window.value_or(0);
+    for (HeadScores& head : scores[l]) {
+      if (window > 0 && window <= tokens) head.duplicate = kNone;
+      if (window > 0 && window < tokens) head.induction = kNone;
+    }
+  }
   return scores;
 }
 

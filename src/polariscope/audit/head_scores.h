@@ -9,7 +9,7 @@
 
 namespace polariscope::audit {
 
-// Mean p over the rows of the second half; of an encoder, which sees all tokens, too.
+// Mean p over the rows of the second half; of an encoder, which sees all tokens, too. NaN of a key that a window hides.
 struct HeadScores {
   double previous_token = 0.0;  // of the key before the query's own
   double duplicate = 0.0;       // of the same token's first place

@@ -97,18 +97,20 @@ InterventionCosts intervention_costs(const models::PretrainedModel& model, Texts
     return Intervention{layer, -1, nll};
   };
   InterventionCosts costs;
-  costs.nll = loss_under(model, texts, options.threads,
-                         [](const models::TokenBatch&) { return models::ForwardObserver<float>(); });
-  pass_done();
-  for (std::int64_t layer = -1; layer < count; ++layer) costs.sinks.push_back(without_sinks(layer));
-  if (!options.heads) return costs;
-  for (std::int64_t layer = 0; layer < count; ++layer) {
-    for (std::int64_t head = 0; head < layers[layer].attention.heads; ++head) {
-      const double nll = loss_under(model, texts, options.threads,
-                                    [&](const models::TokenBatch&) { return WithoutHead(layer, head); });
-      costs.heads.push_back({layer, head, nll});
-      pass_done();
+  try {
+    costs.nll = loss_under(model, texts, options.threads,
+                           [](const models::TokenBatch&) { return models::ForwardObserver<float>(); });
+    pass_done();
+    for (std::int64_t layer = -1; layer < count; ++layer) costs.sinks.push_back(without_sinks(layer));
+    for (std::int64_t layer = 0; options.heads && layer < count; ++layer) {
+      for (std::int64_t head = 0; head < layers[layer].attention.heads; ++head) {
+        const double nll = loss_under(model, texts, options.threads,
+                                      [&](const models::TokenBatch&) { return WithoutHead(layer, head); });
+        costs.heads.push_back({layer, head, nll});
+        pass_done();
+      }
     }
+  } catch (const Interrupted&) {  // what was done is kept
   }
   return costs;
 }

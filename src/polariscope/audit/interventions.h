@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <vector>
 
 namespace polariscope::audit {
@@ -16,7 +17,8 @@ struct Intervention {
 };
 
 struct InterventionCosts {
-  double nll = 0.0;                 // of the model as it is
+  // Of the model as it is; NaN where an interrupt came before.
+  double nll = std::numeric_limits<double>::quiet_NaN();
   std::vector<Intervention> sinks;  // p_0 v_0 of the first key that a row sees is left out: of all layers, then of each
   std::vector<Intervention> heads;  // a head gives zeros: one by one, where they were asked for
 };
@@ -27,7 +29,7 @@ struct InterventionOptions {
   std::function<void(double share)> progress;
 };
 
-// Takes 2 + layers (+ heads) forward passes. Throws Error as audit().
+// Takes 2 + layers (+ heads) forward passes; of interrupted ones what was done. Throws Error as audit().
 InterventionCosts intervention_costs(const models::PretrainedModel& model, Texts texts,
                                      const InterventionOptions& options);
 

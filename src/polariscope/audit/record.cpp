@@ -24,11 +24,13 @@ double number_of(const Json& json) {
 // A writer and a reader of one thing stand side by side, so that they say the same.
 
 Json written(const Mean& mean) {
-  return {{"mean", number(mean.value())}, {"sd", number(mean.standard_deviation())}, {"count", mean.count()}};
+  Json json{{"mean", number(mean.value())}, {"sd", number(mean.standard_deviation())}, {"count", mean.count()}};
+  if (mean.left_out() > 0) json["left_out"] = mean.left_out();
+  return json;
 }
 void read(const Json& json, Mean& mean) {
   const auto count = json.at("count").get<std::int64_t>();
-  mean = count == 0 ? Mean() : Mean::of(count, number_of(json.at("mean")), number_of(json.at("sd")));
+  mean = Mean::of(count, number_of(json.at("mean")), number_of(json.at("sd")), json.value("left_out", std::int64_t{0}));
 }
 
 // Means alone: of curves the spread is not kept.
@@ -256,9 +258,12 @@ AuditRecord record_of(const Json& json) {
   json.at("causal").get_to(record.causal);
   json.at("vocabulary").get_to(record.vocabulary);
   json.at("width").get_to(record.width);
+  json.at("context").get_to(record.context);
+  json.at("windows").get_to(record.windows);
   json.at("precision").get_to(record.precision);
   if (!json.at("tokenizer").is_null()) json.at("tokenizer").get_to(record.tokenizer);
   json.at("interrupted").get_to(record.result.interrupted);
+  json.at("given_texts").get_to(record.given_texts);
   read(json.at("nll"), record.result.nll);
   for (const Json& text : json.at("texts")) read(text, record.result.texts.emplace_back(), record.texts.emplace_back());
   for (const Json& layer : json.at("layers")) read(layer, record.result.layers.emplace_back());
@@ -282,8 +287,8 @@ std::string short_name(const AuditRecord& record) {
 }
 
 std::string token_in_words(const AuditRecord& record, std::int64_t text, std::int64_t token) {
-  const std::string place = record.result.texts.size() > 1 ? fmt::format("token {} of text {}", token, text + 1)
-                                                           : fmt::format("token {}", token);
+  const std::string place =
+      record.result.texts.size() > 1 ? fmt::format("token {} of text {}", token, text) : fmt::format("token {}", token);
   // An interrupted audit names texts that it did not finish and so does not list.
   if (text >= std::ssize(record.texts)) return place;
   const auto found = record.texts[text].tokens.find(token);
@@ -302,9 +307,12 @@ Json as_json(const AuditRecord& record) {
             {"causal", record.causal},
             {"vocabulary", record.vocabulary},
             {"width", record.width},
+            {"context", record.context},
+            {"windows", record.windows},
             {"precision", record.precision},
             {"tokenizer", record.tokenizer.empty() ? Json(nullptr) : Json(record.tokenizer)},
             {"interrupted", record.result.interrupted},
+            {"given_texts", record.given_texts},
             {"summary", summary(record.result)},
             {"nll", written(record.result.nll)},
             {"texts", std::move(texts)},
@@ -329,13 +337,15 @@ AuditRecord read_record(const std::filesystem::path& path) {
   if (!json.is_object() || version == json.end() || !json.contains("layers")) {
     throw Error("{}: expected what `audit --out` writes: a JSON object with version and layers", file.string());
   }
-  if (*version != kRecordVersion) {
-    throw Error("{}: its version is {}, this program reads version {}", file.string(), version->dump(), kRecordVersion);
+  if (!version->is_number_integer() || *version != kRecordVersion) {
+    throw Error("{}: its version is {}, this program reads version {}", file.string(),
+                version->is_number() ? version->dump() : version->type_name(), kRecordVersion);
   }
   try {
     return record_of(json);
   } catch (const nlohmann::json::exception& problem) {
-    throw Error("{}: this is no complete audit: {}", file.string(), problem.what());
+    const std::string words = problem.what();  // "[json.exception.type_error.302] type must be ..."
+    throw Error("{}: this is no complete audit: {}", file.string(), words.substr(words.find("] ") + 2));
   }
 }
 

@@ -32,8 +32,11 @@ struct AuditRecord {
   std::string architecture;
   bool causal = true;
   std::int64_t vocabulary = 0, width = 0;
-  std::string precision = {};  // "float32"
-  std::string tokenizer = {};  // as it describes itself; "" where ids were given
+  std::int64_t context = 0;                // tokens that the model was made for; 0: not said
+  std::vector<std::int64_t> windows = {};  // of the layers; 0: none
+  std::string precision = {};              // "float32"
+  std::string tokenizer = {};              // as it describes itself; "" where ids were given
+  std::int64_t given_texts = 0;            // of which an interrupted audit finished fewer
   std::vector<AuditedText> texts = {};
   AuditResult result = {};
 

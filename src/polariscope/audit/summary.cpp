@@ -19,6 +19,11 @@ namespace {
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 constexpr std::string_view kChange = "change_in_";
 
+// Of a head of which no row was seen there is nothing to say: an interrupt came before.
+double share(const HeadResult& head, bool (*is)(const HeadResult&)) {
+  return head.entropy.count() == 0 ? kNone : is(head) ? 1.0 : 0.0;
+}
+
 template <class Of>
 double mean_of_heads(const AuditResult& result, const Of& of) {
   metrics::Mean mean;
@@ -56,11 +61,11 @@ const std::array kScalars{
            }},
     Scalar{"collapsed_heads", "share of heads with relative entropy below 0.1",
            [](const AuditResult& result) {
-             return mean_of_heads(result, [](const HeadResult& head) { return is_collapsed(head) ? 1.0 : 0.0; });
+             return mean_of_heads(result, [](const HeadResult& head) { return share(head, is_collapsed); });
            }},
     Scalar{"sink_heads", "share of heads with more than 0.3 on the first key seen, and twice what flat rows give",
            [](const AuditResult& result) {
-             return mean_of_heads(result, [](const HeadResult& head) { return is_sink(head) ? 1.0 : 0.0; });
+             return mean_of_heads(result, [](const HeadResult& head) { return share(head, is_sink); });
            }},
     Scalar{"sink_share", "weight on the first key seen, mean over heads",
            [](const AuditResult& result) {

@@ -52,13 +52,49 @@ struct Place {
   std::string in_words() const { return fmt::format("layer {}, head {}", layer, head); }
 };
 
+std::vector<std::int64_t> layers_of(const std::vector<Place>& places) {
+  std::vector<std::int64_t> layers;
+  for (const Place& place : places) {
+    if (layers.empty() || layers.back() != place.layer) layers.push_back(place.layer);
+  }
+  return layers;
+}
+
+// Those of which rows were seen: an interrupt may have come before others.
 std::vector<Place> heads_of(const AuditRecord& record) {
   std::vector<Place> places;
   for (std::int64_t l = 0; l < std::ssize(record.result.layers); ++l) {
     const std::vector<HeadResult>& heads = record.result.layers[l].heads;
-    for (std::int64_t h = 0; h < std::ssize(heads); ++h) places.push_back({l, h, &heads[h]});
+    for (std::int64_t h = 0; h < std::ssize(heads); ++h) {
+      if (heads[h].entropy.count() > 0) places.push_back({l, h, &heads[h]});
+    }
   }
   return places;
+}
+
+// Nothing that follows is more than this says.
+std::optional<Remark> interruption(const AuditRecord& record, const std::vector<Place>& heads) {
+  if (!record.result.interrupted) return std::nullopt;
+  const std::size_t layers = layers_of(heads).size(), all = record.result.layers.size();
+  return Remark{
+      .notable = true,
+      .text = fmt::format(
+          "The audit was interrupted: {} of {} texts were finished{}, and what was to come after them is missing.",
+          record.result.texts.size(), record.given_texts,
+          layers < all ? fmt::format(", {} of {} layers were reached", layers, all) : ""),
+      .criterion = "All else is of what was seen.",
+      .evidence = ""};
+}
+
+std::optional<Remark> long_texts(const AuditRecord& record) {
+  std::int64_t longest = 0;
+  for (const TextResult& text : record.result.texts) longest = std::max(longest, text.tokens);
+  if (record.context == 0 || longest <= record.context) return std::nullopt;
+  return Remark{.notable = true,
+                .text = fmt::format("Texts have up to {} tokens, more than the {} that the model was made for.",
+                                    longest, record.context),
+                .criterion = "By its config: positions beyond are new to it.",
+                .evidence = ""};
 }
 
 std::vector<Place> those(std::vector<Place> places, const std::function<bool(const HeadResult&)>& are) {
@@ -74,14 +110,6 @@ const Place* largest(const std::vector<Place>& places, const Of& of) {
     if (std::isfinite(of(place)) && (best == nullptr || of(place) > of(*best))) best = &place;
   }
   return best;
-}
-
-std::vector<std::int64_t> layers_of(const std::vector<Place>& places) {
-  std::vector<std::int64_t> layers;
-  for (const Place& place : places) {
-    if (layers.empty() || layers.back() != place.layer) layers.push_back(place.layer);
-  }
-  return layers;
 }
 
 double first_key(const Place& place) { return place.found->first_visible_key.value(); }
@@ -114,8 +142,9 @@ std::string strongest_layer(const AuditRecord& record, const std::vector<Place>&
     flat = flat_share.value();
   }
   std::string words =
-      fmt::format("In layer {}, {} of {} heads keep {} of their attention on it, where equal weights would give {}",
-                  best, most, record.result.layers[best].heads.size(), percent(best_share), percent(flat));
+      fmt::format("In layer {}, {} of {} heads {} {} of {} attention on it, where equal weights would give {}", best,
+                  most, record.result.layers[best].heads.size(), most == 1 ? "keeps" : "keep", percent(best_share),
+                  most == 1 ? "its" : "their", percent(flat));
   if (const auto cost = cost_without_sinks(record, best)) {
     words += fmt::format("; without what it adds there the loss is {}", nats(*cost));
   }
@@ -147,8 +176,9 @@ Remark sinks(const AuditRecord& record, const std::vector<Place>& heads) {
     const Place* most = largest(heads, first_key);
     remark.text = "No head is a sink.";
     if (most != nullptr) {
-      remark.text += fmt::format(" The first token seen gets at most {} of a head's attention ({}).",
-                                 percent(first_key(*most)), most->in_words());
+      remark.text += fmt::format(
+          " The first token seen gets at most {} of a head's attention ({}), where equal weights would give {}.",
+          percent(first_key(*most)), most->in_words(), percent(most->found->flat_share.value()));
     }
     return remark;
   }
@@ -166,14 +196,13 @@ std::optional<Remark> values_at_sinks(const std::vector<Place>& heads) {
   const std::vector<Place> found = those(heads, is_sink);
   const auto shorter =
       std::ranges::count_if(found, [](const Place& place) { return place.found->first_value_ratio.value() < 0.5; });
-  if (found.empty()) return std::nullopt;
+  if (shorter == 0) return std::nullopt;
   return Remark{
       .notable = false,
       .text = fmt::format(
-          "In {} the first token's value is less than half as long as the median of its "
-          "text's{}.",
-          shorter == std::ssize(found) ? "all sinks" : fmt::format("{} of the {} sinks", shorter, found.size()),
-          shorter > 0 ? ": looking there adds little" : ""),
+          "In {} the first token's value is less than half as long as the median of its text's: looking there adds "
+          "little.",
+          shorter == std::ssize(found) ? "all sinks" : fmt::format("{} of the {} sinks", shorter, found.size())),
       .criterion = "‖v‖ of the first token over the median of its text (Guo et al. 2024, Gu et al. 2024).",
       .evidence = "heads/all"};
 }
@@ -207,6 +236,10 @@ std::optional<Remark> later_sinks(const AuditRecord& record, const std::vector<P
       .evidence = "heads/all"};
 }
 
+bool measures_entropy(const std::vector<Place>& heads) {
+  return std::ranges::any_of(heads, [](const Place& place) { return place.found->relative_entropy.count() > 0; });
+}
+
 Remark collapse(const std::vector<Place>& heads) {
   const std::vector<Place> found = those(heads, is_collapsed);
   Remark remark{.notable = !found.empty(),
@@ -217,7 +250,8 @@ Remark collapse(const std::vector<Place>& heads) {
                 .evidence = "heads/maps"};
   const Place* least = largest(heads, [](const Place& place) { return -relative_entropy(place); });
   if (found.empty()) {
-    remark.text = "No head has collapsed.";
+    remark.text = measures_entropy(heads) ? "No head has collapsed."
+                                          : "Whether heads have collapsed is not known: no row sees two tokens.";
     if (least != nullptr) {
       remark.text += fmt::format(" The least entropy is {} of what there could be ({}).",
                                  percent(relative_entropy(*least)), least->in_words());
@@ -235,15 +269,16 @@ Remark collapse(const std::vector<Place>& heads) {
   return remark;
 }
 
-Remark flatness(const std::vector<Place>& heads) {
+std::optional<Remark> flatness(const std::vector<Place>& heads) {
+  if (!measures_entropy(heads)) return std::nullopt;
   const std::vector<Place> found =
       those(heads, [](const HeadResult& head) { return head.relative_entropy.value() > kFlatEntropy; });
-  return {.notable = false,
-          .text = found.empty() ? "No head looks at all tokens alike."
-                                : fmt::format("{} of {} heads look at all tokens nearly alike, in {}.", found.size(),
-                                              heads.size(), in_words(layers_of(found))),
-          .criterion = fmt::format("Mean relative entropy above {}.", kFlatEntropy),
-          .evidence = "heads/maps"};
+  return Remark{.notable = false,
+                .text = found.empty() ? "No head looks at all tokens alike."
+                                      : fmt::format("{} of {} heads look at all tokens nearly alike, in {}.",
+                                                    found.size(), heads.size(), in_words(layers_of(found))),
+                .criterion = fmt::format("Mean relative entropy above {}.", kFlatEntropy),
+                .evidence = "heads/maps"};
 }
 
 Remark massive(const AuditRecord& record) {
@@ -307,7 +342,13 @@ std::optional<Remark> induction(const AuditRecord& record) {
       head = h;
     }
   }
-  if (layer < 0) return std::nullopt;
+  if (record.scores.empty()) return std::nullopt;
+  if (layer < 0) {
+    return Remark{.notable = false,
+                  .text = "Whether heads are ones of induction is not known: windows hide what is repeated.",
+                  .criterion = "Mean weight on the key after a token's first place, over random tokens said twice.",
+                  .evidence = "heads/all"};
+  }
   return Remark{.notable = false,
                 .text = fmt::format("{} of induction; the strongest, layer {}, head {}, gives {} to what followed the "
                                     "same token before.",
@@ -320,7 +361,7 @@ std::optional<Remark> induction(const AuditRecord& record) {
 }
 
 std::optional<Remark> costly_heads(const AuditRecord& record) {
-  if (!record.costs || record.costs->heads.empty()) return std::nullopt;
+  if (!record.costs || record.costs->heads.empty() || !std::isfinite(record.costs->nll)) return std::nullopt;
   const Intervention& most = *std::ranges::max_element(record.costs->heads, {}, &Intervention::nll);
   constexpr double kNothing = 0.001;
   const auto spare = std::ranges::count_if(
@@ -359,6 +400,9 @@ std::vector<Remark> verdicts(const AuditRecord& record) {
   const auto add = [&all](std::optional<Remark> remark) {
     if (remark) all.push_back(std::move(*remark));
   };
+  add(interruption(record, heads));
+  if (heads.empty()) return all;
+  add(long_texts(record));
   add(sinks(record, heads));
   add(values_at_sinks(heads));
   add(later_sinks(record, heads));

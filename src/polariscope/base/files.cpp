@@ -77,6 +77,20 @@ void remove_earlier_attempts(const std::filesystem::path& path) {
   }
 }
 
+// Where a link leads, so that it stays one. Throws Error where something stands that is no file: a rename would put one
+// in the place of a device.
+std::filesystem::path target_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path target =
+      std::filesystem::is_symlink(path, error) ? std::filesystem::weakly_canonical(path, error) : path;
+  const std::filesystem::file_status status = std::filesystem::status(target, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+      !std::filesystem::is_directory(status)) {
+    throw Error("{}: this is no file but a device, a pipe or the like: choose the name of a file", path.string());
+  }
+  return target;
+}
+
 // Makes the rename itself survive a power failure. Some file systems cannot sync a folder and say EINVAL.
 bool sync_folder(const std::filesystem::path& folder) {
   const Descriptor descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -89,7 +103,8 @@ void write_file(const std::filesystem::path& path, std::string_view contents) {
   write_file(path, std::span(&contents, 1));
 }
 
-void write_file(const std::filesystem::path& path, std::span<const std::string_view> pieces) {
+void write_file(const std::filesystem::path& wanted, std::span<const std::string_view> pieces) {
+  const std::filesystem::path path = target_of(wanted);
   remove_earlier_attempts(path);
   const Temporary temporary = make_temporary(path);
   const Descriptor& descriptor = temporary.descriptor;

@@ -8,7 +8,8 @@
 
 namespace polariscope {
 
-// Writes to a temporary file beside `path`, fsyncs, renames over `path`, fsyncs the folder. On any
+// Writes to a temporary file beside `path` (of a link: beside where it leads), fsyncs, renames over it, fsyncs the
+// folder. Throws Error for what is no file, a device say. On any
 // failure (full disk, no permission) removes the temporary file, leaves `path` as it was and throws
 // Error with the system's reason. Removes what a killed process left of an earlier write of the same file.
 void write_file(const std::filesystem::path& path, std::string_view contents);

@@ -22,6 +22,11 @@ std::string coloured(std::string_view text, Colour colour, bool on);
 // Writes to standard error, at once. Where that is full or gone nobody hears, which is no reason to end.
 void tell(std::string_view text);
 
+// For one line of a terminal: control characters of a name somebody gave are written out, "\\x1B".
+std::string printable(std::string_view text);
+// For a shell to read as one word: in quotes where it needs them.
+std::string shell_quoted(std::string_view text);
+
 // Columns that `text` takes on a terminal: UTF-8 counted by code point, ANSI colours by nothing.
 int display_width(std::string_view text);
 

@@ -68,7 +68,8 @@ attention::AttentionInput<T> input_of(const polariscope_attention& a) {
           .bias = read<T>(a.bias),
           .slopes = static_cast<const T*>(a.slopes),
           .sink = static_cast<const T*>(a.sink),
-          .key_lengths = a.key_lengths};
+          .key_lengths = a.key_lengths,
+          .bfloat16 = a.bfloat16 != 0};
 }
 
 template <class T>

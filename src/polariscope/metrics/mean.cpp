@@ -6,8 +6,9 @@
 
 namespace polariscope::metrics {
 
-Mean Mean::of(std::int64_t count, double mean, double standard_deviation) {
+Mean Mean::of(std::int64_t count, double mean, double standard_deviation, std::int64_t left_out) {
   Mean made;
+  made.left_out_ = left_out;
   if (count == 0) return made;
   made.count_ = count;
   made.mean_ = mean;

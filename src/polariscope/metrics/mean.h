@@ -9,8 +9,8 @@ namespace polariscope::metrics {
 class Mean {
  public:
   Mean() = default;
-  // Of numbers that were kept: `count` >= 0 values with this mean and standard deviation >= 0.
-  static Mean of(std::int64_t count, double mean, double standard_deviation);
+  // Of numbers that were kept: `count` >= 0 values with this mean and standard deviation >= 0, and those left out.
+  static Mean of(std::int64_t count, double mean, double standard_deviation, std::int64_t left_out = 0);
 
   void add(double value);
   void add(const Mean& other);  // as if its values had been added one by one

@@ -35,8 +35,8 @@ hwy::AlignedFreeUniquePtr<T[]> allocate(std::initializer_list<Part<T>> parts) {
 
 }  // namespace
 
-QueryBlocks::QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes)
-    : shape_(shape), largest_first_(largest_first), lanes_(lanes) {
+QueryBlocks::QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes, const Bfloat16Keys* low)
+    : shape_(shape), low_(low), largest_first_(largest_first), lanes_(lanes) {
   const std::int64_t vectors = (shape.queries + lanes - 1) / lanes;
   threes_ = vectors / 3;
   twos_ = vectors % 3 == 2 ? 1 : 0;
@@ -63,6 +63,7 @@ QueryBlock QueryBlocks::block(std::int64_t batch, std::int64_t head, std::int64_
   block.vectors = nth < threes_ ? 3 : nth < threes_ + twos_ ? 2 : 1;
   block.first = lanes_ * (nth < threes_ ? 3 * nth : 3 * threes_ + 2 * (nth - threes_));
   block.count = static_cast<int>(std::min<std::int64_t>(block.vectors * lanes_, shape_.queries - block.first));
+  block.low = low_;
   return block;
 }
 

@@ -10,6 +10,8 @@
 
 namespace polariscope::attention {
 
+class Bfloat16Keys;
+
 inline constexpr int kTileKeys = 64;
 inline constexpr int kBlockVectors = 3;
 inline constexpr int kMaxBlockWidth = kBlockVectors * 16;  // lanes of the widest vector of floats
@@ -38,13 +40,15 @@ struct QueryBlock {
   std::int64_t batch, head, key_head;
   std::int64_t first;
   int count, vectors;
+  const Bfloat16Keys* low = nullptr;  // in place of the input's keys and values
 };
 
 // Blocks of three vectors; what is left over goes into blocks of two rather than a lone one, which would
 // keep a product from filling its registers.
 class QueryBlocks {
  public:
-  QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes);
+  // low: QueryBlock::low of all.
+  QueryBlocks(const AttentionShape& shape, bool largest_first, int lanes, const Bfloat16Keys* low = nullptr);
   std::int64_t size() const { return shape_.batch * shape_.heads * per_head_; }
   QueryBlock operator[](std::int64_t index) const;
   std::int64_t per_head() const { return per_head_; }
@@ -52,6 +56,7 @@ class QueryBlocks {
 
  private:
   AttentionShape shape_;
+  const Bfloat16Keys* low_;
   bool largest_first_;  // under a causal mask the last queries see most: they start first
   int lanes_;
   std::int64_t threes_, twos_, per_head_;

@@ -88,7 +88,10 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
       }
       if constexpr (!kExponential) first.take(key, keys, weights, width);
       const T* values = in.value.row(block.batch, block.key_head, key);
-      add_keys(scores, key, keys, values, in.value.row_stride, value_width, weights, work.output);
+      const std::ptrdiff_t stride = in.value.row_stride;
+      if (!add_low_values(scores, key, keys, values, stride, value_width, weights, work.output)) {
+        add_keys(scores, key, keys, values, stride, value_width, weights, work.output);
+      }
     }
   };
   pass();

@@ -9,6 +9,7 @@
 #endif
 
 #include "polariscope/attention/attend.h"
+#include "polariscope/attention/internal/bfloat16.h"
 #include "polariscope/attention/internal/blocks.h"
 #include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/products-inl.h"
@@ -21,6 +22,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 HWY_BEFORE_NAMESPACE();
 namespace polariscope::attention {
@@ -69,6 +71,7 @@ class Scores {
       all_end_ = std::min(all_end_, seen.end);
     }
     begin_ = std::min(begin_, end_);
+    if (block.low != nullptr) begin_ -= begin_ % 2;  // values come in pairs of keys
     gather_queries();
   }
 
@@ -92,8 +95,10 @@ class Scores {
   // not finite where it could be taken for a hidden one.
   HWY_INLINE void compute(std::int64_t key, int keys, T* to) {
     const D d;
-    product<false, false>(d, mapped_keys(key, keys), keys, static_cast<int>(in_.shape.width), work_.query, width_, to,
-                          width_, block_.vectors);
+    if (!multiply_low(key, keys, to)) {
+      product<false, false>(d, mapped_keys(key, keys), keys, static_cast<int>(in_.shape.width), work_.query, width_, to,
+                            width_, block_.vectors);
+    }
     const bool crosses = key < all_first_ || key + keys > all_end_;
     for (int c = 0; c < block_.vectors; ++c) {
       const Column<T> column{to + c * lanes_, width_, keys};
@@ -168,7 +173,20 @@ class Scores {
     return {work_.mapped, work_.mapped_stride, 1};
   }
 
+  const QueryBlock& block() const { return block_; }
+
  private:
+  // The products with keys of bfloat16, where those are to be taken.
+  HWY_INLINE bool multiply_low(std::int64_t key, int keys, T* to) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (block_.low == nullptr) return false;
+      bfloat16_scores(block_.low->keys(block_.batch, block_.key_head, key), keys, block_.low->width_pairs(),
+                      work_.query, static_cast<float>(in_.scale), to, block_.vectors);
+      return true;
+    }
+    return false;
+  }
+
   // Those whose bias does not hide them; of interest to log-n scaling alone, which needs n before it needs a bias.
   std::int64_t visible_count(const KeyRange& seen, std::int64_t i) const {
     if (in_.form.transform != reweighting::Transform::kLogCount || in_.bias.data == nullptr)
@@ -177,15 +195,19 @@ class Scores {
     return std::count_if(bias + seen.first, bias + seen.end, [](T b) { return b != kHidden<T>; });
   }
 
-  // φ(q)·scale, transposed: [width, lanes].
+  // φ(q)·scale, transposed: [width, lanes]. Of bfloat16 the scale comes after the products: it would round what is
+  // exact.
   HWY_INLINE void gather_queries() const {
     const D d;
-    const V scale = hn::Set(d, static_cast<T>(in_.scale));
+    const V scale = hn::Set(d, static_cast<T>(block_.low == nullptr ? in_.scale : 1.0));
     for (int c = 0; c < block_.vectors; ++c) {
       const T* rows[hn::MaxLanes(D())];
       for (int q = 0; q < lanes_; ++q) rows[q] = query_row(c * lanes_ + q);
       const auto mapped = [&](V x) HWY_ATTR { return hn::Mul(scale, map_vector(d, in_.form, x)); };
       rows_to_lanes(d, rows, static_cast<int>(in_.shape.width), work_.query + c * lanes_, width_, mapped);
+    }
+    if constexpr (std::is_same_v<T, float>) {
+      if (block_.low != nullptr) pack_rows(work_.query, static_cast<int>(in_.shape.width), block_.vectors);
     }
   }
 

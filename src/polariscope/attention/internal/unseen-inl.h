@@ -81,6 +81,22 @@ void add_keys(const Scores<T>& scores, std::int64_t key, int keys, const T* rows
   }
 }
 
+// The same for values of bfloat16; `by` is lost. Returns false, having done nothing, where that is not to be done.
+template <class T>
+bool add_low_values(const Scores<T>& scores, std::int64_t key, int keys, const T* rows, std::ptrdiff_t stride,
+                    int width, T* by, T* to) {
+  if constexpr (std::is_same_v<T, float>) {
+    const QueryBlock& block = scores.block();
+    if (block.low == nullptr) return false;
+    if (scores.hides(key, keys) && !all_finite(hn::ScalableTag<T>(), rows, stride, keys, width)) return false;
+    pack_rows(by, keys, block.vectors);
+    bfloat16_add_values(block.low->values(block.batch, block.key_head, key), width, (keys + 1) / 2, by, to,
+                        block.vectors);
+    return true;
+  }
+  return false;
+}
+
 // to[j, i] += Σ_q by[j, q] rows[q, i] over the queries of a block, of whole vectors: to is [keys, width], by as above.
 // finite: whether the rows are.
 template <class T>

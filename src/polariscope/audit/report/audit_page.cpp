@@ -27,15 +27,29 @@ std::vector<report::Section> sections_of(const AuditedModel& model) {
 void add(const AuditedModel& model, std::size_t number, std::size_t models, report::Page& page) {
   const std::string prefix = models == 1 ? "" : fmt::format("{}.", number + 1);
   for (report::Remark& remark : verdicts(model.record)) {
-    if (models > 1) remark.text = fmt::format("{}: {}", short_name(model.record), remark.text);
+    if (models > 1) remark.text = fmt::format("{}: {}", model.label, remark.text);
     if (!remark.evidence.empty()) remark.evidence = prefix + remark.evidence;
     page.remarks.push_back(std::move(remark));
   }
   for (report::Section& section : sections_of(model)) {
     section.id = prefix + section.id;
-    if (models > 1) section.source = short_name(model.record);
+    if (models > 1) section.source = model.label;
     page.sections.push_back(std::move(section));
   }
+}
+
+std::vector<AuditedModel> labelled(std::span<const AuditedModel> given) {
+  std::vector<AuditedModel> models(given.begin(), given.end());
+  std::set<std::string> taken;
+  for (AuditedModel& model : models) {
+    std::string label = model.label.empty() ? short_name(model.record) : model.label;
+    if (taken.contains(label)) label = model.record.model;
+    const std::string name = label;
+    for (int i = 2; taken.contains(label); ++i) label = fmt::format("{} ({})", name, i);
+    taken.insert(label);
+    model.label = std::move(label);
+  }
+  return models;
 }
 
 std::optional<double> trailing_number(std::string name) {
@@ -61,7 +75,8 @@ std::vector<double> steps_of(std::span<const AuditedModel> models) {
   return differ && steps.size() > 1 ? steps : std::vector<double>();
 }
 
-report::Page audit_page(std::span<const AuditedModel> models) {
+report::Page audit_page(std::span<const AuditedModel> given) {
+  const std::vector<AuditedModel> models = labelled(given);
   report::Page page;
   if (models.size() > 1) page.sections.push_back(comparison_section(models));
   for (std::size_t i = 0; i < models.size(); ++i) add(models[i], i, models.size(), page);

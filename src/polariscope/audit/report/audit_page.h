@@ -13,6 +13,7 @@ namespace polariscope::audit {
 
 struct AuditedModel {
   AuditRecord record;
+  std::string label = {};  // on the page; audit_page() gives one that no other has to those without
   std::vector<AttentionPicture> pictures = {};
   std::vector<std::string> picture_tokens = {};  // texts of the tokens on their axes
 };

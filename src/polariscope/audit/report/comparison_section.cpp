@@ -14,7 +14,7 @@ namespace {
 
 report::Listing listing_of(std::span<const AuditedModel> models) {
   std::vector<std::string> names;
-  for (const AuditedModel& model : models) names.push_back(short_name(model.record));
+  for (const AuditedModel& model : models) names.push_back(model.label);
   report::Listing listing{.id = "all",
                           .title = "In a few numbers",
                           .caption = "The summary that --fail-on sets limits to.",
@@ -33,7 +33,7 @@ report::Figure by_layer(std::span<const AuditedModel> models, const char* id, co
                         metrics::Mean HeadResult::*of) {
   report::SeriesChart chart{.x = {"depth: layer / layers"}, .y = {title}, .series = {}, .references = {}};
   for (const AuditedModel& model : models) {
-    report::Series series{.name = short_name(model.record), .x = {}, .y = {}, .low = {}, .high = {}, .colour = ""};
+    report::Series series{.name = model.label, .x = {}, .y = {}, .low = {}, .high = {}, .colour = ""};
     const auto layers = static_cast<double>(model.record.result.layers.size());
     for (const LayerResult& layer : model.record.result.layers) {
       metrics::Mean mean;
@@ -54,7 +54,7 @@ report::Figure by_layer(std::span<const AuditedModel> models, const char* id, co
 report::Figure sparsity_figure(std::span<const AuditedModel> models) {
   report::CategoryChart chart{.x = {"sparsity of a head"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {}};
   for (const AuditedModel& model : models) {
-    report::Category category{short_name(model.record), {}};
+    report::Category category{model.label, {}};
     for (const LayerResult& layer : model.record.result.layers) {
       for (const HeadResult& head : layer.heads) category.values.push_back(head.sparsity.value());
     }

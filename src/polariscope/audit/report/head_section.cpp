@@ -142,15 +142,22 @@ report::Figure sinks_figure(const AuditRecord& record) {
           .table = report::table_of(chart)};
 }
 
+// Tokens that a row of the widest layer sees; 0: all before it.
+std::int64_t widest_window(const AuditRecord& record) {
+  const bool whole = std::ranges::find(record.windows, 0) != record.windows.end();
+  return whole || record.windows.empty() ? 0 : std::ranges::max(record.windows);
+}
+
 // Rows of bin b: [2^b - 1, 2^(b+1) - 1).
 report::Figure position_figure(const AuditRecord& record) {
+  const std::int64_t widest = widest_window(record);
   std::size_t bins = 0;
   for (const LayerResult& layer : record.result.layers) {
     for (const HeadResult& head : layer.heads) bins = std::max(bins, head.entropy_by_position.size());
   }
   report::Series middle{
       .name = "median of the heads, 10 to 90 % shaded", .x = {}, .y = {}, .low = {}, .high = {}, .colour = ""},
-      most{.name = "equal weights: ln n", .x = {}, .y = {}, .low = {}, .high = {}, .colour = "", .dashed = true};
+      most{.name = "equal weights", .x = {}, .y = {}, .low = {}, .high = {}, .colour = "", .dashed = true};
   for (std::size_t b = 0; b < bins; ++b) {
     std::vector<double> values;
     for (const LayerResult& layer : record.result.layers) {
@@ -167,7 +174,7 @@ report::Figure position_figure(const AuditRecord& record) {
     middle.y.push_back(median_of_sorted(values));
     middle.low.push_back(quantile_of_sorted(values, 0.1));
     middle.high.push_back(quantile_of_sorted(values, 0.9));
-    most.y.push_back(std::log(position));
+    most.y.push_back(std::log(widest > 0 ? std::min(position, static_cast<double>(widest)) : position));
   }
   report::SeriesChart chart{.x = {"token, counted from 1", report::Scale::kLog},
                             .y = {"entropy of a row (nats)"},
@@ -176,8 +183,9 @@ report::Figure position_figure(const AuditRecord& record) {
   if (record.causal) chart.series.push_back(std::move(most));
   return {.id = "positions",
           .title = "Entropy along the text",
-          .caption = record.causal ? "A row at token n can have ln n at most, which it would have with equal weights."
-                                   : "Every row of a text sees all of it.",
+          .caption = !record.causal ? "Every row of a text sees all of it."
+                     : widest > 0   ? "Of equal weights a row would have the logarithm of what its window shows."
+                                    : "Of equal weights a row at token n would have ln n.",
           .alternative = "Entropy of rows against their place in the text.",
           .spec = report::series_chart(chart),
           .table = report::table_of(chart)};

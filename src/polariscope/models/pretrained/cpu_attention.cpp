@@ -14,6 +14,7 @@ Rows<T> CpuOperations<T>::attention(const AttentionDescription& of, std::int64_t
   input.scale = of.scale;
   input.causal = model_.causal;
   input.window = of.window.value_or(0);
+  input.bfloat16 = options_.precision == ProductPrecision::kBfloat16;
   const Vector constant(of.constant_sink ? of.heads : 0, static_cast<T>(of.constant_sink.value_or(0.0)));
   if (of.sink) input.sink = sink.data();
   if (of.constant_sink) input.sink = constant.data();
