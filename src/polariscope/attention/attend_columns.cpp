@@ -11,6 +11,9 @@
 
 namespace polariscope::attention {
 
+// Several, since a block of queries is laid out anew for each item.
+constexpr std::int64_t kTilesOfItem = 8;
+
 // Tiles of keys are independent; a rule of the whole row takes all keys of a head at once.
 template <class T>
 void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, T* column_means, int threads) {
@@ -24,7 +27,7 @@ void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inv
   const std::unique_ptr<const Bfloat16Keys> low = bfloat16_keys(input, threads);
   const QueryBlocks blocks(shape, input.causal, attention_lanes<T>(), low.get());
   const bool whole = input.form.rule != reweighting::RowRule::kElementwise;
-  const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTileKeys;
+  const std::int64_t step = whole ? std::max<std::int64_t>(shape.keys, 1) : kTilesOfItem * kTileKeys;
   const std::int64_t tiles = (shape.keys + step - 1) / step;
   parallel_for(shape.batch * shape.heads * tiles, threads, [&](std::int64_t item) {
     const FlushDenormals flush;

@@ -27,33 +27,45 @@ HWY_INLINE void add_received(D d, Column<T> scores, int count, const Weight& wei
   }
 }
 
-// Keys [key, key + keys) of one head, of which `blocks` are the queries.
+// Whether no query of a block sees a key of [key, end): rows see later keys the later they stand.
+template <class T>
+bool sees_none(const AttentionInput<T>& in, const QueryBlock& block, std::int64_t key, std::int64_t end) {
+  return visible_keys(in, block.batch, block.first + block.count - 1).end <= key ||
+         visible_keys(in, block.batch, block.first).first >= end;
+}
+
+// Keys [key, key + keys) of one head, tile by tile, of which `blocks` are the queries.
 template <class Function, class T>
-void columns_of_tile(const AttentionInput<T>& in, const T* shift, const T* inverse, const QueryBlocks& blocks,
-                     std::int64_t batch, std::int64_t head, std::int64_t key, int keys, const BlockWorkspace<T>& work,
-                     double* sums, double* counts) {
+void columns_of_tiles(const AttentionInput<T>& in, const T* shift, const T* inverse, const QueryBlocks& blocks,
+                      std::int64_t batch, std::int64_t head, std::int64_t key, int keys, const BlockWorkspace<T>& work,
+                      double* sums, double* counts) {
   using D = hn::ScalableTag<T>;
   using V = hn::Vec<D>;
   const D d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   for (std::int64_t nth = 0; nth < blocks.per_head(); ++nth) {
     const QueryBlock block = blocks.block(batch, head, nth);
+    if (sees_none(in, block, key, key + keys)) continue;
     clear_running<Function>(in, block, work);
     Scores<T> scores(in, block, work);
-    if (key + keys <= scores.begin() || key >= scores.end()) continue;
-    scores.compute(key, keys, work.scores);
     const std::int64_t row_0 = (batch * in.shape.heads + head) * in.shape.queries + block.first;
-    for (int c = 0; c < block.vectors; ++c) {
-      const int count = std::clamp(block.count - c * lanes, 0, lanes);
-      const V by = load_rows<T>(shift, row_0 + c * lanes, count);
-      const V times = load_rows<T>(inverse, row_0 + c * lanes, count);
-      const V lower = Function::kFunction == reweighting::WeightFunction::kExp ? times : lowering(d, by);
-      const auto p = [&](V z) HWY_ATTR {
-        if constexpr (Function::kFunction == reweighting::WeightFunction::kExp)
-          return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
-        return hn::Mul(lowered<Function>(d, z, lower).weight, times);
-      };
-      add_received(d, Column<T>{work.scores + c * lanes, scores.width(), keys}, count, p, sums, counts);
+    for (int first = 0; first < keys; first += kTileKeys) {
+      const int count = std::min(kTileKeys, keys - first);
+      if (key + first + count <= scores.begin() || key + first >= scores.end()) continue;
+      scores.compute(key + first, count, work.scores);
+      for (int c = 0; c < block.vectors; ++c) {
+        const int queries = std::clamp(block.count - c * lanes, 0, lanes);
+        const V by = load_rows<T>(shift, row_0 + c * lanes, queries);
+        const V times = load_rows<T>(inverse, row_0 + c * lanes, queries);
+        const V lower = Function::kFunction == reweighting::WeightFunction::kExp ? times : lowering(d, by);
+        const auto p = [&](V z) HWY_ATTR {
+          if constexpr (Function::kFunction == reweighting::WeightFunction::kExp)
+            return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
+          return hn::Mul(lowered<Function>(d, z, lower).weight, times);
+        };
+        add_received(d, Column<T>{work.scores + c * lanes, scores.width(), count}, queries, p, sums + first,
+                     counts + first);
+      }
     }
   }
 }

@@ -83,7 +83,7 @@ void columns(const AttentionInput<T>& in, const T* shift, const T* inverse, cons
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
     return with_function(in.form.weight, [&]<class Function>() {
-      columns_of_tile<Function>(in, shift, inverse, blocks, batch, head, key, keys, work, sums, counts);
+      columns_of_tiles<Function>(in, shift, inverse, blocks, batch, head, key, keys, work, sums, counts);
     });
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
