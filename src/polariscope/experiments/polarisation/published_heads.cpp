@@ -63,7 +63,8 @@ PublishedHeads heads_of(const Candidate& candidate, const std::vector<audit::Doc
   const tasks::text::Tokenizer tokenizer = audit::tokenizer_of(model.checkpoint(), candidate.tokenizer);
   PublishedHeads heads{candidate.name, {}, {}};
   std::vector<std::vector<std::int32_t>> ids;
-  for (audit::TokenizedDocument& document : audit::tokenized(texts, tokenizer, tasks::text::SpecialTokens::kAdded, kPublishedContext)) {
+  for (audit::TokenizedDocument& document :
+       audit::tokenized(texts, tokenizer, tasks::text::SpecialTokens::kAdded, kPublishedContext)) {
     heads.tokens += std::ssize(document.ids);
     ids.push_back(std::move(document.ids));
   }
