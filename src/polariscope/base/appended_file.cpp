@@ -36,7 +36,12 @@ void AppendedFile::append(std::string_view record) {
 
 void AppendedFile::flush() {
   write_waiting();
-  if (fdatasync(descriptor_.number()) != 0) throw unwritable(path_, errno);
+#ifdef __APPLE__  // which has no other
+  const int failed = fsync(descriptor_.number());
+#else
+  const int failed = fdatasync(descriptor_.number());
+#endif
+  if (failed != 0) throw unwritable(path_, errno);
 }
 
 void AppendedFile::write_waiting() {

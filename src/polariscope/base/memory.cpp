@@ -2,8 +2,10 @@
 
 #include "polariscope/base/error.h"
 
-#include <malloc.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace polariscope {
 
@@ -15,9 +17,11 @@ void require_memory(double bytes, std::string_view what) {
 }
 
 void keep_freed_memory() {
+#ifdef __GLIBC__
   constexpr int kKept = 1 << 30;
   mallopt(M_MMAP_THRESHOLD, kKept);
   mallopt(M_TRIM_THRESHOLD, kKept);
+#endif
 }
 
 }  // namespace polariscope

@@ -185,9 +185,11 @@ void parallel_for(std::int64_t count, int threads, const std::function<void(std:
 }
 
 int processor_count() {
+#ifdef __linux__
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return std::max(1, CPU_COUNT(&allowed));
+#endif
   // More processors than the set can hold (1024).
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
