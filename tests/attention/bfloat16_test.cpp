@@ -144,7 +144,7 @@ TEST_F(Bfloat16, ServesEveryFormOrLeavesItAsItWas) {
     }
     EXPECT_LE(apart, 0.02 * largest) << form.name;
     // It was really taken: no weight but 1 is left as it is.
-    if (form.weight != reweighting::WeightFunction::kOne) EXPECT_GT(apart, 0.0) << form.name;
+    EXPECT_EQ(apart > 0.0, form.weight != reweighting::WeightFunction::kOne) << form.name;
   }
 }
 
@@ -176,8 +176,10 @@ TEST_F(Bfloat16, NeverFeelsWhatARowDoesNotSee) {
     Forward<float> found = attended(spoilt);
     for (std::int64_t i = 0; i < 100; ++i) {
       EXPECT_EQ(found.non_finite[i] != 0, i >= 70) << i;
-      if (i < 64) EXPECT_EQ(found.output.row(0, 0, i)[3], clean.output.row(0, 0, i)[3]) << i;  // of tiles without it
-      if (i < 70) EXPECT_NEAR(found.output.row(0, 0, i)[3], clean.output.row(0, 0, i)[3], 0.05) << i;
+      if (i >= 70) continue;
+      // Of tiles without it to the bit; that with it multiplies in single precision.
+      const double tolerance = i < 64 ? 0.0 : 0.05;
+      EXPECT_NEAR(found.output.row(0, 0, i)[3], clean.output.row(0, 0, i)[3], tolerance) << i;
     }
   }
 }

@@ -193,7 +193,7 @@ TEST(Memory, LetsFewerTokensGoTogetherWhereItIsShort) {
   models::Description wide = model.description();  // as if it were: nothing is read
   wide.width = 4096;
   const Lists texts(40, std::vector<std::int32_t>(300, 1));
-  AuditOptions options{.threads = 1};
+  AuditOptions options{.threads = 1, .progress = {}};
   EXPECT_EQ(batch_tokens(wide, texts, options), 4096);
   options.memory = static_cast<std::int64_t>(pass_bytes(wide, 1024, 300, options));
   EXPECT_EQ(batch_tokens(wide, texts, options), 1024);

@@ -52,7 +52,8 @@ struct CProblem {
                  .bias = c_heads(input.bias),
                  .slopes = input.slopes,
                  .sink = input.sink,
-                 .key_lengths = input.key_lengths};
+                 .key_lengths = input.key_lengths,
+                 .bfloat16 = 0};
     const attention::AttentionOutput<T> to = forward.view();
     const attention::RowStatistics<T>& is = to.statistics;
     rows = {.size = sizeof rows,
