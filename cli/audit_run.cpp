@@ -191,9 +191,11 @@ class ModelRun {
     const bool predicts = model.has_head;
     if (settings_.scores || settings_.thorough) score();
     if (!settings_.costs.empty() || (settings_.thorough && predicts)) {
-      record.costs = audit::intervention_costs(
-          model_, trial_texts(ids_, 0),
-          {.heads = settings_.costs == "heads", .threads = threads_, .progress = progress_of("costs")});
+      record.costs = audit::intervention_costs(model_, trial_texts(ids_, 0),
+                                               {.heads = settings_.costs == "heads",
+                                                .threads = threads_,
+                                                .memory = memory_of(settings_),
+                                                .progress = progress_of("costs")});
       stop_if_interrupted();
       progress_.finish();
     }

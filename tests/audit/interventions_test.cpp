@@ -55,6 +55,17 @@ TEST(Interventions, WithoutAHeadIsWithoutItsColumnsOfTheOutput) {
   }
 }
 
+TEST(Interventions, HoldNoMoreMemoryThanIsAllowed) {
+  const TemporaryFolder folder;
+  const models::PretrainedModel model = open_tiny(folder, tiny_llama_config(), llama_tensors());
+  const Lists texts{{1, 2, 3}};
+  const auto costs = [&](std::int64_t memory) {
+    return complaint_of([&] { intervention_costs(model, texts, {.threads = 1, .memory = memory, .progress = {}}); });
+  };
+  EXPECT_EQ(costs(std::int64_t{1} << 30), "");
+  EXPECT_NE(costs(1).find("one token needs"), std::string::npos) << costs(1);
+}
+
 TEST(Variations, OfTheFirstTokenPredictTheSameTokens) {
   const TemporaryFolder folder;
   const models::PretrainedModel model = open_tiny(folder, tiny_llama_config(), llama_tensors());

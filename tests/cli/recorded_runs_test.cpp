@@ -24,7 +24,7 @@ TEST(RecordedRuns, LeaveTheSameBits) {
 #if !defined(__GNUC__) || defined(__clang__)
   GTEST_SKIP() << "recorded with GCC";
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "recorded without sanitizers, which change how expressions are contracted";
+  GTEST_SKIP() << "recorded without sanitizers, whose builds give other bits";
 #endif
   const auto recorded = nlohmann::json::parse(
       bytes_of(std::filesystem::path(POLARISCOPE_SOURCE_DIR) / "tests/golden/recorded_runs.json"));

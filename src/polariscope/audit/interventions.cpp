@@ -1,6 +1,7 @@
 #include "polariscope/audit/interventions.h"
 
 #include "polariscope/audit/internal/batches.h"
+#include "polariscope/audit/memory.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/models/pretrained/run_model.h"
 
@@ -62,12 +63,15 @@ class WithoutHead : public models::ForwardObserver<float> {
 
 // The loss under what `meddler` makes for a batch.
 template <class Make>
-double loss_under(const models::PretrainedModel& model, Texts texts, int threads, const Make& meddler) {
+double loss_under(const models::PretrainedModel& model, Texts texts, const InterventionOptions& options,
+                  const Make& meddler) {
   metrics::Mean nll;
-  for_batches(texts, kBatchTokens, [&](const models::TokenBatch& batch, std::int64_t) {
+  const std::int64_t tokens =
+      batch_tokens(model.description(), texts, {.threads = options.threads, .memory = options.memory, .progress = {}});
+  for_batches(texts, tokens, [&](const models::TokenBatch& batch, std::int64_t) {
     auto observer = meddler(batch);
     const models::Predictions predictions =
-        models::run_model<float>(model.description(), model, batch, {.threads = threads}, &observer);
+        models::run_model<float>(model.description(), model, batch, {.threads = options.threads}, &observer);
     for (const double log_likelihood : predictions.log_likelihoods) {
       if (!std::isnan(log_likelihood)) nll.add(-log_likelihood);
     }
@@ -90,7 +94,7 @@ InterventionCosts intervention_costs(const models::PretrainedModel& model, Texts
     if (options.progress) options.progress(static_cast<double>(++done) / static_cast<double>(passes));
   };
   const auto without_sinks = [&](std::int64_t layer) {
-    const double nll = loss_under(model, texts, options.threads, [&](const models::TokenBatch& batch) {
+    const double nll = loss_under(model, texts, options, [&](const models::TokenBatch& batch) {
       return WithoutSinks(model.description(), batch, layer);
     });
     pass_done();
@@ -98,14 +102,14 @@ InterventionCosts intervention_costs(const models::PretrainedModel& model, Texts
   };
   InterventionCosts costs;
   try {
-    costs.nll = loss_under(model, texts, options.threads,
-                           [](const models::TokenBatch&) { return models::ForwardObserver<float>(); });
+    costs.nll =
+        loss_under(model, texts, options, [](const models::TokenBatch&) { return models::ForwardObserver<float>(); });
     pass_done();
     for (std::int64_t layer = -1; layer < count; ++layer) costs.sinks.push_back(without_sinks(layer));
     for (std::int64_t layer = 0; options.heads && layer < count; ++layer) {
       for (std::int64_t head = 0; head < layers[layer].attention.heads; ++head) {
-        const double nll = loss_under(model, texts, options.threads,
-                                      [&](const models::TokenBatch&) { return WithoutHead(layer, head); });
+        const double nll =
+            loss_under(model, texts, options, [&](const models::TokenBatch&) { return WithoutHead(layer, head); });
         costs.heads.push_back({layer, head, nll});
         pass_done();
       }

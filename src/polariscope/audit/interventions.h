@@ -25,7 +25,8 @@ struct InterventionCosts {
 
 struct InterventionOptions {
   bool heads = false;
-  int threads = 0;  // 0: one a processor
+  int threads = 0;          // 0: one a processor
+  std::int64_t memory = 0;  // AuditOptions::memory
   std::function<void(double share)> progress;
 };
 
