@@ -9,6 +9,7 @@
 #include "polariscope/base/files.h"
 #include "support/complaint.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -130,6 +131,16 @@ TEST(Record, OfOtherFilesIsRefusedInASentence) {
   json = whole;
   json["layers"][1]["heads"][0].erase("entropy");
   EXPECT_NE(refusal_of(json.dump()).find("no complete audit"), std::string::npos);
+}
+
+TEST(Record, NamesNoTokenOfATextThatIsNotThere) {
+  AuditRecord record = full_record();
+  for (const std::int64_t text : {std::int64_t{-1}, std::int64_t{2}, std::int64_t{1} << 40}) {
+    record.result.layers[0].heads[1].sinks = {{text, 17, 0.6}};
+    record.result.layers[1].largest[0].text = text;
+    EXPECT_EQ(token_in_words(record, text, 17), fmt::format("token 17 of text {}", text));
+    EXPECT_FALSE(report::render(audit_page(std::vector<AuditedModel>{{record}})).empty());
+  }
 }
 
 TEST(Verdicts, SayWhatTheNumbersSay) {

@@ -290,7 +290,7 @@ std::string token_in_words(const AuditRecord& record, std::int64_t text, std::in
   const std::string place =
       record.result.texts.size() > 1 ? fmt::format("token {} of text {}", token, text) : fmt::format("token {}", token);
   // An interrupted audit names texts that it did not finish and so does not list.
-  if (text >= std::ssize(record.texts)) return place;
+  if (text < 0 || text >= std::ssize(record.texts)) return place;
   const auto found = record.texts[text].tokens.find(token);
   return found == record.texts[text].tokens.end() ? place : fmt::format("\"{}\" ({})", found->second, place);
 }
