@@ -29,14 +29,21 @@ void require_room(const std::vector<ParameterSpec>& specs, std::size_t bytes_eac
                  fmt::format("{:.3g} parameters and their gradients", count));
 }
 
+// What the p-th name has of the whole tensor.
+std::vector<std::int64_t> shape_of_part(const ParameterSpec& spec, std::size_t p) {
+  std::vector<std::int64_t> shape = spec.shape;
+  shape[0] = spec.parts.empty() ? shape[0] / static_cast<std::int64_t>(spec.names.size()) : spec.parts[p];
+  return shape;
+}
+
 template <class T>
 void draw(const ParameterSpec& spec, std::uint64_t seed, T* to) {
-  const std::int64_t each = count_of(spec.shape) / static_cast<std::int64_t>(spec.names.size());
-  for (const std::string& name : spec.names) {
-    RandomStream random(seed, fingerprint(name));
+  for (std::size_t p = 0; p < spec.names.size(); ++p) {
+    const std::int64_t each = count_of(shape_of_part(spec, p));
+    RandomStream random(seed, fingerprint(spec.names[p]));
     for (std::int64_t i = 0; i < each; ++i) {
       switch (spec.start) {
-        case Start::kNormal: *to++ = static_cast<T>(random.normal()); break;
+        case Start::kNormal: *to++ = static_cast<T>(spec.deviation * random.normal()); break;
         case Start::kUniform: *to++ = static_cast<T>(spec.bound * (2.0 * random.uniform() - 1.0)); break;
         case Start::kOnes: *to++ = T(1); break;
         case Start::kZeros: *to++ = T(0); break;
@@ -94,12 +101,11 @@ const at::Tensor& Parameters::tensor(const std::string& first_name) const {
 Parameters::Named Parameters::named(const at::Tensor& flat) const {
   Named all;
   for (std::size_t i = 0; i < specs_.size(); ++i) {
-    const auto parts = static_cast<std::int64_t>(specs_[i].names.size());
-    std::vector<std::int64_t> shape = specs_[i].shape;
-    shape[0] /= parts;
-    const std::int64_t each = count_of(shape);
-    for (std::int64_t p = 0; p < parts; ++p) {
-      all.emplace_back(specs_[i].names[p], flat.narrow(0, offsets_[i] + p * each, each).view(shape));
+    std::int64_t first = offsets_[i];
+    for (std::size_t p = 0; p < specs_[i].names.size(); ++p) {
+      const std::vector<std::int64_t> shape = shape_of_part(specs_[i], p);
+      all.emplace_back(specs_[i].names[p], flat.narrow(0, first, count_of(shape)).view(shape));
+      first += count_of(shape);
     }
   }
   return all;

@@ -13,20 +13,22 @@ namespace polariscope::models {
 
 // How a parameter begins; PyTorch's defaults.
 enum class Start {
-  kNormal,   // N(0, 1), embeddings
+  kNormal,   // N(0, deviation²): embeddings, and the matrices of language models
   kUniform,  // U(-bound, bound), bound = 1/√fan_in: linear layers
   kOnes,
   kZeros,
 };
 
-// One tensor that the model computes with. Several names share one: theirs are its equal parts along the first
-// dimension, in order.
+// One tensor that the model computes with. Several names share one: theirs are its parts along the first dimension, in
+// order.
 struct ParameterSpec {
   std::vector<std::string> names;
   std::vector<std::int64_t> shape;  // of the whole tensor
   Start start = Start::kZeros;
-  double bound = 0.0;   // of kUniform
-  bool trained = true;  // whether the loss depends on it: one that it does not is left as it starts
+  double bound = 0.0;                    // of kUniform
+  bool trained = true;                   // whether the loss depends on it: one that it does not is left as it starts
+  double deviation = 1.0;                // of kNormal
+  std::vector<std::int64_t> parts = {};  // rows of each name; empty: equal ones
 };
 
 class Parameters {

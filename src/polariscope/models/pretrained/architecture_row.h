@@ -19,6 +19,7 @@ struct TensorsAtHand {
   std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;  // by name, as stored
   // The numbers of a tensor (GGUF's rope_freqs.weight), empty where there is none.
   std::function<std::vector<double>(std::string_view name)> numbers;
+  bool to_be_made = false;  // a new model's: there is no checkpoint that could disagree
 
   bool has(std::string_view name) const { return shapes.contains(name); }
 };

@@ -76,7 +76,14 @@ class CpuOperations {
   }
 
   Array part(const Array& x, TokenRange range) const { return x.part(range.first, range.count); }
-  Array columns(const Array& x, std::int64_t first, std::int64_t count) const { return x.columns(first, count); }
+  // Columns side by side, taken apart.
+  template <std::size_t kParts>
+  std::array<Array, kParts> split(const Array& x, const std::array<std::int64_t, kParts>& widths) const {
+    std::array<Array, kParts> parts;
+    std::int64_t first = 0;
+    for (std::size_t i = 0; i < kParts; first += widths[i++]) parts[i] = x.columns(first, widths[i]);
+    return parts;
+  }
 
   Array token_rows(const std::string& table, TokenRange range) const;
   Array position_rows(const std::string& table, TokenRange range, std::int64_t offset) const;

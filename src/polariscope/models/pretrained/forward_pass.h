@@ -101,7 +101,7 @@ class ForwardPass {
     const std::int64_t queries = of.heads * of.query_width, keys = of.key_heads * of.query_width;
     Array all = do_.product(x, weights_.projections);
     if (of.clip) all = do_.clipped(std::move(all), *of.clip);
-    Array query = do_.columns(all, 0, queries), key = do_.columns(all, queries, keys);
+    auto [query, key, value] = do_.split(std::move(all), std::array{queries, keys, of.key_heads * of.value_width});
     if (of.query_key_norm != QueryKeyNorm::kNone) {
       query = head_norm(of, query, of.heads, weights_.query_norm);
       key = head_norm(of, key, of.key_heads, weights_.key_norm);
@@ -110,7 +110,7 @@ class ForwardPass {
       query = do_.rotated(std::move(query), *of.rotary, of.heads, 0, range);
       key = do_.rotated(std::move(key), *of.rotary, of.key_heads, 0, range);
     }
-    return {query, key, do_.columns(all, queries + keys, of.key_heads * of.value_width)};
+    return {query, key, value};
   }
 
   Array head_norm(const AttentionDescription& of, const Array& x, std::int64_t heads, const Norm& norm) {
@@ -121,21 +121,20 @@ class ForwardPass {
   std::array<Array, 3> latent_projected(const AttentionDescription& of, const Latent& latent, const Array& x,
                                         TokenRange range) {
     const std::int64_t of_query = latent.query_rank > 0 ? latent.query_rank : of.heads * of.query_width;
-    const Array all = do_.product(x, weights_.projections);
-    Array query = do_.columns(all, 0, of_query);
+    auto [query, of_both, rotary_key] =
+        do_.split(do_.product(x, weights_.projections), std::array{of_query, latent.key_value_rank, latent.rope_width});
     if (latent.query_rank > 0) {
       query = do_.product(do_.norm(query, latent.norm, weights_.query_latent_norm), weights_.latent_query);
     }
-    const Array of_both = do_.columns(all, of_query, latent.key_value_rank);
-    const Array both = do_.product(do_.norm(of_both, latent.norm, weights_.latent_norm), weights_.latent_key_value);
-    Array rotary_key = do_.columns(all, of_query + latent.key_value_rank, latent.rope_width);
+    const std::int64_t keys = of.heads * latent.nope_width;
+    const auto [key, value] =
+        do_.split(do_.product(do_.norm(of_both, latent.norm, weights_.latent_norm), weights_.latent_key_value),
+                  std::array{keys, of.heads * of.value_width});
     if (of.rotary) {
       query = do_.rotated(std::move(query), *of.rotary, of.heads, latent.nope_width, range);
       rotary_key = do_.rotated(std::move(rotary_key), *of.rotary, 1, 0, range);
     }
-    const std::int64_t keys = of.heads * latent.nope_width;
-    return {query, do_.with_shared_end(do_.columns(both, 0, keys), of.heads, rotary_key),
-            do_.columns(both, keys, of.heads * of.value_width)};
+    return {query, do_.with_shared_end(key, of.heads, rotary_key), value};
   }
 
   Array after_attention(const LayerDescription& of, const Array& x, const Array& attended) {

@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/models/internal/onednn.h"
+#include "polariscope/models/pretrained/internal/one_thread.h"
 
 #include <Eigen/Core>
 
@@ -12,12 +13,6 @@
 #include <unordered_map>
 #include <vector>
 
-// OpenMP's own, declared here: its header goes with a compiler's flag, with which Eigen would start threads too.
-extern "C" {
-int omp_get_max_threads();
-void omp_set_num_threads(int threads);
-}
-
 namespace polariscope::models {
 namespace {
 
@@ -26,18 +21,6 @@ constexpr std::int64_t kPanel = 512;
 // Outputs that a thread lays out at once: their numbers, decoded, stay in the second-level cache until then.
 constexpr std::int64_t kShare = 64;
 static_assert(kPanel % kShare == 0);
-
-// oneDNN would share every product out over the machine; here whoever calls is one of the threads already.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 using Type = dnnl::memory::data_type;
 

@@ -80,7 +80,11 @@ std::optional<std::int64_t> size_or_null(const ConfigReader& config, std::string
 std::vector<LayerDescription> layers(const ConfigReader& config, const TensorsAtHand& tensors, std::int64_t count,
                                      const LayerDescription& layer) {
   check_heads(config, layer.attention);
-  if (std::cmp_greater(count, tensors.shapes.size())) {
+  constexpr std::int64_t kMostNew = 10'000;
+  if (tensors.to_be_made && count > kMostNew) {
+    throw Error("{}: {} layers are described, a new model has at most {}", config.where(), count, kMostNew);
+  }
+  if (!tensors.to_be_made && std::cmp_greater(count, tensors.shapes.size())) {
     throw Error("{}: {} layers are described, but the checkpoint has no more than {} tensors", config.where(), count,
                 tensors.shapes.size());
   }
@@ -123,7 +127,7 @@ void use_experts(const ConfigReader& config, const TensorsAtHand& tensors, Plan&
   // Each expert of each layer has numbers of its own.
   std::int64_t numbers = 0;
   for (const auto& [name, shape] : tensors.shapes) numbers += shape.empty() ? 1 : shape.front();
-  if (experts.count * static_cast<std::int64_t>(plan.description.layers.size()) > numbers) {
+  if (!tensors.to_be_made && experts.count * static_cast<std::int64_t>(plan.description.layers.size()) > numbers) {
     throw Error("{}: {} experts in {} layers are described, but the checkpoint's tensors have no more than {} rows",
                 config.where(), experts.count, plan.description.layers.size(), numbers);
   }

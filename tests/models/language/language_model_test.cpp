@@ -1,0 +1,243 @@
+// A model that is trained is the model that is audited, and its gradients are those of its loss.
+#include "polariscope/models/language/language_model.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/random.h"
+#include "polariscope/models/language/presets.h"
+#include "polariscope/reweighting/attention_form.h"
+#include "support/outside_data.h"
+#include "tiny_configs.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/randint.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace polariscope::models::language {
+namespace {
+
+using namespace polariscope::testing;
+namespace fs = std::filesystem;
+
+at::Tensor tokens_of(const std::vector<std::vector<std::int64_t>>& texts) {
+  const auto length = static_cast<std::int64_t>(texts.front().size());
+  at::Tensor tokens = at::empty({static_cast<std::int64_t>(texts.size()), length}, at::kLong);
+  auto* to = tokens.data_ptr<std::int64_t>();
+  for (const auto& text : texts) to = std::copy(text.begin(), text.end(), to);
+  return tokens;
+}
+
+at::Tensor drawn_tokens(std::int64_t batch, std::int64_t length, std::int64_t vocabulary, std::uint64_t seed) {
+  RandomStream random(seed, 7);
+  std::vector<std::vector<std::int64_t>> texts(batch, std::vector<std::int64_t>(length));
+  for (auto& text : texts) {
+    for (auto& token : text) token = static_cast<std::int64_t>(random.uniform() * static_cast<double>(vocabulary));
+  }
+  return tokens_of(texts);
+}
+
+// The next token of each, none for the last.
+at::Tensor next(const at::Tensor& tokens) {
+  at::Tensor targets = at::empty_like(tokens).fill_(-1);
+  const std::int64_t length = tokens.size(1);
+  targets.narrow(1, 0, length - 1).copy_(tokens.narrow(1, 1, length - 1));
+  return targets;
+}
+
+LanguageModel model_of(const nlohmann::ordered_json& config, at::ScalarType type = at::kDouble,
+                       const std::string& attention = "") {
+  LanguageModelOptions options{.blueprint = blueprint_of(config, "the test's config"), .deviation = 0.3};
+  if (!attention.empty()) options.attention = AttentionChoice{attention, {}};
+  return {options, type, 3};
+}
+
+// The plain definition.
+double plain_loss(const LanguageModel& model, const at::Tensor& tokens, double z_loss = 0.0) {
+  const at::NoGradGuard guard;
+  const at::Tensor logits = model.forward(tokens).narrow(1, 0, tokens.size(1) - 1).to(at::kDouble);
+  const at::Tensor aims = tokens.narrow(1, 1, tokens.size(1) - 1).unsqueeze(2);
+  const double entropy = -at::log_softmax(logits, 2).gather(2, aims).mean().item<double>();
+  return entropy + z_loss * at::logsumexp(logits, 2).square().mean().item<double>();
+}
+
+// Their worst disagreement, over the gradient's own size: numbers' central differences along each of a few directions.
+double gradient_error(LanguageModel& model, const at::Tensor& tokens, double z_loss) {
+  const at::Tensor targets = next(tokens);
+  model.parameters().clear_gradients();
+  model.loss(tokens, targets, z_loss).loss.backward();
+  const at::Tensor values = model.parameters().values(), gradients = model.parameters().gradients();
+  const at::NoGradGuard guard;
+  RandomStream random(11, 1);
+  double worst = 0.0;
+  for (int direction = 0; direction < 3; ++direction) {
+    at::Tensor along = at::empty_like(values);
+    for (std::int64_t i = 0; i < along.numel(); ++i) along.data_ptr<double>()[i] = random.normal();
+    along /= along.norm();
+    constexpr double kStep = 1e-5;
+    const auto loss_at = [&](double step) {
+      at::Tensor moved = values;
+      moved.add_(along, step);
+      const double loss = model.loss(tokens, targets, z_loss).loss.item<double>();
+      moved.add_(along, -step);
+      return loss;
+    };
+    const double slope =
+        (8.0 * (loss_at(kStep) - loss_at(-kStep)) - (loss_at(2.0 * kStep) - loss_at(-2.0 * kStep))) / (12.0 * kStep);
+    const double expected = (gradients * along).sum().item<double>();
+    worst = std::max(worst, std::abs(slope - expected) / (std::abs(expected) + gradients.norm().item<double>()));
+  }
+  return worst;
+}
+
+TEST(LanguageModel, LossIsTheMeanOverNextTokens) {
+  for (const auto& config : tiny_configs()) {
+    SCOPED_TRACE(config.dump());
+    LanguageModel model = model_of(config);
+    const at::Tensor tokens = drawn_tokens(3, 9, model.shape().vocabulary, 1);
+    const HeadLoss found = model.loss(tokens, next(tokens), 0.01);
+    EXPECT_NEAR(found.cross_entropy, plain_loss(model, tokens), 1e-12);
+    EXPECT_NEAR(found.loss.item<double>(), plain_loss(model, tokens, 0.01), 1e-12);
+  }
+}
+
+TEST(LanguageModel, GradientsAreThoseOfDifferences) {
+  for (const auto& config : tiny_configs()) {
+    SCOPED_TRACE(config.dump());
+    LanguageModel model = model_of(config);
+    EXPECT_LT(gradient_error(model, drawn_tokens(2, 8, model.shape().vocabulary, 2), 0.02), 1e-8);
+  }
+}
+
+TEST(LanguageModel, GradientsOfEveryAttention) {
+  for (const auto& form : reweighting::attention_forms()) {
+    if (form.maps_queries) continue;
+    SCOPED_TRACE(std::string(form.name));
+    LanguageModel model = model_of(tiny_llama(), at::kDouble, std::string(form.name));
+    EXPECT_LT(gradient_error(model, drawn_tokens(2, 8, model.shape().vocabulary, 3), 0.0), 1e-7);
+  }
+}
+
+TEST(LanguageModel, SinglePrecisionIsNearDouble) {
+  for (const auto& config : tiny_configs()) {
+    SCOPED_TRACE(config.dump());
+    LanguageModel exact = model_of(config), quick = model_of(config, at::kFloat);
+    const at::Tensor tokens = drawn_tokens(3, 9, exact.shape().vocabulary, 4);
+    exact.loss(tokens, next(tokens), 0.01).loss.backward();
+    quick.loss(tokens, next(tokens), 0.01).loss.backward();
+    const at::Tensor gradients = exact.parameters().gradients();
+    const double apart = (quick.parameters().gradients().to(at::kDouble) - gradients).norm().item<double>();
+    EXPECT_LT(apart, 3e-5 * gradients.norm().item<double>());
+  }
+}
+
+// Where there are key heads enough to go round: attention shares those of a single text out by the number of threads.
+TEST(LanguageModel, TheSameBitsOnAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  std::vector<at::Tensor> found;
+  for (const int threads : {1, 2, 3}) {
+    at::set_num_threads(threads);
+    LanguageModel model =
+        model_of(changed(tiny_llama(), {{"hidden_size", 96}, {"max_position_embeddings", 600}}), at::kFloat);
+    const at::Tensor tokens = drawn_tokens(6, 550, model.shape().vocabulary, 5);
+    model.loss(tokens, next(tokens)).loss.backward();
+    found.push_back(model.parameters().gradients().clone());
+  }
+  at::set_num_threads(before);
+  EXPECT_TRUE(found[0].equal(found[1]));
+  EXPECT_TRUE(found[0].equal(found[2]));
+}
+
+TEST(LanguageModel, ProductsOfBfloat16AreNear) {
+  if (!has_bfloat16_products()) GTEST_SKIP() << "this processor has no products of bfloat16";
+  const auto config = changed(tiny_llama(), {{"hidden_size", 64}});
+  LanguageModel exact = model_of(config, at::kFloat);
+  LanguageModel rounded({.blueprint = blueprint_of(config, "the test's config"),
+                         .precision = ProductPrecision::kBfloat16,
+                         .deviation = 0.3},
+                        at::kFloat, 3);
+  const at::Tensor tokens = drawn_tokens(3, 30, exact.shape().vocabulary, 6);
+  exact.loss(tokens, next(tokens)).loss.backward();
+  rounded.loss(tokens, next(tokens)).loss.backward();
+  const at::Tensor gradients = exact.parameters().gradients();
+  const double apart =
+      (rounded.parameters().gradients() - gradients).norm().item<double>() / gradients.norm().item<double>();
+  EXPECT_LT(apart, 0.1);
+  EXPECT_GT(apart, 1e-5);
+}
+
+TEST(LanguageModel, ReadsPublishedModelsAsTheAuditDoes) {
+  const fs::path all = outside_data("architectures");
+  if (all.empty()) GTEST_SKIP() << "architectures is not in POLARISCOPE_DATA";
+  int read = 0;
+  for (const fs::directory_entry& entry : fs::directory_iterator(all)) {
+    if (!fs::exists(entry.path() / "reference.json") || !fs::exists(entry.path() / "config.json")) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    const PretrainedModel published{checkpoints::Checkpoint(entry.path().string())};
+    if (!published.description().causal) continue;
+    const LanguageModel model({.blueprint = blueprint_of(published)}, at::kDouble, published);
+    std::ifstream file(entry.path() / "reference.json");
+    const nlohmann::json reference = nlohmann::json::parse(file);
+    const auto texts = reference["input_ids"].get<std::vector<std::vector<std::int64_t>>>();
+    for (std::size_t t = 0; t < texts.size(); ++t) {
+      const at::Tensor tokens = tokens_of({texts[t]});
+      const double expected = reference["nll_per_sequence"][t].get<double>();
+      EXPECT_NEAR(model.loss(tokens, next(tokens)).cross_entropy, expected, 2e-7 * (1.0 + expected));
+    }
+    ++read;
+  }
+  EXPECT_GE(read, 12);
+}
+
+TEST(LanguageModel, ShowsEachLayersAttention) {
+  const LanguageModel model = model_of(tiny_llama());
+  std::vector<std::int64_t> seen;
+  const LayerObserver observer{.statistics = {"entropy"}, .see = [&](const LayerAttention& layer) {
+                                 seen.push_back(layer.layer);
+                                 EXPECT_EQ(layer.statistics.entropy.sizes(), at::IntArrayRef({2, 4, 7}));
+                                 EXPECT_NEAR(layer.weights().sum(3).min().item<double>(), 1.0, 1e-12);
+                               }};
+  model.loss(drawn_tokens(2, 7, 41, 8), at::empty({2, 7}, at::kLong).fill_(1), 0.0, observer);
+  EXPECT_EQ(seen, (std::vector<std::int64_t>{0, 1}));
+}
+
+TEST(LanguageModel, RefusesWhatItCannotBe) {
+  EXPECT_THROW(model_of(tiny_llama(), at::kDouble, "mlp"), Error);
+  EXPECT_THROW(blueprint_of({{"model_type", "bert"}, {"vocab_size", 31}}, "x"), Error);
+  EXPECT_THROW(blueprint_of({{"model_type", "lama"}}, "x"), Error);
+  EXPECT_THROW(blueprint_of(changed(tiny_llama(), {{"unheard_of", 1}}), "x"), Error);
+  const LanguageModel model = model_of(tiny_gpt2());
+  EXPECT_THROW(model.forward(drawn_tokens(1, 21, 37, 9)), Error);
+  EXPECT_THROW(model.forward(tokens_of({{37}})), Error);
+}
+
+TEST(Presets, AreAsLargeAsTheyAreSaidToBe) {
+  const auto millions = [](std::string_view name) {
+    double count = 0.0;
+    for (const auto& [parameter, shape] : blueprint_of(config_of(find_preset(name), 0, 0), "").shapes) {
+      double size = 1.0;
+      for (const std::int64_t each : shape) size *= static_cast<double>(each);
+      count += size;
+    }
+    return count / 1e6;
+  };
+  EXPECT_NEAR(millions("llama-3m"), 3.2, 0.15);
+  EXPECT_NEAR(millions("llama-15m"), 15.2, 0.05);
+  EXPECT_NEAR(millions("gpt2-15m"), 15.0, 0.2);
+  EXPECT_NEAR(millions("llama-1b"), 1260.0, 10.0);
+  EXPECT_NEAR(millions("gpt2-large"), 774.0, 1.1);
+  EXPECT_THROW(find_preset("llama-2b"), Error);
+}
+
+}  // namespace
+}  // namespace polariscope::models::language
