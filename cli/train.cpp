@@ -82,7 +82,12 @@ runs::Settings given_to(const CLI::App& command) {
     const CLI::Option* typed = command.get_option(runs::flag_of(option));
     if (typed->count() == 0) continue;
     const std::string flag = runs::flag_of(option);
-    given.push_back({std::string(option.name), runs::value_of(option, typed->results().front(), flag)});
+    ConfigValue value = runs::value_of(option, typed->results().front(), flag);
+    if (auto* path = std::get_if<std::string>(&value);
+        option.path && path != nullptr && std::filesystem::exists(*path)) {
+      *path = std::filesystem::absolute(*path).lexically_normal().string();
+    }
+    given.push_back({std::string(option.name), std::move(value)});
   }
   return runs::Settings(given, runs::flag_of);
 }

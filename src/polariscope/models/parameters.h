@@ -5,6 +5,7 @@
 #include <ATen/core/ivalue.h>  // before <ATen/ops/…>, whose order of includes clang refuses in C++20
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,7 @@ class Parameters {
   // name that no spec begins with.
   const at::Tensor& tensor(const std::string& first_name) const;
   bool has(const std::string& first_name) const;
+  std::span<const ParameterSpec> specs() const { return specs_; }
 
   // [count] of those that are trained.
   at::Tensor values() const { return values_.narrow(0, 0, trained_); }

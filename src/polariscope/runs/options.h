@@ -60,6 +60,8 @@ struct Option {
   OptionRange range = {};                      // of kWhole and kNumber
   std::optional<OptionCondition> only_with = {};
   bool zero_is_default = false;  // 0 may be given for the task's default
+  bool path =
+      false;  // of kText: a file's, where there is one: saved as absolute, so that config.toml means it everywhere
 };
 
 // All of them, those of kExecution last; and without these: what says what a run is.

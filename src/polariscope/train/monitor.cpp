@@ -1,9 +1,19 @@
 #include "polariscope/train/monitor.h"
 
+#include <array>
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 namespace polariscope::train {
 namespace {
+
+constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
+                                   std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
+                                   std::pair{"maximum", &LayerRecord::maximum},
+                                   std::pair{"first_key", &LayerRecord::first_key},
+                                   std::pair{"logit_variance", &LayerRecord::logit_variance},
+                                   std::pair{"row_sum", &LayerRecord::row_sum}};
 
 // rows: [batch, heads, queries], contiguous. of_map(sum over the queries of one map, queries) is averaged over the
 // batch, head by head.
@@ -45,6 +55,19 @@ LayerRecord layer_record(const attention::TensorStatistics& s) {
           .first_key = by_heads(s.first_key, mean),
           .logit_variance = by_heads(s.logit_variance, mean),
           .row_sum = by_heads(s.row_sum, mean)};
+}
+
+std::vector<HeadNumbers> head_numbers(const std::vector<LayerRecord>& layers) {
+  std::vector<HeadNumbers> numbers;
+  for (const auto& [name, member] : kLayerNumbers) {
+    std::vector<double> values;
+    for (const LayerRecord& layer : layers) {
+      const std::vector<double>& heads = layer.*member;
+      values.insert(values.end(), heads.begin(), heads.end());
+    }
+    numbers.push_back({name, std::move(values)});
+  }
+  return numbers;
 }
 
 }  // namespace polariscope::train

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "polariscope/attention/torch/attend.h"
+#include "polariscope/train/trainable.h"
 
 #include <cstdint>
 #include <string>
@@ -26,5 +27,8 @@ struct StepRecord {
 const std::vector<std::string>& monitored_statistics();
 
 LayerRecord layer_record(const attention::TensorStatistics& statistics);
+
+// By the names of the members above, [layers, heads] each.
+std::vector<HeadNumbers> head_numbers(const std::vector<LayerRecord>& layers);
 
 }  // namespace polariscope::train

@@ -30,8 +30,9 @@ double gradient_norm(const at::Tensor& gradients) {
   return root_of(gradients, [&]<class T>() { return squared_norm(gradients.numel(), gradients.data_ptr<T>()); });
 }
 
-AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
+AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values, std::int64_t decayed)
     : options_(options),
+      decayed_(decayed),
       mean_(at::zeros_like(values)),
       square_(at::zeros_like(values)),
       steps_(at::zeros({1}, at::kLong)) {
@@ -44,9 +45,14 @@ AdamW::AdamW(const AdamWOptions& options, const at::Tensor& values)
 
 double AdamW::step(const at::Tensor& values, const at::Tensor& gradients) {
   const auto steps = static_cast<double>(++*steps_.data_ptr<std::int64_t>());
+  AdamWOptions without_decay = options_;
+  without_decay.weight_decay = 0.0;
   return root_of(values, [&]<class T>() {
-    return adamw_step(adamw_factors<T>(options_, steps), values.numel(), gradients.data_ptr<T>(), values.data_ptr<T>(),
-                      mean_.data_ptr<T>(), square_.data_ptr<T>());
+    const auto step = [&](const AdamWOptions& options, std::int64_t first, std::int64_t end) {
+      return adamw_step(adamw_factors<T>(options, steps), end - first, gradients.data_ptr<T>() + first,
+                        values.data_ptr<T>() + first, mean_.data_ptr<T>() + first, square_.data_ptr<T>() + first);
+    };
+    return step(options_, 0, decayed_) + step(without_decay, decayed_, values.numel());
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/models/architecture.h"
+#include "polariscope/train/stored_parameters.h"
 
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
@@ -12,7 +13,6 @@
 #include <span>
 #include <string>
 #include <system_error>
-#include <utility>
 
 namespace polariscope::train {
 namespace {
@@ -34,25 +34,6 @@ std::unique_ptr<Optimiser> make_optimiser(const TrainingOptions& o, const at::Te
   }
   const double decay = o.optimiser == "adamw" ? o.weight_decay : 0.0;
   return std::make_unique<AdamW>(AdamWOptions{.learning_rate = o.learning_rate, .weight_decay = decay}, values);
-}
-
-using Named = std::vector<std::pair<std::string, at::Tensor>>;
-
-Named checkpointed(const models::Model& model, const Optimiser& optimiser) {
-  Named all = model.parameters().named_values();
-  for (auto& [name, tensor] : optimiser.state()) all.emplace_back("optimiser." + name, tensor);
-  return all;
-}
-
-StoredTensor stored(const std::string& name, const at::Tensor& tensor) {
-  const Dtype dtype = tensor.scalar_type() == at::kLong     ? Dtype::kI64
-                      : tensor.scalar_type() == at::kDouble ? Dtype::kF64
-                                                            : Dtype::kF32;
-  const auto* first = static_cast<const std::byte*>(tensor.data_ptr());
-  return {.name = name,
-          .dtype = dtype,
-          .shape = tensor.sizes().vec(),
-          .bytes = {first, static_cast<std::size_t>(tensor.nbytes())}};
 }
 
 }  // namespace
@@ -97,19 +78,14 @@ StepRecord Trainer::advance() {
 
 Checkpoint Trainer::checkpoint() const {
   Checkpoint checkpoint{.tensors = {}, .metadata = {{"loss", fmt::format("{}", loss_)}}};
-  for (const auto& [name, tensor] : checkpointed(*model_, *optimiser_)) {
-    checkpoint.tensors.push_back(stored(name, tensor));
-  }
+  store(*model_, *optimiser_, checkpoint);
   return checkpoint;
 }
 
 void Trainer::restore(const Safetensors& checkpoint, std::int64_t step) {
   const std::string loss = word_of(checkpoint, "loss");
   if (std::from_chars(loss.data(), loss.data() + loss.size(), loss_).ec != std::errc()) throw Error("it has no loss");
-  for (const auto& [name, tensor] : checkpointed(*model_, *optimiser_)) {
-    read_tensor(checkpoint, stored(name, tensor),
-                {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())});
-  }
+  restore_from(checkpoint, *model_, *optimiser_);
   step_ = step;
 }
 

@@ -8,23 +8,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <array>
 #include <limits>
 #include <string>
-#include <utility>
-#include <vector>
 
 namespace polariscope::train {
-namespace {
-
-constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
-                                   std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
-                                   std::pair{"maximum", &LayerRecord::maximum},
-                                   std::pair{"first_key", &LayerRecord::first_key},
-                                   std::pair{"logit_variance", &LayerRecord::logit_variance},
-                                   std::pair{"row_sum", &LayerRecord::row_sum}};
-
-}  // namespace
 
 runs::MapShape TransformerTraining::maps() const {
   const models::ModelShape& model = trainer_.model().shape();
@@ -47,20 +34,11 @@ StepNumbers TransformerTraining::advance() {
   const StepRecord record = trainer_.advance();
   const bool done = trainer_.step() == record.step;
   if (done && cls_ && cls_->wants(record.step)) cls_->write(record.step, trainer_.model());
-  StepNumbers numbers{.step = record.step,
-                      .loss = record.loss,
-                      .gradient_norm = record.gradient_norm,
-                      .update_norm = record.update_norm,
-                      .heads = {}};
-  for (const auto& [name, member] : kLayerNumbers) {
-    std::vector<double> values;
-    for (const LayerRecord& layer : record.layers) {
-      const std::vector<double>& heads = layer.*member;
-      values.insert(values.end(), heads.begin(), heads.end());
-    }
-    numbers.heads.push_back({name, std::move(values)});
-  }
-  return numbers;
+  return {.step = record.step,
+          .loss = record.loss,
+          .gradient_norm = record.gradient_norm,
+          .update_norm = record.update_norm,
+          .heads = head_numbers(record.layers)};
 }
 
 std::string TransformerTraining::finish(const std::filesystem::path& folder, nlohmann::ordered_json& result) {

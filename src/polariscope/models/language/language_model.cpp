@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 #include <vector>
 
 namespace polariscope::models::language {
@@ -79,7 +78,11 @@ class Specs {
     specs_.push_back(bias);
   }
 
-  std::vector<ParameterSpec> take() { return std::move(specs_); }
+  // Those with weight decay first: decayed().
+  std::vector<ParameterSpec> take() {
+    std::ranges::stable_partition(specs_, [](const ParameterSpec& spec) { return spec.start == Start::kNormal; });
+    return std::move(specs_);
+  }
 
  private:
   double deviation_of(const std::string& name) const {
@@ -168,6 +171,14 @@ TokenBatch batch_of(const Description& model, const at::Tensor& tokens) {
 }
 
 }  // namespace
+
+std::int64_t decayed(const Parameters& parameters) {
+  std::int64_t count = 0;
+  for (const ParameterSpec& spec : parameters.specs()) {
+    if (spec.start == Start::kNormal) count += parameters.tensor(spec.names.front()).numel();
+  }
+  return count;
+}
 
 LanguageModel::LanguageModel(const LanguageModelOptions& options, at::ScalarType type, std::uint64_t seed)
     : Model(shape_of(options.blueprint.description), Parameters(specs_of(completed(options)), type, seed)),

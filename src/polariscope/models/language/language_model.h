@@ -46,4 +46,8 @@ class LanguageModel final : public Model {
   LanguageModelOptions options_;
 };
 
+// How many of a language model's numbers weight decay is of: its matrices and tables, which come first, but not norms,
+// biases and sinks.
+std::int64_t decayed(const Parameters& parameters);
+
 }  // namespace polariscope::models::language

@@ -1,0 +1,140 @@
+#include "polariscope/train/language_options.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+#include "polariscope/checkpoints/checkpoint.h"
+#include "polariscope/models/language/presets.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numbers>
+
+namespace polariscope::train {
+namespace {
+
+namespace language = models::language;
+
+// The config that the option names: a preset's, or a file's.
+nlohmann::ordered_json config_named(const LanguageOptions& o, std::int64_t vocabulary) {
+  if (!o.model.ends_with(".json")) {
+    const language::Preset& preset = language::find_preset(o.model);
+    // A preset is made for whatever tokens it gets.
+    return language::config_of(preset, vocabulary, o.context);
+  }
+  try {
+    return nlohmann::ordered_json::parse(read_file(o.model));
+  } catch (const nlohmann::json::parse_error& error) {
+    throw Error("{}: a model's config must be JSON: {}", o.model, error.what());
+  }
+}
+
+void change(language::Blueprint& of, const LanguageOptions& o) {
+  using models::QueryKeyNorm;
+  for (std::size_t n = 0; n < of.description.layers.size(); ++n) {
+    models::AttentionDescription& attention = of.description.layers[n].attention;
+    if (o.soft_cap > 0.0) attention.soft_cap = o.soft_cap;
+    if (o.qk_norm == "no") continue;
+    if (attention.query_key_norm != QueryKeyNorm::kNone || attention.latent) {
+      throw Error("qk-norm \"{}\": model \"{}\" norms its queries and keys in a way of its own", o.qk_norm, o.model);
+    }
+    const bool centred = o.qk_norm == "layer";
+    attention.query_key_norm = QueryKeyNorm::kPerHead;
+    attention.query_key_norm_kind = {centred ? models::NormKind::kLayer : models::NormKind::kRms, 1e-5};
+    for (const std::string_view name : {models::parameter::kQueryNorm, models::parameter::kKeyNorm}) {
+      const std::string full = models::parameter::layer(static_cast<std::int64_t>(n), name);
+      of.shapes[full] = {attention.query_width};
+      if (centred) of.shapes[models::parameter::bias(full)] = {attention.query_width};
+    }
+  }
+}
+
+language::LanguageModelOptions model_options(const LanguageOptions& o, language::Blueprint blueprint) {
+  change(blueprint, o);
+  language::LanguageModelOptions options{.blueprint = std::move(blueprint), .deviation = o.deviation};
+  if (o.attention != "softmax") options.attention = language::AttentionChoice{o.attention, {}};
+  if (o.precision == "bfloat16") {
+    if (!models::has_bfloat16_products()) {
+      throw Error("this processor has no products of bfloat16: leave the precision at float32");
+    }
+    options.precision = models::ProductPrecision::kBfloat16;
+  }
+  return options;
+}
+
+}  // namespace
+
+LanguageOptions language_options(const runs::Settings& settings) {
+  LanguageOptions o;
+  settings.read("data", o.data);
+  settings.read("model", o.model);
+  settings.read("context", o.context);
+  settings.read("attention", o.attention);
+  settings.read("qk_norm", o.qk_norm);
+  settings.read("soft_cap", o.soft_cap);
+  settings.read("precision", o.precision);
+  settings.read("deviation", o.deviation);
+  settings.read("optimiser", o.optimiser);
+  settings.read("schedule", o.schedule);
+  settings.read("learning_rate", o.learning_rate);
+  settings.read("final_rate", o.final_rate);
+  settings.read("weight_decay", o.weight_decay);
+  settings.read("beta_1", o.beta_1);
+  settings.read("beta_2", o.beta_2);
+  settings.read("momentum", o.momentum);
+  settings.read("clip", o.clip);
+  settings.read("z_loss", o.z_loss);
+  settings.read("warmup", o.warmup);
+  settings.read("steps", o.steps);
+  settings.read("batch", o.batch);
+  settings.read("accumulation", o.accumulation);
+  settings.read("validation_every", o.validation_every);
+  settings.read("validation_sequences", o.validation_sequences);
+  settings.read("seed", o.seed);
+  if (o.data.empty()) {
+    throw Error("a language model needs data: a folder of token shards, which `polariscope tokenize` makes of text");
+  }
+  if (o.qk_norm == "l2") throw Error("qk-norm \"l2\" is of in-context regression: a language model has layer and rms");
+  if (o.soft_cap > 0.0 && o.attention != "softmax") {
+    throw Error("a soft cap goes with attention \"softmax\", found \"{}\"", o.attention);
+  }
+  if (o.batch % o.accumulation != 0) {
+    throw Error("accumulation must divide the batch of {}, found {}", o.batch, o.accumulation);
+  }
+  if (o.warmup >= o.steps && o.warmup > 0) {
+    throw Error("warm-up must end before the last of {} steps, found {}", o.steps, o.warmup);
+  }
+  return o;
+}
+
+double learning_rate_at(const LanguageOptions& o, std::int64_t step) {
+  if (step <= o.warmup) return o.learning_rate * static_cast<double>(step) / static_cast<double>(o.warmup);
+  const double left = static_cast<double>(std::max<std::int64_t>(o.steps - o.warmup - 1, 1));
+  const double gone = static_cast<double>(step - o.warmup - 1) / left;
+  if (o.schedule == "constant") return o.learning_rate;
+  const double share = o.schedule == "linear" ? 1.0 - gone : 0.5 * (1.0 + std::cos(std::numbers::pi * gone));
+  return o.learning_rate * (o.final_rate + (1.0 - o.final_rate) * share);
+}
+
+std::unique_ptr<language::LanguageModel> make_language_model(const LanguageOptions& o, std::int64_t vocabulary) {
+  std::unique_ptr<language::LanguageModel> model;
+  if (std::filesystem::is_directory(o.model) || o.model.ends_with(".gguf")) {
+    const models::PretrainedModel published{checkpoints::Checkpoint(o.model)};
+    model = std::make_unique<language::LanguageModel>(model_options(o, language::blueprint_of(published)), at::kFloat,
+                                                      published);
+  } else {
+    model = std::make_unique<language::LanguageModel>(
+        model_options(o, language::blueprint_of(config_named(o, vocabulary), o.model)), at::kFloat, o.seed);
+  }
+  const models::ModelShape& shape = model->shape();
+  if (shape.vocabulary < vocabulary) {
+    throw Error("model \"{}\" knows {} tokens, the data's tokenizer has {}", o.model, shape.vocabulary, vocabulary);
+  }
+  if (o.context > shape.longest && model->blueprint().description.learned_positions > 0) {
+    throw Error("context {} is longer than the {} positions that model \"{}\" has learned", o.context, shape.longest,
+                o.model);
+  }
+  return model;
+}
+
+}  // namespace polariscope::train

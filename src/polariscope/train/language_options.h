@@ -1,0 +1,40 @@
+// What the training of a language model is told (the table: runs/options.h; docs/language-models.md).
+#pragma once
+
+#include "polariscope/models/language/language_model.h"
+#include "polariscope/runs/settings.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace polariscope::train {
+
+struct LanguageOptions {
+  std::string data = {};           // folder of token shards
+  std::string model = "llama-3m";  // preset, config.json, or folder of a published model
+  std::int64_t context = 0;        // 0: the model's
+  std::string attention = "softmax", qk_norm = "no";
+  double soft_cap = 0.0;
+  std::string precision = "float32";  // or "bfloat16"
+  double deviation = 0.02;
+  std::string optimiser = "adamw", schedule = "cosine";
+  double learning_rate = 1e-3, final_rate = 0.1, weight_decay = 0.1, beta_1 = 0.9, beta_2 = 0.95, momentum = 0.0;
+  double clip = 1.0, z_loss = 0.0;  // clip 0: none
+  std::int64_t warmup = 0, steps = 1000, batch = 16, accumulation = 1;
+  std::int64_t validation_every = 100, validation_sequences = 32;
+  std::uint64_t seed = 0;
+};
+
+// Throws Error for options that make no sense together.
+LanguageOptions language_options(const runs::Settings& settings);
+
+// The learning rate of step 1 … steps: it rises over the warm-up and falls to final_rate of it at the last step.
+double learning_rate_at(const LanguageOptions& options, std::int64_t step);
+
+// With the numbers that it starts from. vocabulary: of the tokens that it is to read. Throws Error for a model that
+// cannot be, or that has too few tokens or positions.
+std::unique_ptr<models::language::LanguageModel> make_language_model(const LanguageOptions& options,
+                                                                     std::int64_t vocabulary);
+
+}  // namespace polariscope::train

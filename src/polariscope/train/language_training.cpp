@@ -1,0 +1,175 @@
+#include "polariscope/train/language_training.h"
+
+#include "polariscope/base/error.h"
+#include "polariscope/train/stored_parameters.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+namespace polariscope::train {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+std::unique_ptr<Optimiser> make_optimiser(const LanguageOptions& o, const models::Parameters& parameters) {
+  const at::Tensor values = parameters.values();
+  if (o.optimiser == "sgd") {
+    return std::make_unique<Sgd>(SgdOptions{.learning_rate = o.learning_rate, .momentum = o.momentum}, values);
+  }
+  return std::make_unique<AdamW>(AdamWOptions{.learning_rate = o.learning_rate,
+                                              .beta_1 = o.beta_1,
+                                              .beta_2 = o.beta_2,
+                                              .weight_decay = o.optimiser == "adamw" ? o.weight_decay : 0.0},
+                                 values, models::language::decayed(parameters));
+}
+
+std::int64_t context_of(const LanguageOptions& o, const models::ModelShape& model) {
+  return o.context > 0 ? o.context : model.longest;
+}
+
+// Sums the records of a batch's parts into their mean.
+void add(const std::vector<LayerRecord>& part, double share, std::vector<LayerRecord>& mean) {
+  if (mean.empty()) mean.resize(part.size());
+  for (std::size_t l = 0; l < part.size(); ++l) {
+    for (const auto member : {&LayerRecord::entropy, &LayerRecord::frobenius_norm, &LayerRecord::maximum,
+                              &LayerRecord::first_key, &LayerRecord::logit_variance, &LayerRecord::row_sum}) {
+      std::vector<double>& to = mean[l].*member;
+      const std::vector<double>& from = part[l].*member;
+      to.resize(from.size());
+      for (std::size_t h = 0; h < from.size(); ++h) to[h] += share * from[h];
+    }
+  }
+}
+
+double number_of(const Safetensors& checkpoint, const std::string& name) {
+  const std::string word = word_of(checkpoint, name);
+  double number = kNone;
+  if (std::from_chars(word.data(), word.data() + word.size(), number).ec != std::errc()) {
+    throw Error("it has no {}", name);
+  }
+  return number;
+}
+
+}  // namespace
+
+LanguageTraining::LanguageTraining(const LanguageOptions& options)
+    : options_(options),
+      model_(make_language_model(options, tasks::text::TokenShards(options.data).vocabulary())),
+      batches_(options.data, context_of(options, model_->shape()), options.seed),
+      optimiser_(make_optimiser(options, model_->parameters())),
+      loss_(kNone),
+      validation_loss_(kNone) {
+  batches_.shards().verify();
+}
+
+runs::MapShape LanguageTraining::maps() const {
+  const models::ModelShape& model = model_->shape();
+  return runs::map_shape(static_cast<int>(model.layers), static_cast<int>(model.heads),
+                         static_cast<int>(batches_.context()), model.causal);
+}
+
+StepNumbers LanguageTraining::advance() {
+  StepNumbers numbers{.step = step_ + 1, .heads = {}};
+  const std::int64_t each = options_.batch / options_.accumulation;
+  const double share = 1.0 / static_cast<double>(options_.accumulation);
+  std::vector<LayerRecord> layers;
+  model_->parameters().clear_gradients();
+  for (std::int64_t part = 0; part < options_.accumulation; ++part) {
+    const LanguageBatch batch = batches_.training(step_ * options_.batch + part * each, each);
+    std::vector<LayerRecord> seen;
+    const models::language::HeadLoss loss = model_->loss(
+        batch.tokens, batch.targets, options_.z_loss,
+        {.statistics = monitored_statistics(),
+         .see = [&](const models::LayerAttention& layer) { seen.push_back(layer_record(layer.statistics)); }});
+    (options_.accumulation == 1 ? loss.loss : loss.loss * share).backward();
+    numbers.loss += share * loss.cross_entropy;
+    add(seen, share, layers);
+  }
+  numbers.heads = head_numbers(layers);
+  at::Tensor gradients = model_->parameters().gradients();
+  numbers.gradient_norm = gradient_norm(gradients);
+  numbers.update_norm = kNone;
+  if (!std::isfinite(numbers.loss) || !std::isfinite(numbers.gradient_norm)) return numbers;
+  if (options_.clip > 0.0 && numbers.gradient_norm > options_.clip)
+    gradients.mul_(options_.clip / numbers.gradient_norm);
+  optimiser_->set_learning_rate(learning_rate_at(options_, numbers.step));
+  numbers.update_norm = optimiser_->step(model_->parameters().values(), gradients);
+  step_ = numbers.step;
+  loss_ = numbers.loss;
+  if (validation_log_ && (step_ % options_.validation_every == 0 || step_ == options_.steps)) log_validation(step_);
+  return numbers;
+}
+
+Checkpoint LanguageTraining::checkpoint() const {
+  Checkpoint checkpoint{.tensors = {},
+                        .metadata = {{"loss", fmt::format("{}", loss_)},
+                                     {"validation_loss", fmt::format("{}", validation_loss_)},
+                                     {"tokens", batches_.shards().fingerprint()},
+                                     {"model", model_->blueprint().config.dump()}}};
+  store(*model_, *optimiser_, checkpoint);
+  return checkpoint;
+}
+
+void LanguageTraining::restore(const Safetensors& checkpoint, std::int64_t step) {
+  if (const std::string tokens = word_of(checkpoint, "tokens"); tokens != batches_.shards().fingerprint()) {
+    throw Error("it was trained on tokens of fingerprint {}, {} holds others, of {}", tokens, options_.data,
+                batches_.shards().fingerprint());
+  }
+  loss_ = number_of(checkpoint, "loss");
+  validation_loss_ = number_of(checkpoint, "validation_loss");
+  restore_from(checkpoint, *model_, *optimiser_);
+  step_ = step;
+}
+
+double LanguageTraining::validation_loss() const {
+  const at::NoGradGuard guard;
+  const LanguageBatch all = batches_.validation(options_.validation_sequences);
+  const std::int64_t count = all.tokens.size(0),
+                     each = std::max<std::int64_t>(options_.batch / options_.accumulation, 1);
+  double sum = 0.0;
+  for (std::int64_t first = 0; first < count; first += each) {
+    const std::int64_t some = std::min(each, count - first);
+    sum += static_cast<double>(some) *
+           model_->loss(all.tokens.narrow(0, first, some), all.targets.narrow(0, first, some)).cross_entropy;
+  }
+  return sum / static_cast<double>(count);
+}
+
+void LanguageTraining::log_validation(std::int64_t step) {
+  validation_loss_ = validation_loss();
+  const std::array<runs::NamedNumber, 1> loss{{{"loss", validation_loss_}}};
+  validation_log_->write(step, loss);
+}
+
+void LanguageTraining::open_logs(const std::filesystem::path& folder) {
+  validation_log_.emplace(folder / "validation.jsonl", step_ > 0 ? step_ : -1);
+  if (step_ == 0) log_validation(0);
+}
+
+void LanguageTraining::flush_logs() {
+  if (validation_log_) validation_log_->flush();
+}
+
+std::string LanguageTraining::finish(const std::filesystem::path&, nlohmann::ordered_json& result) {
+  const bool diverged = result.at("diverged").get<bool>();
+  if (!validation_log_ || step_ % options_.validation_every != 0) validation_loss_ = validation_loss();
+  result["training_loss"] = diverged ? kNone : loss_;
+  result["validation_loss"] = diverged ? kNone : validation_loss_;
+  result["parameters"] = model_->parameters().values().numel();
+  result["tokens"] = step_ * options_.batch * batches_.context();
+  result["epochs"] = static_cast<double>(step_ * options_.batch * batches_.context()) /
+                     static_cast<double>(batches_.training_tokens());
+  return fmt::format("validation loss {:.4g}", validation_loss_);
+}
+
+}  // namespace polariscope::train
