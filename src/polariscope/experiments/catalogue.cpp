@@ -22,7 +22,8 @@ const std::vector<Experiment>& catalogue() {
       a_lem_d_4(),        a_fig1(),   a_fig4(),   a_fig_f2(),  a_fig7(),   a_fig5(),        a_fig6(),    a_fig9(),
       a_fig_f3(),         b_fig2(),   b_fig9(),   b_prop5_2(), b_bound9(), b_eq20(),        b_fig1(),    b_fig3(),
       b_fig4(),           b_fig6(),   b_fig8(),   b_fig10(),   b_fig11(),  b_sec4_1(),      b_sec5_3(),  b_app_d(),
-      b_bound9_trained(), b_norm(),   b_batch(),  b_forms(),   b_maps(),   b_mitigations(), b_alarm(),
+      b_bound9_trained(), b_norm(),   b_batch(),  b_forms(),   b_maps(),   b_mitigations(), b_alarm(),   b_fig1top(),
+      b_fig5(),           b_fig7(),
   };
   return kExperiments;
 }

@@ -57,7 +57,11 @@ Experiment b_sec4_1();
 Experiment b_sec5_3();
 Experiment b_app_d();
 Experiment b_bound9_trained();
-// Ours, on the same.
+// Its language models.
+Experiment b_fig1top();
+Experiment b_fig5();
+Experiment b_fig7();
+// Ours, on in-context regression.
 Experiment b_norm();
 Experiment b_batch();
 Experiment b_forms();

@@ -45,7 +45,8 @@ std::vector<Option> table() {
       {.name = "data",
        .group = kTask,
        .defaults = {{kLanguage, ""}},
-       .help = "Folder that `polariscope tokenize` wrote; its last hundredth is for validation",
+       .help = "Folder that `polariscope tokenize` wrote, its last hundredth for validation; or example: the pages of "
+               "the documentation, a token a byte",
        .path = true},
       {.name = "context",
        .kind = kWhole,

@@ -17,15 +17,15 @@ std::int64_t for_validation(std::int64_t tokens, std::int64_t context) { return 
 
 }  // namespace
 
-LanguageBatches::LanguageBatches(const std::filesystem::path& shards, std::int64_t context, std::uint64_t seed)
-    : shards_(shards),
+LanguageBatches::LanguageBatches(const std::string& data, std::int64_t context, std::uint64_t seed)
+    : text_(data),
       context_(context),
-      training_tokens_(shards_.size() - for_validation(shards_.size(), context)),
+      training_tokens_(text_.size() - for_validation(text_.size(), context)),
       stretches_((training_tokens_ - 1) / context - 1),  // one less leaves room for any offset
       seed_(seed) {
   if (stretches_ < 1) {
     throw Error("{} holds {} tokens: with sequences of {} at least {} are needed, a hundredth of them for validation",
-                shards.string(), shards_.size(), context, 3 * context + 2);
+                data, text_.size(), context, 3 * context + 2);
   }
 }
 
@@ -34,7 +34,7 @@ LanguageBatch LanguageBatches::at(std::span<const std::int64_t> places) const {
   LanguageBatch batch{at::empty({count, context_}, at::kLong), at::empty({count, context_}, at::kLong)};
   std::vector<std::int64_t> stretch(static_cast<std::size_t>(context_ + 1));
   for (std::int64_t s = 0; s < count; ++s) {
-    shards_.read(places[s], stretch);
+    text_.read(places[s], stretch);
     std::copy_n(stretch.begin(), context_, batch.tokens.data_ptr<std::int64_t>() + s * context_);
     std::copy_n(stretch.begin() + 1, context_, batch.targets.data_ptr<std::int64_t>() + s * context_);
   }

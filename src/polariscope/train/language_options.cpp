@@ -29,30 +29,12 @@ nlohmann::ordered_json config_named(const LanguageOptions& o, std::int64_t vocab
   }
 }
 
-void change(language::Blueprint& of, const LanguageOptions& o) {
-  using models::QueryKeyNorm;
-  for (std::size_t n = 0; n < of.description.layers.size(); ++n) {
-    models::AttentionDescription& attention = of.description.layers[n].attention;
-    if (o.soft_cap > 0.0) attention.soft_cap = o.soft_cap;
-    if (o.qk_norm == "no") continue;
-    if (attention.query_key_norm != QueryKeyNorm::kNone || attention.latent) {
-      throw Error("qk-norm \"{}\": model \"{}\" norms its queries and keys in a way of its own", o.qk_norm, o.model);
-    }
-    const bool centred = o.qk_norm == "layer";
-    attention.query_key_norm = QueryKeyNorm::kPerHead;
-    attention.query_key_norm_kind = {centred ? models::NormKind::kLayer : models::NormKind::kRms, 1e-5};
-    for (const std::string_view name : {models::parameter::kQueryNorm, models::parameter::kKeyNorm}) {
-      const std::string full = models::parameter::layer(static_cast<std::int64_t>(n), name);
-      of.shapes[full] = {attention.query_width};
-      if (centred) of.shapes[models::parameter::bias(full)] = {attention.query_width};
-    }
-  }
+models::OwnAttention attention_of(const LanguageOptions& o) {
+  return {.form = o.attention, .qk_norm = o.qk_norm, .soft_cap = o.soft_cap};
 }
 
 language::LanguageModelOptions model_options(const LanguageOptions& o, language::Blueprint blueprint) {
-  change(blueprint, o);
   language::LanguageModelOptions options{.blueprint = std::move(blueprint), .deviation = o.deviation};
-  if (o.attention != "softmax") options.attention = language::AttentionChoice{o.attention, {}};
   if (o.precision == "bfloat16") {
     if (!models::has_bfloat16_products()) {
       throw Error("this processor has no products of bfloat16: leave the precision at float32");
@@ -92,7 +74,9 @@ LanguageOptions language_options(const runs::Settings& settings) {
   settings.read("validation_sequences", o.validation_sequences);
   settings.read("seed", o.seed);
   if (o.data.empty()) {
-    throw Error("a language model needs data: a folder of token shards, which `polariscope tokenize` makes of text");
+    throw Error(
+        "a language model needs data: a folder of token shards, which `polariscope tokenize` makes of text, or "
+        "example");
   }
   if (o.qk_norm == "l2") throw Error("qk-norm \"l2\" is of in-context regression: a language model has layer and rms");
   if (o.soft_cap > 0.0 && o.attention != "softmax") {
@@ -120,11 +104,12 @@ std::unique_ptr<language::LanguageModel> make_language_model(const LanguageOptio
   std::unique_ptr<language::LanguageModel> model;
   if (std::filesystem::is_directory(o.model) || o.model.ends_with(".gguf")) {
     const models::PretrainedModel published{checkpoints::Checkpoint(o.model)};
-    model = std::make_unique<language::LanguageModel>(model_options(o, language::blueprint_of(published)), at::kFloat,
-                                                      published);
+    model = std::make_unique<language::LanguageModel>(
+        model_options(o, language::blueprint_of(published, attention_of(o))), at::kFloat, published);
   } else {
     model = std::make_unique<language::LanguageModel>(
-        model_options(o, language::blueprint_of(config_named(o, vocabulary), o.model)), at::kFloat, o.seed);
+        model_options(o, language::blueprint_of(config_named(o, vocabulary), o.model, attention_of(o))), at::kFloat,
+        o.seed);
   }
   const models::ModelShape& shape = model->shape();
   if (shape.vocabulary < vocabulary) {

@@ -64,12 +64,12 @@ double number_of(const Safetensors& checkpoint, const std::string& name) {
 
 LanguageTraining::LanguageTraining(const LanguageOptions& options)
     : options_(options),
-      model_(make_language_model(options, tasks::text::TokenShards(options.data).vocabulary())),
+      model_(make_language_model(options, LanguageText(options.data).vocabulary())),
       batches_(options.data, context_of(options, model_->shape()), options.seed),
       optimiser_(make_optimiser(options, model_->parameters())),
       loss_(kNone),
       validation_loss_(kNone) {
-  batches_.shards().verify();
+  batches_.text().verify();
 }
 
 runs::MapShape LanguageTraining::maps() const {
@@ -114,16 +114,16 @@ Checkpoint LanguageTraining::checkpoint() const {
   Checkpoint checkpoint{.tensors = {},
                         .metadata = {{"loss", fmt::format("{}", loss_)},
                                      {"validation_loss", fmt::format("{}", validation_loss_)},
-                                     {"tokens", batches_.shards().fingerprint()},
+                                     {"tokens", batches_.text().fingerprint()},
                                      {"model", model_->blueprint().config.dump()}}};
   store(*model_, *optimiser_, checkpoint);
   return checkpoint;
 }
 
 void LanguageTraining::restore(const Safetensors& checkpoint, std::int64_t step) {
-  if (const std::string tokens = word_of(checkpoint, "tokens"); tokens != batches_.shards().fingerprint()) {
+  if (const std::string tokens = word_of(checkpoint, "tokens"); tokens != batches_.text().fingerprint()) {
     throw Error("it was trained on tokens of fingerprint {}, {} holds others, of {}", tokens, options_.data,
-                batches_.shards().fingerprint());
+                batches_.text().fingerprint());
   }
   loss_ = number_of(checkpoint, "loss");
   validation_loss_ = number_of(checkpoint, "validation_loss");

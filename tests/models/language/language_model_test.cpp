@@ -56,10 +56,9 @@ at::Tensor next(const at::Tensor& tokens) {
 }
 
 LanguageModel model_of(const nlohmann::ordered_json& config, at::ScalarType type = at::kDouble,
-                       const std::string& attention = "") {
-  LanguageModelOptions options{.blueprint = blueprint_of(config, "the test's config"), .deviation = 0.3};
-  if (!attention.empty()) options.attention = AttentionChoice{attention, {}};
-  return {options, type, 3};
+                       const std::string& attention = "softmax") {
+  const OwnAttention own{.form = attention};
+  return {{.blueprint = blueprint_of(config, "the test's config", own), .deviation = 0.3}, type, 3};
 }
 
 // The plain definition.

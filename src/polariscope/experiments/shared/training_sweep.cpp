@@ -101,7 +101,7 @@ std::string grid_of(std::string_view trainings, Preset preset) {
 }
 
 std::string trainings_of(std::string_view task) {
-  return std::string(task == "in-context-regression" ? "regression" : task);
+  return std::string(task == "in-context-regression" ? "regression" : task == "language-model" ? "language" : task);
 }
 
 bool trains_transformers(const TrainingSweep& sweep) { return grid_of(sweep).trains_transformers(); }

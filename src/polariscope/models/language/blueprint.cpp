@@ -12,18 +12,32 @@ void require_decoder(const Description& description, const std::string& where) {
               description.architecture);
 }
 
+// The config of a model whose attention is its own, which no other reader takes for the plain one.
+nlohmann::ordered_json changed(nlohmann::ordered_json config, const OwnAttention& attention, const std::string& where) {
+  if (attention == OwnAttention{}) return config;
+  if (config.contains(kOwnAttentionKey)) {
+    throw Error("{} has an attention of its own already, \"{}\": leave attention, qk-norm and soft cap as they are",
+                where, config[kOwnAttentionKey].value("attention", ""));
+  }
+  const auto name = config.at("model_type").get<std::string>();
+  config.erase("architectures");
+  config["model_type"] = std::string(kOwnModelPrefix) + name;
+  config[kOwnAttentionKey] = to_json(attention);
+  return config;
+}
+
 }  // namespace
 
-Blueprint blueprint_of(const nlohmann::ordered_json& config, const std::string& where) {
-  const auto found = config.is_object() ? config.find("model_type") : config.end();
-  if (!config.is_object() || found == config.end() || !found->is_string()) {
+Blueprint blueprint_of(const nlohmann::ordered_json& given, const std::string& where, const OwnAttention& attention) {
+  const auto found = given.is_object() ? given.find("model_type") : given.end();
+  if (!given.is_object() || found == given.end() || !found->is_string()) {
     throw Error("{}: \"model_type\" must name the architecture", where);
   }
-  const PretrainedRow& row = find_pretrained_row(found->get_ref<const std::string&>());
+  const nlohmann::ordered_json config = changed(given, attention, where);
+  const PretrainedRow& row = find_pretrained_row(config["model_type"].get_ref<const std::string&>());
   const TensorsAtHand none{
       .shapes = {}, .numbers = [](std::string_view) { return std::vector<double>(); }, .to_be_made = true};
-  const nlohmann::json sorted = nlohmann::json::parse(config.dump());
-  Plan plan = read_plan(row, sorted, where, none);
+  Plan plan = read_plan(row, nlohmann::json::parse(config.dump()), where, none);
   require_decoder(plan.description, where);
   Blueprint blueprint{config, std::move(plan.description), {}, std::move(plan.sources)};
   for (const auto& [name, shape] : parameter_shapes(blueprint.description)) {
@@ -32,13 +46,21 @@ Blueprint blueprint_of(const nlohmann::ordered_json& config, const std::string& 
   return blueprint;
 }
 
-Blueprint blueprint_of(const PretrainedModel& model) {
+Blueprint blueprint_of(const PretrainedModel& model, const OwnAttention& attention) {
   const std::string where = model.checkpoint().path().string();
   require_decoder(model.description(), where);
-  Blueprint blueprint{
-      nlohmann::ordered_json::parse(model.checkpoint().config().dump()), model.description(), {}, model.sources()};
+  const bool unchanged = attention == OwnAttention{};
+  if (!unchanged && model.checkpoint().format() == checkpoints::Format::kGguf) {
+    throw Error("{}: another attention is for models in safetensors", where);
+  }
+  Plan plan{model.description(), model.sources(), {}};
+  apply(attention, plan, where);
+  const auto config = nlohmann::ordered_json::parse(model.checkpoint().config().dump());
+  Blueprint blueprint{changed(config, attention, where), plan.description, {}, plan.sources};
   for (const auto& [name, shape] : parameter_shapes(blueprint.description)) {
-    if (model.has(name)) blueprint.shapes[name] = model.shape(name);
+    if (model.has(name) || (!model.description().layers.empty() && plan.sources.contains(name))) {
+      blueprint.shapes[name] = shape.shape;
+    }
   }
   return blueprint;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "polariscope/models/pretrained/description.h"
+#include "polariscope/models/pretrained/own_attention.h"
 #include "polariscope/models/pretrained/parameters.h"
 #include "polariscope/models/pretrained/sources.h"
 
@@ -22,11 +23,12 @@ struct Blueprint {
   Sources sources = {};
 };
 
-// Of a published model's config. `where` begins the sentences of errors. Throws Error as models::read_plan() does, and
-// for a model that predicts no next tokens.
-Blueprint blueprint_of(const nlohmann::ordered_json& config, const std::string& where);
+// Of a published model's config, or of one made here, with what `attention` changes. `where` begins the sentences of
+// errors. Throws Error as models::read_plan() does, and for a model that predicts no next tokens.
+Blueprint blueprint_of(const nlohmann::ordered_json& config, const std::string& where,
+                       const OwnAttention& attention = {});
 
 // Of a model in safetensors or GGUF, whose numbers are read from there.
-Blueprint blueprint_of(const PretrainedModel& model);
+Blueprint blueprint_of(const PretrainedModel& model, const OwnAttention& attention = {});
 
 }  // namespace polariscope::models::language

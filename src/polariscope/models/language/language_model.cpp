@@ -2,7 +2,6 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/models/pretrained/layer_weights.h"
-#include "polariscope/reweighting/attention_form.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tanh.h>
@@ -131,26 +130,9 @@ ModelShape shape_of(const Description& of) {
           .causal = of.causal};
 }
 
-// The description says what the chosen attention learns.
-LanguageModelOptions completed(LanguageModelOptions options) {
-  Blueprint& of = options.blueprint;
-  if (of.description.masked_head) throw Error("a model with a masked head is no language model that is trained here");
-  if (!options.attention) return options;
-  const reweighting::AttentionForm& form = reweighting::find_attention_form(options.attention->form);
-  options.attention->form = form.name;
-  if (form.maps_queries) {
-    throw Error("attention \"{}\" takes queries and keys through an MLP, which language models have none for",
-                form.name);
-  }
-  for (std::size_t n = 0; n < of.description.layers.size(); ++n) {
-    AttentionDescription& attention = of.description.layers[n].attention;
-    const std::string sink = parameter::layer(static_cast<std::int64_t>(n), parameter::kSink);
-    attention.sink = form.learned_sink;
-    if (form.learned_sink) {
-      of.shapes[sink] = {attention.heads};
-    } else {
-      of.shapes.erase(sink);
-    }
+const LanguageModelOptions& checked(const LanguageModelOptions& options) {
+  if (options.blueprint.description.masked_head) {
+    throw Error("a model with a masked head is no language model that is trained here");
   }
   return options;
 }
@@ -181,13 +163,13 @@ std::int64_t decayed(const Parameters& parameters) {
 }
 
 LanguageModel::LanguageModel(const LanguageModelOptions& options, at::ScalarType type, std::uint64_t seed)
-    : Model(shape_of(options.blueprint.description), Parameters(specs_of(completed(options)), type, seed)),
-      options_(completed(options)) {}
+    : Model(shape_of(options.blueprint.description), Parameters(specs_of(checked(options)), type, seed)),
+      options_(options) {}
 
 LanguageModel::LanguageModel(const LanguageModelOptions& options, at::ScalarType type, const PretrainedModel& numbers)
     : LanguageModel(options, type, 0) {
   for (const auto& [name, values] : parameters().named_values()) {
-    if (!numbers.has(name)) continue;  // a sink that the attention chosen here learns
+    if (!numbers.has(name)) continue;  // what the attention chosen here learns
     const std::vector<float> read = numbers.read(name);
     if (type == at::kDouble) {
       std::copy(read.begin(), read.end(), values.data_ptr<double>());
@@ -209,7 +191,7 @@ at::Tensor LanguageModel::head_bias() const {
 
 at::Tensor LanguageModel::before_head(const at::Tensor& tokens, const LayerObserver& observer) const {
   const Description& model = blueprint().description;
-  TensorOperations operations(model, parameters(), options_.precision, options_.attention, observer);
+  TensorOperations operations(model, parameters(), options_.precision, observer);
   return ForwardPass(model, operations).run(batch_of(model, tokens));
 }
 

@@ -8,13 +8,11 @@
 #include "polariscope/models/pretrained/product_precision.h"
 
 #include <cstdint>
-#include <optional>
 
 namespace polariscope::models::language {
 
 struct LanguageModelOptions {
   Blueprint blueprint;
-  std::optional<AttentionChoice> attention = {};  // in every layer, in place of what the description says
   ProductPrecision precision = ProductPrecision::kFloat32;
   // Matrices and embeddings start from N(0, deviation²), those that write to the residual stream from
   // N(0, deviation²/(2 layers)) (Radford et al. 2019).
@@ -36,7 +34,6 @@ class LanguageModel final : public Model {
                 const LayerObserver& observer = {}) const;
 
   const Blueprint& blueprint() const { return options_.blueprint; }
-  const std::optional<AttentionChoice>& attention() const { return options_.attention; }
 
  private:
   at::Tensor before_head(const at::Tensor& tokens, const LayerObserver& observer) const;

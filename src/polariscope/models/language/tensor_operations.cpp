@@ -141,11 +141,6 @@ attention::AttendOptions TensorOperations::attend_options(const AttentionDescrip
     form = reweighting::find_attention_form("softcap");
   }
   if (of.soft_cap) options.parameters.emplace_back("transform_factor", *of.soft_cap);
-  if (attention_) {
-    form = reweighting::find_attention_form(attention_->form);
-    options.parameters.insert(options.parameters.end(), attention_->parameters.begin(), attention_->parameters.end());
-    if (!form.scaled) options.scale = {};
-  }
   options.reweighting = std::string(form.name);
   if (sink.defined()) options.sink = sink;
   if (of.constant_sink) options.sink = at::full({of.heads}, *of.constant_sink, numbers);

@@ -36,13 +36,6 @@ struct TensorRows {
   const at::Tensor& numbers() const;
 };
 
-// What each layer's attention is computed as: queries and so on as the description says, weights as a row of the table
-// of attentions does.
-struct AttentionChoice {
-  std::string form;  // name of attention_forms()
-  std::vector<std::pair<std::string, double>> parameters = {};
-};
-
 class TensorOperations {
  public:
   using Array = TensorRows;
@@ -57,14 +50,9 @@ class TensorOperations {
     at::Tensor experts, weights;  // [rows, chosen]
   };
 
-  // attention: its form for each layer, as the description names it where it is none.
   TensorOperations(const Description& description, const Parameters& parameters, ProductPrecision precision,
-                   const std::optional<AttentionChoice>& attention, const LayerObserver& observer)
-      : model_(description),
-        parameters_(parameters),
-        precision_(precision),
-        attention_(attention),
-        observer_(observer) {}
+                   const LayerObserver& observer)
+      : model_(description), parameters_(parameters), precision_(precision), observer_(observer) {}
 
   void begin(const TokenBatch& texts);
 
@@ -134,7 +122,6 @@ class TensorOperations {
   const Description& model_;
   const Parameters& parameters_;
   ProductPrecision precision_;
-  const std::optional<AttentionChoice>& attention_;
   const LayerObserver& observer_;
   std::int64_t batch_ = 0, length_ = 0;
   at::Tensor tokens_, positions_;  // int64 [rows]

@@ -17,6 +17,7 @@ float rounded_to_bfloat16(float x) {
 }  // namespace
 
 reweighting::AttentionForm attention_form_of(const AttentionDescription& of) {
+  if (!of.form.empty()) return reweighting::find_attention_form(of.form);
   const bool sigmoid = of.weights == AttentionWeights::kSigmoid;
   const bool sink = of.sink || of.constant_sink;
   if (sigmoid && sink) throw Error("sigmoid attention with a sink: a sink joins a softmax alone");

@@ -87,6 +87,7 @@ struct AttentionDescription {
   bool sink = false;                         // a learned logit a head, not scaled, dropped after the softmax
   std::optional<double> constant_sink = {};  // the same, of all heads and not learned: softmax1 at 0
   AttentionWeights weights = AttentionWeights::kSoftmax;
+  std::string form = {};  // a row of the table of attentions in place of `weights` (own_attention.h)
   double logit_bias = 0.0;
   QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
   NormDescription query_key_norm_kind = {};  // where there is one

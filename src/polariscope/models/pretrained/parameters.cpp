@@ -3,6 +3,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 #include "polariscope/models/pretrained/internal/stored_source.h"
+#include "polariscope/models/pretrained/own_attention.h"
 #include "polariscope/models/pretrained/parameter_names.h"
 
 #include <fmt/ranges.h>
@@ -180,6 +181,7 @@ Plan read_plan(const PretrainedRow& row, const nlohmann::json& config, const std
   }
   reader.ignore(row.ignored_keys);
   Plan plan = row.read(reader, tensors);
+  if (!gguf) apply(own_attention(reader), plan, where);
   reader.check_all_read();
   plan.description.architecture = row.name;
   return plan;

@@ -1,6 +1,7 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/names.h"
 #include "polariscope/models/pretrained/architecture_row.h"
+#include "polariscope/models/pretrained/own_attention.h"
 #include "polariscope/models/pretrained/rows/all.h"
 
 #include <algorithm>
@@ -49,6 +50,7 @@ std::span<const PretrainedRow> pretrained_rows() { return all_rows(); }
 std::span<const PretrainedRow> gguf_rows() { return all_gguf_rows(); }
 
 const PretrainedRow& find_pretrained_row(std::string_view model_type) {
+  if (model_type.starts_with(kOwnModelPrefix)) model_type.remove_prefix(kOwnModelPrefix.size());
   return find(all_rows(), "architecture", model_type);
 }
 

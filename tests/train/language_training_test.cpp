@@ -1,0 +1,195 @@
+// Training a language model: batches, schedule, validation, and going on from a checkpoint.
+#include "polariscope/train/language_training.h"
+
+#include "checkpoint_file.h"
+#include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+#include "support/complaint.h"
+#include "support/temporary_folder.h"
+
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace polariscope::train {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::TemporaryFolder;
+
+constexpr const char* kTiny = R"({"model_type": "llama", "vocab_size": 256, "hidden_size": 32, "intermediate_size": 48,
+  "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-5})";
+
+class Language : public ::testing::Test {
+ protected:
+  void SetUp() override { write_file(config(), kTiny); }
+
+  std::string config() const { return (folder_.path() / "tiny.json").string(); }
+  LanguageOptions tiny() const {
+    return {.data = "example", .model = config(), .context = 24, .steps = 20, .batch = 4, .validation_sequences = 4};
+  }
+
+  TemporaryFolder folder_;
+};
+
+runs::Settings settings(std::vector<std::pair<std::string, ConfigValue>> given) {
+  runs::NamedValues values{{"task", "language-model"}};
+  for (auto& [name, value] : given) values.push_back({name, value});
+  return runs::Settings(values);
+}
+
+TEST_F(Language, LowersTheLossAndRecordsEveryHead) {
+  LanguageOptions options = tiny();
+  options.steps = 60;
+  options.learning_rate = 1e-2;
+  LanguageTraining training(options);
+  const StepNumbers first = training.advance();
+  EXPECT_NEAR(first.loss, std::log(256.0), 0.1);
+  StepNumbers last = first;
+  for (int i = 1; i < 60; ++i) last = training.advance();
+  EXPECT_LT(last.loss, 0.7 * first.loss);
+  std::set<std::string> names;
+  for (const HeadNumbers& heads : last.heads) {
+    EXPECT_EQ(heads.values.size(), 4U);
+    names.emplace(heads.name);
+  }
+  EXPECT_TRUE(names.contains("entropy") && names.contains("frobenius_norm") && names.contains("logit_variance"));
+}
+
+TEST_F(Language, TheSameInOneBatchAsInParts) {
+  LanguageOptions parts = tiny();
+  parts.accumulation = 4;
+  LanguageTraining whole(tiny()), divided(parts);
+  for (int i = 0; i < 5; ++i) {
+    const StepNumbers one = whole.advance(), other = divided.advance();
+    EXPECT_NEAR(one.loss, other.loss, 1e-5);
+    EXPECT_NEAR(one.gradient_norm, other.gradient_norm, 1e-4 * one.gradient_norm);
+    for (std::size_t h = 0; h < one.heads.size(); ++h) {
+      for (std::size_t i = 0; i < one.heads[h].values.size(); ++i) {
+        EXPECT_NEAR(one.heads[h].values[i], other.heads[h].values[i], 1e-4 * (1.0 + std::abs(one.heads[h].values[i])));
+      }
+    }
+  }
+}
+
+TEST_F(Language, GoesOnFromItsCheckpointWithTheSameBits) {
+  LanguageTraining once(tiny()), again(tiny());
+  for (int i = 0; i < 7; ++i) once.advance();
+  const fs::path kept = folder_.path() / "kept.safetensors";
+  testing::write_checkpoint(once, kept);
+  testing::read_checkpoint(again, kept, 7);
+  for (int i = 7; i < 12; ++i) {
+    const StepNumbers one = once.advance(), other = again.advance();
+    EXPECT_EQ(one.loss, other.loss);
+    EXPECT_EQ(one.update_norm, other.update_norm);
+  }
+  EXPECT_TRUE(once.model().parameters().values().equal(again.model().parameters().values()));
+}
+
+TEST_F(Language, RefusesACheckpointOfOtherTokensAndOfAnotherModel) {
+  LanguageTraining training(tiny());
+  Checkpoint checkpoint = training.checkpoint();
+  const fs::path kept = folder_.path() / "kept.safetensors";
+  auto words = checkpoint.metadata;
+  words["tokens"] = "0123456789abcdef";
+  write_safetensors(kept, checkpoint.tensors, words);
+  const std::string complaint = testing::complaint_of([&] { training.restore(Safetensors(kept), 0); });
+  EXPECT_NE(complaint.find("trained on tokens of fingerprint 0123456789abcdef"), std::string::npos) << complaint;
+  write_safetensors(kept, checkpoint.tensors, checkpoint.metadata);
+  LanguageOptions other = tiny();
+  other.qk_norm = "layer";
+  LanguageTraining another(other);
+  EXPECT_THROW(another.restore(Safetensors(kept), 0), Error);
+}
+
+TEST_F(Language, EveryTokenOnceAnEpochAndValidationApart) {
+  LanguageBatches batches("example", 50, 3);
+  const std::int64_t stretches = (batches.training_tokens() - 1) / 50 - 1;
+  const LanguageBatch epoch = batches.training(0, stretches), next = batches.training(stretches, stretches);
+  std::multiset<std::int64_t> places;
+  std::map<std::vector<std::int64_t>, int> seen;
+  for (std::int64_t s = 0; s < stretches; ++s) {
+    const auto* first = epoch.tokens.data_ptr<std::int64_t>() + s * 50;
+    ++seen[{first, first + 50}];
+  }
+  std::int64_t repeated = 0;
+  for (const auto& [tokens, count] : seen) repeated += count - 1;
+  EXPECT_LT(repeated, stretches / 100);  // but for what stands in the pages more than once
+  EXPECT_FALSE(epoch.tokens.equal(next.tokens));
+  EXPECT_TRUE(epoch.tokens.narrow(1, 1, 49).equal(epoch.targets.narrow(1, 0, 49)));
+  const LanguageBatch validation = batches.validation(8);
+  EXPECT_EQ(validation.tokens.size(0), 8);
+  EXPECT_GE(batches.validation_stretches(), 8);
+}
+
+TEST(Schedule, RisesAndFalls) {
+  LanguageOptions options{.learning_rate = 2.0, .final_rate = 0.1, .warmup = 4, .steps = 13};
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 1), 0.5);
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 4), 2.0);
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 5), 2.0);
+  EXPECT_NEAR(learning_rate_at(options, 9), 1.1, 1e-12);
+  EXPECT_NEAR(learning_rate_at(options, 13), 0.2, 1e-12);
+  options.schedule = "linear";
+  EXPECT_NEAR(learning_rate_at(options, 7), 2.0 * (0.1 + 0.9 * 0.75), 1e-12);
+  options.schedule = "constant";
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 13), 2.0);
+  options = {.learning_rate = 1.0, .steps = 1};
+  EXPECT_DOUBLE_EQ(learning_rate_at(options, 1), 1.0);
+}
+
+TEST_F(Language, AStepThatIsNotFiniteLeavesTheParameters) {
+  LanguageOptions options = tiny();
+  options.optimiser = "sgd";
+  options.learning_rate = 1e30;
+  options.clip = 0.0;
+  LanguageTraining training(options);
+  training.advance();
+  const at::Tensor before = training.model().parameters().values().clone();
+  const StepNumbers numbers = training.advance();
+  EXPECT_FALSE(std::isfinite(numbers.loss) && std::isfinite(numbers.gradient_norm));
+  EXPECT_EQ(numbers.step, 2);
+  EXPECT_TRUE(before.equal(training.model().parameters().values()));
+}
+
+TEST_F(Language, RefusesOptionsThatMakeNoSense) {
+  EXPECT_THROW(language_options(settings({})), Error);  // without data
+  EXPECT_THROW(language_options(settings({{"data", "example"}, {"qk_norm", "l2"}})), Error);
+  EXPECT_THROW(language_options(settings({{"data", "example"}, {"soft_cap", 30.0}, {"attention", "sigmoid"}})), Error);
+  EXPECT_THROW(language_options(settings({{"data", "example"}, {"accumulation", std::int64_t{3}}})), Error);
+  EXPECT_THROW(language_options(settings({{"data", "example"}, {"warmup", std::int64_t{1000}}})), Error);
+  LanguageOptions options = tiny();
+  options.data = (folder_.path() / "nothing").string();
+  EXPECT_THROW(LanguageTraining{options}, Error);
+  options = tiny();
+  options.model = "llama-2b";
+  EXPECT_THROW(LanguageTraining{options}, Error);
+  options = tiny();
+  options.context = 100'000;
+  EXPECT_THROW(LanguageTraining{options}, Error);  // longer than the text has room for
+  options = tiny();
+  options.attention = "mlp";
+  EXPECT_THROW(LanguageTraining{options}, Error);
+}
+
+TEST_F(Language, LearnsWithEveryAttentionAndMitigation) {
+  for (const char* attention : {"relu_kernel/sum", "elu1_kernel/sum", "sigmoid", "softmax1", "sink", "entmax"}) {
+    LanguageOptions options = tiny();
+    options.attention = attention;
+    LanguageTraining training(options);
+    const double first = training.advance().loss;
+    double last = first;
+    for (int i = 1; i < 20; ++i) last = training.advance().loss;
+    EXPECT_LT(last, first) << attention;
+  }
+}
+
+}  // namespace
+}  // namespace polariscope::train
