@@ -117,7 +117,7 @@ Command add_retry(CLI::App& app) {
   };
 }
 
-Command add_export(CLI::App& app) {
+Command add_table_export(CLI::App& app) {
   CLI::App* command = app.add_subcommand("export", "Print all runs with settings and metrics as CSV");
   auto folder = std::make_shared<std::string>();
   auto out = std::make_shared<std::string>();
@@ -162,7 +162,7 @@ Command add_sweep(CLI::App& app) {
                                                 {"status", add_status(*command)},
                                                 {"report", add_report(*command)},
                                                 {"retry", add_retry(*command)},
-                                                {"export", add_export(*command)}};
+                                                {"export", add_table_export(*command)}};
   command->footer(
       "Examples:\n"
       "  polariscope sweep run induction-quick --out quick\n"
