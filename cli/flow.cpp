@@ -150,7 +150,8 @@ int run_single(FlowRun run, const flow::Start& start, const FlowSettings& settin
   }
   fmt::print("{}", in_words(run, trajectory, settings.check, wants_colour(stdout)));
   if (!settings.out.empty()) {
-    fmt::print("trajectory: {0}/trajectory.npy   repeat: polariscope flow --config {0}/config.toml\n", settings.out);
+    fmt::print("trajectory: {}/trajectory.npy   repeat: polariscope flow --config {}\n", settings.out,
+               shell_quoted(settings.out + "/config.toml"));
   }
   return 0;
 }

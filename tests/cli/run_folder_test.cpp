@@ -148,6 +148,16 @@ TEST_F(RunFolder, OfAnInitFileThatWasEditedIsRefusedAndUntouched) {
   }
 }
 
+TEST_F(RunFolder, IsRepeatedByWhatItPrintsWhateverItIsCalled) {
+  const std::string printed = run({"flow", "--steps", "20", "--out", "Anna's run #1"}).out;
+  const std::size_t at = printed.find("repeat: polariscope ");
+  ASSERT_NE(at, std::string::npos) << printed;
+  const std::string words = printed.substr(at + std::string("repeat: polariscope ").size());
+  const Outcome again =
+      Running({"sh", "-c", "cd '" + folder().string() + "' && " + POLARISCOPE_BINARY + " " + words}).wait();
+  EXPECT_EQ(again.code, 0) << again.err;
+}
+
 TEST_F(RunFolder, LetsTheCommandLineWinOverItsConfig) {
   write_bytes(folder() / "run.toml", "steps = 100\nseed = 3\ncheck = false\njson = true\n");
   const auto steps = [&](Words more) {
