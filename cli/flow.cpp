@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "polariscope/base/files.h"
+#include "polariscope/base/fingerprint.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/parallel.h"
 #include "polariscope/base/progress.h"
@@ -110,6 +111,13 @@ nlohmann::json start_as_json(const flow::Start& start) {
   return object;
 }
 
+// What a run's config.toml says beside its options: of the file of --init not only the name, which stays where its
+// numbers are edited. Its spaces and line breaks do not count.
+std::string words_of_arrays(const FlowRun& run) {
+  if (run.arrays.is_null()) return "";
+  return fmt::format("# the arrays of init have the fingerprint {:016x}\n", fingerprint(run.arrays.dump()));
+}
+
 int run_single(FlowRun run, const flow::Start& start, const FlowSettings& settings) {
   flow::Trajectory trajectory;
   {
@@ -142,7 +150,8 @@ int run_single(FlowRun run, const flow::Start& start, const FlowSettings& settin
   }
   fmt::print("{}", in_words(run, trajectory, settings.check, wants_colour(stdout)));
   if (!settings.out.empty()) {
-    fmt::print("trajectory: {0}/trajectory.npy   repeat: polariscope flow --config {0}/config.toml\n", settings.out);
+    fmt::print("trajectory: {}/trajectory.npy   repeat: polariscope flow --config {}\n", settings.out,
+               shell_quoted(settings.out + "/config.toml"));
   }
   return 0;
 }
@@ -200,7 +209,7 @@ Command add_flow(CLI::App& app) {
       if (by_time) left_out.push_back("steps");
       if (!settings->has_dim && !settings->init.empty()) left_out.push_back("dim");  // the file of --init says it
       if (!settings->has_reweighting && run.model == flow::Model::kLinear) left_out.push_back("reweighting");
-      folder.emplace(settings->out, config_text(*command, left_out, settings->out));
+      folder.emplace(settings->out, config_text(*command, left_out, settings->out) + words_of_arrays(run));
       const int threads = run.trajectories == 1 ? 1 : processor_count();
       runs::record_provenance(folder->path(), runs::provenance(reweighting::simd_target_name(), threads));
     }

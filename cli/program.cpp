@@ -17,9 +17,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace polariscope::cli {
@@ -124,6 +127,17 @@ std::string unknown_argument(const CLI::App& app, const std::string& argument) {
   return unknown_name("option", name, std::vector<std::string_view>(names.begin(), names.end()));
 }
 
+int complain_of_output(int error) {
+  return complain(fmt::format("standard output cannot be written ({}): send it elsewhere", std::strerror(error)));
+}
+
+// What is printed is a result like any other: a full disk behind ">" must not pass for success.
+int with_output_written(int code) {
+  std::cout.flush();  // the parser's: help and version
+  const bool written = std::fflush(stdout) == 0 && std::cout.good();
+  return written ? code : complain_of_output(errno);
+}
+
 int run(int argc, char** argv, const Program& program) {
   CLI::App app{"Polariscope: why, when and where softmax attention collapses onto few tokens, and what that costs."};
   app.name("polariscope");
@@ -136,21 +150,16 @@ int run(int argc, char** argv, const Program& program) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return app.exit(asked);
+    return with_output_written(app.exit(asked));
   } catch (const CLI::ParseError& error) {
     return complain(parse_problem(app, error));
   }
   if (const auto extras = app.remaining(true); !extras.empty()) return complain(unknown_argument(app, extras.front()));
   if (app.get_subcommands().empty()) {
     fmt::print("{}", app.help());
-    return kUserError;
+    return with_output_written(kUserError);
   }
-  const int code = commands.at(app.get_subcommands().front()->get_name())();
-  // What is printed is a result like any other: a full disk behind ">" must not pass for success.
-  if (std::fflush(stdout) != 0) {
-    return complain(fmt::format("standard output cannot be written ({}): send it elsewhere", std::strerror(errno)));
-  }
-  return code;
+  return with_output_written(commands.at(app.get_subcommands().front()->get_name())());
 }
 
 }  // namespace
@@ -167,7 +176,10 @@ int run_program(int argc, char** argv, const Program& program) {
     return kInterrupted;
   } catch (const std::bad_alloc&) {
     return complain(kNoMemory);
-  } catch (const std::exception& error) {  // of a library; a write to a full standard output
+  } catch (const std::system_error& error) {
+    const bool of_output = std::string_view(error.what()).starts_with("cannot write to file");  // fmt::print's
+    return of_output ? complain_of_output(error.code().value()) : complain(error.what());
+  } catch (const std::exception& error) {  // of a library
     const std::string words = error.what();
     if (words.find("DefaultCPUAllocator") != std::string::npos) return complain(kNoMemory);  // LibTorch's bad_alloc
     return complain(words.substr(0, words.find('\n')));  // LibTorch adds where it was

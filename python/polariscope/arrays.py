@@ -61,6 +61,9 @@ def _in_type(name: str, x: np.ndarray, dtype: Any) -> np.ndarray:
     """Of that type, its numbers native and aligned."""
     if x.dtype.name not in _COMPUTED:
         raise ArgumentError(f"attend: {name} has type {x.dtype}: expected float32, float64, bfloat16 or float16")
+    if x.dtype.name == "float64" and dtype == np.float32:  # what is finite stays so
+        most = np.finfo(dtype).max
+        x = np.where(np.isinf(x), x, np.clip(x, -most, most))
     return np.require(x, dtype, "A")
 
 

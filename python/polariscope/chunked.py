@@ -132,6 +132,18 @@ def _prepared(query: Tensor, key: Tensor, form: family.Form,
     return query, key, parameters
 
 
+def _check_lengths(lengths: Tensor, keys: int) -> None:
+    """As the kernel does: of plain tensors on the CPU, whose numbers can be looked at without waiting for a device."""
+    watched = (torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or
+               torch._C._functorch.peek_interpreter_stack() is not None or torch._C._get_tracing_state() is not None)
+    if watched or type(lengths) is not Tensor or not lengths.is_cpu:
+        return
+    for sequence, length in enumerate(lengths.tolist()):
+        if not 0 <= length <= keys:
+            raise ArgumentError(f"attend: key length {length} of sequence {sequence}: expected 0 to {keys}, the number "
+                                "of keys")
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale: Optional[Number], causal: bool,
            window: Optional[int], bias: Optional[Tensor], slopes: Optional[Tensor], sink: Optional[Tensor],
            key_lengths: Optional[Tensor], parameters: Dict[str, Number], names: Sequence[str]) -> List[Tensor]:
@@ -146,10 +158,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale: O
         raise ArgumentError("attend: slopes have no gradient: detach them, or give what they add as a bias")
     given, dtype, (batch, heads, queries, width), keys = query.dtype, kernel.computed_type(a), query.shape, key.shape[2]
     query, key, value = (x.to(dtype) for x in (query, key, value))
-    bias, slopes, sink = (x if x is None else x.to(dtype) for x in (bias, slopes, sink))
+    bias, slopes, sink = (x if x is None else kernel.narrowed(x, dtype) for x in (bias, slopes, sink))
     if key_lengths is None:
         lengths = torch.full((batch,), keys, device=query.device)
     else:
+        _check_lengths(key_lengths, keys)
         lengths = key_lengths.to(torch.int64)
     if keys == 0:
         key, value = functional.pad(key, (0, 0, 0, 1)), functional.pad(value, (0, 0, 0, 1))

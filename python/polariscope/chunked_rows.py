@@ -106,20 +106,36 @@ def _entmax(z: Tensor, visible: Tensor, alpha: Number) -> Tensor:
     return raised(tau, power)
 
 
-def _elementwise(form: Form, z: Tensor, visible: Tensor, parameters: Dict[str, Number]) -> Tuple[Tensor, Tensor]:
-    """w and p of weights that are no exponentials."""
+def _lowering(function: str, z: Tensor) -> Tensor:
+    """Of each row [..., 1], the power of two that its weights are taken by, lest their sum, or that of w log w,
+    overflow: 1 but for rows of very large scores. z² is taken by it twice."""
+    most = torch.finfo(z.dtype).max / (1024 * z.shape[-1])
+    over = z.detach().abs().amax(-1, keepdim=True) / (most**0.5 if function == "square" else most)
+    return torch.exp2(-over.clamp(min=1).log2().ceil())
+
+
+def _elementwise(form: Form, z: Tensor, visible: Tensor,
+                 parameters: Dict[str, Number]) -> Tuple[Tensor, Tensor, Union[float, Tensor]]:
+    """w and p of weights that are no exponentials, and what a weight of 1 counts in w."""
     function, _, normaliser = form.name.partition("/")
-    w = {"sigmoid": torch.sigmoid, "sigmoid_log": torch.sigmoid, "relu": torch.relu, "elu1": learned.elu1,
-         "abs": torch.abs, "square": torch.square, "uniform": torch.ones_like}.get(function, lambda x: x)(z)
+    unit: Union[float, Tensor] = 1.0
+    if normaliser in ("sum", "max1") and function != "sigmoid":
+        by = _lowering(function, z)
+        unit = by * by if function == "square" else by
+        w = {"relu": torch.relu, "elu1": learned.elu1, "abs": torch.abs}.get(function, lambda x: x)(z) * by
+        w = w * w if function == "square" else w
+    else:
+        w = {"sigmoid": torch.sigmoid, "sigmoid_log": torch.sigmoid, "relu": torch.relu, "elu1": learned.elu1,
+             "abs": torch.abs, "square": torch.square, "uniform": torch.ones_like}.get(function, lambda x: x)(z)
     w = torch.where(visible, w, torch.zeros_like(w))
     if normaliser == "sum" or function == "uniform":
-        return w, w / _or_one(w.sum(-1, keepdim=True) + parameters.get("sum_offset", 0.0))
+        return w, w / _or_one(w.sum(-1, keepdim=True) + parameters.get("sum_offset", 0.0) * unit), unit
     if normaliser == "max1":
         total = w.sum(-1, keepdim=True).abs()
-        return w, w / torch.where(total > 1, total, torch.ones_like(total))
+        return w, w / torch.where(total > unit, total, torch.ones_like(total) * unit), unit
     if normaliser == "count":
-        return w, w / visible.sum(-1, keepdim=True).clamp(min=1).to(w.dtype) ** parameters.get("count_power", 1.0)
-    return w, w
+        return w, w / visible.sum(-1, keepdim=True).clamp(min=1).to(w.dtype) ** parameters.get("count_power", 1.0), unit
+    return w, w, unit
 
 
 def weigh(form: Form, s: Tensor, visible: Tensor, lengths: Tensor, sink: Optional[Tensor],
@@ -129,6 +145,7 @@ def weigh(form: Form, s: Tensor, visible: Tensor, lengths: Tensor, sink: Optiona
     z = torch.where(visible, z, torch.zeros_like(z))
     count = visible.sum(-1).clamp(min=1).to(z.dtype)
     zero = torch.zeros_like(z)
+    unit: Union[float, Tensor] = 1.0
     if form.name in _EXPONENTIAL:
         with_sink = form.name in _WITH_SINK
         e, total, shift = _softmax(z, visible, sink, with_sink)
@@ -149,10 +166,10 @@ def weigh(form: Form, s: Tensor, visible: Tensor, lengths: Tensor, sink: Optiona
     elif form.name in ("sparsemax", "entmax"):
         p = w = _entmax(z, visible, 2.0 if form.name == "sparsemax" else parameters.get("alpha", 1.5))
     else:
-        w, p = _elementwise(form, z, visible, parameters)
+        w, p, unit = _elementwise(form, z, visible, parameters)
     size = w.abs()
     log_size = torch.where(size > 0, size, torch.ones_like(size)).log()
-    return Row(form, z, visible, count, p, size, log_size, w.sum(-1), None)
+    return Row(form, z, visible, count, p, size, log_size, (w.sum(-1, keepdim=True) / unit).squeeze(-1), None)
 
 
 def _entropy(row: Row) -> Tensor:

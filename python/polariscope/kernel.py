@@ -121,6 +121,15 @@ def empty_heads_like(like: Tensor, width: int, dtype: torch.dtype) -> Tensor:
     return torch.empty((batch, heads, count, width), dtype=dtype, device=like.device)
 
 
+def narrowed(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Of that type. What is finite stays so: the least number of a wider type, as masks have it, is the least of
+    this."""
+    if x.dtype == torch.float64 and dtype == torch.float32:
+        most = torch.finfo(dtype).max
+        x = torch.where(x.isinf(), x, x.clamp(-most, most))
+    return x.to(dtype)
+
+
 def _readable(x: Tensor, dtype: torch.dtype) -> Tensor:
     """Of that type, with a contiguous width: itself, or a copy."""
     if x.dtype != dtype:
@@ -146,12 +155,12 @@ class _Call:
         query, key, value = (_readable(x, dtype) for x in a[:3])
         bias = slopes = sink = lengths = None
         if a.bias is not None:
-            bias = a.bias.expand(a.query.shape[:3] + a.key.shape[2:3])
+            bias = narrowed(a.bias, dtype).expand(a.query.shape[:3] + a.key.shape[2:3])
             bias = _readable(bias, dtype)
         if a.slopes is not None:
-            slopes = a.slopes.to(dtype).contiguous()
+            slopes = narrowed(a.slopes, dtype).contiguous()
         if a.sink is not None:
-            sink = a.sink.to(dtype).contiguous()
+            sink = narrowed(a.sink, dtype).contiguous()
         if a.key_lengths is not None:
             lengths = a.key_lengths.to(torch.int64).contiguous()
         parameters = parameters_of(a.parameters) if a.parameters else {}

@@ -40,12 +40,12 @@ def _places(part=None):
     """For each open block whose model is running: its record, and the name of the innermost of its modules. `part`
     names the submodule for which that one computes."""
     blocks = list(_blocks)
-    modules, any_module = callers.modules(), False
+    modules, any_module, replica = callers.modules(), False, False
     if part is not None:
         whole = next(modules, None)
         modules = chain([getattr(whole, part, whole), whole], modules)
     for module in modules:
-        any_module = True
+        any_module, replica = True, replica or "_is_replica" in module.__dict__
         for block in [block for block in blocks if module in block.names]:
             blocks.remove(block)
             yield block.record, block.names[module]
@@ -54,6 +54,9 @@ def _places(part=None):
     if not any_module:
         for block in blocks:
             block.record._note("-", "not seen: called outside of any module")
+    elif replica:
+        for block in blocks:
+            block.record._note("-", "not seen: computed by replicas that DataParallel makes for each pass")
 
 
 @contextmanager
@@ -103,6 +106,8 @@ def _open_places(part=None):
 
 
 def _tell(places, scores, found, note=""):
+    if found is not None and found.visible is not None and found.visible.is_meta:
+        found, note = None, "not seen: tensors without data (meta)"
     for record, layer in places:
         if note:
             record._note(layer, note)

@@ -6,13 +6,16 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace polariscope {
@@ -115,6 +118,20 @@ TEST(TensorAttention, OnlyWhatNeedsAGradientGetsOne) {
   EXPECT_FALSE(q.grad().defined());
   const at::NoGradGuard no_gradients;
   EXPECT_FALSE(attention::attend(q, k, q).output.requires_grad());
+}
+
+TEST(TensorAttention, AMaskOfAWiderTypeHidesAsItsOwn) {
+  const at::Tensor q = normal({1, 2, 6, 4});
+  at::Tensor least = at::zeros({1, 1, 6, 6}, at::kDouble);
+  least.slice(3, 3).fill_(std::numeric_limits<double>::lowest());
+  least.select(2, 2).fill_(std::numeric_limits<double>::lowest());  // a row with nothing else is uniform
+  least.select(2, 4).slice(2, 5).fill_(-std::numeric_limits<double>::infinity());
+  const attention::TensorAttention found = attention::attend(q, q, q, {.bias = least});
+  EXPECT_TRUE(at::allclose(found.output.select(2, 2), q.mean(2), 1e-5, 1e-6));
+  EXPECT_EQ(found.statistics.visible[0][0][0].item<int>(), 6);
+  EXPECT_EQ(found.statistics.visible[0][0][4].item<int>(), 5);
+  const at::Tensor key = q.slice(2, 0, 3);
+  EXPECT_TRUE(at::allclose(found.output.select(2, 0), attention::attend(q, key, key).output.select(2, 0), 1e-5, 1e-6));
 }
 
 TEST(TensorAttention, IsTheSameOnAnyNumberOfThreads) {

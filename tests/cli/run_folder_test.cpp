@@ -134,6 +134,30 @@ TEST_F(RunFolder, RemembersAnInitFileFromWhicheverFolderItIsAsked) {
   EXPECT_NE(bytes_of(folder() / "there/absolute/config.toml").find("init = \"" + absolute + "\"\n"), std::string::npos);
 }
 
+// Of one trajectory and of many: the numbers in the file are what the run is, not how they are laid out.
+TEST_F(RunFolder, OfAnInitFileThatWasEditedIsRefusedAndUntouched) {
+  for (const Words& more : {Words{}, Words{"--trajectories", "3"}}) {
+    Words arguments{"flow", "--init", "arrays.json", "--steps", "50", "--out", more.empty() ? "one" : "many"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    write_bytes(folder() / "arrays.json", R"({"a": [0.1, 0.2], "beta": [1, 0]})");
+    expect_done(arguments);
+    write_bytes(folder() / "arrays.json", "{\"beta\": [1, 0],\n\"a\": [0.10, 0.2]}\n");
+    expect_done(arguments);
+    write_bytes(folder() / "arrays.json", R"({"a": [0.1, 0.3], "beta": [1, 0]})");
+    expect_refused_in(folder(), arguments, {"another run", "the arrays of init", "fingerprint"});
+  }
+}
+
+TEST_F(RunFolder, IsRepeatedByWhatItPrintsWhateverItIsCalled) {
+  const std::string printed = run({"flow", "--steps", "20", "--out", "Anna's run #1"}).out;
+  const std::size_t at = printed.find("repeat: polariscope ");
+  ASSERT_NE(at, std::string::npos) << printed;
+  const std::string words = printed.substr(at + std::string("repeat: polariscope ").size());
+  const Outcome again =
+      Running({"sh", "-c", "cd '" + folder().string() + "' && " + POLARISCOPE_BINARY + " " + words}).wait();
+  EXPECT_EQ(again.code, 0) << again.err;
+}
+
 TEST_F(RunFolder, LetsTheCommandLineWinOverItsConfig) {
   write_bytes(folder() / "run.toml", "steps = 100\nseed = 3\ncheck = false\njson = true\n");
   const auto steps = [&](Words more) {

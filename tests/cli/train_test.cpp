@@ -300,6 +300,7 @@ TEST(Train, SaysWithHowManyThreadsItRan) {
     }
     return threads;
   };
+  const auto result_of = [](const fs::path& run) { return nlohmann::json::parse(bytes_of(run / "result.json")); };
   const Words transformer = train({}, "1"),
               regression{"train", "--task",     "in-context-regression", "--quiet", "--steps", "3", "--batch",
                          "10",    "--threads=1"};
@@ -309,10 +310,12 @@ TEST(Train, SaysWithHowManyThreadsItRan) {
     more.insert(more.end(), {"--out", run.string()});
     expect_done(more);
     EXPECT_EQ(threads_of(run), std::vector{1}) << name;
+    EXPECT_EQ(result_of(run).at("threads"), 1) << name;
     fs::remove(run / "result.json");
     std::ranges::replace(more, std::string("--threads=1"), std::string("--threads=2"));
     expect_done(more);
     EXPECT_EQ(threads_of(run), (std::vector{1, 2})) << name;
+    EXPECT_EQ(result_of(run).at("threads"), "1 + 2") << name;
   }
 }
 

@@ -1,5 +1,8 @@
 // The Lipschitz paper's figures as printed: what each experiment with a figure's number draws, panel by panel.
 #include "made_up_regression.h"
+#include "polariscope/base/progress.h"
+#include "polariscope/experiments/lipschitz/fig2.h"
+#include "polariscope/experiments/lipschitz/fig9.h"
 
 #include <string>
 #include <vector>
@@ -66,6 +69,30 @@ PrintedPanel panel_of(const json& chart) {
   return {chart.contains(name) ? chart.at(name).get<std::string>() : "", title("x"), title("y")};
 }
 
+void expect_drawn(const report::Figure& figure, const PrintedFigure& printed) {
+  EXPECT_EQ(figure.id, printed.figure);
+  const json charts = figure.spec.value("concat", json::array({figure.spec}));
+  ASSERT_EQ(charts.size(), printed.panels.size()) << charts.size();
+  for (std::size_t i = 0; i < charts.size(); ++i) {
+    const PrintedPanel found = panel_of(charts[i]);
+    // A law's panel says its exponent too.
+    EXPECT_TRUE(found.title.starts_with(printed.panels[i].title)) << found.title;
+    EXPECT_EQ(found.x, printed.panels[i].x);
+    EXPECT_EQ(found.y, printed.panels[i].y);
+    const std::string text = charts[i].dump();
+    EXPECT_EQ(text.find("triangle-down") != std::string::npos, printed.marked) << found.title;
+    if (printed.logarithmic) {
+      EXPECT_NE(text.find("\"type\":\"log\""), std::string::npos) << found.title;
+    }
+  }
+}
+
+void expect_number(const char* id) {
+  const std::string source(experiments::find_experiment(id).source);
+  const std::string number = std::string(id).substr(std::string("B.fig").size());
+  EXPECT_NE(source.find("figure " + number), std::string::npos) << source;
+}
+
 TEST(PrintedFigures, AreDrawnPanelByPanelUnderTheirNumbers) {
   const MadeUpRuns runs(
       fmt::format("task = \"in-context-regression\"\nsequence_length = {}\nlayers = {}\nsteps = 100\nbatch = 10\n"
@@ -76,28 +103,50 @@ TEST(PrintedFigures, AreDrawnPanelByPanelUnderTheirNumbers) {
       as_printed);
   for (const PrintedFigure& printed : printed_figures()) {
     SCOPED_TRACE(printed.experiment);
-    const experiments::Experiment& experiment = experiments::find_experiment(printed.experiment);
-    const std::string number = std::string(printed.experiment).substr(std::string("B.fig").size());
-    EXPECT_NE(std::string(experiment.source).find("figure " + number), std::string::npos) << experiment.source;
+    expect_number(printed.experiment);
     const report::Section section = runs.section_of(printed.experiment);
     ASSERT_FALSE(section.figures.empty());
-    const report::Figure& figure = section.figures.front();
-    EXPECT_EQ(figure.id, printed.figure);
-    const json charts = figure.spec.value("concat", json::array({figure.spec}));
-    ASSERT_EQ(charts.size(), printed.panels.size()) << charts.size();
-    for (std::size_t i = 0; i < charts.size(); ++i) {
-      const PrintedPanel found = panel_of(charts[i]);
-      // A law's panel says its exponent too.
-      EXPECT_TRUE(found.title.starts_with(printed.panels[i].title)) << found.title;
-      EXPECT_EQ(found.x, printed.panels[i].x);
-      EXPECT_EQ(found.y, printed.panels[i].y);
-      const std::string text = charts[i].dump();
-      EXPECT_EQ(text.find("triangle-down") != std::string::npos, printed.marked) << found.title;
-      if (printed.logarithmic) {
-        EXPECT_NE(text.find("\"type\":\"log\""), std::string::npos) << found.title;
-      }
-    }
+    expect_drawn(section.figures.front(), printed);
   }
+}
+
+// Figures 2 and 9 need no training: entropy, one row's weights and the rate of change; entropy against norm.
+TEST(PrintedFigures, ThatNeedNoTrainingAreDrawnPanelByPanel) {
+  using namespace experiments::lipschitz;
+  fig2::Protocol two = fig2::protocol_of(experiments::Preset::kQuick);
+  two.seeds = 1;
+  two.width_queries = 2;
+  two.widths = {2, 4};
+  fig9::Protocol nine = fig9::protocol_of(experiments::Preset::kQuick);
+  nine.seeds = 1;
+  experiments::Context context{.progress = {}};
+  context.progress = [](std::uint64_t, const std::string&) { return Progress(); };
+  const report::Section second = fig2::describe(two, fig2::measure(context, two));
+  const std::string law = "H̃ = H/(log N − H)", variance = "variance of the scores Var";
+  std::vector<PrintedPanel> rows;
+  for (const char* attention : {"softmax", "QK-LayerNorm", "ReLU kernel", "ELU+1 kernel"}) {
+    rows.push_back({attention, "weight p", "keys"});
+  }
+  expect_number("B.fig2");
+  ASSERT_GE(second.figures.size(), 3U);
+  expect_drawn(second.figures[0],
+               {"B.fig2", "entropy", {{"", "standard deviation of the scores σ", "attention entropy H (nats)"}}});
+  expect_drawn(second.figures[1], {"B.fig2", "rows", rows});
+  expect_drawn(
+      second.figures[2],
+      {"B.fig2",
+       "power-law",
+       {{"σ from 1 to 8", variance, law}, {"small keys", variance, law}, {"small query and key", variance, law}},
+       false,
+       true});
+  const report::Section ninth = fig9::describe(nine, fig9::measure(context, nine));
+  expect_number("B.fig9");
+  ASSERT_FALSE(ninth.figures.empty());
+  std::vector<PrintedPanel> alphas;
+  for (const char* alpha : {"α = 0.1", "α = 0.001"}) {
+    alphas.push_back({alpha, "entropy of the row H (nats)", "norm of the row ‖p‖"});
+  }
+  expect_drawn(ninth.figures.front(), {"B.fig9", "scatter", alphas});
 }
 
 }  // namespace

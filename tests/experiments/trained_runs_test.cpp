@@ -59,6 +59,21 @@ TEST(TrainedRuns, HaveTheDefaultsOfTheirTaskForWhatTheGridLeavesOut) {
   EXPECT_EQ(runs.where({{"task", "induction"}, {"auxiliary_loss", 0.2}, {"momentum", 0.0}}).size(), 1U);
 }
 
+TEST(TrainedRuns, SayOnHowManyThreadsTheyWereTrained) {
+  const auto words = [](const json& first, const json& second) {
+    const MadeUpRuns made("task = \"induction\"\nseed = [0, 1]\n", [&](const json& settings) {
+      const json& threads = settings.at("seed") == 0 ? first : second;
+      return MadeUp{threads.is_null() ? json{{"accuracy", 1.0}} : json{{"accuracy", 1.0}, {"threads", threads}}};
+    });
+    const std::string text = experiments::TrainedRuns(made.context()).count_in_words();
+    return text.substr(0, text.find(", which took"));
+  };
+  EXPECT_EQ(words(nullptr, nullptr), "2 of 2 trainings are done");
+  EXPECT_EQ(words(1, 1), "2 of 2 trainings are done, each on one thread");
+  EXPECT_EQ(words(2, nullptr), "2 of 2 trainings are done, each on 2 threads");
+  EXPECT_EQ(words(1, "1 + 2"), "2 of 2 trainings are done, each on 1 or 1 + 2 threads");
+}
+
 TEST(SweepReport, ShowsTheRunsThatAreDoneWhateverTheOthersDo) {
   const MadeUpRuns made(
       "task = \"induction\"\nattention = [\"softmax\", \"elu1\"]\npositions = \"add\"\nshift_query_token = "

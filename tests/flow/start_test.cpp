@@ -285,6 +285,12 @@ TEST(ArraysFile, OfSomethingElseIsRefused) {
   }
 }
 
+TEST(ArraysFile, ThatHasANameTwiceIsRefused) {
+  EXPECT_NE(file_complaint(R"({"a": [1, 2], "beta": [1], "a": [3, 4]})").find("init.json has \"a\" twice"),
+            std::string::npos);
+  EXPECT_EQ(file_complaint(R"({"a": [1, 2], "beta": [1]})"), "");
+}
+
 TEST(ArraysFile, ThatIsMissingIsNamed) {
   EXPECT_NE(complaint_of([] { flow::read_arrays("no/such/file.json"); }).find("no/such/file.json"), std::string::npos);
 }

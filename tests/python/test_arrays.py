@@ -146,6 +146,16 @@ def test_jax_arrays_come_back_as_jax_arrays():
         close(output, softmax(*[np.asarray(q).astype(np.float64)] * 3, True)[0], 2e-2)
 
 
+def test_a_mask_of_a_wider_type_hides_as_its_own():
+    least = np.where(np.triu(np.ones((6, 6)), 1) > 0, np.finfo(np.float64).min, 0.0)[None, None]
+    least[..., 2, :] = np.finfo(np.float64).min  # a row with nothing else is uniform
+    least[..., 4, 0] = -np.inf
+    q = np.random.default_rng(3).normal(size=(1, 2, 6, 4)).astype(np.float32)
+    output, s = polariscope.attend(q, q, q, bias=least)
+    np.testing.assert_allclose(output[:, :, 2], q.mean(2), rtol=1e-5, atol=1e-6)
+    assert s.visible[0, 0].tolist() == [6, 6, 6, 6, 5, 6] and not s.non_finite.any()
+
+
 def test_sizes_of_nothing():
     for shape in ((0, 2, 3, 4), (1, 2, 0, 4), (2, 0, 3, 4), (2, 0, 0, 4)):
         q = normal(*shape)

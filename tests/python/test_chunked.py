@@ -198,6 +198,52 @@ def test_the_least_number_as_a_mask_is_a_mask_and_half_precision_is_computed_in_
     close(s.entropy, torch.full_like(s.entropy, 40.0).log(), "entropy of a row with nothing else", 1e-5)
 
 
+@pytest.mark.parametrize("form", [name for name in FORMS if name.endswith(("/sum", "/max1"))])
+def test_weights_whose_sums_would_overflow_are_normalised_as_usual(form):
+    generator = torch.Generator().manual_seed(7)
+    for most in (1e37, 1.5e38):  # of the scores
+        q = torch.full((1, 1, 2, 1), most).requires_grad_()
+        k = torch.rand(1, 1, 40, 1, generator=generator).requires_grad_()
+        v = torch.randn(1, 1, 40, 3, generator=generator).requires_grad_()
+        output, s = attend(q, k, v, form, scale=1.0, implementation="pytorch")
+        expected, t = attend(*(x.detach().double() for x in (q, k, v)), form, scale=1.0, implementation="pytorch")
+        close(output, expected.float(), "output", 1e-5)
+        for name in ("entropy", "sum_of_squares", "maximum", "first_key"):
+            close(getattr(s, name), getattr(t, name).float(), name, 1e-4)
+        assert not s.non_finite.any()
+        (output.sum() + s.entropy.sum()).backward()
+        assert all(x.grad is None or torch.isfinite(x.grad).all() for x in (q, k, v))
+        # The least number as a mask: a weight like any other.
+        bias = torch.full((40,), torch.finfo(torch.float32).min)[None, None, None].clone()
+        bias[..., :3] = 0
+        x = torch.randn(1, 1, 4, 2, generator=generator)
+        keys, values = torch.randn(1, 1, 40, 2, generator=generator), torch.randn(1, 1, 40, 3, generator=generator)
+        close(attend(x, keys, values, form, bias=bias, implementation="pytorch")[0],
+              attend(x, keys, values, form, bias=bias, implementation="kernel")[0], "output under a mask", 1e-5)
+
+
+def test_a_mask_of_a_wider_type_hides_as_its_own():
+    least = torch.zeros(1, 1, 40, 40, dtype=torch.double).masked_fill(torch.ones(40, 40).triu(1).bool(),
+                                                                       torch.finfo(torch.double).min)
+    least[:, :, 5] = torch.finfo(torch.double).min  # a row with nothing else is uniform
+    least[:, :, 6, 3] = float("-inf")
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        q = torch.randn(1, 2, 40, 8).to(dtype)
+        for implementation in ("pytorch", "kernel"):
+            output, s = attend(q, q, q, bias=least, implementation=implementation)
+            assert s.visible[0, 0, 4:7].tolist() == [40, 40, 39] and not s.non_finite.any()
+            close(output[:, :, 5], q.float().mean(2).to(dtype), "uniform row", 1e-2)
+            close(s.entropy[:, :, 5], torch.full((1, 2), 40.0).log(), "entropy of it", 1e-5)
+            close(s.entropy[:, :, 8], attend(q[:, :, 8:9], q[:, :, :9], q[:, :, :9])[1].entropy[:, :, 0], "row", 1e-4)
+    bias = least.clone().requires_grad_()
+    q = torch.randn(1, 2, 40, 8)
+    found = [torch.autograd.grad(attend(q, q, q, bias=bias, implementation=implementation)[0].square().sum(), bias)[0]
+             for implementation in ("pytorch", "kernel")]
+    for g in found:
+        g[:, :, 5] = 0  # a number that is cut off has no gradient where PyTorch computes
+    close(found[0], found[1], "gradient of the mask", 1e-5)
+
+
 def test_sizes_of_nothing():
     for shape in ((0, 2, 3, 4), (1, 2, 0, 4), (2, 0, 3, 4), (2, 0, 0, 4)):
         q = torch.randn(*shape, requires_grad=True)
@@ -225,8 +271,10 @@ def test_mistakes_are_answered_as_the_kernel_answers_them():
         assert said[0].split(",")[0] == said[1].split(",")[0]
     with pytest.raises(polariscope.ArgumentError, match="implementation is 'torch'"):
         attend(q, q, q, implementation="torch")
-    with pytest.raises(polariscope.ArgumentError, match="key length 7 of sequence 1"):
-        attend(q, q, q, key_lengths=torch.tensor([6, 7]), implementation="kernel")
+    for implementation in ("pytorch", "kernel"):
+        for length in (7, -1, 2**63 - 1, -2**63):
+            with pytest.raises(polariscope.ArgumentError, match=f"key length {length} of sequence 1: expected 0 to 6"):
+                attend(q, q, q, key_lengths=torch.tensor([6, length]), implementation=implementation)
 
 
 @pytest.mark.parametrize("form", FORMS)

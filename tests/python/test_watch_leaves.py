@@ -268,6 +268,27 @@ class WatchLeaves(WatchTest):
         self.assertEqual(len(called), 1)
         self.assertEqual(record.notes, {("-", "not seen: called outside of any module"): 1})
 
+    def test_replicas_of_data_parallel_have_a_note(self):
+        block, x = Block(), torch.randn(1, 4, 16)
+        replica = block._replicate_for_data_parallel()  # as DataParallel makes them, which needs GPUs
+        for name in ("norm", "qkv", "out", "mlp"):
+            setattr(replica, name, getattr(block, name))
+        with polariscope.watch(block) as record:
+            replica(x)
+        note = "not seen: computed by replicas that DataParallel makes for each pass"
+        self.assertEqual(record.notes, {("-", note): 1})
+        self.assertEqual(len(record.calls), 0)
+
+    def test_a_model_without_data_has_a_note_and_a_table(self):
+        for direct in (False, True):
+            with torch.device("meta"):
+                model = nn.Sequential(Block(direct=direct))
+            with polariscope.watch(model) as record:
+                model(torch.randn(1, 4, 16, device="meta"))
+            self.assertEqual(record.notes, {("0", "not seen: tensors without data (meta)"): 1})
+            self.assertIn("without data", str(record.summary()))
+            self.assertEqual(record.means(), {})
+
     def test_after_an_exception_that_the_model_catches_names_are_right(self):
         class Trying(nn.Module):
             def __init__(self):

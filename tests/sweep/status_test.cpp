@@ -93,6 +93,16 @@ TEST_F(SweepStatusTest, CountsAKilledSchedulersRunsAsWaitingAndSaysHowToGoOn) {
             "results: polariscope sweep export sweep\n");
 }
 
+// What is printed to be typed again is typed as one.
+TEST_F(SweepStatusTest, QuotesAFolderThatAShellWouldTakeForTwo) {
+  const auto sweep = store("seed = [1, 2]");
+  sweep->record({.run = 1, .failure = "killed by SIGSEGV", .seconds = 1});
+  const std::string words = sweep::in_words(sweep::read_status(folder()), "Anna's sweep #1");
+  for (const char* command : {"sweep retry 'Anna'\\''s sweep #1'\n", "sweep export 'Anna'\\''s sweep #1'\n"}) {
+    EXPECT_NE(words.find(command), std::string::npos) << words;
+  }
+}
+
 TEST_F(SweepStatusTest, MergesShardsAndCountsThoseThatHaveNotBegun) {
   const std::string toml = "seed = { from = 1, to = 9 }";
   const std::vector<int> first = sweep::runs_of_shard(9, {1, 3}), third = sweep::runs_of_shard(9, {3, 3});

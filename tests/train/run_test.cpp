@@ -83,7 +83,7 @@ std::int64_t step_of(const fs::path& checkpoint) {
 TEST(Loop, LeavesALineAStepACheckpointAndAResult) {
   const TemporaryFolder folder;
   EXPECT_EQ(run({{3.0, 1.0}, {2.0, 1.5}}, folder.path()),
-            nlohmann::json::parse(R"({"steps":2,"diverged":false,"last_finite_step":2,"alarms":0,
+            nlohmann::json::parse(R"({"steps":2,"diverged":false,"last_finite_step":2,"threads":1,"alarms":0,
                                       "stopped_by_alarm":false,"of_its_own":2})"));
   EXPECT_EQ(read_file(folder.path() / "metrics.jsonl"),
             R"({"step":1,"loss":3,"gradient_norm":1,"update_norm":0.5,"entropy":[[1,2]],"frobenius_norm":[[1,2]],)"

@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/base/terminal.h"
 #include "polariscope/experiments/shared/report_parts.h"
 #include "polariscope/experiments/shared/training_sweep.h"
 #include "polariscope/sweep/rows.h"
@@ -54,7 +55,7 @@ std::filesystem::path write_sweep_report(const std::filesystem::path& folder) {
   report::Page page;
   dress(page, fmt::format("Polariscope: {} of {} trainings of a sweep", done, rows.size()));
   page.preset = trainings.preset ? preset_name(*trainings.preset) : "the sweep's own";
-  page.command = fmt::format("polariscope sweep report {}", folder.string());
+  page.command = fmt::format("polariscope sweep report {}", shell_quoted(folder.string()));
   for (const Experiment* experiment : readers) {
     try {
       // Without a preset there is nothing to compare its sizes with.

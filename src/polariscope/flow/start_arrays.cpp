@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <regex>
+#include <set>
 
 namespace polariscope::flow {
 namespace {
@@ -169,9 +170,15 @@ void apply_arrays(Start& start, const nlohmann::json& arrays, const std::string&
 nlohmann::json read_arrays(const std::filesystem::path& path) {
   const std::string text = read_file(path);
   try {
-    nlohmann::json arrays = nlohmann::json::parse(text, [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    using Event = nlohmann::json::parse_event_t;
+    std::set<std::string> names;
+    nlohmann::json arrays = nlohmann::json::parse(text, [&](int depth, Event event, nlohmann::json& parsed) {
       // The parser could nest deeper than the stack of whoever reads the result.
       if (depth > kDeepest) throw Error("{} is nested deeper than rows of numbers in an object", path.string());
+      // Of two the last would win without a word.
+      if (event == Event::key && depth == 1 && !names.insert(parsed.get<std::string>()).second) {
+        throw Error("{} has \"{}\" twice: keep one", path.string(), parsed.get<std::string>());
+      }
       return true;
     });
     require_lists(arrays, path.string());

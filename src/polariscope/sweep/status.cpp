@@ -131,8 +131,9 @@ std::string in_words(const SweepStatus& status, const std::filesystem::path& fol
   if (status.at_work == 0 && tally.waiting > 0) {
     text += "nobody is at work: the command that began the sweep goes on with it\n";
   }
-  if (tally.failed > 0) text += fmt::format("to try failed runs again: polariscope sweep retry {}\n", folder.string());
-  text += fmt::format("results: polariscope sweep export {}\n", folder.string());
+  const std::string typed = shell_quoted(folder.string());
+  if (tally.failed > 0) text += fmt::format("to try failed runs again: polariscope sweep retry {}\n", typed);
+  text += fmt::format("results: polariscope sweep export {}\n", typed);
   return text;
 }
 

@@ -9,6 +9,7 @@
 #include "polariscope/runs/step_logs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -78,6 +79,17 @@ std::vector<runs::HeadReading> readings_of(const StepNumbers& numbers) {
   std::vector<runs::HeadReading> readings;
   for (std::size_t i = 0; i < entropy.size(); ++i) readings.push_back({entropy[i], norm.at(i), variance.at(i)});
   return readings;
+}
+
+// With how many threads the run was trained, on which a transformer's last bits depend; "1 + 2" where it went on with
+// another number.
+nlohmann::json threads_of(const fs::path& folder) {
+  std::vector<int> numbers;
+  for (const runs::Provenance& one : runs::read_provenance(folder)) {
+    if (numbers.empty() || numbers.back() != one.threads) numbers.push_back(one.threads);
+  }
+  if (numbers.size() == 1) return numbers.front();
+  return fmt::format("{}", fmt::join(numbers, " + "));
 }
 
 class Loop {
@@ -164,6 +176,7 @@ class Loop {
     nlohmann::ordered_json result{{"steps", step_},
                                   {"diverged", diverged_},
                                   {"last_finite_step", last_finite()},
+                                  {"threads", threads_of(folder_)},
                                   {"alarms", alarms_.count()},
                                   {"stopped_by_alarm", stopped()}};
     if (alarms_.count() > 0) result["first_alarm_step"] = alarms_.first_step();

@@ -4,12 +4,14 @@
 #include "polariscope/reweighting/attention_parameters.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/where.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace polariscope::attention {
 namespace {
@@ -115,6 +117,13 @@ void check_shapes(const TensorArguments& a) {
   one_each("learned", o.learned, static_cast<std::int64_t>(o.parameters.size()), "parameter");
 }
 
+// Of that type. What is finite stays so: the least number of a wider type, as masks have it, is the least of this.
+at::Tensor narrowed(const at::Tensor& tensor, at::ScalarType type) {
+  if (tensor.scalar_type() != at::kDouble || type != at::kFloat) return tensor.to(type);
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return at::where(tensor.isinf(), tensor, tensor.clamp(-kMost, kMost)).to(type);
+}
+
 }  // namespace
 
 void check(const TensorArguments& a) {
@@ -136,7 +145,7 @@ TensorArguments converted(TensorArguments a) {
   const at::ScalarType type = computed_type(a);
   for (at::Tensor* tensor :
        {&a.query, &a.key, &a.value, &a.options.bias, &a.options.slopes, &a.options.sink, &a.options.learned}) {
-    if (tensor->defined()) *tensor = tensor->to(type);
+    if (tensor->defined()) *tensor = narrowed(*tensor, type);
   }
   if (a.options.key_lengths.defined()) a.options.key_lengths = a.options.key_lengths.to(at::kLong);
   if (a.options.bias.defined()) {

@@ -8,6 +8,7 @@
 #include "polariscope/sweep/shard.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -43,6 +44,20 @@ json complete_settings(const json& of_grid) {
 }
 
 std::string in_words(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+// ", each on one thread", as their results say; "" of those that do not.
+std::string threads_in_words(const std::vector<TrainedRun>& runs) {
+  std::vector<std::string> different;
+  for (const TrainedRun& run : runs) {
+    if (!run.metrics.contains("threads")) continue;
+    const json& threads = run.metrics.at("threads");
+    std::string text = threads.is_string() ? threads.get<std::string>() : threads.dump();
+    if (std::ranges::find(different, text) == different.end()) different.push_back(std::move(text));
+  }
+  if (different.empty()) return "";
+  if (different.size() == 1 && different.front() == "1") return ", each on one thread";
+  return fmt::format(", each on {} threads", fmt::join(different, " or "));
+}
 
 }  // namespace
 
@@ -124,8 +139,8 @@ std::vector<json> TrainedRuns::combinations(std::initializer_list<const char*> s
 std::string TrainedRuns::count_in_words() const {
   double seconds = 0.0;
   for (const TrainedRun& run : done_) seconds += run.seconds;
-  std::string text =
-      fmt::format("{} of {} trainings are done, which took {} together", done_.size(), planned_, duration(seconds));
+  std::string text = fmt::format("{} of {} trainings are done{}, which took {} together", done_.size(), planned_,
+                                 threads_in_words(done_), duration(seconds));
   if (failed_ > 0) text += fmt::format(", {} failed (their database says why)", failed_);
   return text + ".";
 }

@@ -47,7 +47,7 @@ class TrainedRuns {
   std::vector<nlohmann::json> combinations(std::initializer_list<const char*> settings,
                                            const nlohmann::json& others = nlohmann::json::object()) const;
 
-  // "36 of 36 trainings are done." and what became of the others.
+  // "36 of 36 trainings are done, each on one thread, which ..." and what became of the others.
   std::string count_in_words() const;
 
  private:
