@@ -4,6 +4,8 @@
 #include "polariscope/base/files.h"
 #include "support/temporary_folder.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <fstream>

@@ -35,17 +35,17 @@ TEST(LoggedStep, IsNothingOfALineThatIsNone) {
 TEST(LoggedStep, TheLastOneIsFoundFromTheEndOfAFile) {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / "metrics.jsonl";
-  EXPECT_FALSE(runs::last_logged_step(path.string()));
+  EXPECT_FALSE(runs::last_logged_step(path));
   write_file(path, "");
-  EXPECT_FALSE(runs::last_logged_step(path.string()));
+  EXPECT_FALSE(runs::last_logged_step(path));
   write_file(path, "{\"step\":1}");
-  EXPECT_FALSE(runs::last_logged_step(path.string())) << "a line without its end is not whole";
+  EXPECT_FALSE(runs::last_logged_step(path)) << "a line without its end is not whole";
   write_file(path, "{\"step\":1}\n{\"step\":2}\n\x01\x02garbage\n{\"step\":3");
-  EXPECT_EQ(runs::last_logged_step(path.string()).value().step, 2);
+  EXPECT_EQ(runs::last_logged_step(path).value().step, 2);
   const std::string filling(300'000, ' ');
   write_file(path, "{\"step\":1}\n{\"step\":7" + filling + "}\n");
-  EXPECT_EQ(runs::last_logged_step(path.string()).value().step, 7) << "a line longer than the first look";
-  EXPECT_FALSE(runs::last_logged_step(folder.path().string())) << "a folder";
+  EXPECT_EQ(runs::last_logged_step(path).value().step, 7) << "a line longer than the first look";
+  EXPECT_FALSE(runs::last_logged_step(folder.path())) << "a folder";
 }
 
 TEST(LoggedStep, TheMeanIsOfWhatIsFinite) {

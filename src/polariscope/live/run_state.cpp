@@ -76,7 +76,7 @@ RunState run_state(const fs::path& folder, double now) {
   const fs::path log = folder / "metrics.jsonl";
   state.written = written_at(log);
   state.phase = phase_of(folder, now - state.written, state.note);
-  state.last = runs::last_logged_step(log.string());
+  state.last = runs::last_logged_step(log);
   if (state.last || state.written == 0.0) return state;
   std::error_code unknown;
   if (fs::file_size(log, unknown) > 0) state.note = fmt::format("{} has no line that is a step", log.string());

@@ -90,10 +90,11 @@ Server::Server(int port, Handler handler) : handler_(std::move(handler)), daemon
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<std::uint16_t>(port));
+  // Not epoll: beyond the limit of connections its threads slept until the silence was over (0.9.75).
   errno = 0;
   daemon_->running.reset(MHD_start_daemon(
-      MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, nullptr, nullptr, handle, &handler_, MHD_OPTION_SOCK_ADDR,
-      &address, MHD_OPTION_THREAD_POOL_SIZE, kThreads, MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
+      MHD_USE_POLL_INTERNAL_THREAD, 0, nullptr, nullptr, handle, &handler_, MHD_OPTION_SOCK_ADDR, &address,
+      MHD_OPTION_THREAD_POOL_SIZE, kThreads, MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, kLongestRequest, MHD_OPTION_CONNECTION_TIMEOUT, kSilence, MHD_OPTION_END));
   if (daemon_->running == nullptr) {
     throw Error("port {} of this machine cannot be listened at ({}): choose another one", port, std::strerror(errno));

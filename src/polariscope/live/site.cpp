@@ -8,7 +8,7 @@
 #include "polariscope/live/internal/runs_json.h"
 #include "polariscope/live/token.h"
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string_view>

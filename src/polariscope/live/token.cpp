@@ -1,16 +1,18 @@
 #include "polariscope/live/token.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/file_part.h"
 #include "polariscope/base/files.h"
-#include "polariscope/base/internal/descriptor.h"
 
-#include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <system_error>
 
 namespace polariscope::live {
 namespace {
@@ -25,16 +27,25 @@ bool is_token(std::string_view text) {
 
 // "" where there is none that is its owner's alone.
 std::string token_in(const fs::path& file) {
-  const Descriptor descriptor(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat status = {};
-  if (!descriptor.is_open() || fstat(descriptor.number(), &status) != 0) return "";
-  const bool private_file =
+  if (lstat(file.c_str(), &status) != 0) return "";
+  const bool is_private =
       S_ISREG(status.st_mode) && status.st_uid == geteuid() && (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
-  std::array<char, kDigits> text{};
-  if (!private_file || ::read(descriptor.number(), text.data(), kDigits) != kDigits) return "";
-  const std::string_view token(text.data(), kDigits);
-  return is_token(token) ? std::string(token) : "";
+  std::string token = is_private ? read_part(file, 0, kDigits) : "";
+  return is_token(token) ? token : "";
 }
+
+// What is made meanwhile is its owner's alone.
+class PrivateFiles {
+ public:
+  PrivateFiles() : before_(umask(S_IRWXG | S_IRWXO)) {}
+  ~PrivateFiles() { umask(before_); }
+  PrivateFiles(const PrivateFiles&) = delete;
+  PrivateFiles& operator=(const PrivateFiles&) = delete;
+
+ private:
+  mode_t before_;
+};
 
 }  // namespace
 
@@ -50,15 +61,13 @@ std::string new_token() {
 
 std::string kept_token(const fs::path& file) {
   if (std::string token = token_in(file); !token.empty()) return token;
+  const PrivateFiles owners_alone;
   make_folder(file.parent_path());
+  std::error_code unknown;
+  fs::remove(file, unknown);  // a link would be written through
   const std::string token = new_token();
-  const fs::path fresh = file.parent_path() / fmt::format(".{}.{}", file.filename().string(), getpid());
-  unlink(fresh.c_str());
-  const Descriptor descriptor(
-      open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
-  if (!descriptor.is_open() || !write_all(descriptor, token + "\n")) throw unwritable(fresh, errno);
-  if (rename(fresh.c_str(), file.c_str()) != 0) throw unwritable(file, errno);
-  // Of two that begin at once the later file stays.
+  write_file(file, token + "\n");
+  // Of two that begin at once the later file stays. A file system without owners keeps none for the next time.
   std::string kept = token_in(file);
   return kept.empty() ? token : kept;
 }

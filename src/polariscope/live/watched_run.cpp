@@ -37,7 +37,11 @@ std::optional<RunAlarm> alarm_of(std::string_view line) {
   }
 }
 
-bool has_ended(RunPhase phase) { return phase != RunPhase::kRunning && phase != RunPhase::kStopped; }
+// Nobody works on it, and nobody did for a while.
+bool is_at_rest(const RunState& state, double now) {
+  constexpr double kWhile = 60.0;  // seconds
+  return state.phase != RunPhase::kRunning && now > state.written + kWhile;
+}
 
 }  // namespace
 
@@ -71,9 +75,9 @@ void WatchedRun::read_alarms() {
 }
 
 void WatchedRun::look(double now) {
-  constexpr double kEndedAgain = 10.0;  // seconds until a run that has ended is looked at once more
+  constexpr double kRest = 10.0;  // seconds until a run at rest is looked at once more
   const std::shared_ptr<const RunReading> before = reading();
-  if (has_ended(before->state.phase) && now < looked_ + kEndedAgain && now >= looked_) return;
+  if (looked_ > 0.0 && is_at_rest(before->state, now) && now < looked_ + kRest && now >= looked_) return;
   looked_ = now;
 
   auto next = std::make_shared<RunReading>();

@@ -1,9 +1,7 @@
 #include "polariscope/runs/followed_log.h"
 
-#include "polariscope/base/internal/descriptor.h"
+#include "polariscope/base/file_part.h"
 #include "polariscope/base/line_reader.h"
-
-#include <fcntl.h>
 
 #include <algorithm>
 #include <system_error>
@@ -17,11 +15,7 @@ constexpr std::size_t kCompared = 4096;  // bytes: a line of a small model, or t
 
 bool FollowedLog::begins_as_before() const {
   if (size_ < offset_) return false;
-  if (last_.empty()) return true;
-  const Descriptor file(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string found(last_.size(), '\0');
-  const auto from = static_cast<off_t>(offset_ - last_.size());
-  return pread(file.number(), found.data(), found.size(), from) == static_cast<ssize_t>(found.size()) && found == last_;
+  return read_part(path_, offset_ - last_.size(), last_.size()) == last_;
 }
 
 bool FollowedLog::read(int most, const std::function<void()>& begin_anew,

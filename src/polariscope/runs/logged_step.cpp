@@ -1,14 +1,14 @@
 #include "polariscope/runs/logged_step.h"
 
-#include "polariscope/base/internal/descriptor.h"
+#include "polariscope/base/error.h"
+#include "polariscope/base/file_part.h"
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <system_error>
 
 namespace polariscope::runs {
 namespace {
@@ -26,14 +26,6 @@ std::vector<std::vector<double>> heads_of(const json& layers) {
     for (const json& head : layer) row.push_back(number_of(head));
   }
   return values;
-}
-
-// The file's last `size` bytes, or all of them; "" where it cannot be read.
-std::string end_of(const Descriptor& file, std::size_t length, std::size_t size) {
-  std::string bytes(std::min(length, size), '\0');
-  const ssize_t count = pread(file.number(), bytes.data(), bytes.size(), static_cast<off_t>(length - bytes.size()));
-  bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  return bytes;
 }
 
 // From the last line up: the end of a log may be a part of a line, or one that a failing disk spoilt.
@@ -71,15 +63,20 @@ std::optional<LoggedStep> logged_step(std::string_view line) {
   return step;
 }
 
-std::optional<LoggedStep> last_logged_step(const std::string& metrics) {
+std::optional<LoggedStep> last_logged_step(const std::filesystem::path& metrics) {
   constexpr std::size_t kFirstLook = 64 << 10, kFarthest = 64 << 20;
-  const Descriptor file(open(metrics.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status = {};
-  if (!file.is_open() || fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  const auto length = static_cast<std::size_t>(status.st_size);
-  for (std::size_t size = kFirstLook; size <= kFarthest; size *= 4) {
-    if (auto step = last_step_in(end_of(file, length, size), size >= length)) return step;
-    if (size >= length) break;
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(metrics, unknown)) return std::nullopt;
+  const std::uintmax_t length = std::filesystem::file_size(metrics, unknown);
+  if (unknown) return std::nullopt;
+  try {
+    for (std::size_t size = kFirstLook; size <= kFarthest; size *= 4) {
+      const std::uintmax_t from = length - std::min<std::uintmax_t>(length, size);
+      if (auto step = last_step_in(read_part(metrics, from, size), from == 0)) return step;
+      if (from == 0) break;
+    }
+  } catch (const Error&) {
+    return std::nullopt;  // gone meanwhile, or not to be read
   }
   return std::nullopt;
 }

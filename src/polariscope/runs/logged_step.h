@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,8 +28,9 @@ struct LoggedStep {
 // Nothing where the line is no step as MetricsLog writes it.
 std::optional<LoggedStep> logged_step(std::string_view line);
 
-// The file's last whole line that is a step, read from its end; nothing where there is none.
-std::optional<LoggedStep> last_logged_step(const std::string& metrics);
+// The file's last whole line that is a step, read from its end; nothing where there is none, or no file that can be
+// read.
+std::optional<LoggedStep> last_logged_step(const std::filesystem::path& metrics);
 
 // Of numbers of which some may be NaN: of the others; NaN where there are none.
 double mean_of_finite(const std::vector<double>& values);
