@@ -53,7 +53,9 @@ function drawStrips() {
   for (const row of laid) {
     row.values.forEach((value, i) => {
       paint.fillStyle = value === null ? style('--line') : `rgb(${rampColour(share(value)).join(',')})`;
-      paint.fillRect(places[i], row.top, Math.max(1, places[i + 1] - places[i]), row.height);
+      // One pixel under the next column, so that no seam shows where pixels of the screen are others.
+      const overlap = i + 1 < row.values.length ? 1 : 0;
+      paint.fillRect(places[i], row.top, Math.max(1, places[i + 1] - places[i]) + overlap, row.height);
     });
   }
   drawStripWords(paint, reply, laid, width, height);

@@ -10,7 +10,7 @@ function drawMap(canvas, weights, tokens, cell, words) {
     for (let key = 0; key < count; ++key) {
       // The square root shows small weights, too.
       paint.fillStyle = `rgb(${rampColour(Math.sqrt(Math.abs(weights[query * count + key] ?? 0))).join(',')})`;
-      paint.fillRect(words.left + key * cell, words.top + query * cell, cell, cell);
+      paint.fillRect(words.left + key * cell, words.top + query * cell, cell + (key + 1 < count), cell + (query + 1 < count));
     }
   }
   return paint;
