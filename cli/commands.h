@@ -18,5 +18,6 @@ Command add_list(CLI::App& app);
 Command add_reproduce(CLI::App& app);
 Command add_sweep(CLI::App& app);
 Command add_train(CLI::App& app);
+Command add_watch(CLI::App& app);
 
 }  // namespace polariscope::cli

@@ -71,6 +71,7 @@ void declare(CLI::App& c, Settings& s) {
       "  polariscope train --task token-groups --layers 1 --heads 1 --mlp false --layer-norm false --out influence\n"
       "  polariscope train --task in-context-regression --batch 1000 --steps 2300 --out regression\n"
       "  polariscope train run/config.toml --seed 1 --out run-1\n"
+      "  polariscope watch run\n"
       "  tensorboard --logdir run");
 }
 

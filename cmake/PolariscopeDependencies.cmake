@@ -40,6 +40,17 @@ if(NOT RANDOM123_INCLUDE_DIR)
   list(APPEND polariscope_missing librandom123-dev)
 endif()
 
+# Its pkg-config file asks for those of TLS, which nothing here uses. Since 0.9.71 its handlers return an enum.
+find_path(MICROHTTPD_INCLUDE_DIR microhttpd.h)
+find_library(MICROHTTPD_LIBRARY microhttpd)
+if(MICROHTTPD_INCLUDE_DIR AND MICROHTTPD_LIBRARY)
+  add_library(polariscope_microhttpd UNKNOWN IMPORTED)
+  set_target_properties(polariscope_microhttpd PROPERTIES
+    IMPORTED_LOCATION "${MICROHTTPD_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${MICROHTTPD_INCLUDE_DIR}")
+else()
+  list(APPEND polariscope_missing libmicrohttpd-dev)
+endif()
+
 # oneDNN's own CMake package asks for OpenCL's headers. Version 3 describes products otherwise.
 find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl_version.h)
 find_library(DNNL_LIBRARY dnnl)

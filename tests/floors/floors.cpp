@@ -15,9 +15,10 @@ namespace polariscope::testing {
 namespace {
 
 const std::map<std::string, int> kFloors = {
-    {"base", 0},  {"include", 0},   {"checkpoints", 1}, {"metrics", 1}, {"reweighting", 1}, {"report", 1}, {"tests", 1},
-    {"c_api", 3}, {"attention", 2}, {"flow", 2},        {"runs", 2},    {"tasks", 2},       {"models", 3}, {"sweep", 3},
-    {"audit", 4}, {"train", 4},     {"experiments", 5}, {"cli", 6},     {"bench", 6},
+    {"base", 0},   {"include", 0}, {"checkpoints", 1}, {"metrics", 1}, {"reweighting", 1},
+    {"report", 1}, {"tests", 1},   {"c_api", 3},       {"live", 3},    {"attention", 2},
+    {"flow", 2},   {"runs", 2},    {"tasks", 2},       {"models", 3},  {"sweep", 3},
+    {"audit", 4},  {"train", 4},   {"experiments", 5}, {"cli", 6},     {"bench", 6},
 };
 // The files that may use LibTorch: all of attention/torch/, and these. Every other is built without it.
 const std::set<std::string> kWithTorch = {

@@ -40,7 +40,7 @@ function(polariscope_embed_report_assets target)
   endif()
   set(assets "${CMAKE_CURRENT_SOURCE_DIR}/assets")
   polariscope_report_asset(page_html page.html "${assets}/page.html")
-  polariscope_report_asset(page_css page.css "${assets}/page.css")
+  polariscope_report_asset(page_css page.css "${assets}/paper.css" "${assets}/page.css")
   polariscope_report_asset(page_js page.js
     "${assets}/theme.js" "${assets}/layout.js" "${assets}/figures.js" "${assets}/listings.js"
     "${assets}/page.js")
