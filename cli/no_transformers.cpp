@@ -8,6 +8,8 @@ std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& giv
   throw Error("--task {}: {}", given.get<std::string>("task"), kNoTransformers);
 }
 
+bool followed(const runs::Settings&, int) { return false; }
+
 std::string libtorch_version() { return ""; }
 
 }  // namespace polariscope::cli

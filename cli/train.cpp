@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <system_error>
 
@@ -129,7 +130,9 @@ Command add_train(CLI::App& app) {
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
     const runs::Settings given = given_to(*command);
     const auto asked = given.get<int>("threads");
-    const int threads = asked > 0 ? asked : processor_count();
+    const int processes = std::max(given.get<int>("processes"), 1);
+    const int threads = asked > 0 ? asked : std::max(processor_count() / processes, 1);
+    if (is_of_transformer(given) && followed(given, threads)) return 0;
     runs::RunOptions run = runs::run_options(given);
     run.threads = threads;
     run.libtorch = is_of_transformer(given) ? libtorch_version() : "";

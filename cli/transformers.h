@@ -12,6 +12,9 @@ namespace polariscope::cli {
 // On `threads` threads of LibTorch's. Throws Error for options that make no sense together, and without LibTorch.
 std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& given, int threads);
 
+// Whether this process is one that shares another's training; if so, it has done its part to the end.
+bool followed(const runs::Settings& given, int threads);
+
 std::string libtorch_version();  // "1.13.0", "" without
 
 }  // namespace polariscope::cli

@@ -5,6 +5,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -37,12 +39,23 @@ std::int64_t context_of(const LanguageOptions& o, const models::ModelShape& mode
   return o.context > 0 ? o.context : model.longest;
 }
 
-// Sums the records of a batch's parts into their mean.
+constexpr std::array kNumbers{&LayerRecord::entropy,   &LayerRecord::frobenius_norm, &LayerRecord::maximum,
+                              &LayerRecord::first_key, &LayerRecord::logit_variance, &LayerRecord::row_sum};
+
+template <class Visit>
+void for_each_number(std::vector<LayerRecord>& layers, const Visit& visit) {
+  for (LayerRecord& layer : layers) {
+    for (const auto member : kNumbers) {
+      for (double& number : layer.*member) visit(number);
+    }
+  }
+}
+
+// Adds a share of the records of a batch's part.
 void add(const std::vector<LayerRecord>& part, double share, std::vector<LayerRecord>& mean) {
-  if (mean.empty()) mean.resize(part.size());
+  mean.resize(part.size());
   for (std::size_t l = 0; l < part.size(); ++l) {
-    for (const auto member : {&LayerRecord::entropy, &LayerRecord::frobenius_norm, &LayerRecord::maximum,
-                              &LayerRecord::first_key, &LayerRecord::logit_variance, &LayerRecord::row_sum}) {
+    for (const auto member : kNumbers) {
       std::vector<double>& to = mean[l].*member;
       const std::vector<double>& from = part[l].*member;
       to.resize(from.size());
@@ -62,14 +75,53 @@ double number_of(const Safetensors& checkpoint, const std::string& name) {
 
 }  // namespace
 
-LanguageTraining::LanguageTraining(const LanguageOptions& options)
+LanguageTraining::LanguageTraining(const LanguageOptions& options, std::shared_ptr<Ranks> ranks)
     : options_(options),
+      ranks_(std::move(ranks)),
       model_(make_language_model(options, LanguageText(options.data).vocabulary())),
       batches_(options.data, context_of(options, model_->shape()), options.seed),
       optimiser_(make_optimiser(options, model_->parameters())),
       loss_(kNone),
       validation_loss_(kNone) {
   batches_.text().verify();
+  if (ranks_ == nullptr) return;
+  if (options.batch / options.accumulation % ranks_->size() != 0) {
+    throw Error("{} processes must share {} sequences at once evenly: choose another batch or accumulation",
+                ranks_->size(), options.batch / options.accumulation);
+  }
+  buckets_.emplace(model_->parameters(), *ranks_);
+}
+
+LanguageTraining::~LanguageTraining() {
+  if (ranks_ == nullptr || ranks_->rank() != 0) return;
+  try {
+    if (!together_) start_together();
+    told(Command::kEnd);
+  } catch (const Error&) {  // they are gone
+  }
+}
+
+LanguageTraining::Command LanguageTraining::told(Command command) {
+  at::Tensor word = at::full({1}, static_cast<std::int64_t>(command), at::kLong);
+  ranks_->broadcast(word);
+  return static_cast<Command>(word.item<std::int64_t>());
+}
+
+void LanguageTraining::start_together() {
+  together_ = true;
+  at::Tensor step = at::full({1}, step_, at::kLong);
+  ranks_->broadcast(step);
+  step_ = step.item<std::int64_t>();
+  ranks_->broadcast(model_->parameters().values());
+  for (const auto& [name, tensor] : optimiser_->state()) ranks_->broadcast(tensor);
+}
+
+void LanguageTraining::follow() {
+  start_together();
+  while (told(Command::kEnd) == Command::kStep) {
+    StepNumbers numbers{.step = step_ + 1, .heads = {}};
+    take_step(numbers);
+  }
 }
 
 runs::MapShape LanguageTraining::maps() const {
@@ -80,34 +132,60 @@ runs::MapShape LanguageTraining::maps() const {
 
 StepNumbers LanguageTraining::advance() {
   StepNumbers numbers{.step = step_ + 1, .heads = {}};
-  const std::int64_t each = options_.batch / options_.accumulation;
-  const double share = 1.0 / static_cast<double>(options_.accumulation);
+  if (ranks_ != nullptr) {
+    if (!together_) start_together();
+    told(Command::kStep);
+  }
+  take_step(numbers);
+  const bool due = step_ % options_.validation_every == 0 || step_ == options_.steps;
+  if (validation_log_ && step_ == numbers.step && due) log_validation(step_);
+  return numbers;
+}
+
+void LanguageTraining::take_step(StepNumbers& numbers) {
+  const std::int64_t ranks = ranks_ == nullptr ? 1 : ranks_->size(), rank = ranks_ == nullptr ? 0 : ranks_->rank();
+  const std::int64_t part_size = options_.batch / options_.accumulation, each = part_size / ranks;
+  const double share = 1.0 / static_cast<double>(options_.accumulation * ranks);
   std::vector<LayerRecord> layers;
   model_->parameters().clear_gradients();
   for (std::int64_t part = 0; part < options_.accumulation; ++part) {
-    const LanguageBatch batch = batches_.training(step_ * options_.batch + part * each, each);
+    const LanguageBatch batch = batches_.training(step_ * options_.batch + part * part_size + rank * each, each);
     std::vector<LayerRecord> seen;
     const models::language::HeadLoss loss = model_->loss(
         batch.tokens, batch.targets, options_.z_loss,
         {.statistics = monitored_statistics(),
          .see = [&](const models::LayerAttention& layer) { seen.push_back(layer_record(layer.statistics)); }});
-    (options_.accumulation == 1 ? loss.loss : loss.loss * share).backward();
+    if (buckets_ && part + 1 == options_.accumulation) buckets_->begin();
+    (share == 1.0 ? loss.loss : loss.loss * share).backward();
     numbers.loss += share * loss.cross_entropy;
     add(seen, share, layers);
   }
+  if (ranks_ != nullptr) sum_over_ranks(numbers, layers);
   numbers.heads = head_numbers(layers);
   at::Tensor gradients = model_->parameters().gradients();
   numbers.gradient_norm = gradient_norm(gradients);
   numbers.update_norm = kNone;
-  if (!std::isfinite(numbers.loss) || !std::isfinite(numbers.gradient_norm)) return numbers;
-  if (options_.clip > 0.0 && numbers.gradient_norm > options_.clip)
+  if (!std::isfinite(numbers.loss) || !std::isfinite(numbers.gradient_norm)) return;
+  if (options_.clip > 0.0 && numbers.gradient_norm > options_.clip) {
     gradients.mul_(options_.clip / numbers.gradient_norm);
+  }
   optimiser_->set_learning_rate(learning_rate_at(options_, numbers.step));
   numbers.update_norm = optimiser_->step(model_->parameters().values(), gradients);
   step_ = numbers.step;
   loss_ = numbers.loss;
-  if (validation_log_ && (step_ % options_.validation_every == 0 || step_ == options_.steps)) log_validation(step_);
-  return numbers;
+}
+
+// Loss and every head's numbers in one message.
+void LanguageTraining::sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers) {
+  std::vector<double> packed{numbers.loss};
+  for_each_number(layers, [&](double& number) { packed.push_back(number); });
+  at::Tensor sums = at::empty({static_cast<std::int64_t>(packed.size())}, at::kDouble);
+  std::copy(packed.begin(), packed.end(), sums.data_ptr<double>());
+  ranks_->start_sum(sums);
+  buckets_->end();
+  const double* sum = sums.data_ptr<double>();
+  numbers.loss = *sum++;
+  for_each_number(layers, [&](double& number) { number = *sum++; });
 }
 
 Checkpoint LanguageTraining::checkpoint() const {

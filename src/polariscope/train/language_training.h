@@ -3,10 +3,12 @@
 
 #include "polariscope/models/language/language_model.h"
 #include "polariscope/runs/metrics_log.h"
+#include "polariscope/train/gradient_buckets.h"
 #include "polariscope/train/language_batches.h"
 #include "polariscope/train/language_options.h"
 #include "polariscope/train/monitor.h"
 #include "polariscope/train/optimiser.h"
+#include "polariscope/train/ranks.h"
 #include "polariscope/train/trainable.h"
 
 #include <cstdint>
@@ -20,7 +22,14 @@ class LanguageTraining final : public Trainable {
  public:
   // Throws Error for options that make no sense, for tokens that cannot be read, and for those whose fingerprint is
   // not that of their index.
-  explicit LanguageTraining(const LanguageOptions& options);
+  // ranks: those that share each batch, or null; all are told the same options.
+  explicit LanguageTraining(const LanguageOptions& options, std::shared_ptr<Ranks> ranks = nullptr);
+  // Rank 0's ends the others' follow().
+  ~LanguageTraining() override;
+
+  // Of the other ranks: does what rank 0's training is asked to do, to its end. They start from what rank 0 starts
+  // from and write no files.
+  void follow();
 
   runs::MapShape maps() const override;
   std::int64_t steps() const override { return options_.steps; }
@@ -37,14 +46,22 @@ class LanguageTraining final : public Trainable {
   const models::language::LanguageModel& model() const { return *model_; }
 
  private:
+  enum class Command : std::int64_t { kEnd, kStep };
+  Command told(Command command);  // what rank 0 says, on every rank
+  void start_together();          // from what rank 0 has
+  void take_step(StepNumbers& numbers);
+  void sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers);
   double validation_loss() const;
   void log_validation(std::int64_t step);
 
   LanguageOptions options_;
+  std::shared_ptr<Ranks> ranks_;
   std::unique_ptr<models::language::LanguageModel> model_;
   LanguageBatches batches_;
   std::unique_ptr<Optimiser> optimiser_;
+  std::optional<GradientBuckets> buckets_;
   std::optional<runs::MetricsLog> validation_log_;
+  bool together_ = false;  // all ranks hold the same
   std::int64_t step_ = 0;
   double loss_, validation_loss_;
 };

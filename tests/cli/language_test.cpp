@@ -1,0 +1,143 @@
+// A language model from a text file to an audit, by the commands of docs/language-models.md; and one that is killed.
+#include "command.h"
+#include "polariscope/base/files.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace polariscope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+constexpr const char* kTiny = R"({"model_type": "llama", "vocab_size": 256, "hidden_size": 32, "intermediate_size": 48,
+  "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-5})";
+
+class LanguageModel : public ::testing::Test {
+ protected:
+  void SetUp() override { write_file(at("tiny.json"), kTiny); }
+
+  std::string at(const std::string& name) const { return (folder_.path() / name).string(); }
+  Outcome run(const Words& words) const { return polariscope_run(words, {.folder = folder_.path()}); }
+  Words training(const std::string& out, const Words& more = {}) const {
+    Words words{"train",   "--task", "language-model", "--data", "example", "--model", "tiny.json", "--context", "32",
+                "--batch", "4",      "--steps",        "6",      "--out",   out,       "--quiet"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  nlohmann::json result_of(const std::string& out) const {
+    return nlohmann::json::parse(read_file(folder_.path() / out / "result.json"));
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LanguageModel, IsTrainedExportedAndAudited) {
+  ASSERT_EQ(run(training("run")).code, 0);
+  const nlohmann::json result = result_of("run");
+  EXPECT_EQ(result["tokens"], 6 * 4 * 32);
+  EXPECT_LT(result["validation_loss"].get<double>(), std::log(256.0));
+  for (const char* file : {"metrics.jsonl", "validation.jsonl", "config.toml", "provenance.json"}) {
+    EXPECT_TRUE(fs::exists(folder_.path() / "run" / file)) << file;
+  }
+  const Outcome exported = run({"export", "run", "--out", "model"});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  EXPECT_NE(exported.out.find("llama that transformers loads"), std::string::npos) << exported.out;
+  write_file(at("ids.json"), "[[72, 101, 108, 108, 111, 32, 119, 111, 114, 108, 100]]");
+  const Outcome audited = run({"audit", "model", "--ids", "ids.json", "--json", "--quiet"});
+  ASSERT_EQ(audited.code, 0) << audited.err;
+  EXPECT_TRUE(nlohmann::json::parse(audited.out).is_object());
+  // What was exported is gone on from.
+  ASSERT_EQ(run({"train", "--task", "language-model", "--data", "example", "--model", "model", "--context", "32",
+                 "--batch", "4", "--steps", "2", "--out", "on", "--quiet"})
+                .code,
+            0);
+  std::ifstream log(folder_.path() / "on" / "validation.jsonl");
+  std::string first;
+  std::getline(log, first);
+  EXPECT_NEAR(nlohmann::json::parse(first)["loss"].get<double>(), result["validation_loss"].get<double>(), 1e-6);
+}
+
+TEST_F(LanguageModel, WithAttentionOfItsOwnIsAuditedToo) {
+  ASSERT_EQ(run(training("run", {"--attention", "relu_kernel/sum", "--qk-norm", "layer"})).code, 0);
+  const Outcome exported = run({"export", "run", "--out", "model"});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  EXPECT_NE(exported.out.find("in no class of transformers"), std::string::npos) << exported.out;
+  write_file(at("ids.json"), "[[72, 101, 108, 108, 111, 32, 119, 111, 114, 108, 100]]");
+  const Outcome audited = run({"audit", "model", "--ids", "ids.json", "--json", "--quiet"});
+  EXPECT_EQ(audited.code, 0) << audited.err;
+}
+
+TEST_F(LanguageModel, WithNormsOfQueriesAndKeysBecomesAQwen3) {
+  ASSERT_EQ(run(training("run", {"--qk-norm", "rms"})).code, 0);
+  ASSERT_EQ(run({"export", "run", "--out", "model"}).code, 0);
+  const auto config = nlohmann::json::parse(read_file(at("model/config.json")));
+  EXPECT_EQ(config["model_type"], "qwen3");
+  EXPECT_EQ(config["architectures"][0], "Qwen3ForCausalLM");
+  // The same numbers by the other class.
+  Words words{"train",   "--task", "language-model", "--data", "example", "--model", "model",  "--context", "32",
+              "--batch", "4",      "--steps",        "1",      "--out",   "on",      "--quiet"};
+  ASSERT_EQ(run(words).code, 0);
+  std::ifstream log(folder_.path() / "on" / "validation.jsonl");
+  std::string first;
+  std::getline(log, first);
+  EXPECT_NEAR(nlohmann::json::parse(first)["loss"].get<double>(), result_of("run")["validation_loss"].get<double>(),
+              1e-6);
+}
+
+TEST_F(LanguageModel, GoesOnAfterAKillWithTheSameBits) {
+  Words once = training("once", {"--checkpoint-every", "0"}), again = training("again", {"--checkpoint-every", "0"});
+  for (Words* words : {&once, &again}) {
+    for (std::string& word : *words) {
+      if (word == "6") word = "150";
+    }
+  }
+  ASSERT_EQ(run(once).code, 0);
+  {
+    Running running(polariscope_command(again), {.folder = folder_.path()});
+    wait_for(folder_.path() / "again" / "checkpoint" / "last.safetensors", running);
+    std::this_thread::sleep_for(std::chrono::milliseconds(120));
+    running.send(SIGKILL);
+    running.wait();
+  }
+  ASSERT_EQ(run(again).code, 0);
+  for (const char* file : {"metrics.jsonl", "validation.jsonl"}) {
+    EXPECT_EQ(read_file(folder_.path() / "once" / file), read_file(folder_.path() / "again" / file)) << file;
+  }
+}
+
+TEST_F(LanguageModel, IsRefusedInOneSentence) {
+  const auto refused = [&](const Words& words, const Words& said) { expect_refused(words, said); };
+  refused({"train", "--task", "language-model", "--out", "run"}, {"needs data", "polariscope tokenize", "example"});
+  refused({"train", "--task", "language-model", "--data", "nothing", "--out", "run"}, {"nothing", "index.json"});
+  refused({"train", "--task", "language-model", "--data", "example", "--model", "llama-2b", "--out", "run"},
+          {"llama-2b", "llama-1b"});
+  refused({"train", "--task", "language-model", "--data", "example", "--heads", "3", "--out", "run"},
+          {"--heads has no meaning for language-model"});
+  refused({"export", "nothing", "--out", "model"}, {"nothing"});
+}
+
+TEST_F(LanguageModel, OfAnotherTrainingIsNotExported) {
+  ASSERT_EQ(run({"train", "--task", "induction", "--training-sequences", "16", "--epochs", "1", "--width", "16",
+                 "--heads", "2", "--layers", "1", "--out", "run", "--quiet"})
+                .code,
+            0);
+  const Outcome outcome = run({"export", "run", "--out", "model"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("is of no language model"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(at("model")));
+}
+
+}  // namespace
+}  // namespace polariscope::testing
