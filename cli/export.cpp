@@ -44,6 +44,8 @@ ordered_json as_published(ordered_json config) {
   config.erase("mlp_bias");
   config["model_type"] = "qwen3";
   config["architectures"] = {"Qwen3ForCausalLM"};
+  // What Qwen3 would take for others where they are left out.
+  if (!config.contains("num_key_value_heads")) config["num_key_value_heads"] = config.at("num_attention_heads");
   config["head_dim"] =
       config.at("hidden_size").get<std::int64_t>() / config.at("num_attention_heads").get<std::int64_t>();
   return config;
