@@ -20,7 +20,7 @@ struct TokenIndex {
   struct Input {
     std::string path;  // as it was given
     std::int64_t bytes = 0, documents = 0;
-    std::string fingerprint;  // XXH64 of its bytes
+    std::string fingerprint = {};  // XXH64 of its bytes
   };
   struct Separator {
     std::int64_t token = 0;

@@ -1,0 +1,51 @@
+#include "polariscope/tasks/text/internal/encoded_piece.h"
+
+#include "polariscope/base/error.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string_view>
+
+namespace polariscope::tasks::text {
+namespace {
+
+// The text of `field` in a line.
+std::string text_in(std::string_view line, const std::string& field, const std::string& name, std::int64_t number) {
+  nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
+  if (object.is_discarded() || !object.is_object()) {
+    throw Error("{}, line {}: expected an object of JSON, found {}", name, number,
+                object.is_discarded() ? "something else" : object.type_name());
+  }
+  const auto found = object.find(field);
+  if (found == object.end()) throw Error("{}, line {}: the object has no \"{}\"; see --field", name, number, field);
+  if (!found->is_string()) {
+    throw Error("{}, line {}: \"{}\" is of type {}: expected a text", name, number, field, found->type_name());
+  }
+  return std::move(found->get_ref<std::string&>());
+}
+
+}  // namespace
+
+EncodedPiece encoded(const TextPiece& piece, const TextEncoder& encoder, const std::string& field,
+                     const std::string& name) {
+  EncodedPiece result;
+  if (!piece.is_lines) {
+    if (piece.begins_document) result.begins.push_back(0);
+    result.bytes = static_cast<std::int64_t>(piece.bytes.size() - piece.context);
+    result.rough = !encoder.encode_after(piece.bytes, piece.context, result.ids) || piece.rough;
+    return result;
+  }
+  std::int64_t number = piece.first_line;
+  for (std::string_view rest = piece.bytes; !rest.empty(); ++number) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string text = text_in(line, field, name, number);
+    result.begins.push_back(result.ids.size());
+    result.bytes += static_cast<std::int64_t>(text.size());
+    encoder.encode(text, result.ids);
+  }
+  return result;
+}
+
+}  // namespace polariscope::tasks::text
