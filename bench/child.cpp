@@ -69,7 +69,7 @@ nlohmann::json run_peer(const std::string& name, const std::vector<std::string>&
 }
 
 LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads,
-                       bool keeps_freed)
+                       bool keeps_freed, const std::string& python)
     : name_(name) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that died is told by what it does not answer
   // Some machines export an older core than theirs, which halves the peer's products.
@@ -81,7 +81,7 @@ LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& 
       words.push_back(fmt::format("{}={}", name_of, std::int64_t{1} << 35));
     }
   }
-  words.insert(words.end(), {kPython, POLARISCOPE_PEERS "/" + name + ".py"});
+  words.insert(words.end(), {python.empty() ? kPython : python, POLARISCOPE_PEERS "/" + name + ".py"});
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -101,7 +101,7 @@ LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& 
   close(out[1]);
   to_ = fdopen(in[1], "w");
   from_ = fdopen(out[0], "r");
-  if (failure != 0) throw Error("{} cannot be started", kPython);
+  if (failure != 0) throw Error("{} cannot be started", words.front());
 }
 
 LivingPeer::~LivingPeer() {

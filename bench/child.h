@@ -25,10 +25,11 @@ using testing::TemporaryFolder;
 
 // bench/peers/NAME.py kept running, so that its runs can be interleaved with ours: it answers every line it
 // reads with one line of JSON. Its BLAS has `threads` threads and may choose its kernels for this processor. Where
-// it keeps what it frees it is spared page faults, but holds more than it needs.
+// it keeps what it frees it is spared page faults, but holds more than it needs. python: "" for the system's.
 class LivingPeer {
  public:
-  LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads, bool keeps_freed);
+  LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads, bool keeps_freed,
+             const std::string& python = "");
   ~LivingPeer();
   LivingPeer(const LivingPeer&) = delete;
   LivingPeer& operator=(const LivingPeer&) = delete;
