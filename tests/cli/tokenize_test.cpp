@@ -75,6 +75,14 @@ TEST_F(TokenizeCommand, ReadsStandardInput) {
   EXPECT_EQ(bytes_of(folder_.path() / "tokens" / "tokens-00000.bin"), std::string("\5\0\6\0", 4));
 }
 
+TEST_F(TokenizeCommand, NumPyReadsItsShardsAsTheDocsShow) {
+  if (Running({"/usr/bin/python3", "-c", "import numpy"}).wait().code != 0) GTEST_SKIP() << "python3 has no NumPy";
+  ASSERT_EQ(polariscope_run(command("texts.jsonl", {"--shard-tokens", "2"})).code, 0);
+  const Outcome outcome =
+      Running({"/usr/bin/python3", POLARISCOPE_SOURCE_DIR "/examples/read_tokens.py", at("tokens")}).wait();
+  EXPECT_EQ(outcome.out, "3 tokens of 7, the first: [5, 3]\n") << outcome.err;
+}
+
 TEST_F(TokenizeCommand, KeepsWhatIsThereAlreadyAndReplacesItOnlyWhenTold) {
   ASSERT_EQ(polariscope_run(command("text.txt")).code, 0);
   const std::string before = listing(folder_.path());

@@ -7,6 +7,7 @@
 #include "polariscope/base/random.h"
 #include "polariscope/tasks/text/token_shards.h"
 #include "support/complaint.h"
+#include "support/outside_data.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 
 using polariscope::testing::complaint_of;
 using polariscope::testing::entries;
+using polariscope::testing::outside_data;
 using polariscope::testing::TemporaryFolder;
 using testing::golden;
 using testing::golden_tokenizer;
@@ -85,6 +87,30 @@ TEST(Tokenize, PiecesHaveTheTokensOfTheWholeForEveryTokenizer) {
       EXPECT_EQ(index.documents, 1);
     }
   }
+}
+
+// The same of what others published, over articles.
+TEST(Tokenize, PiecesHaveTheTokensOfTheWholeForPublishedTokenizers) {
+  const fs::path articles = outside_data("text/wikitext-2/valid.txt");
+  if (articles.empty()) GTEST_SKIP() << "text/wikitext-2 is not in POLARISCOPE_DATA";
+  const std::string text = read_file(articles).substr(0, 300'000);
+  const TemporaryFolder folder;
+  write_file(folder.path() / "text.txt", text);
+  TokenizeOptions options{.input = (folder.path() / "text.txt").string()};
+  int found = 0;
+  for (const char* name : {"gpt2", "gpt-neox", "llama2", "llama2/tokenizer.bin"}) {
+    const fs::path path = outside_data(std::string("tokenizers/") + name);
+    if (path.empty()) continue;
+    ++found;
+    const TextEncoder encoder(Tokenizer::open(path));
+    const std::vector<std::int32_t> whole = encoded_whole(encoder, text);
+    for (const std::size_t piece : {1024, 2500}) {
+      options.piece_bytes = piece;
+      EXPECT_EQ(tokenized(options, encoder, folder.path() / "tokens").rough_cuts, 0) << name;
+      EXPECT_TRUE(tokens_of(folder.path() / "tokens") == whole) << name << ", pieces of " << piece;
+    }
+  }
+  if (found == 0) GTEST_SKIP() << "tokenizers/ is not in POLARISCOPE_DATA";
 }
 
 // Digits in groups of three from the last one on: where a number of 20,000 ends decides of all its tokens.
@@ -233,6 +259,20 @@ TEST(Tokenize, WhatIsNoTextIsRefused) {
   EXPECT_NE(of((folder.path() / "none.txt").string()).find("No such file"), std::string::npos);
   fs::create_directory(folder.path() / "empty");
   EXPECT_NE(of((folder.path() / "empty").string()).find("holds no text"), std::string::npos);
+}
+
+TEST(Tokenize, WhatHasNoTokenIsNamedByItsPlace) {
+  const TemporaryFolder folder;
+  const TextEncoder encoder(Tokenizer::from_json(R"({
+    "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+    "pre_tokenizer": null, "post_processor": null, "decoder": null,
+    "model": {"type": "Unigram", "unk_id": null, "vocab": [["a", -1.0]], "byte_fallback": false}})",
+                                                 "one letter"));
+  const fs::path file = folder.path() / "texts.jsonl";
+  write_file(file, "{\"text\": \"a\"}\n{\"text\": \"b\"}\n");
+  const std::string sentence =
+      complaint_of([&] { tokenized({.input = file.string()}, encoder, folder.path() / "tokens"); });
+  EXPECT_TRUE(sentence.starts_with(file.string() + ", line 2: ")) << sentence;
 }
 
 TEST(Tokenize, KnowsItsOwnInputAgain) {

@@ -2,9 +2,12 @@
 
 #include "polariscope/base/error.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace polariscope::tasks::text {
 namespace {
@@ -24,6 +27,16 @@ std::string text_in(std::string_view line, const std::string& field, const std::
   return std::move(found->get_ref<std::string&>());
 }
 
+// What a tokenizer has no token for is known by its place.
+template <class Encode>
+auto at_place(const std::string& place, const Encode& encode) {
+  try {
+    return encode();
+  } catch (const Error& error) {
+    throw Error("{}: {}", place, error.what());
+  }
+}
+
 }  // namespace
 
 EncodedPiece encoded(const TextPiece& piece, const TextEncoder& encoder, const std::string& field,
@@ -32,7 +45,8 @@ EncodedPiece encoded(const TextPiece& piece, const TextEncoder& encoder, const s
   if (!piece.is_lines) {
     if (piece.begins_document) result.begins.push_back(0);
     result.bytes = static_cast<std::int64_t>(piece.bytes.size() - piece.context);
-    result.rough = !encoder.encode_after(piece.bytes, piece.context, result.ids) || piece.rough;
+    const bool same = at_place(name, [&] { return encoder.encode_after(piece.bytes, piece.context, result.ids); });
+    result.rough = piece.rough || !same;
     return result;
   }
   std::int64_t number = piece.first_line;
@@ -43,7 +57,7 @@ EncodedPiece encoded(const TextPiece& piece, const TextEncoder& encoder, const s
     const std::string text = text_in(line, field, name, number);
     result.begins.push_back(result.ids.size());
     result.bytes += static_cast<std::int64_t>(text.size());
-    encoder.encode(text, result.ids);
+    at_place(fmt::format("{}, line {}", name, number), [&] { encoder.encode(text, result.ids); });
   }
   return result;
 }

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kLongestLine = std::size_t{64} << 20;
-constexpr std::size_t kRead = std::size_t{256} << 10;  // bytes at a time
+constexpr std::size_t kRead = std::size_t{64} << 10;  // bytes at a time
 
 struct OtherFile {
   std::string_view begin, what;
@@ -123,7 +123,7 @@ void TextPieces::take_text(TextPiece& piece) {
   piece.rough = rough_;
   begins_document_ = false;
   if (at_end_ && buffer_.size() <= context_ + piece_bytes_ + kSurroundings) {
-    piece.bytes = std::move(buffer_);
+    piece.bytes = buffer_;
     buffer_.clear();
     context_ = 0;
     return;
