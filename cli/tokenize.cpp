@@ -33,7 +33,7 @@ namespace text = tasks::text;
 
 struct TokenizeSettings {
   std::string input, tokenizer, out, format = "auto", field = "text";
-  double threads = 0.0, shard_tokens = 1 << 27;
+  double threads = 0.0, shard_tokens = 1e8;
   bool no_separator = false, overwrite = false, json = false, quiet = false;
 };
 
@@ -66,7 +66,7 @@ std::string counted(std::int64_t count, const char* thing) {
 }
 
 void say(const text::TokenIndex& index, const fs::path& folder) {
-  fmt::print("{} of {}, {} bytes a token, of {} that there are\n", counted(index.tokens, "token"),
+  fmt::print("{} of {}, {} bytes a token, vocabulary of {}\n", counted(index.tokens, "token"),
              counted(index.documents, "document"),
              significant(static_cast<double>(index.bytes) / static_cast<double>(index.tokens), 3), index.vocabulary);
   if (index.documents > 1) {
@@ -155,13 +155,13 @@ Command add_tokenize(CLI::App& app) {
       ->add_option("--tokenizer", settings->tokenizer,
                    "A tokenizer's file or the folder of its model, a model's name in the cache of the hf program, or "
                    "bytes: 256 tokens, one a byte")
-      ->type_name("FILE|NAME|bytes")
+      ->type_name("FILE")
       ->required();
   command->add_option("--out", settings->out, "The folder to make: index.json and shards of numbers")
       ->type_name("FOLDER")
       ->required();
   command->add_option("--format", settings->format, "What is read: auto (by the names of files), text or jsonl")
-      ->type_name("auto|text|jsonl")
+      ->type_name("NAME")
       ->capture_default_str();
   command->add_option("--field", settings->field, "Of each object of a .jsonl file, which holds its text")
       ->type_name("NAME")
@@ -171,7 +171,7 @@ Command add_tokenize(CLI::App& app) {
                     "other");
   command->add_option("--shard-tokens", settings->shard_tokens, "Tokens of a shard")
       ->type_name("N")
-      ->capture_default_str();
+      ->default_str("1e8");
   command->add_option("--threads", settings->threads, "0: one per processor; the shards are the same for any number")
       ->type_name("N")
       ->capture_default_str();
@@ -179,8 +179,8 @@ Command add_tokenize(CLI::App& app) {
   command->add_flag("--json", settings->json, "Print the index as one JSON object, with the seconds it took");
   command->add_flag("--quiet", settings->quiet, "No progress");
   command->footer(
-      "Memory does not grow with the text. The folder is there as a whole or not at all; what is there already and of "
-      "the same text and tokenizer is kept.\n"
+      "Memory does not grow with the text. The folder is there as a whole or not at all; what is there\n"
+      "already, of the same text and tokenizer, is kept.\n"
       "Examples:\n"
       "  polariscope tokenize book.txt --tokenizer gpt2 --out tokens\n"
       "  polariscope tokenize corpus.jsonl --field content --tokenizer model/tokenizer.json --out tokens\n"

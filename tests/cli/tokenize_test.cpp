@@ -51,7 +51,7 @@ TEST_F(TokenizeCommand, MakesShardsAndSaysWhatIsInThem) {
   EXPECT_EQ(outcome.err, "");
   const auto lines = lines_of(outcome.out);
   ASSERT_EQ(lines.size(), 4U) << outcome.out;
-  EXPECT_EQ(lines[0], "3 tokens of 2 documents, 2.33 bytes a token, of 7 that there are");
+  EXPECT_EQ(lines[0], "3 tokens of 2 documents, 2.33 bytes a token, vocabulary of 7");
   EXPECT_EQ(lines[1], "between documents: [SEP]");
   EXPECT_NE(lines[2].find("1 shard of 16-bit numbers, fingerprint "), std::string::npos);
   EXPECT_NE(lines[3].find("MB/s"), std::string::npos);

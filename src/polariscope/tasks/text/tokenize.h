@@ -20,7 +20,7 @@ struct TokenizeOptions {
   std::string field = "text";      // of each object
   bool separate = true;            // the tokenizer's end of a text between documents, or its beginning
   int threads = 0;                 // 0: one per processor; shards are the same for any
-  std::int64_t shard_tokens = std::int64_t{1} << 27;
+  std::int64_t shard_tokens = 100'000'000;
   std::size_t piece_bytes = std::size_t{256} << 10;  // of a text that one thread encodes at a time
 };
 
