@@ -113,14 +113,20 @@ TokenIndex tokenize(const TokenizeOptions& options, const TextEncoder& encoder, 
   std::vector<TextPiece> batch(most);
   std::vector<EncodedPiece> results(most);
   for (bool more = true; more;) {
-    std::size_t count = 0;
-    while (count < most && (more = pieces.next(batch[count]))) ++count;
+    std::size_t count = 0, bytes = 0;  // lines may be many times as long as a piece
+    while (count < most && bytes < most * options.piece_bytes && (more = pieces.next(batch[count]))) {
+      bytes += batch[count++].bytes.size();
+    }
     parallel_for(static_cast<std::int64_t>(count), threads, [&](std::int64_t i) {
       stop_if_interrupted();
       const TextPiece& piece = batch[static_cast<std::size_t>(i)];
       results[static_cast<std::size_t>(i)] = encoded(piece, encoder, options.field, pieces.inputs()[piece.input].name);
     });
-    for (std::size_t i = 0; i < count; ++i) documents.add(results[i], index.inputs[batch[i].input]);
+    for (std::size_t i = 0; i < count; ++i) {
+      documents.add(results[i], index.inputs[batch[i].input]);
+      batch[i] = {};
+      results[i] = {};
+    }
     progress.update(static_cast<std::uint64_t>(pieces.bytes()));
   }
   stop_if_interrupted();
