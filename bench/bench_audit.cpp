@@ -2,6 +2,7 @@
 #include "bench/child.h"
 #include "bench/measure.h"
 #include "bench/measured_child.h"
+#include "bench/python.h"
 #include "bench/runner.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
@@ -27,8 +28,8 @@ constexpr double kFree = 0.95;       // of the processors that a peer asks for: 
 constexpr double kMostApart = 1e-3;  // our loss and entropies from the peer's: the same model does the same
 
 std::vector<std::string> peer_command(int threads, std::vector<std::string> arguments) {
-  std::vector<std::string> words{"/usr/bin/env", fmt::format("OMP_NUM_THREADS={}", threads), "TQDM_DISABLE=1", newest_python(),
-                                 std::string(POLARISCOPE_PEERS) + "/audit.py"};
+  std::vector<std::string> words{"/usr/bin/env", fmt::format("OMP_NUM_THREADS={}", threads), "TQDM_DISABLE=1",
+                                 newest_python(), std::string(POLARISCOPE_PEERS) + "/audit.py"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }

@@ -1,6 +1,7 @@
 // ./dev bench lm: steps of training language models beside PyTorch's. How to read it: docs/benchmarks.md.
 #include "bench/child.h"
 #include "bench/measure.h"
+#include "bench/python.h"
 #include "bench/runner.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"

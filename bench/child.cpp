@@ -68,11 +68,6 @@ nlohmann::json run_peer(const std::string& name, const std::vector<std::string>&
   return nlohmann::json::parse(run_child(words));
 }
 
-std::string newest_python() {
-  const char* given = std::getenv("POLARISCOPE_PYTHON");
-  return given != nullptr ? given : POLARISCOPE_SOURCES "/build/python/newest/bin/python";
-}
-
 LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads,
                        bool keeps_freed, const std::string& python)
     : name_(name) {
@@ -106,7 +101,7 @@ LivingPeer::LivingPeer(const std::string& name, const std::vector<std::string>& 
   close(out[1]);
   to_ = fdopen(in[1], "w");
   from_ = fdopen(out[0], "r");
-  if (failure != 0) throw Error("{} cannot be started", words[words.size() - arguments.size() - 2]);
+  if (failure != 0) throw Error("{} cannot be started", words.front());
 }
 
 LivingPeer::~LivingPeer() {

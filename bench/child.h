@@ -21,17 +21,13 @@ std::string peer_obstacle(const std::string& module);
 // Runs bench/peers/NAME.py and reads the one line of JSON it prints.
 nlohmann::json run_peer(const std::string& name, const std::vector<std::string>& arguments);
 
-// The Python with the newest PyTorch and transformers, by which ./dev says where it made one.
-std::string newest_python();
-
 using testing::TemporaryFolder;
 
 // bench/peers/NAME.py kept running, so that its runs can be interleaved with ours: it answers every line it
 // reads with one line of JSON. Its BLAS has `threads` threads and may choose its kernels for this processor. Where
-// it keeps what it frees it is spared page faults, but holds more than it needs.
+// it keeps what it frees it is spared page faults, but holds more than it needs. python: "" for the system's.
 class LivingPeer {
  public:
-  // python: the interpreter, where it is not the system's.
   LivingPeer(const std::string& name, const std::vector<std::string>& arguments, int threads, bool keeps_freed,
              const std::string& python = "");
   ~LivingPeer();

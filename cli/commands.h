@@ -17,6 +17,7 @@ Command add_flow(CLI::App& app);
 Command add_list(CLI::App& app);
 Command add_reproduce(CLI::App& app);
 Command add_sweep(CLI::App& app);
+Command add_tokenize(CLI::App& app);
 Command add_train(CLI::App& app);
 Command add_watch(CLI::App& app);
 

@@ -104,8 +104,11 @@ TEST(Docs, TheTableOfTrainingsOptionsIsTheProgramsOwn) { expect_listing("docs/tr
 TEST(Docs, TheExamplesAreTheProgramsThatTheTestsRun) {
   for (const auto& [page, example] : {std::pair{"docs/attention.md", "examples/attend_raw.cpp"},
                                       {"docs/adding-a-model.md", "examples/recall_training.h"},
-                                      {"docs/adding-an-architecture.md", "examples/phi_row.h"}}) {
-    EXPECT_EQ(marked(bytes_of(kSources / page), example), "```cpp\n" + bytes_of(kSources / example) + "```\n");
+                                      {"docs/adding-an-architecture.md", "examples/phi_row.h"},
+                                      {"docs/tokenizers.md", "examples/read_tokens.py"}}) {
+    const std::string language = fs::path(example).extension() == ".py" ? "python" : "cpp";
+    EXPECT_EQ(marked(bytes_of(kSources / page), example),
+              "```" + language + "\n" + bytes_of(kSources / example) + "```\n");
   }
 }
 
@@ -147,7 +150,8 @@ TEST(Docs, TheExamplesInTheHelpAreCommandsThatTheProgramTakes) {
                                                                                     {"sweep", "run"},
                                                                                     {"sweep", "status"},
                                                                                     {"sweep", "retry"},
-                                                                                    {"sweep", "export"}}) {
+                                                                                    {"sweep", "export"},
+                                                                                    {"tokenize"}}) {
     const std::string help = help_of(name);
     for (const auto& words : commands_in("```\n" + help.substr(help.find("Examples:")) + "\n```")) {
       ASSERT_GE(words.size(), 2U);

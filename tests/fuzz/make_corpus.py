@@ -152,3 +152,12 @@ save("tokenizer", "char.model", b"".join(pieces) + field(2, bytes([3 << 3, 4])))
 listed = [(" a", -1.0), ("aa", -2.0)] + [(f"t{i}", -3.0) for i in range(258)]
 save("tokenizer", "llama2c.bin", struct.pack("<i", 8) + b"".join(struct.pack("<fi", score, len(value)) + value.encode() for value, score in listed))
 save("tokenizer", "short.bin", struct.pack("<ifi", 8, 0.5, 2**30) + b"a")
+
+# --- the index of token shards ---
+index = {"format": "polariscope tokens 1", "numbers": "uint16", "vocabulary": 7, "tokens": 3, "documents": 2, "bytes": 5, "fingerprint": "812d4da85a1ae82e", "tokenizer": "WordPiece, 7 tokens, BERT's cuts, lower case without accents, 5 looked for as they stand, before a text [CLS], after it [SEP], fingerprint 6975ed4bd4a7288b", "tokenizer_fingerprint": "6975ed4bd4a7288b", "separator": {"token": 3, "text": "[SEP]"}, "field": "text", "rough_cuts": 0, "shards": [{"file": "tokens-00000.bin", "tokens": 2, "fingerprint": "8eadc39becd71f21"}, {"file": "tokens-00001.bin", "tokens": 1, "fingerprint": "99abe732a95a3b9e"}], "inputs": [{"path": "texts.jsonl", "bytes": 31, "documents": 2, "fingerprint": "50af97d2aff70ad7"}]}
+save("tokens", "whole.json", json.dumps(index))
+save("tokens", "nothing.json", json.dumps({**index, "separator": None, "field": ""}))
+save("tokens", "sizes.json", json.dumps({**index, "tokens": 2**63 - 1}))
+save("tokens", "negative.json", json.dumps({**index, "vocabulary": -1}))
+save("tokens", "outside.json", json.dumps({**index, "shards": [{**index["shards"][0], "file": "/etc/passwd"}]}))
+save("tokens", "short.json", json.dumps(index)[:200])

@@ -12,6 +12,7 @@
 #include "polariscope/checkpoints/internal/shard_index.h"
 #include "polariscope/models/pretrained/parameters.h"
 #include "polariscope/tasks/text/internal/readers.h"
+#include "polariscope/tasks/text/token_index.h"
 #include "polariscope/tasks/text/tokenizer.h"
 
 #include <nlohmann/json.hpp>
@@ -154,10 +155,25 @@ bool fuzz_tokenizer(std::string_view bytes) {
   return is_model || is_list;
 }
 
+bool fuzz_tokens(std::string_view bytes) {
+  return is_read_whole([&] {
+    const tasks::text::TokenIndex index = tasks::text::parse_token_index(bytes, "fuzz");
+    const std::string written = to_json(index).dump();
+    require(to_json(tasks::text::parse_token_index(written, "written")).dump() == written,
+            "an index that was written is read as another");
+  });
+}
+
 std::span<const FuzzTarget> fuzz_targets() {
   static constexpr FuzzTarget kTargets[] = {
-      {"config", fuzz_config}, {"description", fuzz_description}, {"gguf", fuzz_gguf},           {"json", fuzz_json},
-      {"npy", fuzz_npy},       {"safetensors", fuzz_safetensors}, {"tokenizer", fuzz_tokenizer},
+      {"config", fuzz_config},
+      {"description", fuzz_description},
+      {"gguf", fuzz_gguf},
+      {"json", fuzz_json},
+      {"npy", fuzz_npy},
+      {"safetensors", fuzz_safetensors},
+      {"tokenizer", fuzz_tokenizer},
+      {"tokens", fuzz_tokens},
   };
   return kTargets;
 }

@@ -15,6 +15,7 @@ bool fuzz_json(std::string_view bytes);         // config.json and model.safeten
 bool fuzz_npy(std::string_view bytes);          // base/npy_array.h, base/npy.h
 bool fuzz_safetensors(std::string_view bytes);  // base/safetensors.h, checkpoints/checkpoint.h
 bool fuzz_tokenizer(std::string_view bytes);    // tasks/text: tokenizer.json, tokenizer.model, tokenizer.bin
+bool fuzz_tokens(std::string_view bytes);       // tasks/text/token_index.h: index.json of token shards
 
 struct FuzzTarget {
   std::string_view name;  // of its corpus: tests/fuzz/corpus/NAME/

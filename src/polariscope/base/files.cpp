@@ -4,6 +4,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/internal/descriptor.h"
+#include "polariscope/base/internal/sync_folder.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -89,12 +90,6 @@ std::filesystem::path target_of(const std::filesystem::path& path) {
     throw Error("{}: this is no file but a device, a pipe or the like: choose the name of a file", path.string());
   }
   return target;
-}
-
-// Makes the rename itself survive a power failure. Some file systems cannot sync a folder and say EINVAL.
-bool sync_folder(const std::filesystem::path& folder) {
-  const Descriptor descriptor(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return descriptor.is_open() && (fsync(descriptor.number()) == 0 || errno == EINVAL);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // What holds for any text: ids and back, unsound UTF-8, long runs, many threads, files of more than one kind.
+#include "golden_tokenizers.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/random.h"
 #include "polariscope/tasks/text/internal/utf8.h"
@@ -17,19 +18,11 @@ namespace {
 
 using polariscope::testing::complaint_of;
 using polariscope::testing::TemporaryFolder;
+using testing::golden_tokenizer;
 using Ids = std::vector<std::int32_t>;
 
-Tokenizer golden(const std::string& name) {
-  const auto path = std::filesystem::path(POLARISCOPE_SOURCE_DIR) / "tests/golden/tokenizers.json";
-  static const nlohmann::json kGolden = nlohmann::json::parse(read_file(path));
-  for (const auto& entry : kGolden["tokenizers"]) {
-    if (entry["name"] == name) return Tokenizer::from_json(entry["whole"].dump(), name);
-  }
-  throw std::runtime_error("no golden tokenizer " + name);
-}
-
 TEST(Encode, BytesComeBackAsTheyWere) {
-  const Tokenizer tokenizer = golden("bytes");
+  const Tokenizer tokenizer = golden_tokenizer("bytes");
   constexpr std::uint64_t kSeed = 16;
   RandomStream random(kSeed, 1);
   for (int round = 0; round < 200; ++round) {
@@ -52,14 +45,14 @@ TEST(Encode, UnsoundUtf8IsReadAsPythonReplacesIt) {
       {"\xC0\xAF", "\uFFFD\uFFFD"}, {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},
       {"\x80\xBF", "\uFFFD\uFFFD"}, {"\xE2\x82\xAC\xE2\x82", "\u20AC\uFFFD"},
   };
-  const Tokenizer tokenizer = golden("bytes");
+  const Tokenizer tokenizer = golden_tokenizer("bytes");
   for (const auto& [bytes, sound] : cases) EXPECT_EQ(tokenizer.decode(tokenizer.encode(bytes)), sound);
 }
 
 // A square of a mebibyte would be an hour.
 TEST(Encode, ALongRunOfOneLetterTakesNoSquare) {
   for (const char* name : {"bytes", "wide", "Llama 2's", "unigram", "BERT's", "a prefix"}) {
-    const Tokenizer tokenizer = golden(name);
+    const Tokenizer tokenizer = golden_tokenizer(name);
     for (const char* unit : {"a", " ", "to", "é"}) {
       std::string text;
       while (text.size() < std::size_t{1} << 20) text += unit;
@@ -73,7 +66,7 @@ TEST(Encode, ALongRunOfOneLetterTakesNoSquare) {
 }
 
 TEST(Encode, ManyThreadsGetTheSameIds) {
-  const Tokenizer tokenizer = golden("Llama 2's");
+  const Tokenizer tokenizer = golden_tokenizer("Llama 2's");
   std::string text;
   for (int i = 0; i < 2000; ++i) text += "token number " + std::to_string(i) + " of the head, naïve.\n";
   const Ids expected = tokenizer.encode(text);
@@ -85,13 +78,13 @@ TEST(Encode, ManyThreadsGetTheSameIds) {
 }
 
 TEST(Encode, TextsOfTokensAreReadable) {
-  const Tokenizer bytes = golden("bytes");
+  const Tokenizer bytes = golden_tokenizer("bytes");
   EXPECT_EQ(bytes.text_of(bytes.find("Ċ").value()), "\\n");
   EXPECT_EQ(bytes.text_of(bytes.find("Ġthe").value()), " the");
   EXPECT_EQ(bytes.text_of(bytes.find("Ã").value()), "\\xC3");
   EXPECT_EQ(bytes.text_of(bytes.size()), "");
   EXPECT_EQ(bytes.text_of(-1), "");
-  const Tokenizer llama = golden("Llama 2's");
+  const Tokenizer llama = golden_tokenizer("Llama 2's");
   EXPECT_EQ(llama.text_of(llama.find("<0x0A>").value()), "\\n");
   EXPECT_EQ(llama.text_of(llama.find("▁the").value()), " the");
   EXPECT_EQ(llama.text_of(llama.bos().value()), "<s>");
@@ -103,12 +96,12 @@ TEST(Encode, TextsOfTokensAreReadable) {
 }
 
 TEST(Encode, DescriptionsTellTokenizersApart) {
-  const Tokenizer llama = golden("Llama 2's");
+  const Tokenizer llama = golden_tokenizer("Llama 2's");
   const std::string text = llama.describe();
   EXPECT_TRUE(text.starts_with("BPE, ")) << text;
   EXPECT_NE(text.find("normalizer Sequence(Prepend, Replace), pre-tokenizer none"), std::string::npos) << text;
   EXPECT_NE(text.find("before a text <s>, after it </s>"), std::string::npos) << text;
-  EXPECT_NE(llama.fingerprint(), golden("bytes").fingerprint());
+  EXPECT_NE(llama.fingerprint(), golden_tokenizer("bytes").fingerprint());
 }
 
 const char* const kWords = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\nhead\n##s\n.\nCaf\ncafe\n";

@@ -1,5 +1,7 @@
 // Small tokenizers of every kind against what Hugging Face's tokenizers and SentencePiece make of the same texts:
 // tests/golden/tokenizers.json, written by make_tokenizers.py beside it.
+#include "golden_tokenizers.h"
+
 #include "polariscope/base/files.h"
 #include "polariscope/tasks/text/tokenizer.h"
 #include "support/temporary_folder.h"
@@ -17,24 +19,8 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-const nlohmann::json& golden() {
-  static const nlohmann::json kGolden =
-      nlohmann::json::parse(read_file(std::filesystem::path(POLARISCOPE_SOURCE_DIR) / "tests/golden/tokenizers.json"));
-  return kGolden;
-}
-
-// A tokenizer.json: whole, or an earlier one with other components.
-nlohmann::json description_of(const nlohmann::json& entry, std::map<std::string, nlohmann::json>& earlier) {
-  nlohmann::json description;
-  if (entry.contains("whole")) {
-    description = entry["whole"];
-  } else {
-    description = earlier.at(entry["like"]);
-    description.update(entry["but"]);
-  }
-  earlier[entry["name"]] = description;
-  return description;
-}
+using testing::description_of;
+using testing::golden;
 
 TEST(GoldenTokenizers, HaveTheIdsAndTextsOfHuggingFace) {
   std::map<std::string, nlohmann::json> earlier;
@@ -72,7 +58,7 @@ std::string from_base64(const std::string& text) {
 }
 
 TEST(GoldenTokenizers, HaveTheIdsOfSentencePiece) {
-  const testing::TemporaryFolder folder;
+  const polariscope::testing::TemporaryFolder folder;
   for (const auto& entry : golden()["sentencepiece"]) {
     SCOPED_TRACE(entry["name"].get<std::string>());
     write_file(folder.path() / "tokenizer.model", from_base64(entry["model"]));

@@ -25,7 +25,7 @@ std::int64_t count_at(const ordered_json& json, const char* key) {
     const auto count = value.get<std::uint64_t>();
     if (count <= std::uint64_t{std::numeric_limits<std::int64_t>::max()}) return static_cast<std::int64_t>(count);
   }
-  throw Error("\"{}\" is {}: expected a count", key, value.dump());
+  throw Error("\"{}\" is {}: expected a count", key, value.is_number() ? value.dump() : value.type_name());
 }
 
 TokenIndex from_json(const ordered_json& json) {
@@ -113,21 +113,25 @@ ordered_json to_json(const TokenIndex& index) {
   return json;
 }
 
+TokenIndex parse_token_index(std::string_view json, const std::string& name) {
+  try {
+    TokenIndex index = from_json(ordered_json::parse(json));
+    check(index);
+    return index;
+  } catch (const ordered_json::exception& error) {
+    throw Error("{} is no index of tokens: {}", name, error.what());
+  } catch (const Error& error) {
+    throw Error("{} is no index of tokens: {}", name, error.what());
+  }
+}
+
 TokenIndex read_token_index(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "index.json";
   if (!std::filesystem::exists(path)) {
     throw Error("{} holds no tokens (there is no index.json): expected a folder that polariscope tokenize wrote",
                 folder.string());
   }
-  try {
-    TokenIndex index = from_json(ordered_json::parse(read_file(path)));
-    check(index);
-    return index;
-  } catch (const ordered_json::exception& error) {
-    throw Error("{} is no index of tokens: {}", path.string(), error.what());
-  } catch (const Error& error) {
-    throw Error("{} is no index of tokens: {}", path.string(), error.what());
-  }
+  return parse_token_index(read_file(path), path.string());
 }
 
 }  // namespace polariscope::tasks::text

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace polariscope::tasks::text {
@@ -20,7 +21,7 @@ struct TokenIndex {
   struct Input {
     std::string path;  // as it was given
     std::int64_t bytes = 0, documents = 0;
-    std::string fingerprint;  // XXH64 of its bytes
+    std::string fingerprint = {};  // XXH64 of its bytes
   };
   struct Separator {
     std::int64_t token = 0;
@@ -47,7 +48,9 @@ std::string fingerprint_of(const TokenIndex& index);
 
 nlohmann::ordered_json to_json(const TokenIndex& index);
 
-// That of `folder`. Throws Error where there is none, and where it contradicts itself.
+// Of what index.json holds. Throws Error, begun with `name`, for anything else and for what contradicts itself.
+TokenIndex parse_token_index(std::string_view json, const std::string& name);
+// That of `folder`. Throws Error where there is none, too.
 TokenIndex read_token_index(const std::filesystem::path& folder);
 
 }  // namespace polariscope::tasks::text
