@@ -171,7 +171,11 @@ const before = await step('calm');
 check('it has the same address again', await serve() === address);
 await until('the page goes on by itself', async () => await status() === 'live' && await step('calm') > before);
 
-// The training goes and comes back.
+// The training hangs, goes and comes back.
+calm.kill('SIGSTOP');
+await until('a training that writes nothing is said to be silent', async () => /^no new line for \d+ s$/.test(await phase('calm')));
+calm.kill('SIGCONT');
+await until('until it goes on', async () => await phase('calm') === 'running');
 calm.kill('SIGKILL');
 await calm.over;
 await until('a training that was killed is said to be stopped', async () => await phase('calm') === 'stopped');

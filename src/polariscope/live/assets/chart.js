@@ -77,6 +77,11 @@ function smoothed(values, share) {
   });
 }
 
+// Whether a number is logged at fewer than half of the steps.
+function isSparse(values) {
+  return values.reduce((known, value) => known + (value !== null), 0) < values.length / 2;
+}
+
 class Chart {
   constructor(figure, options) {
     Object.assign(this, { figure, log: false, fromZero: false, lines: [], marks: [] }, options);
@@ -127,7 +132,10 @@ class Chart {
     if (width === 0) return;
     const paint = prepared(this.canvas, width, height);
     paint.font = `11.5px ${style('--text')}`;
-    for (const line of this.lines) line.drawn = smoothed(line.curve.mean, view.smoothing);
+    for (const line of this.lines) {
+      line.drawn = smoothed(line.curve.mean, view.smoothing);
+      line.sparse = isSparse(line.drawn);
+    }
     this.x = this.xAxis(width);
     this.y = this.yAxis(height, this.x);
     this.drawAxes(paint, width, height);
@@ -203,12 +211,13 @@ class Chart {
     return value !== null && value !== undefined && (!this.log || value > 0);
   }
 
+  // Gaps are where a number was not finite; of one that is logged now and then they are the rule, and bridged.
   trace(paint, line, values) {
     paint.beginPath();
     let open = false;
     for (let i = 0; i < values.length; ++i) {
       if (!this.drawable(values[i])) {
-        open = false;
+        open = open && line.sparse;
         continue;
       }
       const at = this.placeOf(line, i), up = this.y.at(values[i]);
@@ -247,7 +256,7 @@ class Chart {
     paint.globalAlpha = line.alpha ?? 1;
     paint.lineWidth = line.width ?? 1.7;
     this.trace(paint, line, line.drawn);
-    const end = line.drawn.length - 1;
+    const end = line.sparse ? line.drawn.findLastIndex((value) => value !== null) : line.drawn.length - 1;
     if (end >= 0 && this.drawable(line.drawn[end])) {
       paint.fillStyle = line.colour;
       paint.beginPath();
@@ -290,7 +299,8 @@ class Chart {
 
   fillTip(at) {
     const rows = this.lines.map((line) => {
-      const i = this.bucketAt(line, view.cursor);
+      let i = this.bucketAt(line, view.cursor);
+      while (line.sparse && i > 0 && line.drawn[i] === null) --i;
       return { line, value: line.last[line.last.length - 1] < view.cursor ? null : line.drawn[i] };
     }).filter((row) => this.drawable(row.value) && row.line.label);
     if (rows.length === 0) return;
