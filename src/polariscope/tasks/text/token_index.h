@@ -19,7 +19,7 @@ struct TokenIndex {
     std::string fingerprint;  // XXH64 of its bytes
   };
   struct Input {
-    std::string path;  // as it was given
+    std::string path;  // as it was given, "standard input"
     std::int64_t bytes = 0, documents = 0;
     std::string fingerprint = {};  // XXH64 of its bytes
   };

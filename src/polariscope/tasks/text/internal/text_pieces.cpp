@@ -42,7 +42,7 @@ void refuse_what_is_no_text(std::string_view bytes, const std::string& name) {
 
 std::vector<TextInput> text_inputs(const std::string& path, std::optional<bool> lines) {
   const auto is_lines = [&](const fs::path& file) { return lines.value_or(file.extension() == ".jsonl"); };
-  if (path == "-") return {{path, {}, lines.value_or(false)}};
+  if (path == "-") return {{"standard input", {}, lines.value_or(false)}};
   std::error_code error;
   if (!fs::is_directory(path, error)) return {{path, path, is_lines(path)}};
   std::vector<fs::path> files;

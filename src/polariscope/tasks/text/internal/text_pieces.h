@@ -15,7 +15,7 @@
 namespace polariscope::tasks::text {
 
 struct TextInput {
-  std::string name;            // as it was given
+  std::string name;            // as it was given, "standard input"
   std::filesystem::path file;  // empty: standard input
   bool is_lines;               // of JSON; else a text
 };
