@@ -39,7 +39,7 @@ struct Shape {
 
 language::LanguageModelOptions model_of(const Shape& shape, models::ProductPrecision precision) {
   const auto config = language::config_of(language::find_preset(shape.preset), 0, shape.context);
-  return {.blueprint = language::blueprint_of(config, shape.preset), .attention = {}, .precision = precision};
+  return {.blueprint = language::blueprint_of(config, shape.preset), .precision = precision};
 }
 
 std::string_view bytes_of(const at::Tensor& tensor) {
