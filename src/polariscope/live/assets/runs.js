@@ -14,7 +14,7 @@ function stateKind(run, now) {
   return { finished: 'finished', diverged: 'bad', 'stopped by an alarm': 'bad' }[run.phase] ?? 'quiet';
 }
 
-// What a run is called in a chart: by the settings in which the runs differ, or by its name.
+// What is said of a run: the settings in which the runs differ, also in charts where they are few, beside its name.
 function nameRuns(runs, configs) {
   const values = new Map();
   for (const run of runs) {
@@ -32,7 +32,8 @@ function nameRuns(runs, configs) {
     const more = said.length > kMost ? ', …' : '';
     run.about = said.slice(0, kMost).join(', ') + more || [...kFirst, 'optimiser'].map((key) => config[key]).filter(Boolean).join(', ');
     run.settings = said.join(' ');
-    run.label = run.name;
+    const short = run.name.split('/').pop(), kShort = 36;
+    run.label = run.settings && run.about.length <= kShort && !short.includes(run.about) ? `${short} (${run.about})` : run.name;
   }
 }
 
