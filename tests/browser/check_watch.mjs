@@ -16,7 +16,8 @@ function stop(code, sentence) {
 
 const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 if (!existsSync(browserPath)) stop(kSkipped, `skipped: no Chromium at ${browserPath} (set CHROMIUM to its path)`);
-const playwright = await import('playwright-core').catch(() => stop(kSkipped, 'skipped: playwright-core is not installed (run ./dev setup)'));
+const playwright = await import('playwright-core')
+  .catch(() => stop(kSkipped, 'skipped: playwright-core is not installed (run ./dev setup)'));
 
 const [program, option, pictures] = process.argv.slice(2);
 if (!program || !existsSync(program) || (option && (option !== '--screenshots' || !pictures))) {
@@ -65,7 +66,8 @@ const freePort = () => new Promise((done) => {
 });
 
 // Attention alone needs no LibTorch. The first collapses and explodes after 275 steps, with alarms.
-const train = (out, ...words) => start('train', '--task', 'in-context-regression', '--threads', '1', '--quiet', '--out', join('runs', out), ...words);
+const kTraining = ['--task', 'in-context-regression', '--threads', '1', '--quiet'];
+const train = (out, ...words) => start('train', ...kTraining, '--out', join('runs', out), ...words);
 const kExplodes = ['--attention', 'softmax1', '--batch', '150', '--learning-rate', '0.5', '--seed', '12'];
 const kCalm = ['--attention', 'elu1_kernel/sum', '--batch', '400', '--steps', '1000000', '--checkpoint-every', '1'];
 
@@ -119,7 +121,8 @@ await until('a run that begins appears', async () => await phase('calm') === 'ru
 await until('its steps go on', async () => await step('calm') > 30);
 await until('its charts have a line a layer', async () => (await lines())[2].length === 5 && (await lines())[0][0] > 20);
 check('every chart has ink', (await inks()).every((count) => count > 500), String(await inks()));
-await until('it tells its speed and how long it will take', async () => /steps\/s · .* left/.test(await row('calm').locator('.rate').textContent()));
+await until('it tells its speed and how long it will take',
+  async () => /steps\/s · .* left/.test(await row('calm').locator('.rate').textContent()));
 
 const exploding = train('explodes', ...kExplodes);
 await until('a second run appears', async () => await row('explodes').count() === 1);
@@ -130,14 +133,16 @@ await until('both runs are drawn, one over the other', async () => (await lines(
 await until('its alarms are listed', async () => await page.locator('#alarm-list .kind').count() > 3);
 const marks = await page.evaluate(() => charts[0].marks.length);
 check('and marked in the charts', marks > 3, String(marks));
-const logged = readFileSync(join(folder, 'runs', 'explodes', 'metrics.jsonl'), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+const log = readFileSync(join(folder, 'runs', 'explodes', 'metrics.jsonl'), 'utf8');
+const logged = log.trim().split('\n').map((line) => JSON.parse(line));
 const drawn = await page.evaluate(() => {
   const run = state.runs.find((one) => one.name.endsWith('explodes')), curves = state.curves.get(run.id);
   return { steps: curves.first, loss: curves.columns.get('loss')[0].mean, entropy: curves.columns.get('entropy')[4].mean };
 });
 const near = (a, b) => a === b || Math.abs(a - b) <= 2e-5 * Math.abs(b);
-check('what is drawn is what was logged', drawn.steps.length === logged.length && logged.every((line, i) => drawn.steps[i] === line.step
-  && near(drawn.loss[i], line.loss) && near(drawn.entropy[i], line.entropy[4][0])));
+const isDrawn = (line, i) => drawn.steps[i] === line.step && near(drawn.loss[i], line.loss)
+  && near(drawn.entropy[i], line.entropy[4][0]);
+check('what is drawn is what was logged', drawn.steps.length === logged.length && logged.every(isDrawn));
 
 await row('explodes').locator('input').uncheck();
 await page.selectOption('#layer', '2');
@@ -154,7 +159,8 @@ check('they are of the step that they were made at', (await page.textContent('#p
 const canvas = page.locator('.chart canvas').first();
 const box = await canvas.boundingBox();
 await page.mouse.move(box.x + 200, box.y + 80);
-await until('pointing tells the numbers there', async () => (await page.locator('.chart .tip').first().textContent()).includes('step'));
+await until('pointing tells the numbers there',
+  async () => (await page.locator('.chart .tip').first().textContent()).includes('step'));
 await page.mouse.down();
 await page.mouse.move(box.x + 300, box.y + 80, { steps: 4 });
 await page.mouse.up();
@@ -181,7 +187,8 @@ await calm.over;
 await until('a training that was killed is said to be stopped', async () => await phase('calm') === 'stopped');
 const killed = await step('calm');
 calm = train('calm', ...kCalm);
-await until('one that goes on is followed on', async () => await phase('calm') === 'running' && await step('calm') > killed);
+await until('one that goes on is followed on',
+  async () => await phase('calm') === 'running' && await step('calm') > killed);
 await until('without a step twice', async () => page.evaluate(() => {
   const [curves] = [...state.curves.values()];
   return curves.first.every((first, i) => i === 0 || first > curves.last[i - 1]) && curves.steps > 0;
@@ -190,21 +197,27 @@ await until('without a step twice', async () => page.evaluate(() => {
 // Other readers.
 const narrow = await open({ viewport: { width: 400, height: 800 }, colorScheme: 'dark' });
 await until('a narrow dark page draws as well', async () => narrow.evaluate(() => charts[0].lines.length > 0));
-check('nothing overflows sideways', await narrow.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth));
+const excess = await narrow.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+check('nothing overflows sideways', excess <= 0, `${excess} px`);
 const stranger = await (await browser.newContext()).newPage();
 const wrong = await stranger.goto(address.replace(/[0-9a-f]{32}/, '0'.repeat(32)));
 check('a wrong token gets nothing', wrong.status() === 404);
 await stranger.goto('about:blank');
-check('a page of another origin cannot read it', await stranger.evaluate((url) => fetch(url).then(() => false, () => true), `${address}api/runs`));
+const isRefused = await stranger.evaluate((url) => fetch(url).then(() => false, () => true), `${address}api/runs`);
+check('a page of another origin cannot read it', isRefused);
 if (pictures) {
   await page.screenshot({ path: join(pictures, 'watch-light.png'), fullPage: true });
   await narrow.screenshot({ path: join(pictures, 'watch-narrow-dark.png'), fullPage: true });
 }
 
-const times = (name) => readdirSync(join(folder, 'runs', name), { recursive: true }).map((file) => `${file} ${statSync(join(folder, 'runs', name, file)).mtimeMs}`).sort().join('\n');
+function times(name) {
+  const run = join(folder, 'runs', name);
+  return readdirSync(run, { recursive: true }).map((file) => `${file} ${statSync(join(run, file)).mtimeMs}`).sort().join('\n');
+}
 const left = times('explodes');
 await page.reload();
-await until('a page that is loaded again draws the same runs', async () => (await lines())[0].length === 1 && await row('calm').locator('input').isChecked());
+await until('a page that is loaded again draws the same runs',
+  async () => (await lines())[0].length === 1 && await row('calm').locator('input').isChecked());
 check('a run that is over was not touched', times('explodes') === left);
 check('the page asks nobody else', elsewhere.length === 0, elsewhere.join(', '));
 check('no browser complained', complaints.length === 0, complaints.join('; '));

@@ -44,12 +44,16 @@ TEST(StepHistory, AMillionStepsKeepTheirSpikeAndTheirMeans) {
   int spikes = 0;
   std::uint64_t steps = 0;
   for (std::size_t i = 0; i < history.buckets(); ++i) {
-    if (i > 0) ASSERT_EQ(history.first_steps()[i], history.last_steps()[i - 1] + 1);
+    if (i > 0) {
+      ASSERT_EQ(history.first_steps()[i], history.last_steps()[i - 1] + 1);
+    }
     const bool has_spike = history.first_steps()[i] <= kSpike && kSpike <= history.last_steps()[i];
     EXPECT_EQ(loss[i].high, has_spike ? 1e6F : 3.0F);
     EXPECT_EQ(loss[i].low, 1.0F);
     // Single precision: a mean of a thousand values in ten joins.
-    if (!has_spike) EXPECT_NEAR(loss[i].mean, 2.0, 1e-4) << i;
+    if (!has_spike) {
+      EXPECT_NEAR(loss[i].mean, 2.0, 1e-4) << i;
+    }
     spikes += has_spike ? 1 : 0;
     steps += loss[i].finite;
   }

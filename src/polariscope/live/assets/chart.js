@@ -1,93 +1,10 @@
-// One chart of curves over the steps, on a canvas. All share their stretch of steps, and what the pointer points at.
-const kMargin = { left: 54, right: 14, top: 10, bottom: 24 };
-const view = { from: null, to: null, logSteps: false, smoothing: 0, cursor: null };
-
-// About `count` round numbers in [low, high].
-function roundNumbers(low, high, count) {
-  if (!(high > low)) return [low];
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const each = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
-  const ticks = [];
-  for (let i = Math.ceil(low / each - 1e-9); i * each <= high + 1e-9 * each; ++i) ticks.push(i * each + 0);
-  return ticks;
-}
-
-// On a logarithmic axis: powers of ten, fewer where there are many, with twos and fives where there are few.
-function roundFactors(low, high) {
-  const from = Math.ceil(Math.log10(low) - 1e-9), to = Math.floor(Math.log10(high) + 1e-9);
-  const each = Math.max(1, Math.ceil((to - from + 1) / 7));
-  const powers = [];
-  for (let i = from; i <= to; ++i) if (i % each === 0) powers.push(10 ** i);
-  if (powers.length > 2) return powers;
-  const fine = [];
-  for (let i = from - 1; i <= to; ++i) for (const factor of [1, 2, 5]) fine.push(factor * 10 ** i);
-  const within = fine.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
-  return within.length > 1 ? within : roundNumbers(low, high, 4);
-}
-
-function extremes(values) {
-  let low = Infinity, high = -Infinity;
-  for (const value of values) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  return [low, high];
-}
-
-// The last steps of a run that explodes would make a level line of all before them: they leave a linear chart upwards.
-function withoutExplosion(values) {
-  const kUsual = 0.95, kFar = 20;
-  const [low, high] = extremes(values);
-  if (values.length < 20) return [low, high];
-  const usual = [...values].sort((a, b) => a - b)[Math.floor(kUsual * values.length)];
-  return high - low > kFar * (usual - low) && usual > low ? [low, low + 1.5 * (usual - low)] : [low, high];
-}
-
-class Axis {
-  constructor(low, high, log, begin, end) {
-    Object.assign(this, { low, high, log, begin, end });
-    this.place = log ? Math.log : (value) => value;
-    this.base = this.place(low);
-    this.extent = this.place(high) - this.base || 1;
-  }
-
-  at(value) {
-    return this.begin + (this.place(value) - this.base) / this.extent * (this.end - this.begin);
-  }
-
-  value(at) {
-    const place = this.base + (at - this.begin) / (this.end - this.begin) * this.extent;
-    return this.log ? Math.exp(place) : place;
-  }
-
-  ticks(count) {
-    return this.log ? roundFactors(this.low, this.high) : roundNumbers(this.low, this.high, count);
-  }
-}
-
-// An exponential mean of about 1/(1 − share) buckets, without the pull towards the first one.
-function smoothed(values, share) {
-  if (share === 0) return values;
-  let sum = 0, weight = 0;
-  return values.map((value) => {
-    if (value === null) return null;
-    sum = share * sum + (1 - share) * value;
-    weight = share * weight + (1 - share);
-    return sum / weight;
-  });
-}
-
-// Whether a number is logged at fewer than half of the steps.
-function isSparse(values) {
-  return values.reduce((known, value) => known + (value !== null), 0) < values.length / 2;
-}
-
+// One chart of curves over the steps, on a canvas.
 class Chart {
   constructor(figure, options) {
     Object.assign(this, { figure, log: false, fromZero: false, lines: [], marks: [] }, options);
     this.canvas = figure.querySelector('canvas');
     this.tip = figure.querySelector('.tip');
-    this.listen();
+    listenTo(this);
   }
 
   // lines: [{label, colour, width, alpha, first, last, curve: {mean, low, high}}], marks: [{step, colour}]
@@ -147,12 +64,12 @@ class Chart {
     }
     paint.save();
     paint.beginPath();
-    paint.rect(kMargin.left, kMargin.top - 4, width - kMargin.left - kMargin.right, height - kMargin.top - kMargin.bottom + 8);
+    paint.rect(kMargin.left, kMargin.top - 4, this.x.end - this.x.begin, this.y.begin - this.y.end + 8);
     paint.clip();
     for (const mark of this.marks) this.drawMark(paint, mark, height);
     for (const line of this.lines) this.drawLine(paint, line);
     paint.restore();
-    this.drawCursor(paint, height);
+    drawCursor(this, paint, height);
   }
 
   drawAxes(paint, width, height) {
@@ -264,79 +181,5 @@ class Chart {
       paint.fill();
     }
     paint.globalAlpha = 1;
-  }
-
-  // Index of the bucket that holds a step, or the nearest one.
-  bucketAt(line, step) {
-    let low = 0, high = line.last.length - 1;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (line.last[middle] < step) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  drawCursor(paint, height) {
-    this.tip.hidden = true;
-    if (view.cursor === null || view.cursor < this.x.low || view.cursor > this.x.high) return;
-    const at = this.x.at(view.cursor);
-    paint.strokeStyle = style('--muted');
-    paint.lineWidth = 1;
-    paint.beginPath();
-    paint.moveTo(Math.round(at) + 0.5, kMargin.top);
-    paint.lineTo(Math.round(at) + 0.5, height - kMargin.bottom);
-    paint.stroke();
-    if (view.drag !== undefined && view.drag !== null) {
-      paint.globalAlpha = 0.12;
-      paint.fillStyle = style('--link');
-      paint.fillRect(Math.min(at, this.x.at(view.drag)), kMargin.top, Math.abs(at - this.x.at(view.drag)),
-                     height - kMargin.top - kMargin.bottom);
-      paint.globalAlpha = 1;
-    }
-    if (view.pointed === this) this.fillTip(at);
-  }
-
-  fillTip(at) {
-    const rows = this.lines.map((line) => {
-      let i = this.bucketAt(line, view.cursor);
-      while (line.sparse && i > 0 && line.drawn[i] === null) --i;
-      return { line, value: line.last[line.last.length - 1] < view.cursor ? null : line.drawn[i] };
-    }).filter((row) => this.drawable(row.value) && row.line.label);
-    if (rows.length === 0) return;
-    rows.sort((a, b) => b.value - a.value);
-    const kMost = 12, shown = rows.length > kMost ? [...rows.slice(0, kMost / 2), ...rows.slice(-kMost / 2)] : rows;
-    this.tip.replaceChildren(make('b', { textContent: `step ${stepText(Math.round(view.cursor))}` }), ...shown.map(({ line, value }) => {
-      const swatch = make('i');
-      swatch.style.background = line.colour;
-      return make('span', {}, swatch, `${line.label} `, make('em', { textContent: numberText(value) }));
-    }));
-    this.tip.hidden = false;
-    const left = at > this.canvas.clientWidth / 2;
-    this.tip.style.left = left ? 'auto' : `${at + 12}px`;
-    this.tip.style.right = left ? `${this.canvas.clientWidth - at + 12}px` : 'auto';
-  }
-
-  listen() {
-    const stepAt = (event) => Math.min(this.x.high, Math.max(this.x.low, this.x.value(event.offsetX)));
-    this.canvas.addEventListener('pointermove', (event) => {
-      if (!this.x) return;
-      Object.assign(view, { cursor: stepAt(event), pointed: this });
-      redrawAll();
-    });
-    this.canvas.addEventListener('pointerleave', () => {
-      Object.assign(view, { cursor: null, pointed: null, drag: null });
-      redrawAll();
-    });
-    this.canvas.addEventListener('pointerdown', (event) => {
-      if (this.x && event.pointerType === 'mouse' && event.button === 0) view.drag = stepAt(event);
-    });
-    this.canvas.addEventListener('pointerup', (event) => {
-      if (view.drag === undefined || view.drag === null) return;
-      const [from, to] = [view.drag, stepAt(event)].sort((a, b) => a - b);
-      view.drag = null;
-      if (this.x.at(to) - this.x.at(from) > 8) lookAt(Math.floor(from), Math.ceil(to));
-    });
-    this.canvas.addEventListener('dblclick', () => lookAt(null, null));
   }
 }

@@ -6,7 +6,10 @@ const kCharts = [
   { column: 'frobenius_norm', fromZero: true },
   { column: 'logit_variance', log: true },
 ];
-const state = { runs: [], selected: [], curves: new Map(), alarms: new Map(), colours: { runs: ['#2f74d0'], layers: ['#2f74d0'] } };
+const state = {
+  runs: [], selected: [], curves: new Map(), alarms: new Map(),
+  colours: { runs: ['#2f74d0'], layers: ['#2f74d0'] },
+};
 const charts = [];
 
 const layerChosen = () => Number(find('layer').value || 0);  // 0: all
@@ -126,16 +129,19 @@ function offerLayers() {
   const heads = loaded().flatMap(({ curves }) => Object.values(curves.heads));
   const layers = Math.max(0, ...heads.map((counts) => counts.length));
   const alone = state.selected.length === 1;
-  offer(find('layer'), [['0', 'all'], ...Array.from({ length: layers }, (_, i) => [String(i + 1), alone ? `${i + 1}, its heads` : String(i + 1)])]);
+  const one = (_, i) => [String(i + 1), alone ? `${i + 1}, its heads` : String(i + 1)];
+  offer(find('layer'), [['0', 'all'], ...Array.from({ length: layers }, one)]);
 }
 
 function showCharts() {
+  const begun = loaded().some(({ curves }) => curves.first.length > 0);
   for (const chart of charts) {
     const [name, unit] = nameOf(chart.column), lines = linesOf(chart.column);
     const statistic = loaded().some(({ curves }) => curves.heads[chart.column]);
     if (chart.heading) chart.heading.textContent = name;
-    chart.legend.replaceChildren(...unit ? [make('span', { className: 'quiet', textContent: unit })] : [], ...legendOf(lines, statistic));
-    chart.show(lines, marks(), loaded().some(({ curves }) => curves.first.length > 0) ? 'not in this log' : 'waiting for the first step');
+    const units = unit ? [make('span', { className: 'quiet', textContent: unit })] : [];
+    chart.legend.replaceChildren(...units, ...legendOf(lines, statistic));
+    chart.show(lines, marks(), begun ? 'not in this log' : 'waiting for the first step');
     const last = lines.map((line) => `${line.label} ${numberText(line.curve.mean[line.curve.mean.length - 1])}`);
     chart.canvas.setAttribute('aria-label', `${name} over the steps, now: ${last.slice(0, 12).join(', ') || 'nothing yet'}`);
   }

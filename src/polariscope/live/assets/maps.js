@@ -82,7 +82,8 @@ function drawStripWords(paint, reply, laid, width, height) {
   paint.textAlign = 'center';
   for (const tick of axis.ticks(Math.max(3, Math.floor(width / 100)))) {
     const words = stepText(tick), half = paint.measureText(words).width / 2;
-    if (Number.isInteger(tick) && axis.at(tick) + half < width) paint.fillText(words, Math.max(axis.at(tick), kStripLeft + half), height - 5);
+    if (!Number.isInteger(tick) || axis.at(tick) + half > width) continue;
+    paint.fillText(words, Math.max(axis.at(tick), kStripLeft + half), height - 5);
   }
 }
 
@@ -97,7 +98,8 @@ function drawRamp() {
 function stripAt(event) {
   const row = strips.rows.find(({ top, height }) => event.offsetY >= top && event.offsetY < top + height + 1);
   if (!row || !strips.places) return null;
-  const column = strips.places.findIndex((place, i) => event.offsetX >= place && event.offsetX < (strips.places[i + 1] ?? Infinity));
+  const { places } = strips;
+  const column = places.findIndex((place, i) => event.offsetX >= place && event.offsetX < (places[i + 1] ?? Infinity));
   return column < 0 || column >= row.values.length ? null : { row, column };
 }
 
@@ -107,12 +109,10 @@ function listenToStrips() {
     const at = stripAt(event);
     tip.hidden = !at;
     if (!at) return;
-    const { row, column } = at;
+    const { row, column } = at, number = make('em', { textContent: numberText(row.values[column]) });
     tip.replaceChildren(make('b', { textContent: `layer ${row.layer}, head ${row.head}` }),
-                        make('span', {}, `step ${stepText(strips.reply.steps[column])} `, make('em', { textContent: numberText(row.values[column]) })));
-    const left = event.offsetX > canvas.clientWidth / 2;
-    tip.style.left = left ? 'auto' : `${event.offsetX + 14}px`;
-    tip.style.right = left ? `${canvas.clientWidth - event.offsetX + 14}px` : 'auto';
+                        make('span', {}, `step ${stepText(strips.reply.steps[column])} `, number));
+    putTip(tip, event.offsetX, canvas.clientWidth);
     tip.style.top = `${event.offsetY + 12}px`;
   });
   canvas.addEventListener('pointerleave', () => { tip.hidden = true; });

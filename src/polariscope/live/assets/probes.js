@@ -24,10 +24,13 @@ function drawLarge() {
   const { tokens } = sentence, canvas = find('map');
   const room = canvas.parentElement.clientWidth, named = tokens.length <= 40;
   const words = { left: named ? 78 : 0, top: named ? 66 : 0 };
-  probes.cell = Math.max(2, Math.min(sentence.tokens.length <= 10 ? 40 : 24, Math.floor((Math.min(room, 560) - words.left) / tokens.length)));
+  const kWidest = 560, largest = tokens.length <= 10 ? 40 : 24;
+  const fitting = Math.floor((Math.min(room, kWidest) - words.left) / tokens.length);
+  probes.cell = Math.max(2, Math.min(largest, fitting));
   const paint = drawMap(canvas, weights, tokens, probes.cell, words);
   probes.words = words;
-  canvas.setAttribute('aria-label', `Attention of head ${probes.head + 1} of layer ${find('probe-layer').value} in the sentence`);
+  const layer = find('probe-layer').value;
+  canvas.setAttribute('aria-label', `Attention of head ${probes.head + 1} of layer ${layer} in the sentence`);
   if (!named) return;
   paint.font = `${Math.min(11.5, Math.max(8, probes.cell - 2))}px ${style('--text')}`;
   paint.fillStyle = style('--muted');
@@ -66,13 +69,13 @@ function drawThumbs() {
 function listenToMap() {
   const canvas = find('map'), tip = canvas.parentElement.querySelector('.tip');
   canvas.addEventListener('pointermove', (event) => {
-    const sentence = probes.sentences[Number(find('sentence').value)], { words, cell } = probes;
+    const { words, cell } = probes, tokens = probes.sentences[Number(find('sentence').value)]?.tokens ?? [];
     const key = Math.floor((event.offsetX - words.left) / cell), query = Math.floor((event.offsetY - words.top) / cell);
-    const count = sentence?.tokens.length ?? 0;
+    const count = tokens.length;
     tip.hidden = key < 0 || query < 0 || key >= count || query >= count;
     if (tip.hidden) return;
-    tip.replaceChildren(make('span', {}, `“${tokenText(sentence.tokens[query])}” to “${tokenText(sentence.tokens[key])}” `,
-      make('em', { textContent: numberText(probes.heads[probes.head][query * count + key]) })));
+    const weight = make('em', { textContent: numberText(probes.heads[probes.head][query * count + key]) });
+    tip.replaceChildren(make('span', {}, `“${tokenText(tokens[query])}” to “${tokenText(tokens[key])}” `, weight));
     tip.style.left = `${Math.min(event.offsetX + 14, canvas.parentElement.clientWidth - 150)}px`;
     tip.style.top = `${event.offsetY + 14}px`;
   });
@@ -90,7 +93,8 @@ async function updateProbes() {
   find('probe-step').textContent = reply.note ?? (reply.sentences.length > 0 ? `at step ${stepText(reply.step)}` : '');
   if (reply.sentences.length === 0) return;
   probes.sentences = reply.sentences;
-  offer(find('sentence'), reply.sentences.map(({ tokens }, i) => [String(i), tokens.map(tokenText).join('').trim().slice(0, 60)]));
+  const shortened = (tokens) => tokens.map(tokenText).join('').trim().slice(0, 60);
+  offer(find('sentence'), reply.sentences.map(({ tokens }, i) => [String(i), shortened(tokens)]));
   const sentence = Number(find('sentence').value);
   offer(find('probe-layer'), reply.sentences[sentence].heads.map((_, i) => [String(i + 1), String(i + 1)]));
   const layer = find('probe-layer').value, wanted = `${run.id} ${reply.step} ${sentence} ${layer}`;

@@ -14,7 +14,7 @@ function stateKind(run, now) {
   return { finished: 'finished', diverged: 'bad', 'stopped by an alarm': 'bad' }[run.phase] ?? 'quiet';
 }
 
-// What a run is called in a chart: by the settings in which the runs differ, or by its name.
+// What is said of a run: the settings in which the runs differ, also in charts where they are few, beside its name.
 function nameRuns(runs, configs) {
   const values = new Map();
   for (const run of runs) {
@@ -28,11 +28,14 @@ function nameRuns(runs, configs) {
     .sort((a, b) => kFirst.includes(b) - kFirst.includes(a));
   for (const run of runs) {
     const config = configs[run.id] ?? {};
-    const said = differing.filter((key) => key in config).map((key) => (kFirst.includes(key) ? config[key] : `${key} ${config[key]}`));
-    const more = said.length > kMost ? ', …' : '';
-    run.about = said.slice(0, kMost).join(', ') + more || [...kFirst, 'optimiser'].map((key) => config[key]).filter(Boolean).join(', ');
+    const words = (key) => (kFirst.includes(key) ? config[key] : `${key} ${config[key]}`);
+    const said = differing.filter((key) => key in config).map(words), more = said.length > kMost ? ', …' : '';
+    const usual = [...kFirst, 'optimiser'].filter((key) => key in config).map((key) => config[key]);
+    run.about = said.length > 0 ? said.slice(0, kMost).join(', ') + more : usual.join(', ');
     run.settings = said.join(' ');
-    run.label = run.name;
+    const last = run.name.split('/').pop(), kShort = 36;
+    const isTold = said.length > 0 && run.about.length <= kShort && !last.includes(run.about);
+    run.label = isTold ? `${last} (${run.about})` : run.name;
   }
 }
 
@@ -64,14 +67,14 @@ function rowOf(run) {
     showRuns();
     pollSoon();
   });
+  const part = (className) => make('span', { className });
   const parts = {
-    box, name: make('b'), about: make('span', { className: 'about' }), phase: make('span', { className: 'phase' }),
-    bar: make('progress', { max: 1 }), steps: make('span', { className: 'steps' }), rate: make('span', { className: 'rate' }),
-    loss: make('span', { className: 'loss' }), alarms: make('span', { className: 'alarms' }), note: make('p', { className: 'note' }),
+    box, name: make('b'), about: part('about'), phase: part('phase'), bar: make('progress', { max: 1 }), steps: part('steps'),
+    rate: part('rate'), loss: part('loss'), alarms: part('alarms'), note: make('p', { className: 'note' }),
   };
   const label = make('label', {}, box, make('span', { className: 'who' }, parts.name, parts.about));
-  const row = make('li', {}, label, parts.phase, make('span', { className: 'way' }, parts.bar, parts.steps), parts.rate, parts.loss,
-                   parts.alarms, parts.note);
+  const way = make('span', { className: 'way' }, parts.bar, parts.steps);
+  const row = make('li', {}, label, parts.phase, way, parts.rate, parts.loss, parts.alarms, parts.note);
   return Object.assign(row, { parts });
 }
 
@@ -89,7 +92,8 @@ function fillRow(row, run, now) {
   parts.bar.hidden = !(run.planned > 0);
   parts.bar.value = run.planned > 0 ? Math.min(1, (run.step ?? 0) / run.planned) : 0;
   parts.bar.setAttribute('aria-label', 'steps taken');
-  parts.steps.textContent = run.step === null ? '' : stepText(run.step) + (run.planned > 0 ? ` of ${stepText(run.planned)}` : ' steps');
+  const planned = run.planned > 0 ? ` of ${stepText(run.planned)}` : ' steps';
+  parts.steps.textContent = run.step === null ? '' : stepText(run.step) + planned;
   const goes = run.phase === 'running' && run.rate > 0;
   const left = goes && run.planned > run.step ? ` · ${durationText((run.planned - run.step) / run.rate)} left` : '';
   parts.rate.textContent = goes ? rateText(run.rate) + left : '';
@@ -99,6 +103,9 @@ function fillRow(row, run, now) {
   parts.note.hidden = !run.note;
 }
 
+const kNone = make('li', {
+  className: 'empty', textContent: 'No run is here yet. One appears as soon as its training has begun.',
+});
 const rows = new Map();
 function showRuns() {
   const words = find('filter').value.trim();
@@ -107,15 +114,17 @@ function showRuns() {
   const drawnFirst = (run) => (state.selected.includes(run) ? 0 : run.phase === 'running' ? 1 : 2);
   const order = state.runs.length <= 6 ? kept : [...kept].sort((a, b) => drawnFirst(a) - drawnFirst(b));
   const listed = order.slice(0, kMostListed);
-  find('shown').textContent = listed.length < state.runs.length ? `${listed.length} of ${stepText(state.runs.length)} runs` : '';
+  const all = state.runs.length;
+  find('shown').textContent = listed.length < all ? `${listed.length} of ${stepText(all)} runs` : '';
   const wanted = listed.map((run) => {
     if (!rows.has(run.id)) rows.set(run.id, rowOf(run));
     fillRow(rows.get(run.id), run, state.now);
     return rows.get(run.id);
   });
   const list = find('run-list');
-  if (wanted.length !== list.children.length || wanted.some((row, i) => row !== list.children[i])) list.replaceChildren(...wanted);
-  if (state.runs.length === 0) list.replaceChildren(make('li', { className: 'empty', textContent: 'No run is here yet. One appears as soon as its training has begun.' }));
+  if (all === 0) wanted.push(kNone);
+  const isShown = wanted.length === list.children.length && wanted.every((row, i) => row === list.children[i]);
+  if (!isShown) list.replaceChildren(...wanted);
 }
 
 // The drawn runs stand in the address, so that a page that is loaded again shows the same.
@@ -127,8 +136,8 @@ function remember() {
 function selectAtFirst() {
   const named = location.hash.slice(1).split(',').map((id) => state.runs.find((run) => run.id === id)).filter(Boolean);
   const running = state.runs.filter((run) => run.phase === 'running');
-  const kFew = 5, chosen = named.length > 0 ? named : state.runs.length <= kFew ? state.runs : running.length > 0 ? running : state.runs;
-  for (const run of chosen.slice(0, kFew)) select(run, true);
+  const kFew = 5, some = state.runs.length > kFew && running.length > 0 ? running : state.runs;
+  for (const run of (named.length > 0 ? named : some).slice(0, kFew)) select(run, true);
 }
 
 async function updateRuns() {

@@ -22,18 +22,18 @@ async function updateAlarms() {
     state.alarms.set(run.id, await ask('alarms', { run: run.id }));
   }
   const alone = state.selected.length === 1;
-  const all = state.selected.flatMap((run) => (run.alarms > 0 ? state.alarms.get(run.id)?.alarms ?? [] : []).map((alarm) => ({ run, ...alarm })));
+  const alarmsOf = (run) => (run.alarms > 0 ? state.alarms.get(run.id)?.alarms ?? [] : []);
+  const all = state.selected.flatMap((run) => alarmsOf(run).map((alarm) => ({ run, ...alarm })));
   all.sort((a, b) => b.step - a.step);
   const key = JSON.stringify(all.map(({ run, step, sentence }) => [run.id, step, sentence]));
   const list = find('alarm-list');
   if (list.dataset.key === key) return;
   list.dataset.key = key;
-  find('alarms').dataset.count = all.length;
   list.replaceChildren(...all.slice(0, 100).map(({ run, step, kind, sentence }) => {
     const who = make('b', { textContent: alone ? '' : run.label });
     who.style.color = run.colour;
-    return make('li', {}, make('span', { className: 'at', textContent: `step ${stepText(step)}` }), make('span', { className: `kind ${kind}`, textContent: kind }), who,
-                make('span', { textContent: sentence }));
+    const part = (className, textContent) => make('span', { className, textContent });
+    return make('li', {}, part('at', `step ${stepText(step)}`), part('kind', kind), who, part('', sentence));
   }));
   if (all.length === 0) list.replaceChildren(make('li', { className: 'quiet', textContent: 'none so far' }));
 }
