@@ -29,6 +29,8 @@ std::string LanguageText::fingerprint() const {
   return shards_ ? shards_->fingerprint() : fmt::format("{:016x}", polariscope::fingerprint(bytes_));
 }
 
+bool LanguageText::is_bytes() const { return !shards_ || shards_->index().tokenizer.starts_with("bytes,"); }
+
 void LanguageText::read(std::int64_t first, std::span<std::int64_t> into) const {
   if (shards_) return shards_->read(first, into);
   std::ranges::transform(bytes_.substr(static_cast<std::size_t>(first), into.size()), into.begin(),

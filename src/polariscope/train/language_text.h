@@ -24,6 +24,7 @@ class LanguageText {
   std::int64_t size() const;
   std::int64_t vocabulary() const;  // one above the largest token that there may be
   std::string fingerprint() const;
+  bool is_bytes() const;  // whether tokens are the bytes of the text
   // Tokens [first, first + into.size()).
   void read(std::int64_t first, std::span<std::int64_t> into) const;
 

@@ -1,6 +1,8 @@
 #include "polariscope/train/language_training.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/files.h"
+#include "polariscope/train/probes.h"
 #include "polariscope/train/stored_parameters.h"
 
 #include <ATen/TensorOperators.h>
@@ -21,6 +23,7 @@
 namespace polariscope::train {
 namespace {
 
+constexpr std::int64_t kProbe = 48;  // tokens
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 std::unique_ptr<Optimiser> make_optimiser(const LanguageOptions& o, const models::Parameters& parameters) {
@@ -227,10 +230,15 @@ void LanguageTraining::log_validation(std::int64_t step) {
   validation_loss_ = validation_loss();
   const std::array<runs::NamedNumber, 1> loss{{{"loss", validation_loss_}}};
   validation_log_->write(step, loss);
+  const std::int64_t length = std::min(kProbe, batches_.context());
+  const at::Tensor stretch = batches_.validation(1).tokens.narrow(1, 0, length).contiguous();
+  write_file(probes_ / "latest.json", probe_json(*model_, stretch, batches_.text().is_bytes(), step));
 }
 
 void LanguageTraining::open_logs(const std::filesystem::path& folder) {
   validation_log_.emplace(folder / "validation.jsonl", step_ > 0 ? step_ : -1);
+  probes_ = folder / "probes";
+  make_folder(probes_);
   if (step_ == 0) log_validation(0);
 }
 

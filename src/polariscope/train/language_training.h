@@ -37,7 +37,8 @@ class LanguageTraining final : public Trainable {
   StepNumbers advance() override;
   Checkpoint checkpoint() const override;
   void restore(const Safetensors& checkpoint, std::int64_t step) override;
-  // validation.jsonl: the validation loss before the first step, every validation_every steps and after the last.
+  // validation.jsonl: the validation loss before the first step, every validation_every steps and after the last; and
+  // probes/latest.json, what every head looks at then in a stretch of validation text.
   void open_logs(const std::filesystem::path& folder) override;
   void flush_logs() override;
   // Adds losses and sizes to the result.
@@ -61,7 +62,8 @@ class LanguageTraining final : public Trainable {
   std::unique_ptr<Optimiser> optimiser_;
   std::optional<GradientBuckets> buckets_;
   std::optional<runs::MetricsLog> validation_log_;
-  bool together_ = false;  // all ranks hold the same
+  std::filesystem::path probes_;  // the folder
+  bool together_ = false;         // all ranks hold the same
   std::int64_t step_ = 0;
   double loss_, validation_loss_;
 };
