@@ -11,7 +11,9 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -115,6 +117,73 @@ TEST_F(LanguageModel, GoesOnAfterAKillWithTheSameBits) {
   for (const char* file : {"metrics.jsonl", "validation.jsonl"}) {
     EXPECT_EQ(read_file(folder_.path() / "once" / file), read_file(folder_.path() / "again" / file)) << file;
   }
+}
+
+std::vector<double> losses_of(const fs::path& log) {
+  std::ifstream file(log);
+  std::vector<double> losses;
+  for (std::string line; std::getline(file, line);) losses.push_back(nlohmann::json::parse(line)["loss"].get<double>());
+  return losses;
+}
+
+TEST_F(LanguageModel, OnTwoProcessesIsWhatItIsOnOne) {
+  ASSERT_EQ(run(training("one", {"--threads", "1"})).code, 0);
+  for (const char* out : {"two", "again"}) {
+    const Outcome outcome = run(training(out, {"--threads", "1", "--processes", "2"}));
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+  const std::vector<double> one = losses_of(at("one/metrics.jsonl")), two = losses_of(at("two/metrics.jsonl"));
+  ASSERT_EQ(one.size(), 6U);
+  ASSERT_EQ(two.size(), 6U);
+  for (std::size_t s = 0; s < one.size(); ++s) EXPECT_NEAR(one[s], two[s], 1e-5);
+  EXPECT_EQ(read_file(at("two/metrics.jsonl")), read_file(at("again/metrics.jsonl")));
+}
+
+// The process of that rank that runs in the folder; 0 where there is none.
+pid_t process_of(const std::string& rank, const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {
+    std::error_code gone;
+    if (fs::read_symlink(entry.path() / "cwd", gone) != fs::canonical(folder) || gone) continue;
+    std::ifstream file(entry.path() / "environ", std::ios::binary);
+    const std::string environment{std::istreambuf_iterator<char>(file), {}};
+    if (environment.find("RANK=" + rank + std::string(1, '\0')) == std::string::npos) continue;
+    return static_cast<pid_t>(std::stoi(entry.path().filename().string()));
+  }
+  return 0;
+}
+
+TEST_F(LanguageModel, WhoseOtherProcessIsKilledEndsAndGoesOnWithAnotherNumber) {
+  Words words = training("run", {"--threads", "1", "--checkpoint-every", "0"});
+  for (std::string& word : words) {
+    if (word == "6") word = "400";
+  }
+  Words two = words;
+  two.insert(two.end(), {"--processes", "2"});
+  {
+    Running running(polariscope_command(two), {.folder = folder_.path()});
+    wait_for(at("run/checkpoint/last.safetensors"), running);
+    const pid_t other = process_of("1", folder_.path());
+    ASSERT_GT(other, 0);
+    kill(other, SIGKILL);
+    const Outcome outcome = running.wait();
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find("gone or does not answer"), std::string::npos) << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(at("run/result.json")));
+  ASSERT_EQ(run(words).code, 0);
+  EXPECT_EQ(losses_of(at("run/metrics.jsonl")).size(), 400U);
+  EXPECT_EQ(process_of("1", folder_.path()), 0);
+}
+
+TEST_F(LanguageModel, OnProcessesThatCannotShareABatchIsRefused) {
+  const Outcome outcome = run(training("run", {"--processes", "3"}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("3 processes must share 4 sequences"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(at("run")));
+  const Outcome half =
+      polariscope_run(training("run"), {.folder = folder_.path(), .environment = {"RANK=1", "WORLD_SIZE=2"}});
+  EXPECT_EQ(half.code, 2);
+  EXPECT_NE(half.err.find("MASTER_ADDR"), std::string::npos) << half.err;
 }
 
 TEST_F(LanguageModel, IsRefusedInOneSentence) {

@@ -1,4 +1,4 @@
-"""Models that polariscope trains and exports, in transformers: the validation loss there is the one in the run's record.
+"""Models that polariscope trains and exports, in transformers: their validation loss is that of the run's record.
 
 The program of the wheel trains no transformers: these take the one that ./dev build makes, and are skipped without it.
 """

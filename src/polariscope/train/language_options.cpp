@@ -91,6 +91,13 @@ LanguageOptions language_options(const runs::Settings& settings) {
   return o;
 }
 
+void require_shared(const LanguageOptions& o, std::int64_t processes) {
+  const std::int64_t part = o.batch / o.accumulation;
+  if (part % processes == 0) return;
+  throw Error("{} processes must share {} sequences at once evenly: choose another batch or accumulation", processes,
+              part);
+}
+
 double learning_rate_at(const LanguageOptions& o, std::int64_t step) {
   if (step <= o.warmup) return o.learning_rate * static_cast<double>(step) / static_cast<double>(o.warmup);
   const double left = static_cast<double>(std::max<std::int64_t>(o.steps - o.warmup - 1, 1));

@@ -29,6 +29,9 @@ struct LanguageOptions {
 // Throws Error for options that make no sense together.
 LanguageOptions language_options(const runs::Settings& settings);
 
+// Throws Error where so many processes cannot share every part of a batch evenly.
+void require_shared(const LanguageOptions& options, std::int64_t processes);
+
 // The learning rate of step 1 … steps: it rises over the warm-up and falls to final_rate of it at the last step.
 double learning_rate_at(const LanguageOptions& options, std::int64_t step);
 

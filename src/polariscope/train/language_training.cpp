@@ -88,10 +88,7 @@ LanguageTraining::LanguageTraining(const LanguageOptions& options, std::shared_p
       validation_loss_(kNone) {
   batches_.text().verify();
   if (ranks_ == nullptr) return;
-  if (options.batch / options.accumulation % ranks_->size() != 0) {
-    throw Error("{} processes must share {} sequences at once evenly: choose another batch or accumulation",
-                ranks_->size(), options.batch / options.accumulation);
-  }
+  require_shared(options, ranks_->size());
   buckets_.emplace(model_->parameters(), *ranks_);
 }
 
