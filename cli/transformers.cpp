@@ -27,6 +27,7 @@ class WithProcesses final : public train::Trainable {
   void restore(const Safetensors& checkpoint, std::int64_t step) override { training_.restore(checkpoint, step); }
   void open_logs(const std::filesystem::path& folder) override { training_.open_logs(folder); }
   void flush_logs() override { training_.flush_logs(); }
+  std::string note(const train::StepNumbers& numbers) const override { return training_.note(numbers); }
   std::string finish(const std::filesystem::path& folder, nlohmann::ordered_json& result) override {
     return training_.finish(folder, result);
   }

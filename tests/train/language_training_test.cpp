@@ -4,13 +4,16 @@
 #include "checkpoint_file.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/train/mitigations.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -177,6 +180,91 @@ TEST_F(Language, RefusesOptionsThatMakeNoSense) {
   options = tiny();
   options.attention = "mlp";
   EXPECT_THROW(LanguageTraining{options}, Error);
+}
+
+double lowest_entropy(LanguageTraining& training, int steps) {
+  double lowest = 1e9;
+  for (int i = 0; i < steps; ++i) {
+    const StepNumbers numbers = training.advance();
+    for (const double entropy : numbers.heads.front().values) lowest = std::min(lowest, entropy);
+  }
+  return lowest;
+}
+
+// At a rate at which softmax loses most of its entropy.
+TEST_F(Language, AFloorHoldsEntropyUp) {
+  LanguageOptions options = tiny();
+  options.learning_rate = 0.05;
+  options.steps = 60;
+  LanguageOptions floored = options;
+  floored.entropy_floor = 0.8;
+  floored.entropy_weight = 20.0;
+  LanguageTraining free(options), held(floored);
+  const double uniform = held.maps().uniform_entropy, without = lowest_entropy(free, 60),
+               with = lowest_entropy(held, 60);
+  EXPECT_LT(without, 0.5 * uniform);
+  EXPECT_GT(with, 0.6 * uniform);
+}
+
+TEST(EntropyShortfall, IsTheMeanSquareOfWhatRowsLack) {
+  const at::Tensor entropy = at::tensor({0.0, 0.1, 1.0, 0.2, 0.6, 0.3}, at::kDouble).view({1, 2, 3});
+  double expected = 0.0;
+  const double rows[] = {0.0, 0.1, 1.0, 0.2, 0.6, 0.3};
+  for (int r = 0; r < 6; ++r) {
+    const double lack = std::max(0.0, 0.5 * std::log(1.0 + r % 3) - rows[r]);
+    expected += lack * lack / 6.0;
+  }
+  EXPECT_NEAR(entropy_shortfall(entropy, 0.5).item<double>(), expected, 1e-15);
+}
+
+double largest_score(LanguageTraining& training, const LanguageOptions& options) {
+  double largest = -1e9;
+  const LanguageBatch batch = LanguageBatches(options.data, options.context, options.seed).validation(4);
+  training.model().forward(batch.tokens,
+                           {.statistics = {"logit_maximum"}, .see = [&](const models::LayerAttention& layer) {
+                              for (const double head : largest_scores(layer.statistics.logit_maximum)) {
+                                largest = std::max(largest, head);
+                              }
+                            }});
+  return largest;
+}
+
+TEST_F(Language, QkClipHoldsScoresNearItsLimit) {
+  LanguageOptions options = tiny();
+  options.learning_rate = 0.05;
+  options.steps = 40;
+  LanguageOptions clipped = options;
+  clipped.qk_clip = 3.0;
+  LanguageTraining free(options), held(clipped);
+  for (int i = 0; i < 40; ++i) {
+    free.advance();
+    held.advance();
+  }
+  EXPECT_GT(largest_score(free, options), 12.0);
+  EXPECT_LT(largest_score(held, clipped), 6.0);
+  options.qk_norm = "rms";
+  options.qk_clip = 3.0;
+  EXPECT_THROW(LanguageTraining{options}, Error);
+}
+
+TEST_F(Language, QkClipScalesTheHeadsAboveItAndNoOthers) {
+  LanguageOptions options = tiny();
+  LanguageTraining training(options);
+  const auto before = training.model().parameters().named_values();
+  std::vector<at::Tensor> copies;
+  for (const auto& [name, values] : before) copies.push_back(values.clone());
+  auto& model = const_cast<models::language::LanguageModel&>(training.model());
+  clip_scores(model, {{12.0, -5.0}, {3.0, std::nan("")}}, 3.0);
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    const auto& [name, values] = before[i];
+    const bool of_first = name == "layer.0.attention.query" || name == "layer.0.attention.key";
+    if (!of_first) {
+      EXPECT_TRUE(values.equal(copies[i])) << name;
+      continue;
+    }
+    EXPECT_LT((values.narrow(0, 0, 16) - 0.5 * copies[i].narrow(0, 0, 16)).abs().max().item<double>(), 1e-9) << name;
+    EXPECT_TRUE(values.narrow(0, 16, 16).equal(copies[i].narrow(0, 16, 16))) << name;
+  }
 }
 
 TEST_F(Language, LearnsWithEveryAttentionAndMitigation) {

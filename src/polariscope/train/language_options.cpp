@@ -66,6 +66,9 @@ LanguageOptions language_options(const runs::Settings& settings) {
   settings.read("momentum", o.momentum);
   settings.read("clip", o.clip);
   settings.read("z_loss", o.z_loss);
+  settings.read("entropy_floor", o.entropy_floor);
+  settings.read("entropy_weight", o.entropy_weight);
+  settings.read("qk_clip", o.qk_clip);
   settings.read("warmup", o.warmup);
   settings.read("steps", o.steps);
   settings.read("batch", o.batch);

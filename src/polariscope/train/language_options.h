@@ -20,7 +20,9 @@ struct LanguageOptions {
   double deviation = 0.02;
   std::string optimiser = "adamw", schedule = "cosine";
   double learning_rate = 1e-3, final_rate = 0.1, weight_decay = 0.1, beta_1 = 0.9, beta_2 = 0.95, momentum = 0.0;
-  double clip = 1.0, z_loss = 0.0;  // clip 0: none
+  double entropy_floor = 0.0, entropy_weight = 1.0;  // a share of uniform rows'; weight of the shortfall's square
+  double qk_clip = 0.0;                              // 0: none
+  double clip = 1.0, z_loss = 0.0;                   // clip 0: none
   std::int64_t warmup = 0, steps = 1000, batch = 16, accumulation = 1;
   std::int64_t validation_every = 100, validation_sequences = 32;
   std::uint64_t seed = 0;

@@ -2,12 +2,14 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/train/mitigations.h"
 #include "polariscope/train/probes.h"
 #include "polariscope/train/stored_parameters.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -15,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -67,6 +70,21 @@ void add(const std::vector<LayerRecord>& part, double share, std::vector<LayerRe
   }
 }
 
+std::vector<std::string> statistics_of(const LanguageOptions& options) {
+  std::vector<std::string> names = monitored_statistics();
+  if (options.qk_clip > 0.0) names.emplace_back("logit_maximum");
+  return names;
+}
+
+// Keeps the larger of what is there and what has come.
+void raise(std::vector<std::vector<double>>& scores, std::int64_t layer, const std::vector<double>& heads) {
+  const auto l = static_cast<std::size_t>(layer);
+  if (scores.size() <= l) scores.resize(l + 1);
+  std::vector<double>& there = scores[l];
+  if (there.empty()) there = heads;
+  for (std::size_t h = 0; h < heads.size(); ++h) there[h] = std::max(there[h], heads[h]);
+}
+
 double number_of(const Safetensors& checkpoint, const std::string& name) {
   const std::string word = word_of(checkpoint, name);
   double number = kNone;
@@ -86,6 +104,7 @@ LanguageTraining::LanguageTraining(const LanguageOptions& options, std::shared_p
       optimiser_(make_optimiser(options, model_->parameters())),
       loss_(kNone),
       validation_loss_(kNone) {
+  if (options.qk_clip > 0.0) require_clippable(*model_);
   batches_.text().verify();
   if (ranks_ == nullptr) return;
   require_shared(options, ranks_->size());
@@ -147,20 +166,30 @@ void LanguageTraining::take_step(StepNumbers& numbers) {
   const std::int64_t part_size = options_.batch / options_.accumulation, each = part_size / ranks;
   const double share = 1.0 / static_cast<double>(options_.accumulation * ranks);
   std::vector<LayerRecord> layers;
+  std::vector<std::vector<double>> scores;  // the largest of each head, [layers][heads], where they are clipped
   model_->parameters().clear_gradients();
   for (std::int64_t part = 0; part < options_.accumulation; ++part) {
     const LanguageBatch batch = batches_.training(step_ * options_.batch + part * part_size + rank * each, each);
     std::vector<LayerRecord> seen;
-    const models::language::HeadLoss loss = model_->loss(
-        batch.tokens, batch.targets, options_.z_loss,
-        {.statistics = monitored_statistics(),
-         .see = [&](const models::LayerAttention& layer) { seen.push_back(layer_record(layer.statistics)); }});
+    at::Tensor shortfall;
+    const models::language::HeadLoss loss =
+        model_->loss(batch.tokens, batch.targets, options_.z_loss,
+                     {.statistics = statistics_of(options_), .see = [&](const models::LayerAttention& layer) {
+                        seen.push_back(layer_record(layer.statistics));
+                        if (options_.qk_clip > 0.0)
+                          raise(scores, layer.layer, largest_scores(layer.statistics.logit_maximum));
+                        if (options_.entropy_floor == 0.0) return;
+                        const at::Tensor one = entropy_shortfall(layer.statistics.entropy, options_.entropy_floor);
+                        shortfall = shortfall.defined() ? shortfall + one : one;
+                      }});
+    at::Tensor due = loss.loss;
+    if (shortfall.defined()) due = due + shortfall * (options_.entropy_weight / static_cast<double>(seen.size()));
     if (buckets_ && part + 1 == options_.accumulation) buckets_->begin();
-    (share == 1.0 ? loss.loss : loss.loss * share).backward();
+    (share == 1.0 ? due : due * share).backward();
     numbers.loss += share * loss.cross_entropy;
     add(seen, share, layers);
   }
-  if (ranks_ != nullptr) sum_over_ranks(numbers, layers);
+  if (ranks_ != nullptr) sum_over_ranks(numbers, layers, scores);
   numbers.heads = head_numbers(layers);
   at::Tensor gradients = model_->parameters().gradients();
   numbers.gradient_norm = gradient_norm(gradients);
@@ -171,12 +200,19 @@ void LanguageTraining::take_step(StepNumbers& numbers) {
   }
   optimiser_->set_learning_rate(learning_rate_at(options_, numbers.step));
   numbers.update_norm = optimiser_->step(model_->parameters().values(), gradients);
+  if (options_.qk_clip > 0.0) clip_scores(*model_, scores, options_.qk_clip);
   step_ = numbers.step;
   loss_ = numbers.loss;
 }
 
 // Loss and every head's numbers in one message.
-void LanguageTraining::sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers) {
+void LanguageTraining::sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers,
+                                      std::vector<std::vector<double>>& scores) {
+  std::vector<at::Tensor> largest;
+  for (std::vector<double>& heads : scores) {
+    largest.push_back(at::from_blob(heads.data(), {static_cast<std::int64_t>(heads.size())}, at::kDouble));
+    ranks_->start_maximum(largest.back());
+  }
   std::vector<double> packed{numbers.loss};
   for_each_number(layers, [&](double& number) { packed.push_back(number); });
   at::Tensor sums = at::empty({static_cast<std::int64_t>(packed.size())}, at::kDouble);
@@ -234,6 +270,8 @@ void LanguageTraining::log_validation(std::int64_t step) {
 
 void LanguageTraining::open_logs(const std::filesystem::path& folder) {
   validation_log_.emplace(folder / "validation.jsonl", step_ > 0 ? step_ : -1);
+  began_ = std::chrono::steady_clock::now();
+  first_step_ = step_;
   probes_ = folder / "probes";
   make_folder(probes_);
   if (step_ == 0) log_validation(0);
@@ -253,6 +291,23 @@ std::string LanguageTraining::finish(const std::filesystem::path&, nlohmann::ord
   result["epochs"] = static_cast<double>(step_ * options_.batch * batches_.context()) /
                      static_cast<double>(batches_.training_tokens());
   return fmt::format("validation loss {:.4g}", validation_loss_);
+}
+
+// Entropies as bars, layer by layer, the highest for uniform rows.
+std::string LanguageTraining::note(const StepNumbers& numbers) const {
+  constexpr std::array kBars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const runs::MapShape shape = maps();
+  const std::vector<double>& entropy = numbers.heads.front().values;
+  std::string strip;
+  for (int layer = 0; layer < shape.layers; ++layer) {
+    double mean = 0.0;
+    for (int head = 0; head < shape.heads; ++head) mean += entropy.at(layer * shape.heads + head) / shape.heads;
+    const double share = std::isfinite(mean) ? std::clamp(mean / shape.uniform_entropy, 0.0, 1.0) : 0.0;
+    strip += kBars.at(static_cast<std::size_t>(std::lround(7.0 * share)));
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  const auto tokens = static_cast<double>((numbers.step - first_step_) * options_.batch * batches_.context());
+  return fmt::format("loss {:.4g}  {:.3g} tokens/s  H {}", numbers.loss, tokens / std::max(seconds, 1e-9), strip);
 }
 
 }  // namespace polariscope::train

@@ -11,6 +11,7 @@
 #include "polariscope/train/ranks.h"
 #include "polariscope/train/trainable.h"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -42,6 +43,7 @@ class LanguageTraining final : public Trainable {
   void open_logs(const std::filesystem::path& folder) override;
   void flush_logs() override;
   // Adds losses and sizes to the result.
+  std::string note(const StepNumbers& numbers) const override;
   std::string finish(const std::filesystem::path& folder, nlohmann::ordered_json& result) override;
 
   const models::language::LanguageModel& model() const { return *model_; }
@@ -51,7 +53,7 @@ class LanguageTraining final : public Trainable {
   Command told(Command command);  // what rank 0 says, on every rank
   void start_together();          // from what rank 0 has
   void take_step(StepNumbers& numbers);
-  void sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers);
+  void sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers, std::vector<std::vector<double>>& scores);
   double validation_loss() const;
   void log_validation(std::int64_t step);
 
@@ -65,6 +67,8 @@ class LanguageTraining final : public Trainable {
   std::filesystem::path probes_;  // the folder
   bool together_ = false;         // all ranks hold the same
   std::int64_t step_ = 0;
+  std::chrono::steady_clock::time_point began_{};  // with the logs, after first_step_
+  std::int64_t first_step_ = 0;
   double loss_, validation_loss_;
 };
 

@@ -105,6 +105,13 @@ void Ranks::start_sum(const at::Tensor& numbers) {
   });
 }
 
+void Ranks::start_maximum(const at::Tensor& numbers) {
+  together([&] {
+    std::vector<at::Tensor> all{numbers};
+    group_->begun.push_back(group_->gloo->allreduce(all, {.reduceOp = c10d::ReduceOp::MAX}));
+  });
+}
+
 void Ranks::wait() {
   together([&] {
     for (const auto& work : group_->begun) work->wait();

@@ -38,6 +38,8 @@ class Ranks {
   // Begins to replace contiguous numbers by their sums over all ranks, the same bits on each; they are there after
   // wait(), which ends all that has begun.
   void start_sum(const at::Tensor& numbers);
+  // Likewise, by the largest of each.
+  void start_maximum(const at::Tensor& numbers);
   void wait();
   // Replaces contiguous numbers by rank 0's.
   void broadcast(const at::Tensor& numbers);

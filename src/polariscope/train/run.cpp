@@ -26,6 +26,9 @@
 #include <vector>
 
 namespace polariscope::train {
+
+std::string Trainable::note(const StepNumbers& numbers) const { return fmt::format("loss {:.4g}", numbers.loss); }
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -140,7 +143,7 @@ class Loop {
       write(folder_ / "checkpoint" / fmt::format("alarm-{}.safetensors", step_), training_.checkpoint());
     }
     if (progress_.active()) {
-      progress_.update(static_cast<std::uint64_t>(step_), fmt::format("loss {:.4g}", numbers.loss));
+      progress_.update(static_cast<std::uint64_t>(step_), training_.note(numbers));
     }
   }
 

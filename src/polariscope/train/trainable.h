@@ -43,6 +43,9 @@ class Trainable {
   // ones to keep then.
   virtual Checkpoint before_divergence() const { return checkpoint(); }
 
+  // What is told of a step on the terminal while the training goes on.
+  virtual std::string note(const StepNumbers& numbers) const;
+
   // Logs of its own in the run's folder: opened before the first step, those behind the checkpoint's step cut off, and
   // on the disk when flush_logs() returns.
   virtual void open_logs(const std::filesystem::path& folder) { static_cast<void>(folder); }
