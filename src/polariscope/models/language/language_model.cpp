@@ -15,7 +15,6 @@ namespace {
 
 // Which parameters one product multiplies with, learnt from who loads them.
 struct Loads {
-  using Array = int;
   struct Matrix {};
   struct Norm {};
   struct Vector {};
