@@ -18,13 +18,22 @@ constexpr double kFallen = 0.5;  // of uniform rows' entropy: a layer below it h
 
 double median_of(std::vector<double> values) { return spread_of(std::move(values)).median; }
 
-// Medians of about kWindows windows of steps.
 struct Windowed {
   std::vector<double> step, value;
 };
-Windowed windowed(const std::vector<double>& step, const std::vector<double>& value) {
+
+// Steps of a window, of which the longest run has about kWindows: the same for all, also for one that ended early.
+std::size_t window_of(const LanguageRuns& runs) {
+  std::size_t longest = 0;
+  for (const RunsOfAttention& of : runs.attentions) {
+    for (const LanguageRun& run : of.runs) longest = std::max(longest, run.log().steps());
+  }
+  return std::max<std::size_t>(1, longest / kWindows);
+}
+
+// Medians of windows of `width` steps.
+Windowed windowed(const std::vector<double>& step, const std::vector<double>& value, std::size_t width) {
   Windowed result;
-  const std::size_t width = std::max<std::size_t>(1, step.size() / kWindows);
   for (std::size_t first = 0; first < step.size(); first += width) {
     const std::size_t end = std::min(first + width, step.size());
     result.step.push_back(step[end - 1]);
@@ -66,6 +75,12 @@ report::SeriesChart chart_of(const LanguageRuns& runs, report::Axis y,
   return chart;
 }
 
+// None without a run, which says the context.
+std::vector<report::ReferenceLine> uniform_line(const LanguageRuns& runs, double y) {
+  if (runs.context == 0) return {};
+  return {{fmt::format("uniform {:.2f}", y), y}};
+}
+
 std::vector<LanguageRun> read(const TrainedRuns& all, const char* model, const AttentionVariant& variant) {
   std::vector<LanguageRun> runs;
   for (const TrainedRun& one :
@@ -75,8 +90,6 @@ std::vector<LanguageRun> read(const TrainedRuns& all, const char* model, const A
   return runs;
 }
 
-const RunsOfAttention& of_variant(const LanguageRuns& runs, std::size_t number) { return runs.attentions.at(number); }
-
 }  // namespace
 
 LanguageRun::LanguageRun(TrainedRun trained)
@@ -84,6 +97,7 @@ LanguageRun::LanguageRun(TrainedRun trained)
       log_(runs::read_run_log(trained_.folder / "metrics.jsonl")),
       validation_(runs::read_run_log(trained_.folder / "validation.jsonl")) {
   if (log_.steps() == 0) throw Error("{} has no steps", (trained_.folder / "metrics.jsonl").string());
+  if (diverged()) runs::cut_after(log_, trained_.metric("last_finite_step"));
 }
 
 double LanguageRun::uniform_entropy() const {
@@ -108,6 +122,10 @@ std::vector<double> LanguageRun::mean_over_layers(const char* statistic) const {
     for (std::size_t s = 0; s < means.size(); ++s) means[s] += values[s] / layers();
   }
   return means;
+}
+
+double LanguageRun::final_validation_loss() const {
+  return diverged() ? std::nan("") : validation_.number("loss").back();
 }
 
 double LanguageRun::final_norm() const { return mean_over_layers("frobenius_norm").back(); }
@@ -171,23 +189,33 @@ std::vector<std::pair<std::string, std::string>> LanguageRuns::links() const {
 }
 
 report::SeriesChart language_chart(const LanguageRuns& runs, report::Axis y, const LanguageReading& reading) {
-  return chart_of(runs, std::move(y), [&](const LanguageRun& run) { return windowed(run.log().step, reading(run)); });
+  const std::size_t width = window_of(runs);
+  return chart_of(runs, std::move(y),
+                  [&](const LanguageRun& run) { return windowed(run.log().step, reading(run), width); });
 }
 
 report::SeriesChart validation_chart(const LanguageRuns& runs) {
   return chart_of(runs, {"validation loss (nats a token)"}, [](const LanguageRun& run) {
-    return Windowed{run.validation().step, run.validation().number("loss")};
+    Windowed points;
+    const std::vector<double>&step = run.validation().step, &loss = run.validation().number("loss");
+    for (std::size_t i = 0; i < step.size(); ++i) {
+      if (step[i] == 0.0) continue;
+      points.step.push_back(step[i]);
+      points.value.push_back(loss[i]);
+    }
+    return points;
   });
 }
 
 report::Figure four_panels(const LanguageRuns& runs, const std::string& what) {
   report::SeriesChart entropy = language_chart(runs, {"entropy H of the first layer (nats)"},
                                                [](const LanguageRun& run) { return run.log().layer("entropy", 0); });
-  entropy.references = {{fmt::format("uniform {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
+  entropy.references = uniform_line(runs, runs.uniform_entropy());
   report::SeriesChart norm = language_chart(
       runs, {"‖P‖_F, mean over layers"}, [](const LanguageRun& run) { return run.mean_over_layers("frobenius_norm"); });
-  norm.references = {{fmt::format("uniform {:.2f}", runs.uniform_norm()), runs.uniform_norm()},
-                     {fmt::format("one-hot {:.1f}", runs.one_hot_norm()), runs.one_hot_norm()}};
+  norm.references = uniform_line(runs, runs.uniform_norm());
+  if (runs.context > 0)
+    norm.references.push_back({fmt::format("one-hot {:.1f}", runs.one_hot_norm()), runs.one_hot_norm()});
   const auto number = [](const char* name) {
     return [name](const LanguageRun& run) { return run.log().number(name); };
   };
@@ -209,7 +237,7 @@ report::Figure four_panels(const LanguageRuns& runs, const std::string& what) {
 
 report::Figure entropy_panels(const LanguageRuns& runs) {
   std::vector<Multiple> panels;
-  int layers = 0;
+  int layers = 1;  // an empty panel without runs
   for (const RunsOfAttention& of : runs.attentions) {
     for (const LanguageRun& run : of.runs) layers = std::max(layers, run.layers());
   }
@@ -217,7 +245,7 @@ report::Figure entropy_panels(const LanguageRuns& runs) {
     report::SeriesChart chart = language_chart(runs, {"entropy H (nats)"}, [layer](const LanguageRun& run) {
       return run.log().layer("entropy", static_cast<std::size_t>(layer));
     });
-    chart.references = {{fmt::format("uniform {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
+    chart.references = uniform_line(runs, runs.uniform_entropy());
     panels.push_back(panel(fmt::format("layer {}", layer + 1), chart));
   }
   return multiples_figure({.id = "entropy",
@@ -254,17 +282,22 @@ std::vector<report::Claim> language_claims(const LanguageRuns& runs, const std::
                        in_words(over_runs(of, &LanguageRun::lowest_entropy), "runs"));
   };
   std::vector<report::Claim> claims;
-  for (const auto& [number, name] : {std::pair{0, "softmax"}, std::pair{1, "qk-layernorm"}}) {
-    const RunsOfAttention& of = of_variant(runs, static_cast<std::size_t>(number));
+  struct Named {
+    const char *id, *name;
+    std::size_t number;
+  };
+  for (const auto& [short_name, name, number] :
+       {Named{"softmax", "softmax", 0}, Named{"qk-layernorm", "QK-LayerNorm", 1}}) {
+    const RunsOfAttention& of = runs.attentions.at(number);
     claims.push_back(claim_of_attention(
-        id(name), fmt::format("With {} entropy falls.", of.variant.name()), source,
+        id(short_name), fmt::format("With {} entropy falls.", name), source,
         fmt::format("mean entropy of some layer below {:g} % of uniform rows' at some step", 100 * kFallen), of, fallen,
         lowest(of), "entropy"));
   }
-  for (const auto& [number, name] : {std::pair{2, "relu"}, std::pair{3, "elu1"}}) {
-    const RunsOfAttention& of = of_variant(runs, static_cast<std::size_t>(number));
+  for (const auto& [short_name, name, number] : {Named{"relu", "ReLU kernel", 2}, Named{"elu1", "ELU+1 kernel", 3}}) {
+    const RunsOfAttention& of = runs.attentions.at(number);
     claims.push_back(claim_of_attention(
-        id(name), fmt::format("The {} keeps its entropy.", of.variant.name()), source,
+        id(short_name), fmt::format("The {} keeps its entropy.", name), source,
         fmt::format("mean entropy of every layer above {:g} % of uniform rows' at every step", 100 * kFallen), of,
         [&](const LanguageRun& run) { return !fallen(run); }, lowest(of), "entropy"));
   }

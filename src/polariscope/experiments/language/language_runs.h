@@ -32,7 +32,7 @@ class LanguageRun {
   double lowest_entropy() const;
   // Mean over layers of ‖P‖_F at the last step.
   double final_norm() const;
-  double final_validation_loss() const { return validation_.number("loss").back(); }  // NaN of a run that diverged
+  double final_validation_loss() const;  // NaN of a run that diverged
   std::vector<double> mean_over_layers(const char* statistic) const;
 
  private:
@@ -68,7 +68,8 @@ using LanguageReading = std::function<std::vector<double>(const LanguageRun&)>;
 
 // A line an attention: the median over its runs, with their range; single steps are medians of windows.
 report::SeriesChart language_chart(const LanguageRuns& runs, report::Axis y, const LanguageReading& reading);
-// The same of validation losses, at the steps that have one.
+// The same of validation losses, at the steps that have one; the loss before the first step would flatten the rest and
+// is left out.
 report::SeriesChart validation_chart(const LanguageRuns& runs);
 
 // The paper's four panels: loss, gradient norm, the first layer's entropy, ‖P‖_F.
