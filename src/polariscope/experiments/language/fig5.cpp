@@ -1,6 +1,7 @@
 // Figure 5 of the Lipschitz paper: validation loss of language models with four attentions.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/language/language_runs.h"
+#include "polariscope/experiments/language/language_figures.h"
+#include "polariscope/experiments/shared/multiples.h"
 
 #include <fmt/format.h>
 
