@@ -1,4 +1,5 @@
 // The Lipschitz paper's figures as printed: what each experiment with a figure's number draws, panel by panel.
+#include "made_up_language.h"
 #include "made_up_regression.h"
 #include "polariscope/base/progress.h"
 #include "polariscope/experiments/lipschitz/fig2.h"
@@ -89,7 +90,8 @@ void expect_drawn(const report::Figure& figure, const PrintedFigure& printed) {
 
 void expect_number(const char* id) {
   const std::string source(experiments::find_experiment(id).source);
-  const std::string number = std::string(id).substr(std::string("B.fig").size());
+  std::string number = std::string(id).substr(std::string("B.fig").size());
+  number = number.substr(0, number.find_first_not_of("0123456789"));  // of "1top"
   EXPECT_NE(source.find("figure " + number), std::string::npos) << source;
 }
 
@@ -108,6 +110,36 @@ TEST(PrintedFigures, AreDrawnPanelByPanelUnderTheirNumbers) {
     ASSERT_FALSE(section.figures.empty());
     expect_drawn(section.figures.front(), printed);
   }
+}
+
+// Figures 1 (top) and 7: four panels, then the entropy of every layer; figure 5: validation loss, one panel a model.
+TEST(PrintedFigures, OfLanguageModelsAreDrawnPanelByPanel) {
+  const MadeUpRuns runs(language_grid(), [](const json& settings) {
+    return made_up_language({.end = settings.at("attention") == "softmax" ? 0.2 : 0.9});
+  });
+  std::vector<PrintedPanel> layers;
+  for (int layer = 1; layer <= kLanguageLayers; ++layer) {
+    layers.push_back({fmt::format("layer {}", layer), kStep, "entropy H (nats)"});
+  }
+  const std::string loss = "validation loss (nats a token)";
+  for (const char* id : {"B.fig1top", "B.fig7"}) {
+    SCOPED_TRACE(id);
+    expect_number(id);
+    const report::Section section = runs.section_of(id);
+    ASSERT_EQ(section.figures.size(), 2U);
+    expect_drawn(section.figures[0], {id,
+                                      "training",
+                                      {{"loss", kStep, "training loss (nats a token)"},
+                                       {"gradient norm", kStep, "gradient norm, before clipping"},
+                                       {"entropy", kStep, "entropy H of the first layer (nats)"},
+                                       {"norm of attention", kStep, "‖P‖_F, mean over layers"}}});
+    EXPECT_NE(section.figures[0].spec.at("concat")[1].dump().find("\"type\":\"log\""), std::string::npos);
+    expect_drawn(section.figures[1], {id, "entropy", layers});
+  }
+  expect_number("B.fig5");
+  const report::Section five = runs.section_of("B.fig5");
+  ASSERT_EQ(five.figures.size(), 1U);
+  expect_drawn(five.figures[0], {"B.fig5", "validation", {{"Llama", kStep, loss}, {"GPT-2", kStep, loss}}});
 }
 
 // Figures 2 and 9 need no training: entropy, one row's weights and the rate of change; entropy against norm.

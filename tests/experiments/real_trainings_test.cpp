@@ -79,6 +79,22 @@ TEST(RealTrainings, OfInContextRegressionGiveTheLipschitzPapersFigures) {
   for (const std::size_t side : {0U, 1U}) EXPECT_EQ(sections[8].claims[side].verdict, report::Verdict::kHolds);
 }
 
+TEST(RealTrainings, OfLanguageModelsGiveTheLipschitzPapersFigures) {
+  if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
+  const auto sections = sections_of(
+      "task = \"language-model\"\ndata = \"example\"\nmodel = [\"llama-3m\", \"gpt2-15m\"]\ncontext = 16\nbatch = 1\n"
+      "steps = 2\nvalidation_every = 1\nvalidation_sequences = 1\n"
+      "attention = [\"softmax\", \"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = [\"no\", \"layer\"]\n"
+      "[[skip]]\nattention = [\"relu_kernel/sum\", \"elu1_kernel/sum\"]\nqk_norm = \"layer\"\n",
+      {"B.fig1top", "B.fig5", "B.fig7"});
+  for (const report::Section& section : sections) {
+    for (const report::Claim& claim : section.claims) EXPECT_EQ(claim.runs, 1) << claim.id;
+  }
+  EXPECT_EQ(sections[0].claims[0].verdict, report::Verdict::kFails);  // two small steps change little
+  EXPECT_EQ(sections[0].figures[1].spec.at("concat").size(), 4U);     // llama-3m's layers
+  EXPECT_EQ(sections[2].figures[1].spec.at("concat").size(), 6U);     // gpt2-15m's
+}
+
 // As in docs/sweeps.md: a grid names what it varies, and what its runs are sized by.
 TEST(RealTrainings, OfEveryTaskAreReportedWhereTheGridLeavesSettingsAtTheirDefaults) {
   if (!POLARISCOPE_LIBTORCH) GTEST_SKIP() << "there is no LibTorch to train transformers with";
@@ -89,6 +105,7 @@ TEST(RealTrainings, OfEveryTaskAreReportedWhereTheGridLeavesSettingsAtTheirDefau
            small + "task = \"token-groups\"\nmlp = [true, false]\n",
            std::string("task = \"in-context-regression\"\nsteps = 20\nbatch = 16\n"),
            std::string("task = \"in-context-regression\"\nsteps = 20\nbatch = 16\nqk_norm = [\"no\", \"l2\"]\n"),
+           std::string("task = \"language-model\"\ndata = \"example\"\ncontext = 16\nsteps = 2\nbatch = 1\n"),
        }) {
     SCOPED_TRACE(grid);
     const TemporaryFolder folder;

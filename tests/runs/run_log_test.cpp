@@ -39,6 +39,21 @@ TEST(RunLog, ReadsBackWhatAMetricsLogWrote) {
   EXPECT_THROW(log.layer("entropy", 2), Error);
 }
 
+TEST(RunLog, IsCutAfterAStepButKeepsTheFirst) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "log",
+             "{\"step\":1,\"a\":1,\"b\":[[2]]}\n{\"step\":2,\"a\":3,\"b\":[[4]]}\n{\"step\":3}\n");
+  runs::RunLog log = runs::read_run_log(folder.path() / "log");
+  runs::cut_after(log, 3);
+  EXPECT_EQ(log.steps(), 3U);
+  runs::cut_after(log, 2);
+  EXPECT_EQ(log.step, (std::vector<double>{1, 2}));
+  EXPECT_EQ(log.number("a"), (std::vector<double>{1, 3}));
+  EXPECT_EQ(log.layer("b", 0), (std::vector<double>{2, 4}));
+  runs::cut_after(log, 0);
+  EXPECT_EQ(log.step, std::vector<double>{1});
+}
+
 TEST(RunLog, FillsWithNaNWhereAStepLacksANumber) {
   const TemporaryFolder folder;
   write_file(folder.path() / "log",

@@ -70,7 +70,7 @@ TEST(Settings, RefuseByNameWhatHasNoMeaningForTheTask) {
   EXPECT_EQ(refusal(of_task("in-context-regression", {{"heads", 2}})),
             "heads has no meaning for in-context-regression, only for induction and token-groups: leave it out");
   EXPECT_EQ(refusal({{"steps", 5}}),
-            "steps has no meaning for induction, only for in-context-regression: leave it out");
+            "steps has no meaning for induction, only for in-context-regression and language-model: leave it out");
 }
 
 TEST(Settings, RefuseByNameWhatHasNoMeaningWithTheOptimiser) {

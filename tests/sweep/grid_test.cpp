@@ -158,10 +158,9 @@ TEST(GridsOfTrainings, RefuseASettingWithoutMeaningInOneOfTheRuns) {
       refusal("task = \"token-groups\"\nseed = 1\nauxiliary_loss = [0.0, 0.2]\n"),
       "grid.toml, line 3: auxiliary_loss has no meaning for token-groups, only for induction: leave it out, or such "
       "runs with [[skip]]");
-  EXPECT_EQ(
-      refusal("steps = [10, 20]\n"),
-      "grid.toml, line 1: steps has no meaning for induction, only for in-context-regression: leave it out, or such "
-      "runs with [[skip]]");
+  EXPECT_EQ(refusal("steps = [10, 20]\n"),
+            "grid.toml, line 1: steps has no meaning for induction, only for in-context-regression and language-model: "
+            "leave it out, or such runs with [[skip]]");
   EXPECT_NE(refusal("task = \"in-context-regression\"\noptimiser = \"adamw\"\nmomentum = 0.8\n")
                 .find("line 3: momentum has no meaning without optimiser sgd"),
             std::string::npos);

@@ -458,7 +458,8 @@ std::string defaults_in_words(const Option& option) {
   std::vector<std::string> values;  // in the order of the table
   std::map<std::string, std::vector<std::string_view>> tasks;
   for (const OptionDefault& one : option.defaults) {
-    const std::string value = plain_text(one.value);
+    std::string value = plain_text(one.value);
+    if (value.empty()) value = "none";
     if (std::ranges::find(values, value) == values.end()) values.push_back(value);
     if (one.task != kEveryTask) tasks[value].push_back(one.task);
   }

@@ -71,4 +71,14 @@ RunLog read_run_log(const std::filesystem::path& path) {
   return log;
 }
 
+void cut_after(RunLog& log, double last) {
+  std::size_t keep = log.steps();
+  while (keep > 1 && log.step[keep - 1] > last) --keep;
+  log.step.resize(keep);
+  for (auto& [name, column] : log.numbers) column.resize(keep);
+  for (auto& [name, columns] : log.layers) {
+    for (std::vector<double>& column : columns) column.resize(keep);
+  }
+}
+
 }  // namespace polariscope::runs

@@ -24,4 +24,7 @@ struct RunLog {
 // that cannot be read or a line that is no step.
 RunLog read_run_log(const std::filesystem::path& path);
 
+// Leaves out the steps after `last`, as that of a run that diverged, whose numbers are not finite; the first stays.
+void cut_after(RunLog& log, double last);
+
 }  // namespace polariscope::runs

@@ -282,10 +282,11 @@ void LanguageTraining::flush_logs() {
 }
 
 std::string LanguageTraining::finish(const std::filesystem::path&, nlohmann::ordered_json& result) {
-  const bool diverged = result.at("diverged").get<bool>();
-  if (!validation_log_ || step_ % options_.validation_every != 0) validation_loss_ = validation_loss();
-  result["training_loss"] = diverged ? kNone : loss_;
-  result["validation_loss"] = diverged ? kNone : validation_loss_;
+  if (!result.at("diverged").get<bool>()) {  // else a sweep would count it as failed; who diverges is a result here
+    if (!validation_log_ || step_ % options_.validation_every != 0) validation_loss_ = validation_loss();
+    result["training_loss"] = loss_;
+    result["validation_loss"] = validation_loss_;
+  }
   result["parameters"] = model_->parameters().values().numel();
   result["tokens"] = step_ * options_.batch * batches_.context();
   result["epochs"] = static_cast<double>(step_ * options_.batch * batches_.context()) /

@@ -1,6 +1,7 @@
 // Figure 1 of the Lipschitz paper, top row: a Llama learns text.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/language/language_runs.h"
+#include "polariscope/experiments/language/language_claims.h"
+#include "polariscope/experiments/language/language_figures.h"
 
 namespace polariscope::experiments {
 namespace {

@@ -1,6 +1,7 @@
 // Figure 5 of the Lipschitz paper: validation loss of language models with four attentions.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/language/language_runs.h"
+#include "polariscope/experiments/language/language_figures.h"
+#include "polariscope/experiments/shared/multiples.h"
 
 #include <fmt/format.h>
 
@@ -43,7 +44,7 @@ report::Section run(const Context& context) {
       {.id = "validation",
        .title = "Validation loss of four attentions",
        .caption = "On the same sequences of text that no training sequence reaches; "
-                  "median and range over the runs of an attention.",
+                  "median and range over the runs of an attention. The loss before the first step is left out.",
        .alternative = "Validation loss against step, one panel a model, one colour an "
                       "attention.",
        .columns = 2},

@@ -1,6 +1,7 @@
 // Figure 7 of the Lipschitz paper: a GPT-2 learns text.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/language/language_runs.h"
+#include "polariscope/experiments/language/language_claims.h"
+#include "polariscope/experiments/language/language_figures.h"
 
 namespace polariscope::experiments {
 namespace {

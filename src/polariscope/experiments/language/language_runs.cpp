@@ -1,70 +1,15 @@
 #include "polariscope/experiments/language/language_runs.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/terminal.h"
 #include "polariscope/runs/collapse_detector.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace polariscope::experiments {
 namespace {
-
-constexpr int kWindows = 120;
-constexpr double kFallen = 0.5;  // of uniform rows' entropy: a layer below it has lost much of its own
-
-double median_of(std::vector<double> values) { return spread_of(std::move(values)).median; }
-
-// Medians of about kWindows windows of steps.
-struct Windowed {
-  std::vector<double> step, value;
-};
-Windowed windowed(const std::vector<double>& step, const std::vector<double>& value) {
-  Windowed result;
-  const std::size_t width = std::max<std::size_t>(1, step.size() / kWindows);
-  for (std::size_t first = 0; first < step.size(); first += width) {
-    const std::size_t end = std::min(first + width, step.size());
-    result.step.push_back(step[end - 1]);
-    result.value.push_back(median_of(
-        {value.begin() + static_cast<std::ptrdiff_t>(first), value.begin() + static_cast<std::ptrdiff_t>(end)}));
-  }
-  return result;
-}
-
-// The line of one attention over its runs' points, all of which stand at the steps of the longest.
-report::Series line_of(const AttentionVariant& variant, const std::vector<Windowed>& runs) {
-  report::Series line{.name = variant.name(), .x = {}, .y = {}, .low = {}, .high = {}, .colour = variant.colour()};
-  const auto longest = std::ranges::max_element(runs, {}, [](const Windowed& run) { return run.step.size(); });
-  if (longest == runs.end()) return line;
-  line.x = longest->step;
-  for (std::size_t w = 0; w < line.x.size(); ++w) {
-    std::vector<double> values;
-    for (const Windowed& run : runs) {
-      if (w < run.value.size()) values.push_back(run.value[w]);
-    }
-    const bool half = 2 * values.size() >= runs.size();
-    const Spread spread = spread_of(std::move(values));
-    line.y.push_back(half ? spread.median : std::nan(""));
-    line.low.push_back(half ? spread.low : std::nan(""));
-    line.high.push_back(half ? spread.high : std::nan(""));
-  }
-  if (runs.size() < 2) line.low = line.high = {};
-  return line;
-}
-
-report::SeriesChart chart_of(const LanguageRuns& runs, report::Axis y,
-                             const std::function<Windowed(const LanguageRun&)>& points) {
-  report::SeriesChart chart{.x = {"step"}, .y = std::move(y), .series = {}, .references = {}};
-  for (const RunsOfAttention& of : runs.attentions) {
-    std::vector<Windowed> lines;
-    for (const LanguageRun& run : of.runs) lines.push_back(points(run));
-    if (!lines.empty()) chart.series.push_back(line_of(of.variant, lines));
-  }
-  return chart;
-}
 
 std::vector<LanguageRun> read(const TrainedRuns& all, const char* model, const AttentionVariant& variant) {
   std::vector<LanguageRun> runs;
@@ -75,8 +20,6 @@ std::vector<LanguageRun> read(const TrainedRuns& all, const char* model, const A
   return runs;
 }
 
-const RunsOfAttention& of_variant(const LanguageRuns& runs, std::size_t number) { return runs.attentions.at(number); }
-
 }  // namespace
 
 LanguageRun::LanguageRun(TrainedRun trained)
@@ -84,6 +27,7 @@ LanguageRun::LanguageRun(TrainedRun trained)
       log_(runs::read_run_log(trained_.folder / "metrics.jsonl")),
       validation_(runs::read_run_log(trained_.folder / "validation.jsonl")) {
   if (log_.steps() == 0) throw Error("{} has no steps", (trained_.folder / "metrics.jsonl").string());
+  if (diverged()) runs::cut_after(log_, trained_.metric("last_finite_step"));
 }
 
 double LanguageRun::uniform_entropy() const {
@@ -108,6 +52,10 @@ std::vector<double> LanguageRun::mean_over_layers(const char* statistic) const {
     for (std::size_t s = 0; s < means.size(); ++s) means[s] += values[s] / layers();
   }
   return means;
+}
+
+double LanguageRun::final_validation_loss() const {
+  return diverged() ? std::nan("") : validation_.number("loss").back();
 }
 
 double LanguageRun::final_norm() const { return mean_over_layers("frobenius_norm").back(); }
@@ -170,125 +118,10 @@ std::vector<std::pair<std::string, std::string>> LanguageRuns::links() const {
   return links;
 }
 
-report::SeriesChart language_chart(const LanguageRuns& runs, report::Axis y, const LanguageReading& reading) {
-  return chart_of(runs, std::move(y), [&](const LanguageRun& run) { return windowed(run.log().step, reading(run)); });
-}
-
-report::SeriesChart validation_chart(const LanguageRuns& runs) {
-  return chart_of(runs, {"validation loss (nats a token)"}, [](const LanguageRun& run) {
-    return Windowed{run.validation().step, run.validation().number("loss")};
-  });
-}
-
-report::Figure four_panels(const LanguageRuns& runs, const std::string& what) {
-  report::SeriesChart entropy = language_chart(runs, {"entropy H of the first layer (nats)"},
-                                               [](const LanguageRun& run) { return run.log().layer("entropy", 0); });
-  entropy.references = {{fmt::format("uniform {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
-  report::SeriesChart norm = language_chart(
-      runs, {"‖P‖_F, mean over layers"}, [](const LanguageRun& run) { return run.mean_over_layers("frobenius_norm"); });
-  norm.references = {{fmt::format("uniform {:.2f}", runs.uniform_norm()), runs.uniform_norm()},
-                     {fmt::format("one-hot {:.1f}", runs.one_hot_norm()), runs.one_hot_norm()}};
-  const auto number = [](const char* name) {
-    return [name](const LanguageRun& run) { return run.log().number(name); };
-  };
-  return multiples_figure(
-      {.id = "training",
-       .title = fmt::format("{} learns text with four attentions", what),
-       .caption =
-           "Median over the runs of an attention, with their range where there are several. Lines of reference are "
-           "those of causal rows: uniform ones, and rows with one weight.",
-       .alternative = "Loss, gradient norm, first layer's entropy and norm of attention against step, one colour an "
-                      "attention.",
-       .columns = 2},
-      std::vector<Multiple>{
-          panel("loss", language_chart(runs, {"training loss (nats a token)"}, number("loss"))),
-          panel("gradient norm",
-                language_chart(runs, {"gradient norm, before clipping", report::Scale::kLog}, number("gradient_norm"))),
-          panel("entropy", entropy), panel("norm of attention", norm)});
-}
-
-report::Figure entropy_panels(const LanguageRuns& runs) {
-  std::vector<Multiple> panels;
-  int layers = 0;
-  for (const RunsOfAttention& of : runs.attentions) {
-    for (const LanguageRun& run : of.runs) layers = std::max(layers, run.layers());
-  }
-  for (int layer = 0; layer < layers; ++layer) {
-    report::SeriesChart chart = language_chart(runs, {"entropy H (nats)"}, [layer](const LanguageRun& run) {
-      return run.log().layer("entropy", static_cast<std::size_t>(layer));
-    });
-    chart.references = {{fmt::format("uniform {:.2f}", runs.uniform_entropy()), runs.uniform_entropy()}};
-    panels.push_back(panel(fmt::format("layer {}", layer + 1), chart));
-  }
-  return multiples_figure({.id = "entropy",
-                           .title = "Mean entropy of every layer",
-                           .caption = "Means over heads, rows and the batch; median and range over the runs.",
-                           .alternative = "Mean entropy against step, one panel a layer, one colour an attention.",
-                           .columns = 3},
-                          panels);
-}
-
 Spread over_runs(const RunsOfAttention& of, const std::function<double(const LanguageRun&)>& figure) {
   std::vector<double> values;
   for (const LanguageRun& run : of.runs) values.push_back(figure(run));
   return spread_of(std::move(values));
-}
-
-report::Claim claim_of_attention(std::string id, std::string statement, std::string source, std::string criterion,
-                                 const RunsOfAttention& of, const std::function<bool(const LanguageRun&)>& property,
-                                 const std::string& further, std::string evidence) {
-  const long long count = std::ranges::count_if(of.runs, property), runs = std::ssize(of.runs);
-  report::Claim claim = claim_of_count(std::move(id), std::move(statement), std::move(source), std::move(criterion),
-                                       count, runs, "runs", count == runs, std::move(evidence));
-  claim.measured += "; " + further;
-  return claim;
-}
-
-std::vector<report::Claim> language_claims(const LanguageRuns& runs, const std::string& experiment,
-                                           const std::string& figure) {
-  const std::string source = "Section 4.1, figure " + figure;
-  const auto id = [&](const char* name) { return experiment + "/" + name; };
-  const auto fallen = [](const LanguageRun& run) { return run.lowest_entropy() < kFallen; };
-  const auto lowest = [&](const RunsOfAttention& of) {
-    return fmt::format("lowest H of a layer over uniform rows' {}",
-                       in_words(over_runs(of, &LanguageRun::lowest_entropy), "runs"));
-  };
-  std::vector<report::Claim> claims;
-  for (const auto& [number, name] : {std::pair{0, "softmax"}, std::pair{1, "qk-layernorm"}}) {
-    const RunsOfAttention& of = of_variant(runs, static_cast<std::size_t>(number));
-    claims.push_back(claim_of_attention(
-        id(name), fmt::format("With {} entropy falls.", of.variant.name()), source,
-        fmt::format("mean entropy of some layer below {:g} % of uniform rows' at some step", 100 * kFallen), of, fallen,
-        lowest(of), "entropy"));
-  }
-  for (const auto& [number, name] : {std::pair{2, "relu"}, std::pair{3, "elu1"}}) {
-    const RunsOfAttention& of = of_variant(runs, static_cast<std::size_t>(number));
-    claims.push_back(claim_of_attention(
-        id(name), fmt::format("The {} keeps its entropy.", of.variant.name()), source,
-        fmt::format("mean entropy of every layer above {:g} % of uniform rows' at every step", 100 * kFallen), of,
-        [&](const LanguageRun& run) { return !fallen(run); }, lowest(of), "entropy"));
-  }
-  const Spread softmax_norm = over_runs(runs.attentions[0], &LanguageRun::final_norm);
-  const Spread relu_norm = over_runs(runs.attentions[2], &LanguageRun::final_norm),
-               elu_norm = over_runs(runs.attentions[3], &LanguageRun::final_norm);
-  claims.push_back(claim_in_words(
-      id("norm"), "‖P‖_F rises with softmax and stays near uniform rows' with the kernels.", source,
-      "at the last step, mean over layers: softmax's median above both kernels' medians",
-      fmt::format("softmax {}, ReLU kernel {}, ELU+1 kernel {}; uniform rows {:.2f}", in_words(softmax_norm, "runs"),
-                  in_words(relu_norm, "runs"), in_words(elu_norm, "runs"), runs.uniform_norm()),
-      softmax_norm,
-      judged(std::min({softmax_norm.runs, relu_norm.runs, elu_norm.runs}), 1,
-             softmax_norm.median > std::max(relu_norm.median, elu_norm.median)),
-      "training"));
-  const Spread softmax_loss = over_runs(runs.attentions[0], &LanguageRun::final_validation_loss),
-               relu_loss = over_runs(runs.attentions[2], &LanguageRun::final_validation_loss);
-  claims.push_back(claim_in_words(
-      id("loss"), "The ReLU kernel ends with the lower validation loss.", source,
-      "median last validation loss of the ReLU kernel below softmax's, over learning rates and seeds",
-      fmt::format("{} against {}", in_words(relu_loss, "runs", 3, "nats"), in_words(softmax_loss, "runs", 3, "nats")),
-      relu_loss, judged(std::min(softmax_loss.runs, relu_loss.runs), 1, relu_loss.median < softmax_loss.median),
-      "training"));
-  return claims;
 }
 
 }  // namespace polariscope::experiments

@@ -3,9 +3,7 @@
 
 #include "polariscope/experiments/lipschitz/regression_runs.h"
 #include "polariscope/experiments/shared/measure.h"
-#include "polariscope/experiments/shared/multiples.h"
 #include "polariscope/experiments/shared/trained_runs.h"
-#include "polariscope/report/charts.h"
 #include "polariscope/runs/run_log.h"
 
 #include <functional>
@@ -32,7 +30,7 @@ class LanguageRun {
   double lowest_entropy() const;
   // Mean over layers of ‖P‖_F at the last step.
   double final_norm() const;
-  double final_validation_loss() const { return validation_.number("loss").back(); }  // NaN of a run that diverged
+  double final_validation_loss() const;  // NaN of a run that diverged
   std::vector<double> mean_over_layers(const char* statistic) const;
 
  private:
@@ -64,26 +62,6 @@ struct LanguageRuns {
   std::vector<std::pair<std::string, std::string>> links() const;
 };
 
-using LanguageReading = std::function<std::vector<double>(const LanguageRun&)>;
-
-// A line an attention: the median over its runs, with their range; single steps are medians of windows.
-report::SeriesChart language_chart(const LanguageRuns& runs, report::Axis y, const LanguageReading& reading);
-// The same of validation losses, at the steps that have one.
-report::SeriesChart validation_chart(const LanguageRuns& runs);
-
-// The paper's four panels: loss, gradient norm, the first layer's entropy, ‖P‖_F.
-report::Figure four_panels(const LanguageRuns& runs, const std::string& what);
-// Mean entropy, one panel a layer.
-report::Figure entropy_panels(const LanguageRuns& runs);
-
-// Every run of the attention has the property; `further` follows the count. Inconclusive without runs.
-report::Claim claim_of_attention(std::string id, std::string statement, std::string source, std::string criterion,
-                                 const RunsOfAttention& of, const std::function<bool(const LanguageRun&)>& property,
-                                 const std::string& further, std::string evidence);
 Spread over_runs(const RunsOfAttention& of, const std::function<double(const LanguageRun&)>& figure);
-
-// What the text says of entropy, ‖P‖_F and loss, of both shapes; ids begin with `experiment`.
-std::vector<report::Claim> language_claims(const LanguageRuns& runs, const std::string& experiment,
-                                           const std::string& figure);
 
 }  // namespace polariscope::experiments

@@ -65,17 +65,6 @@ json usual(const std::vector<TrainedRun>& runs, const char* setting) {
   return most == counts.end() ? json() : most->first;
 }
 
-// Without the step that was not finite any more.
-void cut(runs::RunLog& log, double last_finite) {
-  std::size_t keep = log.steps();
-  while (keep > 1 && log.step[keep - 1] > last_finite) --keep;
-  log.step.resize(keep);
-  for (auto& [name, column] : log.numbers) column.resize(keep);
-  for (auto& [name, columns] : log.layers) {
-    for (std::vector<double>& column : columns) column.resize(keep);
-  }
-}
-
 }  // namespace
 
 std::string AttentionVariant::name() const {
@@ -97,7 +86,7 @@ std::span<const AttentionVariant> paper_variants() {
 
 RegressionRun::RegressionRun(TrainedRun trained)
     : trained_(std::move(trained)), log_(runs::read_run_log(trained_.folder / "metrics.jsonl")) {
-  if (diverged()) cut(log_, trained_.metric("last_finite_step"));
+  if (diverged()) runs::cut_after(log_, trained_.metric("last_finite_step"));
 }
 
 double RegressionRun::uniform_entropy() const {
