@@ -15,6 +15,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace polariscope::testing {
@@ -31,7 +32,10 @@ class LanguageModel : public ::testing::Test {
   void SetUp() override { write_file(at("tiny.json"), kTiny); }
 
   std::string at(const std::string& name) const { return (folder_.path() / name).string(); }
-  Outcome run(const Words& words) const { return polariscope_run(words, {.folder = folder_.path()}); }
+  Surroundings here(std::vector<std::string> environment = {}) const {
+    return {.folder = folder_.path(), .input = "", .output_to = "", .environment = std::move(environment)};
+  }
+  Outcome run(const Words& words) const { return polariscope_run(words, here()); }
   Words training(const std::string& out, const Words& more = {}) const {
     Words words{"train",   "--task", "language-model", "--data", "example", "--model", "tiny.json", "--context", "32",
                 "--batch", "4",      "--steps",        "6",      "--out",   out,       "--quiet"};
@@ -107,7 +111,7 @@ TEST_F(LanguageModel, GoesOnAfterAKillWithTheSameBits) {
   }
   ASSERT_EQ(run(once).code, 0);
   {
-    Running running(polariscope_command(again), {.folder = folder_.path()});
+    Running running(polariscope_command(again), here());
     wait_for(folder_.path() / "again" / "checkpoint" / "last.safetensors", running);
     std::this_thread::sleep_for(std::chrono::milliseconds(120));
     running.send(SIGKILL);
@@ -160,7 +164,7 @@ TEST_F(LanguageModel, WhoseOtherProcessIsKilledEndsAndGoesOnWithAnotherNumber) {
   Words two = words;
   two.insert(two.end(), {"--processes", "2"});
   {
-    Running running(polariscope_command(two), {.folder = folder_.path()});
+    Running running(polariscope_command(two), here());
     wait_for(at("run/checkpoint/last.safetensors"), running);
     const pid_t other = process_of("1", folder_.path());
     ASSERT_GT(other, 0);
@@ -180,8 +184,7 @@ TEST_F(LanguageModel, OnProcessesThatCannotShareABatchIsRefused) {
   EXPECT_EQ(outcome.code, 2);
   EXPECT_NE(outcome.err.find("3 processes must share 4 sequences"), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(at("run")));
-  const Outcome half =
-      polariscope_run(training("run"), {.folder = folder_.path(), .environment = {"RANK=1", "WORLD_SIZE=2"}});
+  const Outcome half = polariscope_run(training("run"), here({"RANK=1", "WORLD_SIZE=2"}));
   EXPECT_EQ(half.code, 2);
   EXPECT_NE(half.err.find("MASTER_ADDR"), std::string::npos) << half.err;
 }
