@@ -59,10 +59,10 @@ struct Search {
       return;
     }
     const fs::path of_run = run_folder();
-    const CollapseSign sign = sign_of_run(place / of_run, end.metrics, plan.entropy_share);
+    const EdgeVerdict verdict = verdict_of_run(place / of_run, end.metrics, plan.entropy_share);
     edge->runs.push_back(
-        {.rate = *search.next(), .sign = sign, .steps = steps_of_result(end.metrics), .folder = of_run});
-    search.tell(sign != CollapseSign::kNone);
+        {.rate = *search.next(), .verdict = verdict, .steps = steps_of_result(end.metrics), .folder = of_run});
+    search.tell(verdict.sign != CollapseSign::kNone);
     edge->held = search.held();
     edge->collapsed = search.collapsed();
     edge->known = !search.next();

@@ -35,7 +35,7 @@ struct EdgePlan {
 
 struct EdgeRun {
   double rate = 0.0;
-  CollapseSign sign = CollapseSign::kNone;
+  EdgeVerdict verdict = {};
   std::int64_t steps = 0;        // that it took to its end
   std::filesystem::path folder;  // as seen from that of the search
 };

@@ -1,5 +1,6 @@
 #include "polariscope/sweep/edge_table.h"
 
+#include "polariscope/base/quantiles.h"
 #include "polariscope/base/terminal.h"
 
 #include <fmt/format.h>
@@ -52,10 +53,22 @@ std::string signs_in_words(const VariantEdge& edge) {
   std::vector<std::string> texts;
   for (const CollapseSign sign : kSigns) {
     std::ptrdiff_t count = 0;
-    for (const SeedEdge& seed : edge.seeds) count += std::ranges::count(seed.runs, sign, &EdgeRun::sign);
+    for (const SeedEdge& seed : edge.seeds) {
+      count += std::ranges::count_if(seed.runs, [sign](const EdgeRun& run) { return run.verdict.sign == sign; });
+    }
     if (count > 0) texts.push_back(fmt::format("{} {}", sign_name(sign), count));
   }
   return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+// Of the runs at the edge, median over the seeds; "" where there is none.
+std::string loss_in_words(const VariantEdge& edge) {
+  std::vector<double> losses;
+  for (const SeedEdge& seed : edge.seeds) {
+    const auto at_edge = std::ranges::find(seed.runs, seed.held, &EdgeRun::rate);
+    if (seed.known && at_edge != seed.runs.end()) losses.push_back(at_edge->verdict.loss);
+  }
+  return losses.empty() ? "" : significant(median_of(losses), kDigits);
 }
 
 std::size_t runs_of(const VariantEdge& edge) {
@@ -75,6 +88,8 @@ std::string failures_in_words(const std::vector<VariantEdge>& edges) {
   return text;
 }
 
+Json finite_or_null(double number) { return std::isfinite(number) ? Json(number) : Json(nullptr); }
+
 Json json_of(const EdgeRate& rate) {
   constexpr std::array kNames{"below", "at", "above"};
   return {{"rate", rate.rate}, {"side", kNames.at(static_cast<std::size_t>(rate.side))}};
@@ -92,13 +107,14 @@ Json json_of(const SeedEdge& edge) {
   Json runs = Json::array();
   for (const EdgeRun& run : edge.runs) {
     runs.push_back({{"learning_rate", run.rate},
-                    {"sign", sign_name(run.sign)},
+                    {"sign", sign_name(run.verdict.sign)},
+                    {"loss", finite_or_null(run.verdict.loss)},
                     {"steps", run.steps},
                     {"folder", run.folder.generic_string()}});
   }
   return {{"seed", edge.seed},
           {"held", edge.held > 0.0 ? Json(edge.held) : Json(nullptr)},
-          {"collapsed", std::isinf(edge.collapsed) ? Json(nullptr) : Json(edge.collapsed)},
+          {"collapsed", finite_or_null(edge.collapsed)},
           {"known", edge.known},
           {"failure", edge.failure.empty() ? Json(nullptr) : Json(edge.failure)},
           {"runs", runs}};
@@ -131,17 +147,18 @@ std::optional<EdgeSpread> spread_of(const VariantEdge& edge) {
 }
 
 std::string edges_in_words(const EdgePlan& plan, const std::vector<VariantEdge>& edges) {
-  std::vector<std::vector<std::string>> rows{{"variant", "edge", "times the first", "runs", "collapsed by"}};
+  std::vector<std::vector<std::string>> rows{{"variant", "edge", "ratio", "loss", "runs", "collapsed by"}};
   const std::optional<EdgeSpread> first = edges.empty() ? std::nullopt : spread_of(edges.front());
   for (const VariantEdge& edge : edges) {
     const std::optional<EdgeSpread> spread = spread_of(edge);
     rows.push_back({printable(edge.name), spread ? edge_in_words(*spread) : "unknown", ratio_in_words(spread, first),
-                    fmt::format("{}", runs_of(edge)), signs_in_words(edge)});
+                    loss_in_words(edge), fmt::format("{}", runs_of(edge)), signs_in_words(edge)});
   }
   return aligned_table(rows) + failures_in_words(edges) +
          fmt::format(
-             "edge: the largest learning rate that did not collapse, median (lowest to highest of the seeds); "
-             "one at most {} times as high did\n",
+             "edge: the largest learning rate that did not collapse, median (lowest to highest of the seeds); one at "
+             "most {} times as high did\n"
+             "ratio: of it to the first variant's; loss: over the last tenth of the steps at the edge\n",
              plan.within);
 }
 

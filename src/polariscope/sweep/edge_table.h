@@ -26,8 +26,8 @@ struct EdgeSpread {
 // Nothing where no seed's search is at its end.
 std::optional<EdgeSpread> spread_of(const VariantEdge& edge);
 
-// A row a variant: edge, its ratio to the first variant's, runs, and by which signs they collapsed. Below it the runs
-// that failed, and what the numbers mean.
+// A row a variant: edge, its ratio to the first variant's, the loss at the edge, runs, and by which signs they
+// collapsed. Below it the runs that failed, and what the numbers mean.
 std::string edges_in_words(const EdgePlan& plan, const std::vector<VariantEdge>& edges);
 
 // An object with what the search was and `variants`: name, settings, edge (null, or median, lowest and highest, each

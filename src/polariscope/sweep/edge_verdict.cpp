@@ -44,24 +44,24 @@ std::string_view sign_name(CollapseSign sign) {
   return "";
 }
 
-CollapseSign sign_of_steps(const std::filesystem::path& folder, double entropy_share) {
+EdgeVerdict verdict_of_steps(const std::filesystem::path& folder, double entropy_share) {
   const std::vector<runs::WatchedStep> watched = runs::read_watched_steps(folder / "metrics.jsonl");
   if (watched.empty()) throw Error("{}: has no steps to tell a collapse from", (folder / "metrics.jsonl").string());
   const Steps steps = watched;
   const std::size_t tenth = std::max<std::size_t>(1, steps.size() / 10);
-  const double most = kLossFactor * steps.front().loss;
+  const double loss = mean_loss(steps.last(tenth)), most = kLossFactor * steps.front().loss;
   for (std::size_t begin = 0; begin + tenth <= steps.size(); begin += tenth) {
-    if (mean_loss(steps.subspan(begin, tenth)) > most) return CollapseSign::kLoss;
+    if (mean_loss(steps.subspan(begin, tenth)) > most) return {CollapseSign::kLoss, loss};
   }
   const bool is_low = mean_entropy(steps.last(tenth)) < entropy_share * mean_entropy(steps.first(1));
-  return is_low ? CollapseSign::kEntropy : CollapseSign::kNone;
+  return {is_low ? CollapseSign::kEntropy : CollapseSign::kNone, loss};
 }
 
-CollapseSign sign_of_run(const std::filesystem::path& folder, const std::string& result, double entropy_share) {
+EdgeVerdict verdict_of_run(const std::filesystem::path& folder, const std::string& result, double entropy_share) {
   const auto json = nlohmann::json::parse(result);
-  if (json.value("diverged", false)) return CollapseSign::kDiverged;
-  if (json.value("stopped_by_alarm", false)) return CollapseSign::kAlarm;
-  return sign_of_steps(folder, entropy_share);
+  if (json.value("diverged", false)) return {.sign = CollapseSign::kDiverged};
+  if (json.value("stopped_by_alarm", false)) return {.sign = CollapseSign::kAlarm};
+  return verdict_of_steps(folder, entropy_share);
 }
 
 std::int64_t steps_of_result(const std::string& result) {

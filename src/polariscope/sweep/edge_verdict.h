@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -18,12 +19,18 @@ std::string_view sign_name(CollapseSign sign);  // "held" of kNone
 
 inline constexpr double kLossFactor = 1.5;  // batches differ, and a training that learns nothing has not blown up
 
+struct EdgeVerdict {
+  CollapseSign sign = CollapseSign::kNone;
+  double loss =
+      std::numeric_limits<double>::quiet_NaN();  // mean over the last tenth of the steps, where all were taken
+};
+
 // What the loss and the heads of metrics.jsonl in `folder` say; entropy_share: at least 0, and 0 asks for no entropy.
 // Throws Error where there is no such file with steps.
-CollapseSign sign_of_steps(const std::filesystem::path& folder, double entropy_share);
+EdgeVerdict verdict_of_steps(const std::filesystem::path& folder, double entropy_share);
 
 // result: what the run's result.json says, as run_end.h has it.
-CollapseSign sign_of_run(const std::filesystem::path& folder, const std::string& result, double entropy_share);
+EdgeVerdict verdict_of_run(const std::filesystem::path& folder, const std::string& result, double entropy_share);
 
 // How many steps the run took; 0 where the result does not say.
 std::int64_t steps_of_result(const std::string& result);
