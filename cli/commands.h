@@ -12,6 +12,7 @@ using Command = std::function<int()>;
 
 Command add_audit(CLI::App& app);
 Command add_bound(CLI::App& app);
+Command add_edge(CLI::App& app);
 Command add_export(CLI::App& app);
 Command add_flow(CLI::App& app);
 Command add_list(CLI::App& app);

@@ -11,6 +11,7 @@
 #include "polariscope/train/regression_training.h"
 #include "polariscope/train/run.h"
 #include "settings.h"
+#include "training_options.h"
 #include "transformers.h"
 
 #include <fmt/format.h>
@@ -28,35 +29,9 @@ struct Settings {
   bool quiet = false;
 };
 
-const char* type_of(const runs::Option& option) {
-  switch (option.kind) {
-    case runs::OptionKind::kText: return "NAME";
-    case runs::OptionKind::kWhole: return "N";
-    case runs::OptionKind::kNumber: return "X";
-    case runs::OptionKind::kBoolean: return "true|false";
-  }
-  return "";
-}
-
-void declare(CLI::App& c, const runs::Option& option) {
-  const auto problem = [&option](const std::string& typed) -> std::string {
-    try {
-      runs::value_of(option, typed, runs::flag_of(option));
-      return "";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
-  c.add_option_function<std::string>(
-       runs::flag_of(option), [](const std::string&) {}, runs::help_of(option))
-      ->type_name(type_of(option))
-      ->group(std::string(runs::group_name(option.group)))
-      ->check(CLI::Validator(problem, ""));
-}
-
 void declare(CLI::App& c, Settings& s) {
   c.add_option("file", s.config, "TOML file with any of the options below; the command line wins")->type_name("FILE");
-  for (const runs::Option& option : runs::options()) declare(c, option);
+  declare_options(c, runs::options());
   const std::string group(runs::group_name(runs::OptionGroup::kExecution));
   c.add_option("--out", s.out, "Folder of the run; a run that was stopped goes on")->type_name("FOLDER")->group(group);
   c.add_flag("--quiet", s.quiet, "No progress, no summary")->group(group);
@@ -77,22 +52,6 @@ void declare(CLI::App& c, Settings& s) {
 }
 
 bool is_of_transformer(const runs::Settings& given) { return runs::trains_transformer(given.get<std::string>("task")); }
-
-runs::Settings given_to(const CLI::App& command) {
-  runs::NamedValues given;
-  for (const runs::Option& option : runs::options()) {
-    const CLI::Option* typed = command.get_option(runs::flag_of(option));
-    if (typed->count() == 0) continue;
-    const std::string flag = runs::flag_of(option);
-    ConfigValue value = runs::value_of(option, typed->results().front(), flag);
-    if (auto* path = std::get_if<std::string>(&value);
-        option.path && path != nullptr && std::filesystem::exists(*path)) {
-      *path = std::filesystem::absolute(*path).lexically_normal().string();
-    }
-    given.push_back({std::string(option.name), std::move(value)});
-  }
-  return runs::Settings(given, runs::flag_of);
-}
 
 // Throws Error for options that make no sense together.
 std::unique_ptr<train::Trainable> make_training(const runs::Settings& given, int threads) {
@@ -128,7 +87,7 @@ Command add_train(CLI::App& app) {
     if (!s.config.empty()) apply_config(*command, s.config);
     require_values(*command);
     if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
-    const runs::Settings given = given_to(*command);
+    const runs::Settings given(given_options(*command, runs::options()), runs::flag_of);
     const auto asked = given.get<int>("threads");
     const int processes = std::max(given.get<int>("processes"), 1);
     const int threads = asked > 0 ? asked : std::max(processor_count() / processes, 1);

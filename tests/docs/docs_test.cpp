@@ -143,6 +143,7 @@ TEST(Docs, TheExamplesInTheHelpAreCommandsThatTheProgramTakes) {
   int seen = 0;
   for (const std::vector<std::string>& name : std::vector<std::vector<std::string>>{{},
                                                                                     {"bound"},
+                                                                                    {"edge"},
                                                                                     {"flow"},
                                                                                     {"list"},
                                                                                     {"reproduce"},

@@ -36,6 +36,10 @@ TEST(FindRuns, ARunIsItselfAndAFolderHoldsThoseBelow) {
   EXPECT_EQ(names_in(sweep / "runs" / "00001"), (std::vector<std::string>{"00001"}));
   EXPECT_EQ(names_in(folder.path() / "sweep/"), names_in(sweep));
   EXPECT_TRUE(names_in(folder.path() / "nothing").empty());
+  // A scheduler's own config.toml makes its folder no run.
+  const std::vector<std::string> runs = names_in(sweep);
+  write_file(sweep / "config.toml", "# polariscope sweep\n");
+  EXPECT_EQ(names_in(sweep), runs);
 }
 
 TEST(RunState, SaysWhetherARunIsAtWorkAndHowItEnded) {

@@ -8,9 +8,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A sweep and a search for the edge have a config.toml of their own beside their folder of runs.
 bool is_run(const fs::path& folder) {
   std::error_code unknown;
-  return fs::exists(folder / "metrics.jsonl", unknown) || fs::exists(folder / "config.toml", unknown);
+  if (fs::exists(folder / "metrics.jsonl", unknown)) return true;
+  return fs::exists(folder / "config.toml", unknown) && !fs::is_directory(folder / "runs", unknown);
 }
 
 // A folder that cannot be read, or vanishes meanwhile, holds no runs.
