@@ -51,8 +51,7 @@ std::vector<Row> run_case(const char* name, const std::vector<std::string>& file
   }
   const fs::path file = folder.path() / "text.txt";
   write_file(file, english);
-  LivingPeer peer("encode", {gpt2.string(), file.string(), (folder.path() / "ids").string()}, 1, true,
-                  newest_python());
+  LivingPeer peer("encode", {gpt2.string(), file.string(), (folder.path() / "ids").string()}, 1, true, newest_python());
   const std::string version = peer.hear().at("tokenizers").get<std::string>();
 
   const text::TextEncoder encoder(text::Tokenizer::open(gpt2));

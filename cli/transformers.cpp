@@ -52,7 +52,7 @@ std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& giv
   if (processes == 1) return std::make_unique<train::LanguageTraining>(options);
   // What is wrong is said once, before the others are there.
   train::require_shared(options, processes);
-  train::LanguageTraining{options};
+  { const train::LanguageTraining alone(options); }
   RankProcesses others;
   auto ranks = std::make_shared<train::Ranks>(train::RankPlace{.rank = 0, .size = processes},
                                               [&](std::uint16_t port) { others.start(processes, port); });

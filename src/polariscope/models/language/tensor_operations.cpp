@@ -115,17 +115,17 @@ TensorRows TensorOperations::with_shared_end(const Array& x, std::int64_t heads,
   return TensorRows(at::cat({own, shared}, 2).reshape({x.rows, -1}));
 }
 
-TensorRows TensorOperations::scaled(Array x, double factor) const {
+TensorRows TensorOperations::scaled(const Array& x, double factor) const {
   return factor == 1.0 ? x : TensorRows(x.numbers() * factor);
 }
-TensorRows TensorOperations::add(Array x, const Array& y) const { return TensorRows(x.numbers() + y.numbers()); }
-TensorRows TensorOperations::clipped(Array x, double limit) const {
+TensorRows TensorOperations::add(const Array& x, const Array& y) const { return TensorRows(x.numbers() + y.numbers()); }
+TensorRows TensorOperations::clipped(const Array& x, double limit) const {
   return TensorRows(at::clamp(x.numbers(), -limit, limit));
 }
-TensorRows TensorOperations::activated(Array x, Activation activation) const {
+TensorRows TensorOperations::activated(const Array& x, Activation activation) const {
   return TensorRows(language::activated(x.numbers(), activation));
 }
-TensorRows TensorOperations::gated(Array x, const FeedForwardDescription& of) const {
+TensorRows TensorOperations::gated(const Array& x, const FeedForwardDescription& of) const {
   return TensorRows(language::gated(x.numbers(), of));
 }
 

@@ -66,13 +66,13 @@ class TensorOperations {
     return visit(TokenRange{0, rows});
   }
   template <class Visit>
-  Array update_rows(Array x, const Visit& visit) {
+  Array update_rows(const Array& x, const Visit& visit) {
     return visit(x, TokenRange{0, x.rows});
   }
   Array part(const Array& x, TokenRange) const { return x; }
 
   template <std::size_t kParts>
-  std::array<Array, kParts> split(Array x, const std::array<std::int64_t, kParts>& widths) const {
+  std::array<Array, kParts> split(const Array& x, const std::array<std::int64_t, kParts>& widths) const {
     const auto columns = std::make_shared<Columns>(
         Columns{x.numbers(), {widths.begin(), widths.end()}, std::vector<std::optional<Rotation>>(kParts), {}});
     std::array<Array, kParts> parts;
@@ -95,11 +95,11 @@ class TensorOperations {
              bool shared = true) const;
   Array rotated(Array x, std::int64_t rotary, std::int64_t heads, std::int64_t first, TokenRange range) const;
   Array with_shared_end(const Array& x, std::int64_t heads, const Array& end) const;
-  Array scaled(Array x, double factor) const;
-  Array add(Array x, const Array& y) const;
-  Array clipped(Array x, double limit) const;
-  Array activated(Array x, Activation activation) const;
-  Array gated(Array x, const FeedForwardDescription& of) const;
+  Array scaled(const Array& x, double factor) const;
+  Array add(const Array& x, const Array& y) const;
+  Array clipped(const Array& x, double limit) const;
+  Array activated(const Array& x, Activation activation) const;
+  Array gated(const Array& x, const FeedForwardDescription& of) const;
 
   // inputs: queries, keys and values.
   Array attention(const AttentionDescription& of, std::int64_t layer, const std::array<Array, 3>& inputs,

@@ -108,10 +108,9 @@ at::Tensor as_factor(const at::Tensor& numbers, ProductPrecision precision) {
 
 void multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool add, const at::Tensor& y) {
   if (is_double(y)) {
-    at::Tensor to = y;
     const at::Tensor product = at::mm(x, weight.t());
-    add ? to.add_(product) : to.copy_(product);
-    if (bias.defined()) to.add_(bias);
+    add ? y.add_(product) : y.copy_(product);
+    if (bias.defined()) y.add_(bias);
     return;
   }
   multiply_shared(Matrix(x), Matrix(weight).transposed(), bias.defined() ? bias.data_ptr<float>() : nullptr, add,
@@ -120,8 +119,7 @@ void multiply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& b
 
 void multiply_back(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& dx) {
   if (is_double(dx)) {
-    at::Tensor to = dx;
-    to.copy_(at::mm(dy, weight));
+    dx.copy_(at::mm(dy, weight));
     return;
   }
   multiply_shared(Matrix(dy), Matrix(weight), nullptr, false, Matrix(dx), kRows, kColumns);
@@ -129,9 +127,8 @@ void multiply_back(const at::Tensor& dy, const at::Tensor& weight, const at::Ten
 
 void multiply_rows(const at::Tensor& dy, const at::Tensor& x, bool add, const at::Tensor& d_weight) {
   if (is_double(d_weight)) {
-    at::Tensor to = d_weight;
     const at::Tensor product = at::mm(dy.t(), x);
-    add ? to.add_(product) : to.copy_(product);
+    add ? d_weight.add_(product) : d_weight.copy_(product);
     return;
   }
   multiply_shared(Matrix(dy).transposed(), Matrix(x), nullptr, add, Matrix(d_weight), kRows, kColumns);
