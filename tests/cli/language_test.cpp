@@ -3,8 +3,12 @@
 #include "polariscope/base/files.h"
 #include "support/temporary_folder.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -177,6 +181,43 @@ TEST_F(LanguageModel, WhoseOtherProcessIsKilledEndsAndGoesOnWithAnotherNumber) {
   ASSERT_EQ(run(words).code, 0);
   EXPECT_EQ(losses_of(at("run/metrics.jsonl")).size(), 400U);
   EXPECT_EQ(process_of("1", folder_.path()), 0);
+}
+
+// A port that this process listens at.
+class HeldPort {
+ public:
+  HeldPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    if (bind(socket_, reinterpret_cast<sockaddr*>(&address), size) == 0 && listen(socket_, 1) == 0) {
+      getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+      number_ = ntohs(address.sin_port);
+    }
+  }
+  ~HeldPort() { close(socket_); }
+  HeldPort(const HeldPort&) = delete;
+  HeldPort& operator=(const HeldPort&) = delete;
+  int number() const { return number_; }
+
+ private:
+  int socket_, number_ = 0;
+};
+
+TEST_F(LanguageModel, IsTrainedUnderTorchrunWhichHoldsItsPort) {
+  const HeldPort port;
+  ASSERT_GT(port.number(), 0);
+  const auto surroundings = [&](const char* rank) {
+    return here({"WORLD_SIZE=2", std::string("RANK=") + rank, "MASTER_ADDR=127.0.0.1",
+                 "MASTER_PORT=" + std::to_string(port.number()), "TORCHELASTIC_USE_AGENT_STORE=True"});
+  };
+  const Words words = training("run", {"--threads", "1"});
+  Running other(polariscope_command(words), surroundings("1"));
+  const Outcome first = polariscope_run(words, surroundings("0"));
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(other.wait().code, 0);
+  EXPECT_EQ(losses_of(at("run/metrics.jsonl")).size(), 6U);
 }
 
 TEST_F(LanguageModel, OnProcessesThatCannotShareABatchIsRefused) {

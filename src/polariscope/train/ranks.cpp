@@ -68,6 +68,9 @@ std::optional<RankPlace> place_in_environment() {
   }
   place.address = word("MASTER_ADDR");
   place.port = static_cast<std::uint16_t>(number("MASTER_PORT", 1, 65535));
+  // torchrun listens at that port itself, and speaks what its own version of PyTorch does: the next one is ours.
+  if (word("TORCHELASTIC_USE_AGENT_STORE") == "True")
+    place.port = static_cast<std::uint16_t>(place.port == 65535 ? 65534 : place.port + 1);
   return place;
 }
 
