@@ -19,8 +19,8 @@ struct RankPlace {
 };
 
 // What torchrun says (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT) or srun (SLURM_PROCID, SLURM_NTASKS, with the same
-// address and port); nothing where this process is alone. Under torchrun, which holds the port itself, the port after it
-// is meant. Throws Error for half of it.
+// address and port); nothing where this process is alone. Under torchrun, which holds the port itself, the port after
+// it is meant. Throws Error for half of it.
 std::optional<RankPlace> place_in_environment();
 
 // Every rank must make the same calls in the same order. All throw Error where another process does not answer within
