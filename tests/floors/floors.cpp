@@ -84,6 +84,7 @@ const std::set<std::string> kWithTorch = {
     "src/polariscope/train/probes.cpp",
     "src/polariscope/train/probes.h",
     "src/polariscope/train/process.cpp",
+    "src/polariscope/train/no_ranks.cpp",
     "src/polariscope/train/ranks.cpp",
     "src/polariscope/train/ranks.h",
     "src/polariscope/train/stored_parameters.cpp",

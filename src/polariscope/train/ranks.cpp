@@ -55,7 +55,9 @@ void together(const Act& act) {
 
 std::optional<RankPlace> place_in_environment() {
   const bool torchrun = std::getenv("RANK") != nullptr && std::getenv("WORLD_SIZE") != nullptr;
-  const bool slurm = std::getenv("SLURM_PROCID") != nullptr && std::getenv("SLURM_NTASKS") != nullptr;
+  // A batch script of several tasks has Slurm's numbers, too: only an address says that tasks are to meet.
+  const bool slurm =
+      std::getenv("SLURM_PROCID") != nullptr && std::getenv("SLURM_NTASKS") != nullptr && !word("MASTER_ADDR").empty();
   if (!torchrun && !slurm) return {};
   constexpr int kMost = 1 << 20;
   RankPlace place;
