@@ -3,8 +3,9 @@
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
-#include "polariscope/models/language/blueprint.h"
-#include "polariscope/models/pretrained/published_tensors.h"
+#include "polariscope/base/whole_folder.h"
+#include "polariscope/models/language/published_model.h"
+#include "polariscope/models/pretrained/own_attention.h"
 #include "polariscope/train/checkpoint.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace polariscope::cli {
 namespace {
@@ -32,23 +32,6 @@ fs::path checkpoint_of(const fs::path& run) {
   const fs::path last = run / "checkpoint" / "last.safetensors";
   if (!fs::exists(last)) throw Error("{} is no run of a training: {} is missing", run.string(), last.string());
   return last;
-}
-
-// Norms of queries and keys as Qwen3 has them make a Llama one: transformers loads it.
-ordered_json as_published(ordered_json config) {
-  const auto own = config.find(models::kOwnAttentionKey);
-  const bool is_llama = config.at("model_type") == std::string(models::kOwnModelPrefix) + "llama";
-  if (own == config.end() || !is_llama) return config;
-  if (own->at("attention") != "softmax" || own->at("qk_norm") != "rms" || own->at("soft_cap") != 0.0) return config;
-  config.erase(std::string(models::kOwnAttentionKey));
-  config.erase("mlp_bias");
-  config["model_type"] = "qwen3";
-  config["architectures"] = {"Qwen3ForCausalLM"};
-  // What Qwen3 would take for others where they are left out.
-  if (!config.contains("num_key_value_heads")) config["num_key_value_heads"] = config.at("num_attention_heads");
-  config["head_dim"] =
-      config.at("hidden_size").get<std::int64_t>() / config.at("num_attention_heads").get<std::int64_t>();
-  return config;
 }
 
 void copy_tokenizer(const fs::path& from, const fs::path& folder) {
@@ -75,48 +58,40 @@ void copy_tokenizer(const fs::path& from, const fs::path& folder) {
   }
 }
 
-void write_model(const Safetensors& checkpoint, const ordered_json& config, const fs::path& folder) {
-  const models::language::Blueprint blueprint = models::language::blueprint_of(config, "the run's model");
-  const auto numbers = [&](std::string_view parameter) -> std::span<const float> {
-    const StoredTensor* tensor = checkpoint.find(parameter);
-    if (tensor == nullptr || tensor->dtype != Dtype::kF32)
-      throw Error("the checkpoint has no {} in float32", parameter);
-    return {reinterpret_cast<const float*>(tensor->bytes.data()), tensor->bytes.size() / sizeof(float)};
-  };
-  const std::vector<models::PublishedTensor> tensors =
-      models::published_tensors(blueprint.shapes, blueprint.sources, numbers);
-  std::vector<StoredTensor> stored;
-  for (const models::PublishedTensor& tensor : tensors) {
-    stored.push_back({.name = tensor.name,
-                      .dtype = Dtype::kF32,
-                      .shape = tensor.shape,
-                      .bytes = std::as_bytes(std::span(tensor.numbers))});
-  }
-  write_safetensors(folder / "model.safetensors", stored, {{"format", "pt"}});
-  ordered_json written = config;
-  written["torch_dtype"] = "float32";
-  write_file(folder / "config.json", written.dump(2) + "\n");
-}
-
 int run_export(const ExportSettings& s) {
   if (s.out.empty()) throw Error("export needs --out FOLDER: where the model goes");
-  const fs::path folder = s.out, path = checkpoint_of(s.run);
+  const fs::path path = checkpoint_of(s.run);
   const Safetensors checkpoint(path);
-  const std::string model = train::word_of(checkpoint, "model");
-  if (model.empty())
+  if (!checkpoint.metadata().contains("model")) {
     throw Error("{} is of no language model: other trainings have no form that is exported", path.string());
-  if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder))) {
-    throw Error("{} is there already: choose another --out", folder.string());
   }
-  const ordered_json config = as_published(ordered_json::parse(model));
-  make_folder(folder);
-  write_model(checkpoint, config, folder);
-  if (!s.tokenizer.empty()) copy_tokenizer(s.tokenizer, folder);
+  const std::string model = train::word_of(checkpoint, "model");
+  if (model.empty()) {
+    throw Error("{} is of a model out of a GGUF file, which brought no config.json: export is for others",
+                path.string());
+  }
+  if (fs::exists(s.out) && !(fs::is_directory(s.out) && fs::is_empty(s.out))) {
+    throw Error("{} is there already: choose another --out", s.out);
+  }
+  const ordered_json config = models::language::as_published(ordered_json::parse(model));
+  WholeFolder folder(s.out);
+  models::language::write_published(
+      config,
+      [&](std::string_view parameter) -> std::span<const float> {
+        const StoredTensor* tensor = checkpoint.find(parameter);
+        if (tensor == nullptr || tensor->dtype != Dtype::kF32) {
+          throw Error("{} has no {} in float32", path.string(), parameter);
+        }
+        return {reinterpret_cast<const float*>(tensor->bytes.data()), tensor->bytes.size() / sizeof(float)};
+      },
+      folder.path());
+  if (!s.tokenizer.empty()) copy_tokenizer(s.tokenizer, folder.path());
+  folder.put_in_place();
   if (const auto own = config.find(models::kOwnAttentionKey); own != config.end()) {
-    fmt::print("{}: its attention ({}) is in no class of transformers: polariscope reads it, others refuse it\n",
-               folder.string(), own->dump());
+    fmt::print("{}: its attention ({}) is in no class of transformers: polariscope reads it, others refuse it\n", s.out,
+               own->dump());
   } else {
-    fmt::print("{}: a {} that transformers loads\n", folder.string(), config.at("model_type").get<std::string>());
+    fmt::print("{}: a {} that transformers loads\n", s.out, config.at("model_type").get<std::string>());
   }
   return 0;
 }

@@ -16,7 +16,6 @@
 #include <iterator>
 #include <string>
 #include <thread>
-#include <utility>
 
 namespace polariscope::cli {
 namespace {
@@ -42,9 +41,6 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 bool names(const std::string& setting, const char* name) { return setting.starts_with(std::string(name) + "="); }
 
 }  // namespace
-
-RankProcesses::RankProcesses(RankProcesses&& other) noexcept
-    : processes_(std::exchange(other.processes_, std::vector<pid_t>())) {}
 
 RankProcesses::~RankProcesses() {
   const auto end = std::chrono::steady_clock::now() + kPatience;

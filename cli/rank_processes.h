@@ -13,8 +13,8 @@ class RankProcesses {
  public:
   RankProcesses() = default;
   ~RankProcesses();
-  RankProcesses(RankProcesses&& other) noexcept;
-  RankProcesses& operator=(RankProcesses&&) = delete;
+  RankProcesses(const RankProcesses&) = delete;
+  RankProcesses& operator=(const RankProcesses&) = delete;
 
   // This command again, as ranks 1 to size - 1 of those that meet at the port. Throws Error where one cannot be
   // started.

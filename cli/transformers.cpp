@@ -6,36 +6,27 @@
 #include "polariscope/train/transformer_training.h"
 #include "rank_processes.h"
 
+#include <cstdint>
 #include <memory>
-#include <utility>
+#include <optional>
 
 namespace polariscope::cli {
 namespace {
 
 bool is_language_model(const runs::Settings& given) { return given.get<std::string>("task") == "language-model"; }
 
-// Rank 0 with the processes that it started itself, which live as long.
-class WithProcesses final : public train::Trainable {
- public:
-  WithProcesses(const runs::Settings& given, RankProcesses processes, std::shared_ptr<train::Ranks> ranks)
-      : processes_(std::move(processes)), training_(train::language_options(given), std::move(ranks)) {}
-
-  runs::MapShape maps() const override { return training_.maps(); }
-  std::int64_t steps() const override { return training_.steps(); }
-  train::StepNumbers advance() override { return training_.advance(); }
-  train::Checkpoint checkpoint() const override { return training_.checkpoint(); }
-  void restore(const Safetensors& checkpoint, std::int64_t step) override { training_.restore(checkpoint, step); }
-  void open_logs(const std::filesystem::path& folder) override { training_.open_logs(folder); }
-  void flush_logs() override { training_.flush_logs(); }
-  std::string note(const train::StepNumbers& numbers) const override { return training_.note(numbers); }
-  std::string finish(const std::filesystem::path& folder, nlohmann::ordered_json& result) override {
-    return training_.finish(folder, result);
-  }
-
- private:
-  RankProcesses processes_;  // ended after the training has told them to end
-  train::LanguageTraining training_;
+// Rank 0 and the processes that it started itself, which are waited for when the training is gone and has told them.
+struct OnThisMachine {
+  RankProcesses others;
+  std::optional<train::Ranks> ranks;
 };
+
+std::shared_ptr<train::Ranks> ranks_on_this_machine(int processes) {
+  const auto all = std::make_shared<OnThisMachine>();
+  all->ranks.emplace(train::RankPlace{.rank = 0, .size = processes},
+                     [&](std::uint16_t port) { all->others.start(processes, port); });
+  return {all, &*all->ranks};
+}
 
 }  // namespace
 
@@ -46,17 +37,15 @@ std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& giv
   }
   const train::LanguageOptions options = train::language_options(given);
   const int processes = given.get<int>("processes");
-  if (const auto place = train::place_in_environment()) {
-    return std::make_unique<train::LanguageTraining>(options, std::make_shared<train::Ranks>(*place));
-  }
-  if (processes == 1) return std::make_unique<train::LanguageTraining>(options);
-  // What is wrong is said once, before the others are there.
   train::require_shared(options, processes);
-  { const train::LanguageTraining alone(options); }
-  RankProcesses others;
-  auto ranks = std::make_shared<train::Ranks>(train::RankPlace{.rank = 0, .size = processes},
-                                              [&](std::uint16_t port) { others.start(processes, port); });
-  return std::make_unique<WithProcesses>(given, std::move(others), std::move(ranks));
+  // What is wrong is said here, once, before the others are there.
+  auto training = std::make_unique<train::LanguageTraining>(options);
+  if (const auto place = train::place_in_environment()) {
+    training->share(std::make_shared<train::Ranks>(*place));
+  } else if (processes > 1) {
+    training->share(ranks_on_this_machine(processes));
+  }
+  return training;
 }
 
 bool followed(const runs::Settings& given, int threads) {
@@ -64,7 +53,9 @@ bool followed(const runs::Settings& given, int threads) {
   if (!place || place->rank == 0) return false;
   leave_interrupts_to_the_first();
   train::use_threads(threads);
-  train::LanguageTraining(train::language_options(given), std::make_shared<train::Ranks>(*place)).follow();
+  train::LanguageTraining training(train::language_options(given));
+  training.share(std::make_shared<train::Ranks>(*place));
+  training.follow();
   return true;
 }
 

@@ -1,6 +1,7 @@
 // A language model from a text file to an audit, by the commands of docs/language-models.md; and one that is killed.
 #include "command.h"
 #include "polariscope/base/files.h"
+#include "polariscope/base/safetensors.h"
 #include "support/temporary_folder.h"
 
 #include <arpa/inet.h>
@@ -30,6 +31,13 @@ using Words = std::vector<std::string>;
 
 constexpr const char* kTiny = R"({"model_type": "llama", "vocab_size": 256, "hidden_size": 32, "intermediate_size": 48,
   "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-5})";
+
+std::vector<double> losses_of(const fs::path& log) {
+  std::ifstream file(log);
+  std::vector<double> losses;
+  for (std::string line; std::getline(file, line);) losses.push_back(nlohmann::json::parse(line)["loss"].get<double>());
+  return losses;
+}
 
 class LanguageModel : public ::testing::Test {
  protected:
@@ -106,6 +114,36 @@ TEST_F(LanguageModel, WithNormsOfQueriesAndKeysBecomesAQwen3) {
               1e-6);
 }
 
+// What it was made with decides, not Qwen3's usual numbers.
+TEST_F(LanguageModel, AQwen3HasTheLlamasOwnHeadsAndEpsilon) {
+  nlohmann::json config = nlohmann::json::parse(kTiny);
+  config["head_dim"] = 12;
+  config["rms_norm_eps"] = 0.3;
+  write_file(at("tiny.json"), config.dump());
+  ASSERT_EQ(run(training("run", {"--qk-norm", "rms"})).code, 0);
+  ASSERT_EQ(run({"export", "run", "--out", "model"}).code, 0);
+  EXPECT_EQ(nlohmann::json::parse(read_file(at("model/config.json")))["head_dim"], 12);
+  const Words on{"train",   "--task", "language-model", "--data", "example", "--model", "model",  "--context", "32",
+                 "--batch", "4",      "--steps",        "1",      "--out",   "on",      "--quiet"};
+  ASSERT_EQ(run(on).code, 0);
+  EXPECT_NEAR(losses_of(at("on/validation.jsonl")).front(), result_of("run")["validation_loss"].get<double>(), 1e-6);
+}
+
+TEST_F(LanguageModel, IsNotHalfExported) {
+  ASSERT_EQ(run(training("run")).code, 0);
+  const Outcome outcome = run({"export", "run", "--out", "model", "--tokenizer", "tiny.json"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("no file of a tokenizer"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(at("model")));
+}
+
+TEST_F(LanguageModel, OutOfAGgufFileIsNotExported) {
+  write_safetensors(at("gguf.safetensors"), {}, {{"model", ""}});
+  const Outcome outcome = run({"export", "gguf.safetensors", "--out", "model"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("out of a GGUF file"), std::string::npos) << outcome.err;
+}
+
 TEST_F(LanguageModel, GoesOnAfterAKillWithTheSameBits) {
   Words once = training("once", {"--checkpoint-every", "0"}), again = training("again", {"--checkpoint-every", "0"});
   for (Words* words : {&once, &again}) {
@@ -125,13 +163,6 @@ TEST_F(LanguageModel, GoesOnAfterAKillWithTheSameBits) {
   for (const char* file : {"metrics.jsonl", "validation.jsonl"}) {
     EXPECT_EQ(read_file(folder_.path() / "once" / file), read_file(folder_.path() / "again" / file)) << file;
   }
-}
-
-std::vector<double> losses_of(const fs::path& log) {
-  std::ifstream file(log);
-  std::vector<double> losses;
-  for (std::string line; std::getline(file, line);) losses.push_back(nlohmann::json::parse(line)["loss"].get<double>());
-  return losses;
 }
 
 TEST_F(LanguageModel, OnTwoProcessesIsWhatItIsOnOne) {

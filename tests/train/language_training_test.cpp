@@ -224,6 +224,12 @@ TEST(EntropyShortfall, IsTheMeanSquareOfWhatRowsLack) {
     expected += lack * lack / 6.0;
   }
   EXPECT_NEAR(entropy_shortfall(entropy, 0.5).item<double>(), expected, 1e-15);
+  double in_window = 0.0;  // of two keys
+  for (int r = 0; r < 6; ++r) {
+    const double lack = std::max(0.0, 0.5 * std::log(std::min(2.0, 1.0 + r % 3)) - rows[r]);
+    in_window += lack * lack / 6.0;
+  }
+  EXPECT_NEAR(entropy_shortfall(entropy, 0.5, 2).item<double>(), in_window, 1e-15);
 }
 
 double largest_score(LanguageTraining& training, const LanguageOptions& options) {
@@ -251,8 +257,11 @@ TEST_F(Language, QkClipHoldsScoresNearItsLimit) {
   }
   EXPECT_GT(largest_score(free, options), 12.0);
   EXPECT_LT(largest_score(held, clipped), 6.0);
-  options.qk_norm = "rms";
   options.qk_clip = 3.0;
+  options.attention = "elu1_kernel/sum";
+  EXPECT_THROW(LanguageTraining{options}, Error);
+  options.attention = "softmax";
+  options.qk_norm = "rms";
   EXPECT_THROW(LanguageTraining{options}, Error);
 }
 

@@ -45,13 +45,10 @@ std::int64_t context_of(const LanguageOptions& o, const models::ModelShape& mode
   return o.context > 0 ? o.context : model.longest;
 }
 
-constexpr std::array kNumbers{&LayerRecord::entropy,   &LayerRecord::frobenius_norm, &LayerRecord::maximum,
-                              &LayerRecord::first_key, &LayerRecord::logit_variance, &LayerRecord::row_sum};
-
 template <class Visit>
 void for_each_number(std::vector<LayerRecord>& layers, const Visit& visit) {
   for (LayerRecord& layer : layers) {
-    for (const auto member : kNumbers) {
+    for (const auto& [name, member] : kLayerNumbers) {
       for (double& number : layer.*member) visit(number);
     }
   }
@@ -61,7 +58,7 @@ void for_each_number(std::vector<LayerRecord>& layers, const Visit& visit) {
 void add(const std::vector<LayerRecord>& part, double share, std::vector<LayerRecord>& mean) {
   mean.resize(part.size());
   for (std::size_t l = 0; l < part.size(); ++l) {
-    for (const auto member : kNumbers) {
+    for (const auto& [name, member] : kLayerNumbers) {
       std::vector<double>& to = mean[l].*member;
       const std::vector<double>& from = part[l].*member;
       to.resize(from.size());
@@ -96,9 +93,8 @@ double number_of(const Safetensors& checkpoint, const std::string& name) {
 
 }  // namespace
 
-LanguageTraining::LanguageTraining(const LanguageOptions& options, std::shared_ptr<Ranks> ranks)
+LanguageTraining::LanguageTraining(const LanguageOptions& options)
     : options_(options),
-      ranks_(std::move(ranks)),
       model_(make_language_model(options, LanguageText(options.data).vocabulary())),
       batches_(options.data, context_of(options, model_->shape()), options.seed),
       optimiser_(make_optimiser(options, model_->parameters())),
@@ -106,8 +102,11 @@ LanguageTraining::LanguageTraining(const LanguageOptions& options, std::shared_p
       validation_loss_(kNone) {
   if (options.qk_clip > 0.0) require_clippable(*model_);
   batches_.text().verify();
-  if (ranks_ == nullptr) return;
-  require_shared(options, ranks_->size());
+}
+
+void LanguageTraining::share(std::shared_ptr<Ranks> ranks) {
+  require_shared(options_, ranks->size());
+  ranks_ = std::move(ranks);
   buckets_.emplace(model_->parameters(), *ranks_);
 }
 
@@ -179,7 +178,8 @@ void LanguageTraining::take_step(StepNumbers& numbers) {
                         if (options_.qk_clip > 0.0)
                           raise(scores, layer.layer, largest_scores(layer.statistics.logit_maximum));
                         if (options_.entropy_floor == 0.0) return;
-                        const at::Tensor one = entropy_shortfall(layer.statistics.entropy, options_.entropy_floor);
+                        const at::Tensor one =
+                            entropy_shortfall(layer.statistics.entropy, options_.entropy_floor, layer.options.window);
                         shortfall = shortfall.defined() ? shortfall + one : one;
                       }});
     at::Tensor due = loss.loss;
@@ -225,11 +225,12 @@ void LanguageTraining::sum_over_ranks(StepNumbers& numbers, std::vector<LayerRec
 }
 
 Checkpoint LanguageTraining::checkpoint() const {
+  const nlohmann::ordered_json& config = model_->blueprint().config;
   Checkpoint checkpoint{.tensors = {},
                         .metadata = {{"loss", fmt::format("{}", loss_)},
                                      {"validation_loss", fmt::format("{}", validation_loss_)},
                                      {"tokens", batches_.text().fingerprint()},
-                                     {"model", model_->blueprint().config.dump()}}};
+                                     {"model", config.is_null() ? "" : config.dump()}}};
   store(*model_, *optimiser_, checkpoint);
   return checkpoint;
 }

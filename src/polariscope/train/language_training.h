@@ -23,11 +23,12 @@ class LanguageTraining final : public Trainable {
  public:
   // Throws Error for options that make no sense, for tokens that cannot be read, and for those whose fingerprint is
   // not that of their index.
-  // ranks: those that share each batch, or null; all are told the same options.
-  explicit LanguageTraining(const LanguageOptions& options, std::shared_ptr<Ranks> ranks = nullptr);
+  explicit LanguageTraining(const LanguageOptions& options);
   // Rank 0's ends the others' follow().
   ~LanguageTraining() override;
 
+  // From now on each batch is shared by ranks, all of which were told the same options. Before the first step.
+  void share(std::shared_ptr<Ranks> ranks);
   // Of the other ranks: does what rank 0's training is asked to do, to its end. They start from what rank 0 starts
   // from and write no files.
   void follow();
@@ -58,7 +59,7 @@ class LanguageTraining final : public Trainable {
   void log_validation(std::int64_t step);
 
   LanguageOptions options_;
-  std::shared_ptr<Ranks> ranks_;
+  std::shared_ptr<Ranks> ranks_;  // null: alone
   std::unique_ptr<models::language::LanguageModel> model_;
   LanguageBatches batches_;
   std::unique_ptr<Optimiser> optimiser_;

@@ -1,6 +1,7 @@
 #include "polariscope/train/mitigations.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/models/pretrained/attention_of.h"
 #include "polariscope/models/pretrained/parameter_names.h"
 
 #include <ATen/TensorOperators.h>
@@ -30,8 +31,10 @@ void scale_rows(const models::Parameters& parameters, const std::string& query, 
 
 }  // namespace
 
-at::Tensor entropy_shortfall(const at::Tensor& entropy, double share) {
-  const at::Tensor uniform = at::log(at::arange(1, entropy.size(2) + 1, entropy.options().requires_grad(false)));
+at::Tensor entropy_shortfall(const at::Tensor& entropy, double share, std::optional<std::int64_t> window) {
+  at::Tensor seen = at::arange(1, entropy.size(2) + 1, entropy.options().requires_grad(false));
+  if (window) seen = at::clamp_max(seen, static_cast<double>(*window));
+  const at::Tensor uniform = at::log(seen);
   return at::clamp_min(uniform * share - entropy, 0.0).square().mean();
 }
 
@@ -59,8 +62,11 @@ void clip_scores(models::language::LanguageModel& model, const std::vector<std::
 
 void require_clippable(const models::language::LanguageModel& model) {
   for (const models::LayerDescription& layer : model.blueprint().description.layers) {
-    if (layer.attention.query_key_norm == models::QueryKeyNorm::kNone && !layer.attention.latent) continue;
-    throw Error("qk-clip scales what makes queries and keys: it does nothing where they are normed or made of latents");
+    const bool mapped = models::attention_form_of(layer.attention).feature != reweighting::FeatureMap::kNone;
+    if (layer.attention.query_key_norm == models::QueryKeyNorm::kNone && !layer.attention.latent && !mapped) continue;
+    throw Error(
+        "qk-clip scales what makes queries and keys, which does not scale scores where they are normed, mapped by the "
+        "attention or made of latents");
   }
 }
 

@@ -1,19 +1,10 @@
 #include "polariscope/train/monitor.h"
 
-#include <array>
 #include <cmath>
-#include <string_view>
 #include <utility>
 
 namespace polariscope::train {
 namespace {
-
-constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
-                                   std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
-                                   std::pair{"maximum", &LayerRecord::maximum},
-                                   std::pair{"first_key", &LayerRecord::first_key},
-                                   std::pair{"logit_variance", &LayerRecord::logit_variance},
-                                   std::pair{"row_sum", &LayerRecord::row_sum}};
 
 // rows: [batch, heads, queries], contiguous. of_map(sum over the queries of one map, queries) is averaged over the
 // batch, head by head.

@@ -4,8 +4,10 @@
 #include "polariscope/attention/torch/attend.h"
 #include "polariscope/train/trainable.h"
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace polariscope::train {
@@ -16,6 +18,14 @@ namespace polariscope::train {
 struct LayerRecord {
   std::vector<double> entropy, frobenius_norm, maximum, first_key, logit_variance, row_sum;
 };
+
+// Its members under the names that logs have.
+inline constexpr std::array kLayerNumbers{std::pair{"entropy", &LayerRecord::entropy},
+                                          std::pair{"frobenius_norm", &LayerRecord::frobenius_norm},
+                                          std::pair{"maximum", &LayerRecord::maximum},
+                                          std::pair{"first_key", &LayerRecord::first_key},
+                                          std::pair{"logit_variance", &LayerRecord::logit_variance},
+                                          std::pair{"row_sum", &LayerRecord::row_sum}};
 
 struct StepRecord {
   std::int64_t step = 0;                                      // counted from 1
@@ -28,7 +38,7 @@ const std::vector<std::string>& monitored_statistics();
 
 LayerRecord layer_record(const attention::TensorStatistics& statistics);
 
-// By the names of the members above, [layers, heads] each.
+// [layers, heads] each, in the order of kLayerNumbers.
 std::vector<HeadNumbers> head_numbers(const std::vector<LayerRecord>& layers);
 
 }  // namespace polariscope::train

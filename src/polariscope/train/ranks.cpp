@@ -16,7 +16,9 @@
 namespace polariscope::train {
 namespace {
 
-constexpr std::chrono::seconds kPatience{60};
+// What one rank does alone (a validation loss, a checkpoint) the others wait for; of one that is gone they hear at
+// once.
+constexpr std::chrono::minutes kPatience{30};
 
 std::string word(const char* name) {
   const char* value = std::getenv(name);

@@ -23,8 +23,8 @@ struct RankPlace {
 // it is meant. Throws Error for half of it.
 std::optional<RankPlace> place_in_environment();
 
-// Every rank must make the same calls in the same order. All throw Error where another process does not answer within
-// a minute or is gone.
+// Every rank must make the same calls in the same order. All throw Error where another process is gone, or does
+// not answer within half an hour.
 class Ranks {
  public:
   // Waits until all have come. port_known is called on rank 0 before that, with the port that the others need.

@@ -110,6 +110,20 @@ TEST(LanguageModel, LossIsTheMeanOverNextTokens) {
   }
 }
 
+// The scale is of the product, not of the bias.
+TEST(LanguageModel, LogitsThatAreScaledAndHaveABias) {
+  const nlohmann::ordered_json gptj = tiny_configs()[8];
+  ASSERT_EQ(gptj["model_type"], "gptj");
+  Blueprint blueprint = blueprint_of(gptj, "the test's config");
+  blueprint.description.logit_scale = 0.25;
+  LanguageModel model({.blueprint = blueprint, .deviation = 0.3}, at::kDouble, 3);
+  at::Tensor bias = model.parameters().tensor("head.bias").detach();
+  for (std::int64_t i = 0; i < bias.numel(); ++i) bias.data_ptr<double>()[i] = 0.1 * static_cast<double>(i % 7);
+  const at::Tensor tokens = drawn_tokens(2, 8, model.shape().vocabulary, 2);
+  EXPECT_NEAR(model.loss(tokens, next(tokens)).cross_entropy, plain_loss(model, tokens), 1e-12);
+  EXPECT_LT(gradient_error(model, tokens, 0.02), 1e-8);
+}
+
 TEST(LanguageModel, GradientsAreThoseOfDifferences) {
   for (const auto& config : tiny_configs()) {
     SCOPED_TRACE(config.dump());
@@ -196,6 +210,16 @@ TEST(LanguageModel, ReadsPublishedModelsAsTheAuditDoes) {
     ++read;
   }
   EXPECT_GE(read, 12);
+}
+
+TEST(LanguageModel, OutOfAGgufFileHasNoConfig) {
+  const fs::path folder = outside_data("architectures/gguf_llama_f32");
+  if (folder.empty()) GTEST_SKIP() << "architectures/gguf_llama_f32 is not in POLARISCOPE_DATA";
+  const PretrainedModel published{checkpoints::Checkpoint((folder / "model.gguf").string())};
+  const LanguageModel model({.blueprint = blueprint_of(published)}, at::kDouble, published);
+  EXPECT_TRUE(model.blueprint().config.is_null());
+  const at::Tensor tokens = drawn_tokens(2, 8, model.shape().vocabulary, 9);
+  EXPECT_NEAR(model.loss(tokens, next(tokens)).cross_entropy, plain_loss(model, tokens), 1e-12);
 }
 
 TEST(LanguageModel, ShowsEachLayersAttention) {

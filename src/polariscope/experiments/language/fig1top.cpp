@@ -1,22 +1,13 @@
 // Figure 1 of the Lipschitz paper, top row: a Llama learns text.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/language/language_claims.h"
-#include "polariscope/experiments/language/language_figures.h"
+#include "polariscope/experiments/language/pretraining.h"
 
 namespace polariscope::experiments {
 namespace {
 
 report::Section run(const Context& context) {
-  const LanguageRuns runs(context, "llama-3m");
-  report::Section section;
-  section.method = runs.method();
-  section.findings = runs.findings();
-  section.claims = language_claims(runs, "B.fig1top", "1 (top)");
-  section.figures = {four_panels(runs, "A Llama"), entropy_panels(runs)};
-  section.runs = runs.links();
-  section.configuration = configuration_of(runs.all);
-  section.differences = runs.differences();
-  return section;
+  return pretraining(LanguageRuns(context, "llama-3m"),
+                     {.experiment = "B.fig1top", .figure = "1 (top)", .what = "A Llama"});
 }
 
 }  // namespace

@@ -1,22 +1,12 @@
 // Figure 7 of the Lipschitz paper: a GPT-2 learns text.
 #include "polariscope/experiments/experiments.h"
-#include "polariscope/experiments/language/language_claims.h"
-#include "polariscope/experiments/language/language_figures.h"
+#include "polariscope/experiments/language/pretraining.h"
 
 namespace polariscope::experiments {
 namespace {
 
 report::Section run(const Context& context) {
-  const LanguageRuns runs(context, "gpt2-15m");
-  report::Section section;
-  section.method = runs.method();
-  section.findings = runs.findings();
-  section.claims = language_claims(runs, "B.fig7", "7");
-  section.figures = {four_panels(runs, "A GPT-2"), entropy_panels(runs)};
-  section.runs = runs.links();
-  section.configuration = configuration_of(runs.all);
-  section.differences = runs.differences();
-  return section;
+  return pretraining(LanguageRuns(context, "gpt2-15m"), {.experiment = "B.fig7", .figure = "7", .what = "A GPT-2"});
 }
 
 }  // namespace

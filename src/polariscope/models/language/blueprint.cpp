@@ -26,6 +26,14 @@ nlohmann::ordered_json changed(nlohmann::ordered_json config, const OwnAttention
   return config;
 }
 
+// Biases are there where their source is named.
+Blueprint with_shapes(Blueprint blueprint) {
+  for (const auto& [name, shape] : parameter_shapes(blueprint.description)) {
+    if (shape.needed || blueprint.sources.contains(name)) blueprint.shapes[name] = shape.shape;
+  }
+  return blueprint;
+}
+
 }  // namespace
 
 Blueprint blueprint_of(const nlohmann::ordered_json& given, const std::string& where, const OwnAttention& attention) {
@@ -39,11 +47,7 @@ Blueprint blueprint_of(const nlohmann::ordered_json& given, const std::string& w
       .shapes = {}, .numbers = [](std::string_view) { return std::vector<double>(); }, .to_be_made = true};
   Plan plan = read_plan(row, nlohmann::json::parse(config.dump()), where, none);
   require_decoder(plan.description, where);
-  Blueprint blueprint{config, std::move(plan.description), {}, std::move(plan.sources)};
-  for (const auto& [name, shape] : parameter_shapes(blueprint.description)) {
-    if (shape.needed || blueprint.sources.contains(name)) blueprint.shapes[name] = shape.shape;
-  }
-  return blueprint;
+  return with_shapes({config, std::move(plan.description), {}, std::move(plan.sources)});
 }
 
 Blueprint blueprint_of(const PretrainedModel& model, const OwnAttention& attention) {
@@ -55,14 +59,12 @@ Blueprint blueprint_of(const PretrainedModel& model, const OwnAttention& attenti
   }
   Plan plan{model.description(), model.sources(), {}};
   apply(attention, plan, where);
-  const auto config = nlohmann::ordered_json::parse(model.checkpoint().config().dump());
-  Blueprint blueprint{changed(config, attention, where), plan.description, {}, plan.sources};
-  for (const auto& [name, shape] : parameter_shapes(blueprint.description)) {
-    if (model.has(name) || (!model.description().layers.empty() && plan.sources.contains(name))) {
-      blueprint.shapes[name] = shape.shape;
-    }
+  nlohmann::ordered_json config;
+  if (model.checkpoint().format() == checkpoints::Format::kSafetensors) {
+    config = nlohmann::ordered_json::parse(model.checkpoint().config().dump());
+    config["tie_word_embeddings"] = plan.description.tied_head;  // the file decides where the config is silent or wrong
   }
-  return blueprint;
+  return with_shapes({changed(config, attention, where), std::move(plan.description), {}, std::move(plan.sources)});
 }
 
 }  // namespace polariscope::models::language

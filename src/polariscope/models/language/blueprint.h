@@ -17,7 +17,7 @@
 namespace polariscope::models::language {
 
 struct Blueprint {
-  nlohmann::ordered_json config = {};  // as of a published model: "model_type" and its keys
+  nlohmann::ordered_json config = {};  // as of a published model: "model_type" and its keys; null of a GGUF file
   Description description = {};
   std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes = {};  // of its parameters, by name
   Sources sources = {};

@@ -51,7 +51,10 @@ class Node : public torch::autograd::Function<Node> {
                             const MaybeTensor& bias, const at::Tensor& targets, const HeadLossOptions& options,
                             bool differentiate, double& cross_entropy) {
     const at::Tensor given = readable(input), x = as_factor(given, options.precision);
-    const at::Tensor w = as_factor(weight, options.precision), b = bias.value_or(at::Tensor());
+    const at::Tensor w = as_factor(weight, options.precision);
+    // The scale is of the product alone; the loss's kernel scales what it is given.
+    at::Tensor b = bias.value_or(at::Tensor());
+    if (b.defined() && options.logit_scale != 1.0) b = b / options.logit_scale;
     const std::int64_t rows = x.size(0), vocabulary = weight.size(0), block = block_rows(vocabulary);
     const auto* aims = targets.data_ptr<std::int64_t>();
     const auto counted = std::count_if(aims, aims + rows, [](std::int64_t target) { return target >= 0; });
@@ -79,6 +82,7 @@ class Node : public torch::autograd::Function<Node> {
       multiply_rows(due, of_x, true, d_weight);
       if (d_bias.defined()) d_bias.add_(column_sums(logits));
     }
+    if (d_bias.defined() && options.logit_scale != 1.0) d_bias.div_(options.logit_scale);
     context->save_for_backward({dx, d_weight, d_bias});
     cross_entropy = sums.cross_entropy;
     return at::scalar_tensor(sums.cross_entropy + options.z_loss * sums.square_of_log_sum, weight.options());

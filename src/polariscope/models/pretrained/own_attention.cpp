@@ -12,11 +12,12 @@
 namespace polariscope::models {
 namespace {
 
-constexpr double kNormEpsilon = 1e-5;
-
-void norm_queries(bool centred, std::int64_t layer, AttentionDescription& attention, Plan& plan) {
+// With the epsilon of the norm before attention, where there is one.
+void norm_queries(bool centred, std::int64_t layer, LayerDescription& of, Plan& plan) {
+  AttentionDescription& attention = of.attention;
+  const double epsilon = of.attention_norms.before.value_or(NormDescription{}).epsilon;
   attention.query_key_norm = QueryKeyNorm::kPerHead;
-  attention.query_key_norm_kind = {centred ? NormKind::kLayer : NormKind::kRms, kNormEpsilon};
+  attention.query_key_norm_kind = {centred ? NormKind::kLayer : NormKind::kRms, epsilon};
   const SourcePlaces places(plan.sources, parameter::layer(layer, ""), "polariscope." + std::to_string(layer) + ".");
   places.linear(parameter::kQueryNorm, "query_norm", centred);
   places.linear(parameter::kKeyNorm, "key_norm", centred);
@@ -52,7 +53,7 @@ void apply(const OwnAttention& own, Plan& plan, const std::string& where) {
         throw Error("{}: qk-norm \"{}\" on a model that norms its queries and keys in a way of its own", where,
                     own.qk_norm);
       }
-      norm_queries(own.qk_norm == "layer", layer, attention, plan);
+      norm_queries(own.qk_norm == "layer", layer, plan.description.layers[n], plan);
     }
     if (own.soft_cap > 0.0) attention.soft_cap = own.soft_cap;
     if (form.name != "softmax") choose_form(form, layer, attention, plan);
