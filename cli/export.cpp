@@ -6,6 +6,7 @@
 #include "polariscope/base/whole_folder.h"
 #include "polariscope/models/language/published_model.h"
 #include "polariscope/models/pretrained/own_attention.h"
+#include "polariscope/tasks/text/byte_tokenizer.h"
 #include "polariscope/train/checkpoint.h"
 
 #include <fmt/format.h>
@@ -85,7 +86,16 @@ int run_export(const ExportSettings& s) {
         return {reinterpret_cast<const float*>(tensor->bytes.data()), tensor->bytes.size() / sizeof(float)};
       },
       folder.path());
-  if (!s.tokenizer.empty()) copy_tokenizer(s.tokenizer, folder.path());
+  if (!s.tokenizer.empty()) {
+    copy_tokenizer(s.tokenizer, folder.path());
+  } else if (train::word_of(checkpoint, "tokenizer") == "bytes") {
+    write_file(folder.path() / "tokenizer.json", tasks::text::byte_tokenizer_json());
+    // Else transformers takes the class that goes with the model's, and that one's special tokens are not there.
+    write_file(
+        folder.path() / "tokenizer_config.json",
+        ordered_json{{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}}.dump(1) +
+            "\n");
+  }
   folder.put_in_place();
   if (const auto own = config.find(models::kOwnAttentionKey); own != config.end()) {
     fmt::print("{}: its attention ({}) is in no class of transformers: polariscope reads it, others refuse it\n", s.out,
@@ -105,7 +115,9 @@ Command add_export(CLI::App& app) {
       ->required()
       ->type_name("RUN");
   command->add_option("--out", settings->out, "Folder to write, new or empty")->type_name("FOLDER");
-  command->add_option("--tokenizer", settings->tokenizer, "Folder of a tokenizer, or its file, to lie beside the model")
+  command
+      ->add_option("--tokenizer", settings->tokenizer,
+                   "Folder of a tokenizer, or its file, to lie beside the model; one of bytes comes by itself")
       ->type_name("PATH");
   command->footer(
       "Writes config.json and model.safetensors under the names of the model's class, Llama's, GPT-2's and so on; "

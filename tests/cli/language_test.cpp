@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -60,6 +61,31 @@ class LanguageModel : public ::testing::Test {
 
   TemporaryFolder folder_;
 };
+
+// The first block of the page's commands, but for the server, with fewer steps of a smaller model.
+TEST_F(LanguageModel, GoesFromATextToAnAuditByTheCommandsOfItsPage) {
+  write_file(at("book.txt"), read_file(fs::path(POLARISCOPE_SOURCE_DIR) / "docs" / "language-models.md"));
+  std::ifstream page(fs::path(POLARISCOPE_SOURCE_DIR) / "docs" / "language-models.md");
+  std::string line;
+  while (std::getline(page, line) && line != "```sh") continue;
+  int done = 0;
+  while (std::getline(page, line) && line != "```") {
+    std::istringstream words(line.substr(0, line.find(" #")));
+    Words command{std::istream_iterator<std::string>(words), {}};
+    ASSERT_EQ(command.at(0), "polariscope") << line;
+    command.erase(command.begin());
+    ++done;
+    if (command.at(0) == "watch") continue;
+    for (std::string& word : command) {
+      if (word == "600") word = "3";
+      if (word == "llama-3m") word = "tiny.json";
+    }
+    if (command.at(0) == "train") command.emplace_back("--quiet");
+    const Outcome outcome = run(command);
+    ASSERT_EQ(outcome.code, 0) << line << outcome.err;
+  }
+  EXPECT_EQ(done, 5);
+}
 
 TEST_F(LanguageModel, IsTrainedExportedAndAudited) {
   ASSERT_EQ(run(training("run")).code, 0);

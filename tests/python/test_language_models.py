@@ -84,6 +84,9 @@ def test_an_exported_model_predicts_there_as_it_was_trained(tmp_path, config, mo
         tmp_path / "model", attn_implementation="eager", dtype=torch.float32
     ).eval()
     assert model.config.model_type == kind
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert tokenizer("Täglich\n").input_ids == list("Täglich\n".encode())
+    assert tokenizer.decode(list("Täglich\n".encode())) == "Täglich\n"
     stretches = validation()
     with torch.no_grad():
         logits = model(stretches[:, :-1]).logits

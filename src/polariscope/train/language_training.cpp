@@ -230,6 +230,7 @@ Checkpoint LanguageTraining::checkpoint() const {
                         .metadata = {{"loss", fmt::format("{}", loss_)},
                                      {"validation_loss", fmt::format("{}", validation_loss_)},
                                      {"tokens", batches_.text().fingerprint()},
+                                     {"tokenizer", batches_.text().is_bytes() ? "bytes" : ""},
                                      {"model", config.is_null() ? "" : config.dump()}}};
   store(*model_, *optimiser_, checkpoint);
   return checkpoint;
