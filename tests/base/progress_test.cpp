@@ -5,6 +5,8 @@
 #include "support/captured_stderr.h"
 
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -161,6 +163,25 @@ TEST_F(ProgressOnATerminal, DrawsBarShareRateTimeLeftAndNoteInPlace) {
   for (const char* part : {"██████████░░░░░░░░░░", "50%", "steps/s", " left", "entropy 0.42"}) {
     EXPECT_NE(lines[0].find(part), std::string::npos) << part << " is not in: " << lines[0];
   }
+}
+
+TEST_F(ProgressOnATerminal, TheBarGivesWayToTheNote) {
+  CapturedStderr terminal(CapturedStderr::To::kTerminal);
+  const winsize narrow{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(ioctl(STDERR_FILENO, TIOCSWINSZ, &narrow), 0);
+  {
+    ProgressBoard board;
+    Progress task = board.start("A.fig2", 1000, "steps");
+    wait_for_a_redraw();
+    task.update(500, "entropy 0.42");
+  }
+  std::string output = terminal.text();
+  output.resize(output.rfind("\x1b[1A\x1b[J"));
+  const auto lines = lines_of(screen_after(output));
+  ASSERT_EQ(lines.size(), 1U) << output;
+  EXPECT_NE(lines[0].find("entropy 0.42"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("█░"), std::string::npos) << lines[0];
+  EXPECT_EQ(lines[0].find("██████████░░░░░░░░░░"), std::string::npos) << lines[0];
 }
 
 TEST_F(ProgressOnATerminal, TakesNoRateFromWhatWasDoneEarlier) {

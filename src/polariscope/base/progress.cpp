@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <mutex>
 #include <vector>
 
@@ -23,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kRedraw = std::chrono::milliseconds(100);
 constexpr auto kSparse = std::chrono::seconds(10);
 constexpr int kNameColumns = 24;
-constexpr int kBarColumns = 20;
+constexpr int kBarColumns = 20, kFewestBarColumns = 5;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -35,10 +36,10 @@ std::string short_count(double count) {
   return fmt::format("{:.3g}", count);
 }
 
-std::string bar(double share) {
-  const auto filled = static_cast<std::size_t>(share * kBarColumns);
+std::string bar(double share, int columns) {
+  const int filled = static_cast<int>(share * columns);
   std::string text;
-  for (std::size_t i = 0; i < kBarColumns; ++i) text += i < filled ? "█" : "░";
+  for (int i = 0; i < columns; ++i) text += i < filled ? "█" : "░";
   return text;
 }
 
@@ -78,7 +79,7 @@ struct Progress::Task {
   bool announced = false;  // piped: the line of its start was printed
 
   ~Task();
-  std::string line() const;
+  std::string line(int columns = std::numeric_limits<int>::max()) const;  // the bar gives way to what has no room
   std::string first_line() const;
 };
 
@@ -101,7 +102,7 @@ struct ProgressBoard::State {
     const TerminalSize size = terminal_size();
     // The cursor cannot go up to a line that has left the screen: what does not fit waits for its turn.
     drawn = std::min(tasks.size(), size.rows - 1);
-    for (std::size_t i = 0; i < drawn; ++i) text += cut(tasks[i]->line(), size.columns - 1) + "\n";
+    for (std::size_t i = 0; i < drawn; ++i) text += cut(tasks[i]->line(size.columns - 1), size.columns - 1) + "\n";
     print(text);
   }
   // Piped: what a task has to say now, which is nothing before it has run for a while.
@@ -124,7 +125,7 @@ Progress::Task::~Task() {
 }
 
 // name  ████░░░░  40%  1.2M steps/s  3.1 s left  note
-std::string Progress::Task::line() const {
+std::string Progress::Task::line(int columns) const {
   const auto count = static_cast<double>(done.load());
   const double seconds = seconds_since(start);
   const double rate = seconds > 0.0 ? (count - static_cast<double>(before)) / seconds : 0.0;
@@ -132,18 +133,22 @@ std::string Progress::Task::line() const {
   if (const int width = display_width(name); width < kNameColumns) {
     text.append(static_cast<std::size_t>(kNameColumns - width), ' ');
   }
+  std::string rest;
+  if (rate > 0.0 && !unit.empty()) rest += fmt::format("  {} {}/s", short_count(rate), unit);
+  if (rate > 0.0 && total > 0) {
+    rest += fmt::format("  {} left", duration(std::max(0.0, static_cast<double>(total) - count) / rate));
+  }
+  if (!note.empty()) rest += "  " + note;
   if (total > 0) {
+    constexpr int kAround = 7;  // "  " and " 100%"
     const double share = std::min(1.0, count / static_cast<double>(total));
-    text += fmt::format("  {} {:3.0f}%", bar(share), std::floor(100.0 * share));
+    const int room = columns - display_width(text) - display_width(rest) - kAround;
+    text += fmt::format("  {} {:3.0f}%", bar(share, std::clamp(room, kFewestBarColumns, kBarColumns)),
+                        std::floor(100.0 * share));
   } else if (count > 0) {
     text += fmt::format("  {} {}", short_count(count), unit);
   }
-  if (rate > 0.0 && !unit.empty()) text += fmt::format("  {} {}/s", short_count(rate), unit);
-  if (rate > 0.0 && total > 0) {
-    text += fmt::format("  {} left", duration(std::max(0.0, static_cast<double>(total) - count) / rate));
-  }
-  if (!note.empty()) text += "  " + note;
-  return text;
+  return text + rest;
 }
 
 std::string Progress::Task::first_line() const {

@@ -310,7 +310,7 @@ std::string LanguageTraining::note(const StepNumbers& numbers) const {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   const auto tokens = static_cast<double>((numbers.step - first_step_) * options_.batch * batches_.context());
-  return fmt::format("loss {:.4g}  {:.3g} tokens/s  H {}", numbers.loss, tokens / std::max(seconds, 1e-9), strip);
+  return fmt::format("loss {:.3g}  H {}  {:.0f} tokens/s", numbers.loss, strip, tokens / std::max(seconds, 1e-9));
 }
 
 }  // namespace polariscope::train
