@@ -7,17 +7,9 @@ import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const kSkipped = 77;
+import { check, launch, stop, stopWithVerdict } from './checks.mjs';
+
 const kMostBytes = 15e6;
-
-function stop(code, sentence) {
-  console.log(sentence);
-  process.exit(code);
-}
-
-const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-if (!existsSync(browserPath)) stop(kSkipped, `skipped: no Chromium at ${browserPath} (set CHROMIUM to its path)`);
-const playwright = await import('playwright-core').catch(() => stop(kSkipped, 'skipped: playwright-core is not installed (run ./dev setup)'));
 
 const kUsage = 'usage: node check_report.mjs REPORT.html [--screenshots FOLDER] [--tables FOLDER]';
 const [report, ...rest] = process.argv.slice(2);
@@ -31,17 +23,7 @@ const { screenshots, tables } = folders;
 if (screenshots) mkdirSync(screenshots, { recursive: true });
 const address = pathToFileURL(resolve(report)).href;
 
-let failures = 0;
-function check(sentence, holds, detail = '') {
-  if (!holds) ++failures;
-  console.log(`${holds ? 'ok  ' : 'FAIL'} ${sentence}${holds || !detail ? '' : `: ${detail}`}`);
-}
-
-const browser = await playwright.chromium.launch({
-  executablePath: browserPath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update',
-         '--disable-sync', '--no-first-run'],
-});
+const browser = await launch();
 
 // A page of its own for each reader, with everything it complains of or asks for noted down.
 const complaints = [];
@@ -316,4 +298,4 @@ await shootFigures(phone, 'phone');
 check('the console stays silent', complaints.length === 0, [...new Set(complaints)].slice(0, 8).join(' | '));
 check('nothing is requested', requests.length === 0, requests.slice(0, 5).join(' '));
 await browser.close();
-stop(failures === 0 ? 0 : 1, failures === 0 ? 'the report keeps its promises' : `${failures} checks failed`);
+stopWithVerdict('the report keeps its promises');

@@ -7,29 +7,13 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const kSkipped = 77;
-
-function stop(code, sentence) {
-  console.log(sentence);
-  process.exit(code);
-}
-
-const browserPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-if (!existsSync(browserPath)) stop(kSkipped, `skipped: no Chromium at ${browserPath} (set CHROMIUM to its path)`);
-const playwright = await import('playwright-core')
-  .catch(() => stop(kSkipped, 'skipped: playwright-core is not installed (run ./dev setup)'));
+import { check, launch, stop, stopWithVerdict } from './checks.mjs';
 
 const [program, option, pictures] = process.argv.slice(2);
 if (!program || !existsSync(program) || (option && (option !== '--screenshots' || !pictures))) {
   stop(2, 'usage: node check_watch.mjs POLARISCOPE [--screenshots FOLDER]');
 }
 if (pictures) mkdirSync(pictures, { recursive: true });
-
-let failures = 0;
-function check(sentence, holds, detail = '') {
-  if (!holds) ++failures;
-  console.log(`${holds ? 'ok  ' : 'FAIL'} ${sentence}${holds || !detail ? '' : `: ${detail}`}`);
-}
 
 const folder = mkdtempSync(join(tmpdir(), 'polariscope-watch-'));
 const children = new Set();
@@ -80,10 +64,7 @@ async function serve() {
   return server.text.match(/http:\S+/)[0];
 }
 
-const browser = await playwright.chromium.launch({
-  executablePath: browserPath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-first-run'],
-});
+const browser = await launch();
 const complaints = [];
 const elsewhere = [];
 const address = await serve();
@@ -226,4 +207,4 @@ check('an interrupt ends the server', await server.over === 130);
 calm.kill('SIGINT');
 await calm.over;
 await browser.close();
-stop(failures > 0 ? 1 : 0, failures > 0 ? `${failures} checks failed` : 'all checks passed');
+stopWithVerdict('all checks passed');

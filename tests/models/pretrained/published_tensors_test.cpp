@@ -1,13 +1,10 @@
 // What is written as a published model's tensors is read back from them, and attention of one's own with it.
-#include "polariscope/models/pretrained/published_tensors.h"
-
 #include "models/language/tiny_configs.h"
 #include "polariscope/base/error.h"
-#include "polariscope/base/files.h"
 #include "polariscope/base/random.h"
-#include "polariscope/base/safetensors.h"
 #include "polariscope/models/language/blueprint.h"
 #include "polariscope/models/language/presets.h"
+#include "polariscope/models/language/published_model.h"
 #include "polariscope/models/pretrained/parameters.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
@@ -15,8 +12,11 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <numeric>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace polariscope::models {
@@ -39,26 +39,13 @@ Numbers drawn(const Blueprint& blueprint) {
   return numbers;
 }
 
-void write_model(const Blueprint& blueprint, const Numbers& numbers, const std::filesystem::path& folder) {
-  const auto tensors = published_tensors(blueprint.shapes, blueprint.sources, [&](std::string_view name) {
-    return std::span<const float>(numbers.find(name)->second);
-  });
-  std::vector<StoredTensor> stored;
-  for (const PublishedTensor& tensor : tensors) {
-    stored.push_back({.name = tensor.name,
-                      .dtype = Dtype::kF32,
-                      .shape = tensor.shape,
-                      .bytes = std::as_bytes(std::span(tensor.numbers))});
-  }
-  write_safetensors(folder / "model.safetensors", stored);
-  write_file(folder / "config.json", blueprint.config.dump());
-}
-
 void expect_read_back(const Blueprint& blueprint) {
   SCOPED_TRACE(blueprint.config.dump());
   const TemporaryFolder folder;
   const Numbers numbers = drawn(blueprint);
-  write_model(blueprint, numbers, folder.path());
+  language::write_published(
+      blueprint.config, [&](std::string_view name) { return std::span<const float>(numbers.find(name)->second); },
+      folder.path());
   const PretrainedModel read{checkpoints::Checkpoint(folder.path().string())};
   EXPECT_EQ(read.description().layers, blueprint.description.layers);
   for (const auto& [name, values] : numbers) {

@@ -27,16 +27,9 @@ void norm_gradients(const NormShape& shape, RowsAt<const T> x, const T* weight, 
       T* to = dx.data + r * dx.stride + g * width;
       const std::int64_t own = g * shape.weight_stride;
       const T* w = weight == nullptr ? nullptr : weight + own;
-      const T mean = shape.centred
-                         ? sum_over<T>(width, [&](auto d, auto i) HWY_ATTR { return hn::LoadU(d, from + i); }) / width
-                         : T(0);
-      const T squares = sum_over<T>(width, [&](auto d, auto i) HWY_ATTR {
-        const auto apart = hn::Sub(hn::LoadU(d, from + i), hn::Set(d, mean));
-        return hn::Mul(apart, apart);
-      });
-      const T inverse = T(1) / std::sqrt(squares / width + static_cast<T>(shape.epsilon));
+      const NormMoments<T> of = moments_of(shape, from);
       const auto unit = [&](auto d, auto i) HWY_ATTR {
-        return hn::Mul(hn::Sub(hn::LoadU(d, from + i), hn::Set(d, mean)), hn::Set(d, inverse));
+        return hn::Mul(hn::Sub(hn::LoadU(d, from + i), hn::Set(d, of.mean)), hn::Set(d, of.inverse));
       };
       const auto weighed = [&](auto d, auto i) HWY_ATTR {
         const auto of_due = hn::LoadU(d, due + i);
@@ -62,7 +55,7 @@ void norm_gradients(const NormShape& shape, RowsAt<const T> x, const T* weight, 
       }
       for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
         const auto rest = hn::Sub(weighed(d, i), hn::Set(d, level));
-        hn::StoreU(hn::Mul(hn::Set(d, inverse), hn::NegMulAdd(unit(d, i), hn::Set(d, along), rest)), d, to + i);
+        hn::StoreU(hn::Mul(hn::Set(d, of.inverse), hn::NegMulAdd(unit(d, i), hn::Set(d, along), rest)), d, to + i);
       });
     }
   }

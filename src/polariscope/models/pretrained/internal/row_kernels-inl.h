@@ -22,6 +22,24 @@ HWY_BEFORE_NAMESPACE();
 namespace polariscope::models {
 namespace HWY_NAMESPACE {
 
+// Of one of a row's vectors: its mean, 0 where the norm is not centred, and 1/√(mean square about it + ε).
+template <class T>
+struct NormMoments {
+  T mean, inverse;
+};
+template <class T>
+HWY_INLINE NormMoments<T> moments_of(const NormShape& shape, const T* from) {
+  const std::int64_t width = shape.width;
+  const T mean = shape.centred
+                     ? sum_over<T>(width, [&](auto d, auto i) HWY_ATTR { return hn::LoadU(d, from + i); }) / width
+                     : T(0);
+  const T squares = sum_over<T>(width, [&](auto d, auto i) HWY_ATTR {
+    const auto apart = hn::Sub(hn::LoadU(d, from + i), hn::Set(d, mean));
+    return hn::Mul(apart, apart);
+  });
+  return {mean, T(1) / std::sqrt(squares / width + static_cast<T>(shape.epsilon))};
+}
+
 template <class T>
 void norm_rows(const NormShape& shape, RowsAt<const T> x, const T* weight, const T* bias, RowsAt<T> y) {
   const std::int64_t width = shape.width;
@@ -31,16 +49,9 @@ void norm_rows(const NormShape& shape, RowsAt<const T> x, const T* weight, const
       T* to = y.data + r * y.stride + g * width;
       const T* w = weight == nullptr ? nullptr : weight + g * shape.weight_stride;
       const T* b = bias == nullptr ? nullptr : bias + g * shape.weight_stride;
-      const T mean = shape.centred
-                         ? sum_over<T>(width, [&](auto d, auto i) HWY_ATTR { return hn::LoadU(d, from + i); }) / width
-                         : T(0);
-      const T squares = sum_over<T>(width, [&](auto d, auto i) HWY_ATTR {
-        const auto apart = hn::Sub(hn::LoadU(d, from + i), hn::Set(d, mean));
-        return hn::Mul(apart, apart);
-      });
-      const T inverse = T(1) / std::sqrt(squares / width + static_cast<T>(shape.epsilon));
+      const NormMoments<T> of = moments_of(shape, from);
       for_each_vector<T>(width, [&](auto d, auto i) HWY_ATTR {
-        auto unit = hn::Mul(hn::Sub(hn::LoadU(d, from + i), hn::Set(d, mean)), hn::Set(d, inverse));
+        auto unit = hn::Mul(hn::Sub(hn::LoadU(d, from + i), hn::Set(d, of.mean)), hn::Set(d, of.inverse));
         if (w != nullptr) unit = hn::Mul(unit, hn::LoadU(d, w + i));
         if (b != nullptr) unit = hn::Add(unit, hn::LoadU(d, b + i));
         hn::StoreU(unit, d, to + i);
