@@ -3,7 +3,6 @@ parser while `polariscope watch` follows it."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -51,8 +50,12 @@ def address(run, tmp_path_factory):
     surroundings = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
     with subprocess.Popen([COMMAND, "watch", run], stdout=subprocess.PIPE, text=True, env=surroundings) as server:
         yield server.stdout.readline().split()[-1]
-        server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=60) == 130
+        # A shell's background jobs ignore SIGINT, and so do their children.
+        server.terminate()
+        try:
+            assert server.wait(timeout=60) == 130
+        finally:
+            server.kill()
 
 
 def fetched(address: str) -> str:
