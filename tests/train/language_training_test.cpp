@@ -301,11 +301,14 @@ TEST(LanguagePlan, MultipliesWhatWasMeasured) {
                     .steps = 50,
                     .vocabulary = 100,
                     .embedding_width = 8,
+                    .layer_parameters = 80,
+                    .attended = 20,
                     .logit_rows = 128,
                     .measured_sequences = 2,
                     .one_layer = {.pass = 0.5, .update = 0.25, .bytes = 1e6},
                     .two_layers = {.pass = 0.75, .update = 0.375, .bytes = 1.5e6}};
-  EXPECT_DOUBLE_EQ(plan.seconds_of_step(), 16 * (0.5 + 9 * 0.25) + (0.25 + 9 * 0.125));
+  EXPECT_DOUBLE_EQ(plan.seconds_of_step(),
+                   16 * 0.75 * (10 * (80.0 + 20) + 800) / (2 * (80.0 + 20) + 800) + 0.375 * 1000 / (1000.0 - 8 * 80));
   const MemoryPlan memory = plan.memory(4);
   EXPECT_DOUBLE_EQ(memory.weights, 4000.0);
   EXPECT_DOUBLE_EQ(memory.logits, 4.0 * 128 * 100);
@@ -313,7 +316,7 @@ TEST(LanguagePlan, MultipliesWhatWasMeasured) {
   EXPECT_DOUBLE_EQ(memory.activations, 4 * (10 * 0.5e6 + rest) + head);
   const std::string words = in_words(plan, 1e12, 2);
   EXPECT_NE(words.find("1000 (1000)"), std::string::npos) << words;
-  EXPECT_NE(words.find("for 10 layers"), std::string::npos) << words;
+  EXPECT_NE(words.find("what 10 layers and the head multiply"), std::string::npos) << words;
   EXPECT_NE(in_words(plan, 5e6, 2).find("--accumulation"), std::string::npos);
 }
 

@@ -23,23 +23,37 @@ namespace {
 namespace language = models::language;
 
 constexpr std::int64_t kTokens = 1024;  // of a measured pass, about: products of fewer are slower
-constexpr double kPatience = 2.0;       // seconds that passes are repeated for, of which the quickest counts
-constexpr int kFewestPasses = 3;        // the first of which meets memory that is new
 constexpr double kNumber = 4.0;         // bytes, float32
+
+// So many passes and seconds at least, of which the quickest counts: the first one meets memory that is new.
+struct Repeats {
+  int fewest;
+  double seconds;
+};
+constexpr Repeats kOnce{1, 0.0}, kTimed{3, 2.0};
 
 std::int64_t count_of(const models::ParameterSpec& spec) {
   return std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
 // Its first layers, with all that stands before and after them.
-language::Blueprint shortened(language::Blueprint whole, std::size_t layers) {
-  layers = std::min(layers, whole.description.layers.size());
-  whole.description.layers.resize(layers);
-  std::erase_if(whole.shapes, [&](const auto& one) {
+language::LanguageModelOptions with_layers(language::LanguageModelOptions options, std::size_t layers) {
+  language::Blueprint& blueprint = options.blueprint;
+  layers = std::min(layers, blueprint.description.layers.size());
+  blueprint.description.layers.resize(layers);
+  std::erase_if(blueprint.shapes, [&](const auto& one) {
     constexpr std::string_view kLayer = "layer.";
     return one.first.starts_with(kLayer) && std::stoull(one.first.substr(kLayer.size())) >= layers;
   });
-  return whole;
+  return options;
+}
+
+std::int64_t trained(const language::LanguageModelOptions& options) {
+  std::int64_t count = 0;
+  for (const models::ParameterSpec& spec : language::parameter_specs(options)) {
+    if (spec.trained) count += count_of(spec);
+  }
+  return count;
 }
 
 template <class Act>
@@ -49,9 +63,8 @@ double seconds_of(const Act& act) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
-MeasuredStep measure(const LanguageOptions& o, language::LanguageModelOptions model_options, std::size_t layers,
-                     std::int64_t sequences, std::int64_t context) {
-  model_options.blueprint = shortened(std::move(model_options.blueprint), layers);
+MeasuredStep measure(const LanguageOptions& o, const language::LanguageModelOptions& model_options,
+                     std::int64_t sequences, std::int64_t context, const Repeats& repeats) {
   language::LanguageModel model(model_options, at::kFloat, o.seed);
   const auto optimiser = make_optimiser(o, model.parameters());
   const std::int64_t vocabulary = model.shape().vocabulary;
@@ -61,7 +74,7 @@ MeasuredStep measure(const LanguageOptions& o, language::LanguageModelOptions mo
   MeasuredStep least{.pass = std::numeric_limits<double>::infinity(),
                      .update = std::numeric_limits<double>::infinity()};
   double all = 0.0;
-  for (int passes = 0; passes < kFewestPasses || all < kPatience; ++passes) {
+  for (int passes = 0; passes < repeats.fewest || all < repeats.seconds; ++passes) {
     const MemoryMeter meter;
     const double pass = seconds_of([&] {
       model.parameters().clear_gradients();
@@ -90,12 +103,14 @@ double LanguagePlan::tokens() const {
 }
 
 double LanguagePlan::seconds_of_step() const {
-  const double more = static_cast<double>(layers - 1);
-  const auto whole = [&](double MeasuredStep::*part) {
-    return one_layer.*part + more * std::max(two_layers.*part - one_layer.*part, 0.0);
+  const std::int64_t measured = std::min<std::int64_t>(layers, 2);
+  const auto work = [&](std::int64_t of_layers) {
+    return static_cast<double>(of_layers * (layer_parameters + attended) + vocabulary * embedding_width);
   };
-  return whole(&MeasuredStep::pass) * static_cast<double>(batch) / static_cast<double>(measured_sequences) +
-         whole(&MeasuredStep::update);
+  const auto kept = static_cast<double>(parameters - (layers - measured) * layer_parameters);
+  return two_layers.pass * work(layers) / work(measured) * static_cast<double>(batch) /
+             static_cast<double>(measured_sequences) +
+         two_layers.update * static_cast<double>(parameters) / kept;
 }
 
 MemoryPlan LanguagePlan::memory(std::int64_t parts) const {
@@ -120,8 +135,9 @@ LanguagePlan plan_language(const runs::Settings& settings) {
   plan.has_data = o.data == "example" || std::filesystem::exists(o.data);
   const language::LanguageModelOptions model = model_options(o, plan.has_data ? LanguageText(o.data).vocabulary() : 0);
   const models::Description& description = model.blueprint.description;
+  plan.parameters = trained(model);
   for (const models::ParameterSpec& spec : language::parameter_specs(model)) {
-    (spec.trained ? plan.parameters : plan.untrained) += count_of(spec);
+    if (!spec.trained) plan.untrained += count_of(spec);
   }
   plan.optimiser = o.optimiser;
   plan.layers = static_cast<std::int64_t>(description.layers.size());
@@ -134,8 +150,11 @@ LanguagePlan plan_language(const runs::Settings& settings) {
   plan.moments = o.optimiser == "sgd" ? 1 : 2;
   plan.logit_rows = language::logit_rows(plan.vocabulary);
   plan.measured_sequences = std::clamp<std::int64_t>(kTokens / plan.context, 1, o.batch / o.accumulation);
-  plan.one_layer = measure(o, model, 1, plan.measured_sequences, plan.context);
-  plan.two_layers = measure(o, model, 2, plan.measured_sequences, plan.context);
+  plan.layer_parameters = trained(with_layers(model, 2)) - trained(with_layers(model, 1));
+  const models::AttentionDescription& attention = description.layers.front().attention;
+  plan.attended = plan.context * attention.heads * (attention.query_width + attention.value_width) / 2;  // causal
+  plan.one_layer = measure(o, with_layers(model, 1), plan.measured_sequences, plan.context, kOnce);
+  plan.two_layers = measure(o, with_layers(model, 2), plan.measured_sequences, plan.context, kTimed);
   return plan;
 }
 

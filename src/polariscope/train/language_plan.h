@@ -1,5 +1,5 @@
 // What the training of a language model would take, before it is done: parameters, memory, tokens and time. Nothing of
-// the whole model is allocated: steps of its first one and two layers are measured and multiplied.
+// the whole model is allocated: steps of its first layers are measured and multiplied.
 #pragma once
 
 #include "polariscope/runs/settings.h"
@@ -28,15 +28,18 @@ struct LanguagePlan {
   std::string optimiser;
   std::int64_t parameters = 0, layers = 0, context = 0, batch = 0, accumulation = 1, steps = 0;
   std::int64_t vocabulary = 0, embedding_width = 0;
-  bool has_data = false;        // else the vocabulary is the model's own
-  std::int64_t untrained = 0;   // numbers beside the parameters that are kept with them
-  std::int64_t moments = 2;     // that the optimiser keeps of each parameter
-  std::int64_t logit_rows = 0;  // that the loss has at once, at most
+  std::int64_t layer_parameters = 0;  // of each layer but the first
+  std::int64_t attended = 0;          // multiplications of a layer's attention for each token, forward
+  bool has_data = false;              // else the vocabulary is the model's own
+  std::int64_t untrained = 0;         // numbers beside the parameters that are kept with them
+  std::int64_t moments = 2;           // that the optimiser keeps of each parameter
+  std::int64_t logit_rows = 0;        // that the loss has at once, at most
   std::int64_t measured_sequences = 0;
-  MeasuredStep one_layer = {}, two_layers = {};
+  MeasuredStep one_layer = {}, two_layers = {};  // of the first only bytes are used
 
-  double tokens() const;                        // of all steps
-  double seconds_of_step() const;               // from what was measured
+  double tokens() const;  // of all steps
+  // Of two layers, by the multiplications that the whole model takes beside theirs; the optimiser's by parameters.
+  double seconds_of_step() const;
   MemoryPlan memory(std::int64_t parts) const;  // of a batch that is taken in so many
 };
 

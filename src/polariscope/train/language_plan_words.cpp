@@ -53,9 +53,6 @@ std::string memory_in_words(const LanguagePlan& plan, double present) {
 std::string in_words(const LanguagePlan& plan, double present, int threads) {
   const double step = plan.seconds_of_step();
   const auto row = [](std::string_view name, const std::string& text) { return fmt::format("{:<12}{}\n", name, text); };
-  const auto measured = [](const MeasuredStep& one) {
-    return fmt::format("{} and {}", brief(one.pass), brief(one.update));
-  };
   return row("parameters",
              fmt::format("{} ({})", counted_numbers(static_cast<double>(plan.parameters)), plan.parameters)) +
          row("memory", memory_in_words(plan, present)) +
@@ -66,14 +63,15 @@ std::string in_words(const LanguagePlan& plan, double present, int threads) {
              fmt::format("about {}, {} a step, on {} thread{}", long_duration(step * static_cast<double>(plan.steps)),
                          step < 1.0 ? brief(step) : long_duration(step), threads, threads == 1 ? "" : "s")) +
          row("measured",
-             fmt::format("forward and back, and the optimiser, over {} sequence{} of {}: of one layer {}, of two {}",
-                         plan.measured_sequences, plan.measured_sequences == 1 ? "" : "s", plan.context,
-                         measured(plan.one_layer), measured(plan.two_layers))) +
+             fmt::format("forward and back {}, the optimiser {}: of the first two layers, at their real width, "
+                         "over {} sequence{} of {}; and the memory that the second keeps",
+                         brief(plan.two_layers.pass), brief(plan.two_layers.update), plan.measured_sequences,
+                         plan.measured_sequences == 1 ? "" : "s", plan.context)) +
          row("multiplied",
-             fmt::format("what the second layer took and kept, for {} layers; passes and activations, for {} "
-                         "sequences a step{}",
+             fmt::format("time by what {} layers and the head multiply beside those two, memory by layers, both "
+                         "by the {} sequences of a step{}",
                          plan.layers, plan.batch,
-                         plan.accumulation > 1 ? fmt::format(" in {} parts", plan.accumulation) : ""));
+                         plan.accumulation > 1 ? fmt::format(", taken in {} parts", plan.accumulation) : ""));
 }
 
 }  // namespace polariscope::train
