@@ -2,6 +2,7 @@
 #include "polariscope/experiments/reproduce.h"
 
 #include "commands.h"
+#include "planned_trainings.h"
 #include "polariscope/base/interrupt.h"
 #include "polariscope/base/terminal.h"
 #include "settings.h"
@@ -48,12 +49,15 @@ Command add_reproduce(CLI::App& app) {
     std::vector<std::string> ids;
     std::string preset = "quick", out = "out";
     double seed = 0, jobs = 0;
-    bool quiet = false;
+    bool quiet = false, dry_run = false;
   };
   auto settings = std::make_shared<Settings>();
   command->add_option("ids", settings->ids, "Experiments, as `polariscope list experiments` names them; default: all")
       ->type_name("ID");
-  command->add_option("--preset", settings->preset, "quick: minutes on a laptop; paper: the papers' sizes")
+  command
+      ->add_option(
+          "--preset", settings->preset,
+          "quick: minutes on a laptop; small: quick, with language models that take an hour; paper: the papers' sizes")
       ->type_name("NAME")
       ->capture_default_str();
   command->add_option("--seed", settings->seed, "First random seed")->type_name("N")->capture_default_str();
@@ -64,12 +68,16 @@ Command add_reproduce(CLI::App& app) {
       ->type_name("FOLDER")
       ->capture_default_str();
   command->add_flag("--quiet", settings->quiet, "No progress");
+  command->add_flag(
+      "--dry-run", settings->dry_run,
+      "Only say what the trainings would take; of language models by measured steps of their first layers");
   command->footer(
       "Ctrl-C writes the report of what is done; the same command then goes on from there.\n"
       "Examples:\n"
       "  polariscope reproduce\n"
       "  polariscope reproduce A.fig2 A.thm3.2 --preset paper --out paper\n"
-      "  polariscope reproduce A.phase --seed 7 --out seed7");
+      "  polariscope reproduce A.phase --seed 7 --out seed7\n"
+      "  polariscope reproduce B.fig1top --preset paper --dry-run");
   return [=] {
     constexpr double kMostJobs = 100'000;
     require_values(*command);
@@ -84,6 +92,7 @@ Command add_reproduce(CLI::App& app) {
         .transformers = can_train_transformers(),
         .announce = [](const std::string& line) { tell(fmt::format("{}\n", line)); }};
     if (settings->quiet) options.announce = nullptr;
+    if (settings->dry_run) return print_planned_trainings(options);
     experiments::Reproduction result;
     {
       ProgressBoard board(settings->quiet ? ProgressBoard::Mode::kQuiet : ProgressBoard::Mode::kAuto);

@@ -104,6 +104,8 @@ TEST(TrainingSweep, QuickIsTheWholeGridWhereThereIsNoSmallerOne) {
   EXPECT_EQ(experiments::grid_of("regression-alarm", experiments::Preset::kQuick), "regression-alarm");
   EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kQuick), "induction-quick");
   EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kPaper), "induction");
+  EXPECT_EQ(experiments::grid_of("induction", experiments::Preset::kSmall), "induction-quick");
+  EXPECT_EQ(experiments::grid_of("language", experiments::Preset::kSmall), "language-small");
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ inline std::string language_grid(const std::string& models = "\"llama-3m\", \"gp
 struct LanguageCourse {
   double start = 0.95, end = 0.9, middle = 1.0;
   double norm = 2.5;
-  double loss = 3.0;  // of validation, at the end
+  double loss = 3.0;      // of validation, at the end
+  double sparsity = 0.1;  // of all heads
   int steps = 40;
   int ends = 0;  // the last finite step; 0: runs to the end
 };
@@ -48,10 +49,11 @@ inline double entropy_share(const LanguageCourse& course, int step, int layer) {
 }
 
 inline json language_line(int step, const LanguageCourse& course) {
-  json entropy = json::array(), norm = json::array();
+  json entropy = json::array(), norm = json::array(), maximum = json::array();
   for (int layer = 0; layer < kLanguageLayers; ++layer) {
     const double mean = entropy_share(course, step, layer) * uniform_entropy_of_context();
     entropy.push_back({mean - 0.1, mean + 0.1});
+    maximum.push_back({course.sparsity, course.sparsity});
     norm.push_back({course.norm * step / course.steps, course.norm * step / course.steps});
   }
   const bool over = course.ends > 0 && step > course.ends;
@@ -59,6 +61,7 @@ inline json language_line(int step, const LanguageCourse& course) {
           {"loss", over ? json() : json(5.0 - 0.01 * step)},
           {"gradient_norm", over ? json() : json(1.0 + 0.1 * step)},
           {"entropy", over ? json(std::vector<json>(kLanguageLayers, json{nullptr, nullptr})) : entropy},
+          {"maximum", maximum},
           {"frobenius_norm", over ? json(std::vector<json>(kLanguageLayers, json{nullptr, nullptr})) : norm}};
 }
 

@@ -114,14 +114,14 @@ TEST(TrainingSweep, EveryShippedGridHasACostOnFileAndAnotherIsSaidToHaveNone) {
 }
 
 TEST(TrainingSweep, SaysWhatTheQuickGridCuts) {
-  const std::string cuts = experiments::grid_cuts("induction");
+  const std::string cuts = experiments::grid_cuts("induction", experiments::Preset::kQuick);
   EXPECT_TRUE(cuts.starts_with("42 trainings where the paper preset takes 8\u202f640: ")) << cuts;
   for (const char* part : {"width 64 for 128", "mlp false for true", "heads 2 for 1, 2, 4, 8",
                            "attention without elu1_kernel, mlp/max1, mlp, uniform", "positions without no"}) {
     EXPECT_NE(cuts.find(part), std::string::npos) << cuts;
   }
   EXPECT_EQ(cuts.find("evaluation_sequences"), std::string::npos) << cuts;
-  EXPECT_EQ(experiments::grid_cuts("regression-alarm"), "") << "quick runs the whole grid";
+  EXPECT_EQ(experiments::grid_cuts("regression-alarm", experiments::Preset::kQuick), "") << "quick runs the whole grid";
 }
 
 TEST(Reproduce, SkipsExperimentsThatNeedLibTorchInABuildWithout) {

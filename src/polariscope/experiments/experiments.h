@@ -61,6 +61,7 @@ Experiment b_bound9_trained();
 Experiment b_fig1top();
 Experiment b_fig5();
 Experiment b_fig7();
+Experiment a_fig7_text();
 // Ours, on in-context regression.
 Experiment b_norm();
 Experiment b_batch();

@@ -198,6 +198,26 @@ class Reproducer {
 
 }  // namespace
 
+std::vector<PlannedTrainings> planned_trainings(const ReproduceOptions& options) {
+  std::vector<std::string_view> grids;
+  const auto add = [&](const Experiment& experiment) {
+    const bool known = std::ranges::find(grids, experiment.trainings) != grids.end();
+    if (!experiment.trainings.empty() && !known) grids.push_back(experiment.trainings);
+  };
+  for (const std::string& id : options.ids) add(find_experiment(id));
+  if (options.ids.empty()) std::ranges::for_each(catalogue(), add);
+  std::vector<PlannedTrainings> all;
+  for (const std::string_view trainings : grids) {
+    const TrainingSweep sweep{.grid = grid_of(trainings, options.preset),
+                              .first_seed = static_cast<std::int64_t>(options.seed),
+                              .folder = {},
+                              .program = {},
+                              .jobs = options.jobs == 0 ? processor_count() : options.jobs};
+    all.push_back({announcement(sweep), trainings == trainings_of("language-model"), arguments_of(sweep)});
+  }
+  return all;
+}
+
 Reproduction reproduce(const ReproduceOptions& options, ProgressBoard& board) {
   return Reproducer(options, board).run();
 }

@@ -22,6 +22,15 @@ struct ReproduceOptions {
   std::function<void(const std::string& line)> announce;  // told before trainings begin how long they will take
 };
 
+// The trainings that a call of reproduce() would make of the experiments' grids.
+struct PlannedTrainings {
+  std::string announcement;  // how many, and how long where that is known
+  bool language_models = false;
+  std::vector<std::vector<std::string>> runs;  // each as options of `train`
+};
+// One for each grid; none for experiments without. Throws Error for unknown ids.
+std::vector<PlannedTrainings> planned_trainings(const ReproduceOptions& options);
+
 struct Reproduction {
   report::Page page;
   std::filesystem::path report;

@@ -27,7 +27,7 @@ Trainings trainings_in(const std::filesystem::path& folder, const std::string& t
   const std::string config = read_file(folder / "config.toml");
   for (const Experiment& experiment : catalogue()) {
     if (experiment.trainings.empty()) continue;
-    for (const Preset preset : {Preset::kQuick, Preset::kPaper}) {
+    for (const Preset preset : {Preset::kQuick, Preset::kSmall, Preset::kPaper}) {
       const sweep::Grid grid = sweep::find_grid(grid_of(experiment.trainings, preset), runs::defining_options());
       if (config.ends_with(grid.text())) return {std::string(experiment.trainings), preset};
     }

@@ -6,7 +6,7 @@ namespace polariscope::experiments {
 namespace {
 
 report::Section run(const Context& context) {
-  return pretraining(LanguageRuns(context, "llama-3m"),
+  return pretraining(LanguageRuns(context, "llama"),
                      {.experiment = "B.fig1top", .figure = "1 (top)", .what = "A Llama"});
 }
 

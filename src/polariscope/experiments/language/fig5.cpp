@@ -16,7 +16,7 @@ namespace {
 std::vector<std::pair<std::string, Spread>> losses_of(const LanguageRuns& runs) {
   std::vector<std::pair<std::string, Spread>> losses;
   for (const RunsOfAttention& of : runs.attentions) {
-    losses.emplace_back(of.variant.name(), over_runs(of, &LanguageRun::final_validation_loss));
+    losses.emplace_back(of.variant.name, over_runs(of, &LanguageRun::final_validation_loss));
   }
   return losses;
 }
@@ -34,7 +34,7 @@ report::Claim kernels_claim(const LanguageRuns& runs, const char* id, const char
 }
 
 report::Section run(const Context& context) {
-  const LanguageRuns llama(context, "llama-3m"), gpt2(context, "gpt2-15m");
+  const LanguageRuns llama(context, "llama"), gpt2(context, "gpt2");
   report::Section section;
   section.method = llama.method();
   section.claims = {kernels_claim(llama, "B.fig5/llama", "A Llama"), kernels_claim(gpt2, "B.fig5/gpt2", "A GPT-2")};

@@ -6,7 +6,7 @@ namespace polariscope::experiments {
 namespace {
 
 report::Section run(const Context& context) {
-  return pretraining(LanguageRuns(context, "gpt2-15m"), {.experiment = "B.fig7", .figure = "7", .what = "A GPT-2"});
+  return pretraining(LanguageRuns(context, "gpt2"), {.experiment = "B.fig7", .figure = "7", .what = "A GPT-2"});
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ Windowed windowed(const std::vector<double>& step, const std::vector<double>& va
 }
 
 // The line of one attention over its runs' points, all of which stand at the steps of the longest.
-report::Series line_of(const AttentionVariant& variant, const std::vector<Windowed>& runs) {
-  report::Series line{.name = variant.name(), .x = {}, .y = {}, .low = {}, .high = {}, .colour = variant.colour()};
+report::Series line_of(const LanguageVariant& variant, const std::vector<Windowed>& runs) {
+  report::Series line{.name = variant.name, .x = {}, .y = {}, .low = {}, .high = {}, .colour = variant.colour};
   const auto longest = std::ranges::max_element(runs, {}, [](const Windowed& run) { return run.step.size(); });
   if (longest == runs.end()) return line;
   line.x = longest->step;

@@ -1,6 +1,8 @@
 #include "polariscope/experiments/language/language_runs.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/experiments/shared/attention_looks.h"
+#include "polariscope/report/colours.h"
 #include "polariscope/runs/collapse_detector.h"
 
 #include <fmt/format.h>
@@ -11,12 +13,39 @@
 namespace polariscope::experiments {
 namespace {
 
-std::vector<LanguageRun> read(const TrainedRuns& all, const char* model, const AttentionVariant& variant) {
-  std::vector<LanguageRun> runs;
-  for (const TrainedRun& one :
-       all.where({{"model", model}, {"attention", variant.attention}, {"qk_norm", variant.qk_norm}})) {
-    runs.emplace_back(one);
+constexpr std::size_t kPapers = 4;  // attentions, at the front of variants()
+
+nlohmann::json with(const nlohmann::json& changes) {
+  nlohmann::json settings{
+      {"attention", "softmax"}, {"qk_norm", "no"}, {"soft_cap", 0.0}, {"output_gate", false}, {"sigma_reparam", false}};
+  settings.update(changes);
+  return settings;
+}
+
+std::vector<LanguageVariant> variants() {
+  std::vector<LanguageVariant> all;
+  for (const AttentionVariant& of : paper_variants()) {
+    all.push_back({of.name(), of.colour(), with({{"attention", of.attention}, {"qk_norm", of.qk_norm}})});
   }
+  all.push_back({"soft cap 30", report::named_colour("pink"), with({{"soft_cap", 30.0}})});
+  all.push_back({"sink", colour_of("sink"), with({{"attention", "sink"}})});
+  all.push_back({"output gate", report::named_colour("brown"), with({{"output_gate", true}})});
+  all.push_back({"σReparam", report::named_colour("slate"), with({{"sigma_reparam", true}})});
+  return all;
+}
+
+std::string model_of(const TrainedRuns& all, const char* family) {
+  for (const nlohmann::json& model : all.values_of("model")) {
+    if (model.is_string() && model.get_ref<const std::string&>().starts_with(family)) return model;
+  }
+  return family;
+}
+
+std::vector<LanguageRun> read(const TrainedRuns& all, const std::string& model, const LanguageVariant& variant) {
+  nlohmann::json settings = variant.settings;
+  settings["model"] = model;
+  std::vector<LanguageRun> runs;
+  for (const TrainedRun& one : all.where(settings)) runs.emplace_back(one);
   return runs;
 }
 
@@ -60,9 +89,11 @@ double LanguageRun::final_validation_loss() const {
 
 double LanguageRun::final_norm() const { return mean_over_layers("frobenius_norm").back(); }
 
-LanguageRuns::LanguageRuns(const Context& given, const char* of_model) : all(given), model(of_model) {
-  for (const AttentionVariant& variant : paper_variants()) {
-    attentions.push_back({variant, read(all, of_model, variant)});
+LanguageRuns::LanguageRuns(const Context& given, const char* family) : all(given), model(model_of(all, family)) {
+  for (LanguageVariant& variant : variants()) {
+    std::vector<LanguageRun> runs = read(all, model, variant);
+    if (runs.empty() && attentions.size() >= kPapers) continue;
+    attentions.push_back({std::move(variant), std::move(runs)});
     for (const LanguageRun& run : attentions.back().runs) context = run.trained().whole_setting("context");
   }
 }
@@ -79,27 +110,35 @@ double LanguageRuns::one_hot_norm() const { return std::sqrt(static_cast<double>
 
 std::string LanguageRuns::method() const {
   return fmt::format(
-      "{} A model of {}'s shape reads the text of the documentation, a token a byte, in sequences of {}; AdamW, a "
-      "cosine to a tenth, clipping at 1. The last hundredth of the text is for validation. Every number of every head "
-      "is of the training batches, at every step.",
-      all.count_in_words(), model, context);
+      "{} A model of {}'s shape reads {} in sequences of {}; AdamW, a cosine to a tenth, clipping at 1. The last "
+      "hundredth of the text is for validation. Every number of every head is of the training batches, at every step.",
+      all.count_in_words(), model,
+      reads_example() ? "the text of the documentation, a token a byte," : "the shards that its settings name",
+      context);
+}
+
+bool LanguageRuns::reads_example() const {
+  return all.done().empty() || all.done().front().settings.value("data", "") == "example";
 }
 
 std::string LanguageRuns::differences() const {
-  return fmt::format(
-      "The paper trains 1.1 billion parameters on two billion tokens of the Pile, and GPT2-large; here are a few "
-      "million on 195 KB of text read more than once, in sequences of {} where the paper has 768 and 200. What the "
-      "paper does not print is ours: betas 0.9 and 0.95, no warm-up, scores over the root of the head's width, "
-      "LayerNorm "
-      "of each head's queries and keys before rotation, relu + 0.01.",
-      context);
+  const std::string sizes = reads_example()
+                                ? fmt::format(
+                                      "The paper trains 1.1 billion parameters on two billion tokens of the Pile, and "
+                                      "GPT2-large; here are a few million on 195 KB of text read more than once, in "
+                                      "sequences of {} where the paper has 768 and 200. ",
+                                      context)
+                                : "";
+  return sizes +
+         "What the paper does not print is ours: betas 0.9 and 0.95, no warm-up, scores over the root of the head's "
+         "width, LayerNorm of each head's queries and keys before rotation, relu + 0.01.";
 }
 
 std::string LanguageRuns::findings() const {
   std::vector<std::pair<std::string, Spread>> entropies, losses;
   for (const RunsOfAttention& of : attentions) {
-    entropies.emplace_back(of.variant.name(), over_runs(of, &LanguageRun::lowest_entropy));
-    losses.emplace_back(of.variant.name(), over_runs(of, &LanguageRun::final_validation_loss));
+    entropies.emplace_back(of.variant.name, over_runs(of, &LanguageRun::lowest_entropy));
+    losses.emplace_back(of.variant.name, over_runs(of, &LanguageRun::final_validation_loss));
   }
   return fmt::format(
       "Lowest entropy of a layer, over that of uniform rows: {}. Last validation loss, nats a token: {}.",
@@ -110,7 +149,7 @@ std::vector<std::pair<std::string, std::string>> LanguageRuns::links() const {
   std::vector<std::pair<std::string, std::string>> links;
   for (const RunsOfAttention& of : attentions) {
     for (const LanguageRun& run : of.runs) {
-      links.emplace_back(fmt::format("{}, {}, rate {:g}, seed {}", model, of.variant.name(), run.learning_rate(),
+      links.emplace_back(fmt::format("{}, {}, rate {:g}, seed {}", model, of.variant.name, run.learning_rate(),
                                      run.trained().settings.at("seed").dump()),
                          run.trained().link);
     }

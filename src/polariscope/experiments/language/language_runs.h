@@ -38,21 +38,29 @@ class LanguageRun {
   runs::RunLog log_, validation_;
 };
 
-// Of one attention: its runs at every learning rate and seed.
+// An attention with what keeps it from collapsing: its settings, all of which a run must have.
+struct LanguageVariant {
+  std::string name, colour;
+  nlohmann::json settings;
+};
+
+// Of one of them: its runs at every learning rate and seed.
 struct RunsOfAttention {
-  AttentionVariant variant;
+  LanguageVariant variant;
   std::vector<LanguageRun> runs;
 };
 
 struct LanguageRuns {
-  // Of a preset ("llama-3m"), the paper's four attentions in its order.
-  LanguageRuns(const Context& context, const char* model);
+  // Of the model that the sweep has of a family, "llama" or "gpt2": the paper's four attentions in its order, and
+  // others that were trained.
+  LanguageRuns(const Context& context, const char* family);
 
   TrainedRuns all;
   std::string model;
   int context = 0;
   std::vector<RunsOfAttention> attentions;
 
+  bool reads_example() const;      // the text that comes with the program
   double uniform_entropy() const;  // of causal rows: the mean of log i
   double uniform_norm() const;     // √Σ 1/i, their ‖P‖_F
   double one_hot_norm() const;     // √N

@@ -15,6 +15,7 @@ namespace polariscope::experiments {
 
 enum class Preset {
   kQuick,  // smaller, and says what it cut
+  kSmall,  // larger trainings where there are any between the two (about an hour); else quick
   kPaper,  // the figures of protocols
 };
 std::string_view preset_name(Preset preset);

@@ -20,7 +20,7 @@ report::Section named_section(const Experiment& experiment, const Context& conte
     section.configuration = configuration_of(quantities);
     section.differences = sentences(section.differences, cuts(quantities, experiment.protocol(paper)));
   } else if (!context.paper()) {
-    section.differences = sentences(section.differences, grid_cuts(experiment.trainings));
+    section.differences = sentences(section.differences, grid_cuts(experiment.trainings, context.preset));
   }
   section.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return section;

@@ -28,20 +28,16 @@ struct Cost {
   std::string_view grid;
   double seconds;
 };
-constexpr std::array kCosts{
-    Cost{"induction", 420.0},        Cost{"induction-quick", 5.9}, Cost{"token-groups", 17.0},
-    Cost{"token-groups-quick", 1.2}, Cost{"regression", 95.0},     Cost{"regression-quick", 0.9},
-    Cost{"regression-alarm", 0.8},   Cost{"language", 190.0},      Cost{"language-quick", 36.0}};
+constexpr std::array kCosts{Cost{"induction", 420.0},      Cost{"induction-quick", 5.9},
+                            Cost{"token-groups", 17.0},    Cost{"token-groups-quick", 1.2},
+                            Cost{"regression", 95.0},      Cost{"regression-quick", 0.9},
+                            Cost{"regression-alarm", 0.8}, Cost{"language", 9e7},
+                            Cost{"language-small", 72.0},  Cost{"language-quick", 36.0}};
 
 constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
 
 sweep::Grid grid_of(const TrainingSweep& sweep) {
   return sweep::find_grid(sweep.grid, runs::defining_options()).with_seeds_from(sweep.first_seed);
-}
-
-std::string in_days(double seconds) {
-  constexpr double kDay = 24 * 3600.0;
-  return seconds < 2 * kDay ? duration(seconds) : fmt::format("{:.0f} days", seconds / kDay);
 }
 
 // Every setting of a grid's runs with its values, in the order of the grid.
@@ -77,8 +73,8 @@ std::string axis_cut(const std::string& key, const std::vector<json>& quick, con
 
 }  // namespace
 
-std::string grid_cuts(std::string_view trainings) {
-  const std::string quick_name = grid_of(trainings, Preset::kQuick), paper_name = grid_of(trainings, Preset::kPaper);
+std::string grid_cuts(std::string_view trainings, Preset preset) {
+  const std::string quick_name = grid_of(trainings, preset), paper_name = grid_of(trainings, Preset::kPaper);
   if (quick_name == paper_name) return "";
   const sweep::Grid quick = sweep::find_grid(quick_name, runs::defining_options()),
                     paper = sweep::find_grid(paper_name, runs::defining_options());
@@ -94,10 +90,28 @@ std::string grid_cuts(std::string_view trainings) {
 }
 
 std::string grid_of(std::string_view trainings, Preset preset) {
-  std::string quick = fmt::format("{}-quick", trainings);
   const std::vector<std::string_view> shipped = sweep::shipped_grid_names();
-  const bool is_cut = preset == Preset::kQuick && std::ranges::find(shipped, quick) != shipped.end();
-  return is_cut ? quick : std::string(trainings);
+  for (int size = static_cast<int>(preset); size >= 0 && preset != Preset::kPaper; --size) {
+    std::string name = fmt::format("{}-{}", trainings, preset_name(static_cast<Preset>(size)));
+    if (std::ranges::find(shipped, name) != shipped.end()) return name;
+  }
+  return std::string(trainings);
+}
+
+std::vector<std::vector<std::string>> arguments_of(const TrainingSweep& sweep) {
+  std::vector<std::vector<std::string>> all;
+  const sweep::Grid grid = grid_of(sweep);
+  for (const sweep::GridRun& run : grid.runs()) {
+    std::vector<std::string>& words = all.emplace_back();
+    const json settings = json::parse(grid.json_of(run));
+    for (const auto& [key, value] : settings.items()) {
+      std::string flag = "--" + key;
+      std::ranges::replace(flag, '_', '-');
+      words.push_back(std::move(flag));
+      words.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+  return all;
 }
 
 std::string trainings_of(std::string_view task) {
@@ -109,10 +123,11 @@ bool trains_transformers(const TrainingSweep& sweep) { return grid_of(sweep).tra
 std::string announcement(const TrainingSweep& sweep) {
   const auto runs = static_cast<double>(grid_of(sweep).runs().size());
   const auto cost = std::ranges::find(kCosts, sweep.grid, &Cost::grid);
-  const std::string length = cost == kCosts.end()
-                                 ? "how long they take is not known"
-                                 : fmt::format("about {} at {} each, as measured on one core of a server",
-                                               in_days(runs * cost->seconds / sweep.jobs), duration(cost->seconds));
+  const std::string length =
+      cost == kCosts.end()
+          ? "how long they take is not known"
+          : fmt::format("about {} at {} each, as measured on one core of a server",
+                        long_duration(runs * cost->seconds / sweep.jobs), long_duration(cost->seconds));
   return fmt::format("{}: {} trainings, {} at once: {}; what is done stays done", sweep.grid, runs, sweep.jobs, length);
 }
 

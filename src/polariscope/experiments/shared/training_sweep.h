@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace polariscope::experiments {
 
@@ -18,16 +19,20 @@ struct TrainingSweep {
   int jobs = 1;                   // trainings at once
 };
 
-// An experiment's `trainings`, as "induction", and the preset: the name of a shipped grid. Where there is no smaller
-// one, quick is the whole grid.
+// An experiment's `trainings`, as "induction", and the preset: the name of a shipped grid. Where there is none of that
+// size it is the next smaller one, or else the whole grid.
 std::string grid_of(std::string_view trainings, Preset preset);
 
 // The `trainings` of the experiments that read runs of a task.
 std::string trainings_of(std::string_view task);
 
-// What the quick grid of an experiment's `trainings` cuts of the paper's: "42 trainings where the paper preset takes
-// 8 640: width 64 for 128; attention without uniform; ...". "" where there is no quick grid.
-std::string grid_cuts(std::string_view trainings);
+// What a preset's grid of an experiment's `trainings` cuts of the paper's: "42 trainings where the paper preset takes
+// 8 640: width 64 for 128; attention without uniform; ...". "" where they are the same.
+std::string grid_cuts(std::string_view trainings, Preset preset);
+
+// The settings of each of a grid's trainings as `train` takes them: "--task", "language-model", ... An experiment's
+// first seed is added to its own.
+std::vector<std::vector<std::string>> arguments_of(const TrainingSweep& sweep);
 
 // Whether its trainings need LibTorch.
 bool trains_transformers(const TrainingSweep& sweep);
