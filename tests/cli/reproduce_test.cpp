@@ -202,6 +202,17 @@ TEST_F(Reproduce, ClaimsTheSameWithOneJobAndWithTwo) {
   EXPECT_EQ(claims[0], claims[1]);
 }
 
+TEST_F(Reproduce, SaysWhatItsTrainingsWouldTakeAndMakesNone) {
+  const Outcome none = run({"--dry-run"});
+  EXPECT_EQ(none.code, 0) << none.err;
+  EXPECT_TRUE(holds(none.out, "train nothing")) << none.out;
+  const Outcome small = polariscope_run({"reproduce", "B.fig1", "B.fig3", "--preset", "small", "--dry-run"}, here());
+  EXPECT_EQ(small.code, 0) << small.err;
+  EXPECT_TRUE(holds(small.out, "regression-quick: 230 trainings")) << small.out;
+  EXPECT_FALSE(fs::exists(out()));
+  EXPECT_EQ(polariscope_run({"reproduce", "--preset", "large", "--dry-run"}, here()).code, 2);
+}
+
 TEST_F(Reproduce, TakesAnExperimentNamedTwiceOnce) {
   const Outcome outcome = polariscope_run({"reproduce", "A.fig2", "A.fig2", "--out", "out"}, here());
   EXPECT_EQ(outcome.code, 0);
