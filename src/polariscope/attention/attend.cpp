@@ -20,7 +20,7 @@ void attend(const AttentionInput<T>& given, const AttentionOutput<T>& output, in
   validate(given);
   require_value(given);
   require_array(output.output.data, shape.batch * shape.heads * shape.queries * shape.value_width, "output");
-  if (decode_serves(given)) return attend_decode(given, output, threads);
+  if (decode_serves(given, output)) return attend_decode(given, output, threads);
   const PlainCache<T> cache(given, threads);
   const AttentionInput<T>& input = cache.input();
   if (linear_serves(input, output) && linear_is_faster(shape, input.causal) && attend_linear(input, output, threads)) {

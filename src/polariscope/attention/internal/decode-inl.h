@@ -97,12 +97,9 @@ class Decoding {
   }
 
   // What the first rows ask of memory while they take these keys: those that come next.
-  static Fetch ahead(const Stored* const* rows, int r, std::int64_t width) {
+  static Fetch ahead(const Stored* const* rows, int r) {
     if (r > 0) return {};
-    return {reinterpret_cast<const void* const*>(rows + kRowsAhead), bytes_of(width)};
-  }
-  static int bytes_of(std::int64_t width) {
-    return static_cast<int>(width * static_cast<std::int64_t>(sizeof(Stored)));
+    return {reinterpret_cast<const void* const*>(rows + kRowsAhead), static_cast<int>(sizeof(Stored))};
   }
 
   void score(int count) {
@@ -111,7 +108,7 @@ class Decoding {
       const int keys_of_round = std::min(kKeysOfRound, (count - j + kDecodeKeysAtOnce - 1) & -kDecodeKeysAtOnce);
       for (int r = 0; r < item_.rows; r += kRowsAtOnce) {
         room_.numbers.score(keys + j, keys_of_round, r, std::min(kRowsAtOnce, item_.rows - r), room_.scores + j,
-                            ahead(key_rows_ + j, r, in_.shape.width));
+                            ahead(key_rows_ + j, r));
       }
     }
   }
@@ -142,8 +139,7 @@ class Decoding {
     for (int j = 0; j < count; j += kKeysOfRound) {
       for (int r = 0; r < item_.rows; r += kRowsAtOnce) {
         room_.numbers.add(values + j, std::min(kKeysOfRound, count - j), r, std::min(kRowsAtOnce, item_.rows - r),
-                          room_.weights + j, j, room_.output + r * stride_, stride_,
-                          ahead(value_rows_ + j, r, in_.shape.value_width));
+                          room_.weights + j, j, room_.output + r * stride_, stride_, ahead(value_rows_ + j, r));
       }
     }
   }

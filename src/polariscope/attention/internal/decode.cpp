@@ -49,10 +49,11 @@ DecodeItem DecodePlan::operator[](std::int64_t index) const {
   return item;
 }
 
-bool decode_serves(const AttentionInput<float>& input) {
+bool decode_serves(const AttentionInput<float>& input, const AttentionOutput<float>& output) {
   const reweighting::AttentionForm& form = input.form;
   const AttentionShape& shape = input.shape;
-  return form.weight == reweighting::WeightFunction::kExp && form.rule == reweighting::RowRule::kElementwise &&
+  const bool alone = output.shift == nullptr && output.inverse == nullptr && output.mass == nullptr;
+  return alone && form.weight == reweighting::WeightFunction::kExp && form.rule == reweighting::RowRule::kElementwise &&
          form.feature == reweighting::FeatureMap::kNone && shape.queries > 0 && shape.queries <= kMostQueries &&
          shape.keys >= kFewestKeys && shape.keys >= 2 * shape.queries;
 }

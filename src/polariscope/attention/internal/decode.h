@@ -17,7 +17,8 @@ inline constexpr int kDecodeRows = 64;        // of an item
 inline constexpr int kDecodeKeysAtOnce = 4;   // in registers
 inline constexpr int kDecodeQuantities = 17;  // of running-inl.h
 
-// What a product asks of memory while it computes: `bytes` of one of these rows for each key that it passes.
+// What a product asks of memory while it computes: of one of these rows for each key that it passes, what it reads of
+// the key, a number having so many bytes. Null: nothing.
 struct Fetch {
   const void* const* rows = nullptr;
   int bytes = 0;
@@ -59,11 +60,12 @@ struct DecodePartials {
   float *states, *outputs, *first;
 };
 
-// Whether the input is of few queries and many keys, and of a form that is served.
-bool decode_serves(const AttentionInput<float>& input);
-inline bool decode_serves(const AttentionInput<double>&) { return false; }
+// Whether the input is of few queries and many keys, and of a form that is served, and nothing is asked for that other
+// passes need: these compute the scores anew, which must round as they did.
+bool decode_serves(const AttentionInput<float>& input, const AttentionOutput<float>& output);
+inline bool decode_serves(const AttentionInput<double>&, const AttentionOutput<double>&) { return false; }
 
-// decode_serves(input) must hold.
+// decode_serves(input, output) must hold.
 void attend_decode(const AttentionInput<float>& input, const AttentionOutput<float>& output, int threads);
 inline void attend_decode(const AttentionInput<double>&, const AttentionOutput<double>&, int) {}
 

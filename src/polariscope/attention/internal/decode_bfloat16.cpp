@@ -15,11 +15,10 @@ namespace {
 
 constexpr int kRowsAtOnce = 4;
 
-POLARISCOPE_INLINE void fetch_row(const Fetch& fetch, int row) {
-  for (int at = 0; at < fetch.bytes; at += 64) {
-    // Into the second-level cache: the first would lose what is multiplied now.
-    _mm_prefetch(static_cast<const char*>(fetch.rows[row]) + at, _MM_HINT_T1);
-  }
+// The line of a row's number `at`, into the second-level cache: the first would lose what is multiplied now.
+POLARISCOPE_INLINE void fetch_line(const Fetch& fetch, int row, std::ptrdiff_t at) {
+  if (fetch.rows == nullptr) return;
+  _mm_prefetch(static_cast<const char*>(fetch.rows[row]) + at * fetch.bytes, _MM_HINT_T1);
 }
 
 POLARISCOPE_INLINE __m512bh load(const void* from) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(from)); }
@@ -45,14 +44,16 @@ POLARISCOPE_TARGET void score(const Bfloat16* const* keys, int count, int chunks
 #pragma GCC unroll 4
     for (int k = 0; k < kDecodeKeysAtOnce; ++k) {
       row[k] = keys[j + k];
-      fetch_row(fetch, j + k);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) sum[r][k] = _mm512_setzero_ps();
     }
     for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{kBfloat16Chunk} * chunks; i += kBfloat16Chunk) {
       __m512bh key[kDecodeKeysAtOnce];
 #pragma GCC unroll 4
-      for (int k = 0; k < kDecodeKeysAtOnce; ++k) key[k] = load(row[k] + i);
+      for (int k = 0; k < kDecodeKeysAtOnce; ++k) {
+        fetch_line(fetch, j + k, i);
+        key[k] = load(row[k] + i);
+      }
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const __m512bh query = load(queries + r * stride + i);
@@ -80,11 +81,11 @@ POLARISCOPE_TARGET void add_chunks(const Bfloat16* const* values, int count, std
     for (int v = 0; v < 2 * kChunks; ++v) sum[r][v] = _mm512_load_ps(to + r * stride + at + 16 * v);
   }
   for (int j = 0; j < count; j += 2) {
-    fetch_row(fetch, j);
-    if (j + 1 < count) fetch_row(fetch, j + 1);
     __m512bh pair[2 * kChunks];
 #pragma GCC unroll 4
     for (int c = 0; c < kChunks; ++c) {
+      fetch_line(fetch, j, at + kBfloat16Chunk * c);
+      fetch_line(fetch, j + 1, at + kBfloat16Chunk * c);
       const __m512i first = _mm512_loadu_si512(values[j] + at + kBfloat16Chunk * c);
       const __m512i second = _mm512_loadu_si512(values[j + 1] + at + kBfloat16Chunk * c);
       pair[2 * c] = reinterpret_cast<__m512bh>(_mm512_permutex2var_epi16(first, low, second));
@@ -108,9 +109,9 @@ POLARISCOPE_TARGET void add_chunks(const Bfloat16* const* values, int count, std
 
 template <int kRows>
 void add(const Bfloat16* const* values, int count, int chunks, const Bfloat16* weights, float* to,
-         std::ptrdiff_t stride, Fetch fetch) {
+         std::ptrdiff_t stride, const Fetch& fetch) {
   int c = 0;
-  for (; c + 2 <= chunks; c += 2, fetch = {}) {
+  for (; c + 2 <= chunks; c += 2) {
     add_chunks<kRows, 2>(values, count, c * kBfloat16Chunk, weights, to, stride, fetch);
   }
   if (c < chunks) add_chunks<kRows, 1>(values, count, c * kBfloat16Chunk, weights, to, stride, fetch);

@@ -41,11 +41,10 @@ HWY_INLINE void with_rows(int rows, const Run& run) {
   run.template operator()<1>();
 }
 
-HWY_INLINE void fetch_row(const Fetch& fetch, int row) {
-  for (int at = 0; at < fetch.bytes; at += 64) {
-    // Into the second-level cache: the first would lose what is multiplied now.
-    __builtin_prefetch(static_cast<const char*>(fetch.rows[row]) + at, 0, 2);
-  }
+// The line of a row's number `at`, into the second-level cache: the first would lose what is multiplied now.
+HWY_INLINE void fetch_line(const Fetch& fetch, int row, std::ptrdiff_t at) {
+  if (fetch.rows == nullptr) return;
+  __builtin_prefetch(static_cast<const char*>(fetch.rows[row]) + at * fetch.bytes, 0, 2);
 }
 
 #if HWY_TARGET != HWY_SCALAR
@@ -94,7 +93,6 @@ HWY_NOINLINE void score_keys(const float* const* keys, int count, int vectors, c
 #pragma GCC unroll 4
     for (int k = 0; k < kDecodeKeysAtOnce; ++k) {
       row[k] = keys[j + k];
-      fetch_row(fetch, j + k);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) sum[r][k] = hn::Zero(d);
     }
@@ -102,7 +100,10 @@ HWY_NOINLINE void score_keys(const float* const* keys, int count, int vectors, c
     for (std::ptrdiff_t i = 0; i < numbers; i += static_cast<std::ptrdiff_t>(hn::Lanes(d))) {
       V key[kDecodeKeysAtOnce];
 #pragma GCC unroll 4
-      for (int k = 0; k < kDecodeKeysAtOnce; ++k) key[k] = hn::LoadU(d, row[k] + i);
+      for (int k = 0; k < kDecodeKeysAtOnce; ++k) {
+        fetch_line(fetch, j + k, i);
+        key[k] = hn::LoadU(d, row[k] + i);
+      }
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const V query = hn::Load(d, queries + r * stride + i);
@@ -129,10 +130,12 @@ HWY_NOINLINE void add_keys_of_vectors(const float* const* values, int count, std
     for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Load(d, to + r * stride + at + v * lanes);
   }
   for (int j = 0; j < count; ++j) {
-    fetch_row(fetch, j);
     V value[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) value[v] = hn::LoadU(d, values[j] + at + v * lanes);
+    for (int v = 0; v < kVectors; ++v) {
+      fetch_line(fetch, j, at + v * lanes);
+      value[v] = hn::LoadU(d, values[j] + at + v * lanes);
+    }
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const V weight = hn::Set(d, weights[r * kDecodeKeys + j]);
@@ -150,13 +153,13 @@ HWY_NOINLINE void add_keys_of_vectors(const float* const* values, int count, std
 // The same of all vectors. to: [kRows, stride].
 template <int kRows>
 void add_values(const float* const* values, int count, int vectors, const float* weights, float* to,
-                std::ptrdiff_t stride, Fetch fetch) {
+                std::ptrdiff_t stride, const Fetch& fetch) {
   const auto lanes = static_cast<std::ptrdiff_t>(hn::Lanes(FloatLanes()));
   int v = 0;
-  for (; v + kVectorsAtOnce <= vectors; v += kVectorsAtOnce, fetch = {}) {
+  for (; v + kVectorsAtOnce <= vectors; v += kVectorsAtOnce) {
     add_keys_of_vectors<kRows, kVectorsAtOnce>(values, count, v * lanes, weights, to, stride, fetch);
   }
-  for (; v < vectors; ++v, fetch = {}) {
+  for (; v < vectors; ++v) {
     add_keys_of_vectors<kRows, 1>(values, count, v * lanes, weights, to, stride, fetch);
   }
 }
