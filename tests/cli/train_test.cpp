@@ -221,6 +221,17 @@ TEST(Train, LeavesResultsThatProgramsRead) {
   EXPECT_EQ(nlohmann::json::parse(bytes_of(run / "heads.json")).size(), 2U);
 }
 
+// Those that the experiments on induction read; a name that no run leaves is an empty figure there.
+TEST(Train, LeavesTheNumbersOfSinksThatExperimentsRead) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  expect_done(train({"--out", run.string()}));
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  for (const char* name : {"accuracy", "sink_fraction", "sink_score", "importance", "entropy", "frobenius_norm"}) {
+    EXPECT_TRUE(result.contains(name) && result[name].is_number()) << name;
+  }
+}
+
 TEST(Train, SaysWhichProgramMadeARun) {
   const TemporaryFolder folder;
   const fs::path run = folder.path() / "run";
