@@ -41,9 +41,10 @@ void attend(const AttentionInput<T>& given, const AttentionOutput<T>& output, in
   }
   const std::unique_ptr<const Bfloat16Keys> low = bfloat16_keys(input, threads);
   const QueryBlocks blocks(shape, input.causal, lanes, low.get());
+  const std::int64_t workers = threads > 0 ? threads : processor_count();  // they take blocks in turn, more or less
   parallel_for(blocks.size(), threads, [&](std::int64_t i) {
     const FlushDenormals flush;
-    attend_block(input, output, blocks[i]);
+    attend_block(input, output, blocks[i], blocks[std::min(i + workers, blocks.size() - 1)]);
   });
 }
 

@@ -124,11 +124,11 @@ class Scores {
 
   // z of keys [key, key + keys), [keys, W]; hidden ones are minus infinity. Marks rows that hold a score that is
   // not finite where it could be taken for a hidden one.
-  HWY_INLINE void compute(std::int64_t key, int keys, T* to) {
+  HWY_INLINE void compute(std::int64_t key, int keys, T* to, Ahead* ahead = nullptr) {
     const D d;
     if (!multiply_low(key, keys, to)) {
       product<false, false>(d, mapped_keys(key, keys), keys, static_cast<int>(in_.shape.width), work_.query, width_, to,
-                            width_, block_.vectors);
+                            width_, block_.vectors, ahead);
     }
     const bool crosses = key < all_first_ || key + keys > all_end_;
     for (int c = 0; c < block_.vectors; ++c) {
