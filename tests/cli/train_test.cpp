@@ -301,6 +301,22 @@ TEST(Train, ThatDivergesKeepsTheParametersBeforeItAndSaysSo) {
   EXPECT_EQ(bytes_of(run / "result.json"), whole);
 }
 
+TEST(Train, ThatIsRescuedGoesOnToItsEnd) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  // A rate of which the second step is not finite, and a factor that makes it a good one.
+  expect_done(train({"--task", "token-groups", "--learning-rate", "1e20", "--rescue", "lower", "--rescue-factor",
+                     "1e-23", "--out", run.string()}));
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  EXPECT_EQ(result.at("rescues"), 1);
+  EXPECT_EQ(result.at("diverged"), false);
+  EXPECT_EQ(result.at("steps"), 100);
+  const std::vector<std::string> steps = lines_of(bytes_of(run / "metrics.jsonl"));
+  ASSERT_EQ(steps.size(), 100U);
+  EXPECT_TRUE(steps.back().starts_with("{\"step\":100,"));
+  EXPECT_TRUE(bytes_of(run / "cls_attention.jsonl").starts_with("{\"step\":0,"));
+}
+
 TEST(Train, SaysWithHowManyThreadsItRan) {
   const TemporaryFolder folder;
   const auto threads_of = [&](const fs::path& run) {
