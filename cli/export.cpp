@@ -4,6 +4,7 @@
 #include "polariscope/base/files.h"
 #include "polariscope/base/safetensors.h"
 #include "polariscope/base/whole_folder.h"
+#include "polariscope/models/language/folded_matrix.h"
 #include "polariscope/models/language/published_model.h"
 #include "polariscope/models/pretrained/own_attention.h"
 #include "polariscope/tasks/text/byte_tokenizer.h"
@@ -17,11 +18,14 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace polariscope::cli {
 namespace {
 
 namespace fs = std::filesystem;
+namespace language = models::language;
 using nlohmann::ordered_json;
 
 struct ExportSettings {
@@ -74,16 +78,25 @@ int run_export(const ExportSettings& s) {
   if (fs::exists(s.out) && !(fs::is_directory(s.out) && fs::is_empty(s.out))) {
     throw Error("{} is there already: choose another --out", s.out);
   }
-  const ordered_json config = models::language::as_published(ordered_json::parse(model));
+  const auto numbers_of = [&](const std::string& parameter) -> std::span<const float> {
+    const StoredTensor* tensor = checkpoint.find(parameter);
+    if (tensor == nullptr || tensor->dtype != Dtype::kF32) {
+      throw Error("{} has no {} in float32", path.string(), parameter);
+    }
+    return {reinterpret_cast<const float*>(tensor->bytes.data()), tensor->bytes.size() / sizeof(float)};
+  };
+  std::vector<float> plain;  // the last matrix that was folded
+  const ordered_json config = language::as_published(ordered_json::parse(model));
   WholeFolder folder(s.out);
-  models::language::write_published(
+  language::write_published(
       config,
       [&](std::string_view parameter) -> std::span<const float> {
-        const StoredTensor* tensor = checkpoint.find(parameter);
-        if (tensor == nullptr || tensor->dtype != Dtype::kF32) {
-          throw Error("{} has no {} in float32", path.string(), parameter);
-        }
-        return {reinterpret_cast<const float*>(tensor->bytes.data()), tensor->bytes.size() / sizeof(float)};
+        const std::string name(parameter);
+        const auto beside = [&](std::string_view end) { return name + std::string(end); };
+        if (checkpoint.find(beside(language::kGain)) == nullptr) return numbers_of(name);
+        plain = language::folded(numbers_of(name), numbers_of(beside(language::kGain)).front(),
+                                 numbers_of(beside(language::kLeft)), numbers_of(beside(language::kRight)));
+        return plain;
       },
       folder.path());
   if (!s.tokenizer.empty()) {

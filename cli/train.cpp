@@ -26,7 +26,7 @@ namespace {
 // What the command takes beside the table of options.
 struct Settings {
   std::string config, out;
-  bool quiet = false;
+  bool quiet = false, dry_run = false;
 };
 
 void declare(CLI::App& c, Settings& s) {
@@ -35,6 +35,11 @@ void declare(CLI::App& c, Settings& s) {
   const std::string group(runs::group_name(runs::OptionGroup::kExecution));
   c.add_option("--out", s.out, "Folder of the run; a run that was stopped goes on")->type_name("FOLDER")->group(group);
   c.add_flag("--quiet", s.quiet, "No progress, no summary")->group(group);
+  c.add_flag(
+       "--dry-run", s.dry_run,
+       "Only say what it would take: parameters, memory, tokens and time, from steps of the first layers that are "
+       "measured (language-model)")
+      ->group(group);
   c.footer(
       "A default with tasks after it is theirs. What has none for a task means nothing to it, and is refused there.\n"
       "Leaves in the folder: metrics.jsonl and TensorBoard events (entropy, norm, sink mass, ... of every head at "
@@ -47,6 +52,7 @@ void declare(CLI::App& c, Settings& s) {
       "  polariscope train --task token-groups --layers 1 --heads 1 --mlp false --layer-norm false --out influence\n"
       "  polariscope train --task in-context-regression --batch 1000 --steps 2300 --out regression\n"
       "  polariscope train --task language-model --data example --context 128 --out text\n"
+      "  polariscope train --task language-model --model llama-1b --batch 256 --steps 10000 --dry-run\n"
       "  polariscope train run/config.toml --seed 1 --out run-1\n"
       "  polariscope watch run\n"
       "  tensorboard --logdir run");
@@ -101,13 +107,22 @@ Command add_train(CLI::App& app) {
     if (own_config) require_unchanged(*command, folder);
     if (!s.config.empty()) apply_config(*command, s.config);
     require_values(*command);
-    if (s.out.empty()) throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
+    if (s.out.empty() && !s.dry_run) {
+      throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
+    }
     runs::NamedValues values = given_options(*command, runs::options());
     spell_out_rescue(values, own_config);
     const runs::Settings given(values, runs::flag_of);
     const auto asked = given.get<int>("threads");
     const int processes = std::max(given.get<int>("processes"), 1);
     const int threads = asked > 0 ? asked : std::max(processor_count() / processes, 1);
+    if (s.dry_run) {
+      if (given.get<std::string>("task") != "language-model") {
+        throw Error("--dry-run is of --task language-model, found {}", given.get<std::string>("task"));
+      }
+      fmt::print("{}", training_plan(given, threads));
+      return 0;
+    }
     if (is_of_transformer(given) && followed(given, threads)) return 0;
     runs::RunOptions run = runs::run_options(given);
     run.threads = threads;

@@ -1,5 +1,7 @@
 #include "transformers.h"
 
+#include "polariscope/base/memory.h"
+#include "polariscope/train/language_plan.h"
 #include "polariscope/train/language_training.h"
 #include "polariscope/train/process.h"
 #include "polariscope/train/ranks.h"
@@ -46,6 +48,11 @@ std::unique_ptr<train::Trainable> transformer_training(const runs::Settings& giv
     training->share(ranks_on_this_machine(processes));
   }
   return training;
+}
+
+std::string training_plan(const runs::Settings& given, int threads) {
+  train::use_threads(threads);
+  return train::in_words(train::plan_language(given), machine_memory(), threads);
 }
 
 bool followed(const runs::Settings& given, int threads) {

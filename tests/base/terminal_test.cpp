@@ -149,6 +149,9 @@ TEST(Duration, GrowsFromSecondsToHours) {
   EXPECT_EQ(duration(59.97), "1 min 00 s");
   EXPECT_EQ(duration(185), "3 min 05 s");
   EXPECT_EQ(duration(7800), "2 h 10 min");
+  EXPECT_EQ(long_duration(7800), "2 h 10 min");
+  EXPECT_EQ(long_duration(260'000), "3 days");
+  EXPECT_EQ(long_duration(1e8), "3.2 years");
 }
 
 }  // namespace

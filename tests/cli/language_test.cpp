@@ -155,6 +155,57 @@ TEST_F(LanguageModel, AQwen3HasTheLlamasOwnHeadsAndEpsilon) {
   EXPECT_NEAR(losses_of(at("on/validation.jsonl")).front(), result_of("run")["validation_loss"].get<double>(), 1e-6);
 }
 
+TEST_F(LanguageModel, WithAGateIsAuditedAndRefusedByOthers) {
+  ASSERT_EQ(run(training("run", {"--output-gate", "true"})).code, 0);
+  const Outcome exported = run({"export", "run", "--out", "model"});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  const auto config = nlohmann::json::parse(read_file(at("model/config.json")));
+  EXPECT_EQ(config["model_type"], "polariscope-llama");
+  EXPECT_EQ(config["polariscope"]["output_gate"], true);
+  write_file(at("ids.json"), "[[72, 101, 108, 108, 111, 32, 119, 111, 114, 108, 100]]");
+  EXPECT_EQ(run({"audit", "model", "--ids", "ids.json", "--json", "--quiet"}).code, 0);
+}
+
+TEST_F(LanguageModel, WithSigmaReparamBecomesAPlainLlama) {
+  ASSERT_EQ(run(training("run", {"--sigma-reparam", "true"})).code, 0);
+  const Outcome exported = run({"export", "run", "--out", "model"});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  EXPECT_NE(exported.out.find("llama that transformers loads"), std::string::npos) << exported.out;
+  ASSERT_EQ(run({"train", "--task", "language-model", "--data", "example", "--model", "model", "--context", "32",
+                 "--batch", "4", "--steps", "1", "--out", "on", "--quiet"})
+                .code,
+            0);
+  EXPECT_NEAR(losses_of(at("on/validation.jsonl")).front(), result_of("run")["validation_loss"].get<double>(), 1e-5);
+}
+
+TEST_F(LanguageModel, WithSigmaReparamOnTwoProcessesIsWhatItIsOnOne) {
+  ASSERT_EQ(run(training("one", {"--threads", "1", "--sigma-reparam", "true"})).code, 0);
+  ASSERT_EQ(run(training("two", {"--threads", "1", "--sigma-reparam", "true", "--processes", "2"})).code, 0);
+  const std::vector<double> one = losses_of(at("one/metrics.jsonl")), two = losses_of(at("two/metrics.jsonl"));
+  ASSERT_EQ(two.size(), 6U);
+  for (std::size_t s = 0; s < one.size(); ++s) EXPECT_NEAR(one[s], two[s], 1e-5);
+}
+
+TEST_F(LanguageModel, IsPlannedWithoutAFolder) {
+  const Outcome planned = run({"train", "--task", "language-model", "--model", "llama-3m", "--context", "32", "--batch",
+                               "4", "--steps", "6", "--dry-run"});
+  ASSERT_EQ(planned.code, 0) << planned.err;
+  for (const char* word : {"parameters  3.", "weights", "768: 6 steps of 4 sequences of 32", "there is no data",
+                           "measured", "multiplied"}) {
+    EXPECT_NE(planned.out.find(word), std::string::npos) << word << " in " << planned.out;
+  }
+  expect_refused({"train", "--task", "induction", "--dry-run"}, {"--dry-run is of --task language-model"});
+}
+
+TEST_F(LanguageModel, OnAGpuThatIsNotThereIsRefused) {
+  Words words = training("run", {"--device", "cuda"});
+  const Outcome outcome = run(words);
+  if (outcome.code == 0) GTEST_SKIP() << "there is a GPU";
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("there is no GPU"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(at("run")));
+}
+
 TEST_F(LanguageModel, IsNotHalfExported) {
   ASSERT_EQ(run(training("run")).code, 0);
   const Outcome outcome = run({"export", "run", "--out", "model", "--tokenizer", "tiny.json"});

@@ -2,8 +2,12 @@
 #include "polariscope/train/language_training.h"
 
 #include "checkpoint_file.h"
+#include "polariscope/attention/torch/plain_operators.h"
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/tasks/text/token_shard_writer.h"
+#include "polariscope/train/language_plan.h"
+#include "polariscope/train/memory_meter.h"
 #include "polariscope/train/mitigations.h"
 #include "support/complaint.h"
 #include "support/temporary_folder.h"
@@ -172,9 +176,10 @@ TEST_F(Language, AStepThatIsNotFiniteLeavesTheParameters) {
 }
 
 TEST_F(Language, RefusesOptionsThatMakeNoSense) {
-  EXPECT_THROW(language_options(settings({})), Error);  // without data
+  EXPECT_THROW(LanguageTraining(language_options(settings({}))), Error);  // without data
   EXPECT_THROW(language_options(settings({{"data", "example"}, {"qk_norm", "l2"}})), Error);
   EXPECT_THROW(language_options(settings({{"data", "example"}, {"soft_cap", 30.0}, {"attention", "sigmoid"}})), Error);
+  EXPECT_THROW(language_options(settings({{"data", "example"}, {"sigma_reparam", true}, {"qk_clip", 3.0}})), Error);
   EXPECT_THROW(language_options(settings({{"data", "example"}, {"accumulation", std::int64_t{3}}})), Error);
   EXPECT_THROW(language_options(settings({{"data", "example"}, {"warmup", std::int64_t{1000}}})), Error);
   LanguageOptions options = tiny();
@@ -189,6 +194,125 @@ TEST_F(Language, RefusesOptionsThatMakeNoSense) {
   options = tiny();
   options.attention = "mlp";
   EXPECT_THROW(LanguageTraining{options}, Error);
+}
+
+// The numbers of a training under the options, step by step.
+std::vector<double> numbers_of(LanguageTraining& training, int steps) {
+  std::vector<double> numbers;
+  for (int i = 0; i < steps; ++i) {
+    const StepNumbers step = training.advance();
+    numbers.insert(numbers.end(), {step.loss, step.gradient_norm, step.update_norm});
+    for (const HeadNumbers& heads : step.heads) numbers.insert(numbers.end(), heads.values.begin(), heads.values.end());
+  }
+  return numbers;
+}
+
+// What keeps softmax from collapsing, and is kept with the parameters: the same bits after a checkpoint.
+TEST_F(Language, GoesOnWithAGateAndWithSigmaReparamWithTheSameBits) {
+  for (const bool gate : {true, false}) {
+    LanguageOptions options = tiny();
+    options.output_gate = gate;
+    options.sigma_reparam = !gate;
+    options.learning_rate = 1e-2;
+    LanguageTraining once(options), again(options);
+    const std::vector<double> before = numbers_of(once, 7);
+    EXPECT_LT(before[before.size() / 7 * 6], before[0]);  // the loss
+    const fs::path kept = folder_.path() / "kept.safetensors";
+    testing::write_checkpoint(once, kept);
+    testing::read_checkpoint(again, kept, 7);
+    EXPECT_EQ(numbers_of(once, 5), numbers_of(again, 5));
+    EXPECT_TRUE(once.model().parameters().untrained().equal(again.model().parameters().untrained()));
+  }
+}
+
+TEST_F(Language, ShowsTheTextOfTokensWhereTheShardsBringIt) {
+  std::vector<std::int32_t> tokens(2000);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i % 7);
+  const auto probe_of = [&](const std::string& name, const std::vector<std::string>& texts) {
+    LanguageOptions options = tiny();
+    options.data = (folder_.path() / name).string();
+    tasks::text::TokenShardWriter writer(options.data, 7, 1000);
+    writer.append(tokens);
+    writer.finish({.tokenizer = "seven words"}, texts);
+    LanguageTraining training(options);
+    make_folder(folder_.path() / (name + "-run"));
+    training.open_logs(folder_.path() / (name + "-run"));
+    const auto probe = nlohmann::json::parse(read_file(folder_.path() / (name + "-run") / "probes" / "latest.json"));
+    const nlohmann::json& shown = probe.at("sentences").at(0).at("tokens");
+    EXPECT_EQ(shown.size(), 24U);
+    return std::set<std::string>(shown.begin(), shown.end());
+  };
+  EXPECT_EQ(probe_of("named", {"zero", " one", "two", "three", "", "five", "six"}),
+            (std::set<std::string>{"zero", " one", "two", "three", "4", "five", "six"}));
+  EXPECT_EQ(probe_of("plain", {}), (std::set<std::string>{"0", "1", "2", "3", "4", "5", "6"}));
+}
+
+// As on another device, but for the device.
+TEST_F(Language, InPlainOperatorsTakesTheSameSteps) {
+  LanguageOptions options = tiny();
+  options.qk_clip = 0.05;
+  options.entropy_floor = 0.9;
+  LanguageTraining kernels(options);
+  const std::vector<double> expected = numbers_of(kernels, 4);
+  const attention::PlainOperators all;
+  LanguageTraining plain(options);
+  const std::vector<double> found = numbers_of(plain, 4);
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i)
+    EXPECT_NEAR(found[i], expected[i], 2e-4 * (1.0 + std::abs(expected[i])));
+}
+
+TEST_F(Language, IsPlannedWithoutBeingMade) {
+  const runs::Settings given = settings({{"data", "example"},
+                                         {"model", "llama-3m"},
+                                         {"context", std::int64_t{64}},
+                                         {"batch", std::int64_t{8}},
+                                         {"accumulation", std::int64_t{2}},
+                                         {"steps", std::int64_t{100}}});
+  const LanguagePlan plan = plan_language(given);
+  const LanguageTraining made(language_options(given));
+  EXPECT_EQ(plan.parameters, made.model().parameters().values().numel());
+  EXPECT_DOUBLE_EQ(plan.tokens(), 100.0 * 8 * 64);
+  EXPECT_EQ(plan.vocabulary, 256);
+  EXPECT_DOUBLE_EQ(plan.memory(2).moments, 8.0 * static_cast<double>(plan.parameters));
+  // What a pass of the whole model over a part of the batch really holds at once.
+  LanguageBatches batches("example", 64, 0);
+  const LanguageBatch part = batches.training(0, 4);
+  const MemoryMeter meter;
+  made.model()
+      .loss(part.tokens, part.targets, 0.0,
+            {.statistics = monitored_statistics(), .see = [](const auto& layer) { layer_record(layer.statistics); }})
+      .loss.backward();
+  const MemoryPlan memory = plan.memory(2);
+  const auto held = static_cast<double>(meter.most());
+  EXPECT_NEAR(memory.activations + memory.logits, held, 0.15 * held);
+  EXPECT_GT(plan.seconds_of_step(), 0.0);
+}
+
+TEST(LanguagePlan, MultipliesWhatWasMeasured) {
+  LanguagePlan plan{.optimiser = "adamw",
+                    .parameters = 1000,
+                    .layers = 10,
+                    .context = 64,
+                    .batch = 32,
+                    .accumulation = 4,
+                    .steps = 50,
+                    .vocabulary = 100,
+                    .embedding_width = 8,
+                    .logit_rows = 128,
+                    .measured_sequences = 2,
+                    .one_layer = {.pass = 0.5, .update = 0.25, .bytes = 1e6},
+                    .two_layers = {.pass = 0.75, .update = 0.375, .bytes = 1.5e6}};
+  EXPECT_DOUBLE_EQ(plan.seconds_of_step(), 16 * (0.5 + 9 * 0.25) + (0.25 + 9 * 0.125));
+  const MemoryPlan memory = plan.memory(4);
+  EXPECT_DOUBLE_EQ(memory.weights, 4000.0);
+  EXPECT_DOUBLE_EQ(memory.logits, 4.0 * 128 * 100);
+  const double head = 4.0 * 100 * 8, rest = 1e6 - 0.5e6 - head - memory.logits;
+  EXPECT_DOUBLE_EQ(memory.activations, 4 * (10 * 0.5e6 + rest) + head);
+  const std::string words = in_words(plan, 1e12, 2);
+  EXPECT_NE(words.find("1000 (1000)"), std::string::npos) << words;
+  EXPECT_NE(words.find("for 10 layers"), std::string::npos) << words;
+  EXPECT_NE(in_words(plan, 5e6, 2).find("--accumulation"), std::string::npos);
 }
 
 double lowest_entropy(LanguageTraining& training, int steps) {

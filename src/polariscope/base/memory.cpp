@@ -9,8 +9,12 @@
 
 namespace polariscope {
 
+double machine_memory() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 void require_memory(double bytes, std::string_view what) {
-  const double present = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  const double present = machine_memory();
   if (bytes <= present) return;
   throw Error("{} need {:.3g} GB of memory, this machine has {:.3g}: choose smaller ones", what, bytes / 1e9,
               present / 1e9);

@@ -5,6 +5,8 @@
 
 namespace polariscope {
 
+double machine_memory();  // in bytes
+
 // Throws Error where `bytes` are more than this machine's memory: the system would end the process half way. `what`
 // needs them, in the plural: "arrays of 3 and 4".
 void require_memory(double bytes, std::string_view what);

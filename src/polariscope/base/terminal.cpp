@@ -219,4 +219,11 @@ std::string duration(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
+std::string long_duration(double seconds) {
+  constexpr double kDay = 24 * 3600.0, kYear = 365.25 * kDay;
+  if (seconds < 2 * kDay) return duration(seconds);
+  return seconds < 2 * kYear ? fmt::format("{:.0f} days", seconds / kDay)
+                             : fmt::format("{:.1f} years", seconds / kYear);
+}
+
 }  // namespace polariscope

@@ -45,5 +45,7 @@ std::string significant(double value, int digits = 4);
 
 // 4.2 s, 3 min 05 s, 2 h 10 min.
 std::string duration(double seconds);
+// The same, from two days on in days, from two years on in years.
+std::string long_duration(double seconds);
 
 }  // namespace polariscope

@@ -5,8 +5,8 @@
 #include "polariscope/base/memory.h"
 #include "polariscope/base/random.h"
 
-#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <functional>
@@ -54,7 +54,7 @@ void draw(const ParameterSpec& spec, std::uint64_t seed, T* to) {
 
 }  // namespace
 
-Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed)
+Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed, at::Device device)
     : specs_(std::move(specs)) {
   require_room(specs_, at::elementSize(type));
   std::int64_t count = 0;
@@ -67,15 +67,18 @@ Parameters::Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, st
     }
     if (trained) trained_ = count;
   }
-  values_ = at::zeros({count}, type);
-  gradients_ = at::zeros({count}, type);
+  const at::Tensor drawn = at::zeros({count}, type);
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    if (type == at::kDouble) {
+      draw(specs_[i], seed, drawn.data_ptr<double>() + offsets_[i]);
+    } else {
+      draw(specs_[i], seed, drawn.data_ptr<float>() + offsets_[i]);
+    }
+  }
+  values_ = drawn.to(device);
+  gradients_ = at::zeros_like(values_);
   for (std::size_t i = 0; i < specs_.size(); ++i) {
     const ParameterSpec& spec = specs_[i];
-    if (type == at::kDouble) {
-      draw(spec, seed, values_.data_ptr<double>() + offsets_[i]);
-    } else {
-      draw(spec, seed, values_.data_ptr<float>() + offsets_[i]);
-    }
     const std::int64_t size = count_of(spec.shape);
     at::Tensor leaf = values_.narrow(0, offsets_[i], size).view(spec.shape).detach();
     leaf.set_requires_grad(spec.trained);
@@ -91,12 +94,15 @@ bool Parameters::has(const std::string& first_name) const {
   return false;
 }
 
-const at::Tensor& Parameters::tensor(const std::string& first_name) const {
+std::size_t Parameters::index_of(const std::string& first_name) const {
   for (std::size_t i = 0; i < specs_.size(); ++i) {
-    if (specs_[i].names.front() == first_name) return tensors_[i];
+    if (specs_[i].names.front() == first_name) return i;
   }
   throw Error("the model has no parameter \"{}\"", first_name);
 }
+
+const at::Tensor& Parameters::tensor(const std::string& first_name) const { return tensors_[index_of(first_name)]; }
+const ParameterSpec& Parameters::spec(const std::string& first_name) const { return specs_[index_of(first_name)]; }
 
 Parameters::Named Parameters::named(const at::Tensor& flat) const {
   Named all;

@@ -35,18 +35,22 @@ struct ParameterSpec {
 class Parameters {
  public:
   // Drawn from `seed`, each name from a stream of its own: other options of a model do not change a layer's start.
-  // type: float32 or float64; both start from the same numbers. Throws Error for more than the machine can hold.
-  Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed);
+  // type: float32 or float64; both start from the same numbers, on every device. Throws Error for more than the machine
+  // can hold.
+  Parameters(std::vector<ParameterSpec> specs, at::ScalarType type, std::uint64_t seed, at::Device device = at::kCPU);
 
   // A leaf of autograd over part of values(), its gradient over the same part of gradients(). Throws Error for a
   // name that no spec begins with.
   const at::Tensor& tensor(const std::string& first_name) const;
   bool has(const std::string& first_name) const;
+  const ParameterSpec& spec(const std::string& first_name) const;  // throws likewise
   std::span<const ParameterSpec> specs() const { return specs_; }
 
   // [count] of those that are trained.
   at::Tensor values() const { return values_.narrow(0, 0, trained_); }
   at::Tensor gradients() const { return gradients_.narrow(0, 0, trained_); }
+  // [count] of those that are not.
+  at::Tensor untrained() const { return values_.narrow(0, trained_, values_.numel() - trained_); }
   void clear_gradients() { gradients_.zero_(); }
 
   // Every name, trained or not, with its values or gradients, shaped as one would expect; in order of the specs.
@@ -56,6 +60,7 @@ class Parameters {
 
  private:
   Named named(const at::Tensor& flat) const;
+  std::size_t index_of(const std::string& first_name) const;
 
   std::vector<ParameterSpec> specs_;
   std::vector<std::int64_t> offsets_;

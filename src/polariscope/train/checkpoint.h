@@ -4,6 +4,7 @@
 #include "polariscope/base/safetensors.h"
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@ namespace polariscope::train {
 struct Checkpoint {
   std::vector<StoredTensor> tensors;  // the training's own bytes, valid until its next step
   SafetensorsMetadata metadata;
+  std::vector<std::shared_ptr<void>> copies = {};  // of what lies on another device, to whose bytes `tensors` point
 };
 
 // Copies the tensor of `like`'s name out of the file. Throws Error where it is missing, or of another type or shape.

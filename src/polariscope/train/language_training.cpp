@@ -2,6 +2,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/base/files.h"
+#include "polariscope/models/language/sigma_reparam.h"
 #include "polariscope/train/mitigations.h"
 #include "polariscope/train/probes.h"
 #include "polariscope/train/stored_parameters.h"
@@ -28,22 +29,6 @@ namespace {
 
 constexpr std::int64_t kProbe = 48;  // tokens
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
-std::unique_ptr<Optimiser> make_optimiser(const LanguageOptions& o, const models::Parameters& parameters) {
-  const at::Tensor values = parameters.values();
-  if (o.optimiser == "sgd") {
-    return std::make_unique<Sgd>(SgdOptions{.learning_rate = o.learning_rate, .momentum = o.momentum}, values);
-  }
-  return std::make_unique<AdamW>(AdamWOptions{.learning_rate = o.learning_rate,
-                                              .beta_1 = o.beta_1,
-                                              .beta_2 = o.beta_2,
-                                              .weight_decay = o.optimiser == "adamw" ? o.weight_decay : 0.0},
-                                 values, models::language::decayed(parameters));
-}
-
-std::int64_t context_of(const LanguageOptions& o, const models::ModelShape& model) {
-  return o.context > 0 ? o.context : model.longest;
-}
 
 template <class Visit>
 void for_each_number(std::vector<LayerRecord>& layers, const Visit& visit) {
@@ -96,7 +81,7 @@ double number_of(const Safetensors& checkpoint, const std::string& name) {
 LanguageTraining::LanguageTraining(const LanguageOptions& options)
     : options_(options),
       model_(make_language_model(options, LanguageText(options.data).vocabulary())),
-      batches_(options.data, context_of(options, model_->shape()), options.seed),
+      batches_(options.data, context_of(options, model_->shape().longest), options.seed),
       optimiser_(make_optimiser(options, model_->parameters())),
       loss_(kNone),
       validation_loss_(kNone) {
@@ -134,6 +119,7 @@ void LanguageTraining::start_together() {
   ranks_->broadcast(step);
   step_ = step.item<std::int64_t>();
   ranks_->broadcast(model_->parameters().values());
+  if (options_.sigma_reparam) ranks_->broadcast(model_->parameters().untrained());
   for (const auto& [name, tensor] : optimiser_->state()) ranks_->broadcast(tensor);
 }
 
@@ -213,6 +199,11 @@ void LanguageTraining::take_step(const Command& step, StepNumbers& numbers) {
   optimiser_->set_learning_rate(learning_rate_at(options_, numbers.step) * step.rate);
   numbers.update_norm = optimiser_->step(model_->parameters().values(), gradients);
   if (options_.qk_clip > 0.0) clip_scores(*model_, scores, options_.qk_clip);
+  if (options_.sigma_reparam) {
+    models::language::iterate_singular_vectors(model_->parameters(), 1);
+    // Processors that round in different ways would drift apart.
+    if (ranks_ != nullptr) ranks_->broadcast(model_->parameters().untrained());
+  }
   step_ = numbers.step;
   loss_ = numbers.loss;
 }
@@ -280,7 +271,8 @@ void LanguageTraining::log_validation(std::int64_t step) {
   validation_log_->write(step, loss);
   const std::int64_t length = std::min(kProbe, batches_.context());
   const at::Tensor stretch = batches_.validation(1).tokens.narrow(1, 0, length).contiguous();
-  write_file(probes_ / "latest.json", probe_json(*model_, stretch, batches_.text().is_bytes(), step));
+  const auto text_of = [&](std::int64_t token) { return batches_.text().text_of(token); };
+  write_file(probes_ / "latest.json", probe_json(*model_, stretch, text_of, step));
 }
 
 void LanguageTraining::open_logs(const std::filesystem::path& folder) {

@@ -39,7 +39,7 @@ at::Tensor entropy_shortfall(const at::Tensor& entropy, double share, std::optio
 }
 
 std::vector<double> largest_scores(const at::Tensor& logit_maximum) {
-  const at::Tensor largest = logit_maximum.detach().amax({0, 2}).to(at::kDouble).contiguous();
+  const at::Tensor largest = logit_maximum.detach().amax({0, 2}).to(at::kDouble).cpu().contiguous();
   return {largest.data_ptr<double>(), largest.data_ptr<double>() + largest.numel()};
 }
 

@@ -25,7 +25,7 @@ std::vector<double> by_heads(const at::Tensor& rows, const OfMap& of_map) {
 
 template <class OfMap>
 std::vector<double> by_heads(const at::Tensor& given, const OfMap& of_map) {
-  const at::Tensor rows = given.detach().contiguous();
+  const at::Tensor rows = given.detach().cpu().contiguous();
   return rows.scalar_type() == at::kDouble ? by_heads<double>(rows, of_map) : by_heads<float>(rows, of_map);
 }
 

@@ -1,8 +1,10 @@
 #include "polariscope/train/optimiser.h"
 
+#include "polariscope/attention/torch/plain_operators.h"
 #include "polariscope/base/error.h"
 #include "polariscope/train/internal/optimiser_kernels.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -24,9 +26,22 @@ double root_of(const at::Tensor& numbers, const Run& run) {
                                                         : run.template operator()<float>());
 }
 
+// As adamw_step(), in LibTorch's own operators.
+double plain_adamw_step(const AdamWOptions& o, double steps, const at::Tensor& gradients, at::Tensor values,
+                        at::Tensor mean, at::Tensor square) {
+  mean.mul_(o.beta_1).add_(gradients, 1.0 - o.beta_1);
+  square.mul_(o.beta_2).addcmul_(gradients, gradients, 1.0 - o.beta_2);
+  const at::Tensor size = square.sqrt().mul_(1.0 / std::sqrt(1.0 - std::pow(o.beta_2, steps))).add_(o.epsilon);
+  const at::Tensor moved =
+      mean / size * (o.learning_rate / (1.0 - std::pow(o.beta_1, steps))) + values * (o.learning_rate * o.weight_decay);
+  values.sub_(moved);
+  return std::pow(gradient_norm(moved), 2.0);
+}
+
 }  // namespace
 
 double gradient_norm(const at::Tensor& gradients) {
+  if (attention::takes_plain_operators(gradients)) return gradients.to(at::kDouble).norm().item<double>();
   return root_of(gradients, [&]<class T>() { return squared_norm(gradients.numel(), gradients.data_ptr<T>()); });
 }
 
@@ -47,6 +62,13 @@ double AdamW::step(const at::Tensor& values, const at::Tensor& gradients) {
   const auto steps = static_cast<double>(++*steps_.data_ptr<std::int64_t>());
   AdamWOptions without_decay = options_;
   without_decay.weight_decay = 0.0;
+  if (attention::takes_plain_operators(values)) {
+    const auto part = [&](const AdamWOptions& options, std::int64_t first, std::int64_t count) {
+      return plain_adamw_step(options, steps, gradients.narrow(0, first, count), values.narrow(0, first, count),
+                              mean_.narrow(0, first, count), square_.narrow(0, first, count));
+    };
+    return std::sqrt(part(options_, 0, decayed_) + part(without_decay, decayed_, values.numel() - decayed_));
+  }
   return root_of(values, [&]<class T>() {
     const auto step = [&](const AdamWOptions& options, std::int64_t first, std::int64_t end) {
       return adamw_step(adamw_factors<T>(options, steps), end - first, gradients.data_ptr<T>() + first,
@@ -66,6 +88,11 @@ Sgd::Sgd(const SgdOptions& options, const at::Tensor& values) : options_(options
 }
 
 double Sgd::step(const at::Tensor& values, const at::Tensor& gradients) {
+  if (attention::takes_plain_operators(values)) {
+    velocity_.mul_(options_.momentum).add_(gradients);
+    at::Tensor(values).sub_(velocity_, options_.learning_rate);
+    return options_.learning_rate * gradient_norm(velocity_);
+  }
   return root_of(values, [&]<class T>() {
     return sgd_step(static_cast<T>(options_.learning_rate), static_cast<T>(options_.momentum), values.numel(),
                     gradients.data_ptr<T>(), values.data_ptr<T>(), velocity_.data_ptr<T>());

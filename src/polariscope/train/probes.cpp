@@ -5,23 +5,17 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <cctype>
 #include <cmath>
 
 namespace polariscope::train {
 namespace {
 
-std::string text_of(std::int64_t token, bool bytes) {
-  if (!bytes) return fmt::format("{}", token);
-  const int byte = static_cast<int>(token);
-  return std::isprint(byte) != 0 ? std::string(1, static_cast<char>(byte)) : fmt::format("\\x{:02X}", byte);
-}
-
 double to_four_digits(double weight) { return std::round(weight * 1e4) / 1e4; }
 
 }  // namespace
 
-std::string probe_json(const models::Model& model, const at::Tensor& tokens, bool bytes, std::int64_t step) {
+std::string probe_json(const models::Model& model, const at::Tensor& tokens,
+                       const std::function<std::string(std::int64_t token)>& text_of, std::int64_t step) {
   const at::NoGradGuard guard;
   nlohmann::json layers = nlohmann::json::array();
   model.forward(tokens, {.statistics = {}, .see = [&](const models::LayerAttention& layer) {
@@ -39,7 +33,7 @@ std::string probe_json(const models::Model& model, const at::Tensor& tokens, boo
                          }});
   nlohmann::json words = nlohmann::json::array();
   const auto* token = tokens.data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < tokens.numel(); ++i) words.push_back(text_of(token[i], bytes));
+  for (std::int64_t i = 0; i < tokens.numel(); ++i) words.push_back(text_of(token[i]));
   return nlohmann::json{{"step", step}, {"sentences", {{{"tokens", std::move(words)}, {"layers", std::move(layers)}}}}}
       .dump();
 }

@@ -5,13 +5,15 @@
 #include "polariscope/models/model.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace polariscope::train {
 
 // {"step": 120, "sentences": [{"tokens": ["T", "h", …], "layers": [[[p, …], …], …]}]}: of each layer each head's
-// weights, [tokens, tokens] row by row, to four digits. tokens: int64 [1, length]. bytes: whether tokens are bytes of
-// text, which are written as such; others by their numbers.
-std::string probe_json(const models::Model& model, const at::Tensor& tokens, bool bytes, std::int64_t step);
+// weights, [tokens, tokens] row by row, to four digits. tokens: int64 [1, length]; text_of: what
+// to write for one.
+std::string probe_json(const models::Model& model, const at::Tensor& tokens,
+                       const std::function<std::string(std::int64_t token)>& text_of, std::int64_t step);
 
 }  // namespace polariscope::train

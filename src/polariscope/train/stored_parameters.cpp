@@ -1,5 +1,6 @@
 #include "polariscope/train/stored_parameters.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,14 +29,18 @@ StoredTensor stored(const std::string& name, const at::Tensor& tensor) {
 
 void store(const models::Model& model, const Optimiser& optimiser, Checkpoint& checkpoint) {
   for (const auto& [name, tensor] : checkpointed(model, optimiser)) {
-    checkpoint.tensors.push_back(stored(name, tensor));
+    const at::Tensor here = tensor.cpu();  // of the CPU's it is the tensor itself
+    checkpoint.tensors.push_back(stored(name, here));
+    if (!here.is_same(tensor)) checkpoint.copies.push_back(std::make_shared<at::Tensor>(here));
   }
 }
 
 void restore_from(const Safetensors& checkpoint, models::Model& model, Optimiser& optimiser) {
   for (const auto& [name, tensor] : checkpointed(model, optimiser)) {
-    read_tensor(checkpoint, stored(name, tensor),
-                {static_cast<std::byte*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())});
+    const at::Tensor here = tensor.cpu();
+    read_tensor(checkpoint, stored(name, here),
+                {static_cast<std::byte*>(here.data_ptr()), static_cast<std::size_t>(here.nbytes())});
+    if (!here.is_same(tensor)) at::Tensor(tensor).copy_(here);
   }
 }
 

@@ -2,12 +2,12 @@
 #include "polariscope/models/language/language_model.h"
 
 #include "polariscope/base/error.h"
-#include "polariscope/base/random.h"
 #include "polariscope/models/language/presets.h"
 #include "polariscope/models/pretrained/parameter_names.h"
 #include "polariscope/reweighting/attention_form.h"
 #include "support/outside_data.h"
 #include "tiny_configs.h"
+#include "tiny_models.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -15,7 +15,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
-#include <ATen/ops/randint.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,37 +31,6 @@ namespace {
 using namespace polariscope::testing;
 namespace fs = std::filesystem;
 
-at::Tensor tokens_of(const std::vector<std::vector<std::int64_t>>& texts) {
-  const auto length = static_cast<std::int64_t>(texts.front().size());
-  at::Tensor tokens = at::empty({static_cast<std::int64_t>(texts.size()), length}, at::kLong);
-  auto* to = tokens.data_ptr<std::int64_t>();
-  for (const auto& text : texts) to = std::copy(text.begin(), text.end(), to);
-  return tokens;
-}
-
-at::Tensor drawn_tokens(std::int64_t batch, std::int64_t length, std::int64_t vocabulary, std::uint64_t seed) {
-  RandomStream random(seed, 7);
-  std::vector<std::vector<std::int64_t>> texts(batch, std::vector<std::int64_t>(length));
-  for (auto& text : texts) {
-    for (auto& token : text) token = static_cast<std::int64_t>(random.uniform() * static_cast<double>(vocabulary));
-  }
-  return tokens_of(texts);
-}
-
-// The next token of each, none for the last.
-at::Tensor next(const at::Tensor& tokens) {
-  at::Tensor targets = at::empty_like(tokens).fill_(-1);
-  const std::int64_t length = tokens.size(1);
-  targets.narrow(1, 0, length - 1).copy_(tokens.narrow(1, 1, length - 1));
-  return targets;
-}
-
-LanguageModel model_of(const nlohmann::ordered_json& config, at::ScalarType type = at::kDouble,
-                       const std::string& attention = "softmax") {
-  const OwnAttention own{.form = attention};
-  return {{.blueprint = blueprint_of(config, "the test's config", own), .deviation = 0.3}, type, 3};
-}
-
 // The plain definition.
 double plain_loss(const LanguageModel& model, const at::Tensor& tokens, double z_loss = 0.0) {
   const at::NoGradGuard guard;
@@ -70,35 +38,6 @@ double plain_loss(const LanguageModel& model, const at::Tensor& tokens, double z
   const at::Tensor aims = tokens.narrow(1, 1, tokens.size(1) - 1).unsqueeze(2);
   const double entropy = -at::log_softmax(logits, 2).gather(2, aims).mean().item<double>();
   return entropy + z_loss * at::logsumexp(logits, 2).square().mean().item<double>();
-}
-
-// Their worst disagreement, over the gradient's own size: numbers' central differences along each of a few directions.
-double gradient_error(LanguageModel& model, const at::Tensor& tokens, double z_loss) {
-  const at::Tensor targets = next(tokens);
-  model.parameters().clear_gradients();
-  model.loss(tokens, targets, z_loss).loss.backward();
-  const at::Tensor values = model.parameters().values(), gradients = model.parameters().gradients();
-  const at::NoGradGuard guard;
-  RandomStream random(11, 1);
-  double worst = 0.0;
-  for (int direction = 0; direction < 3; ++direction) {
-    at::Tensor along = at::empty_like(values);
-    for (std::int64_t i = 0; i < along.numel(); ++i) along.data_ptr<double>()[i] = random.normal();
-    along /= along.norm();
-    constexpr double kStep = 1e-5;
-    const auto loss_at = [&](double step) {
-      at::Tensor moved = values;
-      moved.add_(along, step);
-      const double loss = model.loss(tokens, targets, z_loss).loss.item<double>();
-      moved.add_(along, -step);
-      return loss;
-    };
-    const double slope =
-        (8.0 * (loss_at(kStep) - loss_at(-kStep)) - (loss_at(2.0 * kStep) - loss_at(-2.0 * kStep))) / (12.0 * kStep);
-    const double expected = (gradients * along).sum().item<double>();
-    worst = std::max(worst, std::abs(slope - expected) / (std::abs(expected) + gradients.norm().item<double>()));
-  }
-  return worst;
 }
 
 TEST(LanguageModel, LossIsTheMeanOverNextTokens) {
@@ -138,7 +77,7 @@ TEST(LanguageModel, GradientsOfEveryAttention) {
   for (const auto& form : reweighting::attention_forms()) {
     if (form.maps_queries) continue;
     SCOPED_TRACE(std::string(form.name));
-    LanguageModel model = model_of(tiny_llama(), at::kDouble, std::string(form.name));
+    LanguageModel model = model_of(tiny_llama(), at::kDouble, {.form = std::string(form.name)});
     EXPECT_LT(gradient_error(model, drawn_tokens(2, 8, model.shape().vocabulary, 3), 0.0), 1e-7);
   }
 }
@@ -264,7 +203,7 @@ TEST(LanguageModel, ShowsEachLayersAttention) {
 }
 
 TEST(LanguageModel, RefusesWhatItCannotBe) {
-  EXPECT_THROW(model_of(tiny_llama(), at::kDouble, "mlp"), Error);
+  EXPECT_THROW(model_of(tiny_llama(), at::kDouble, {.form = "mlp"}), Error);
   EXPECT_THROW(blueprint_of({{"model_type", "bert"}, {"vocab_size", 31}}, "x"), Error);
   EXPECT_THROW(blueprint_of({{"model_type", "lama"}}, "x"), Error);
   EXPECT_THROW(blueprint_of(changed(tiny_llama(), {{"unheard_of", 1}}), "x"), Error);

@@ -59,9 +59,10 @@ TEST(PublishedTensors, AreReadBackForEveryKindOfModel) {
 }
 
 TEST(PublishedTensors, AreReadBackWithAttentionOfOnesOwn) {
-  for (const OwnAttention& own : {OwnAttention{.form = "relu_kernel/sum"}, OwnAttention{.form = "sink"},
-                                  OwnAttention{.form = "softmax", .qk_norm = "layer"},
-                                  OwnAttention{.form = "sigmoid", .qk_norm = "rms"}, OwnAttention{.soft_cap = 20.0}}) {
+  for (const OwnAttention& own :
+       {OwnAttention{.form = "relu_kernel/sum"}, OwnAttention{.form = "sink"},
+        OwnAttention{.form = "softmax", .qk_norm = "layer"}, OwnAttention{.form = "sigmoid", .qk_norm = "rms"},
+        OwnAttention{.soft_cap = 20.0}, OwnAttention{.form = "elu1_kernel/sum", .output_gate = true}}) {
     for (const auto& config : {language::tiny_llama(), language::tiny_gpt2()}) {
       expect_read_back(language::blueprint_of(config, "the test's", own));
     }
@@ -75,6 +76,10 @@ TEST(OwnAttention, StandsInTheConfigUnderATypeThatOthersRefuse) {
   EXPECT_EQ(blueprint.config["polariscope"]["attention"], "sigmoid");
   EXPECT_EQ(blueprint.description.layers[0].attention.form, "sigmoid");
   EXPECT_EQ(blueprint.description.layers[1].attention.query_key_norm, QueryKeyNorm::kPerHead);
+  const Blueprint gated = language::blueprint_of(language::tiny_llama(), "x", {.output_gate = true});
+  EXPECT_EQ(gated.config["model_type"], "polariscope-llama");
+  EXPECT_TRUE(gated.description.layers[1].attention.output_gate);
+  EXPECT_EQ(gated.shapes.at("layer.1.attention.output_gate"), (std::vector<std::int64_t>{24, 24}));
 }
 
 TEST(OwnAttention, IsRefusedWhereItDoesNotFit) {
@@ -90,8 +95,12 @@ TEST(OwnAttention, IsRefusedWhereItDoesNotFit) {
   refuses(changed(tiny_llama(), {{"model_type", "qwen3"}}), {.qk_norm = "layer"}, "in a way of its own");
   const auto own = language::blueprint_of(tiny_llama(), "x", {.form = "sigmoid"}).config;
   refuses(own, {.form = "softmax1"}, "already");
-  for (const auto& [key, value] : std::vector<std::pair<std::string, nlohmann::json>>{
-           {"qk_norm", "l3"}, {"soft_cap", -1.0}, {"soft_cap", "x"}, {"attention", 3}, {"unheard_of", 1}}) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, nlohmann::json>>{{"qk_norm", "l3"},
+                                                                                      {"soft_cap", -1.0},
+                                                                                      {"soft_cap", "x"},
+                                                                                      {"attention", 3},
+                                                                                      {"output_gate", 2},
+                                                                                      {"unheard_of", 1}}) {
     nlohmann::ordered_json bad = own;
     bad["polariscope"][key] = value;
     EXPECT_THROW(language::blueprint_of(bad, "model x"), Error) << key;

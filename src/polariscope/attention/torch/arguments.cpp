@@ -45,7 +45,7 @@ bool may_mix(const at::Tensor& a, const at::Tensor& b) {
          b.scalar_type() != at::kDouble;
 }
 
-void check_types(const TensorArguments& a) {
+void check_types(const TensorArguments& a, bool any_device) {
   for (const auto& [name, tensor] :
        {std::pair{"query", &a.query}, std::pair{"key", &a.key}, std::pair{"value", &a.value}}) {
     if (!tensor->defined()) throw Error("attend: {} is missing", name);
@@ -55,7 +55,7 @@ void check_types(const TensorArguments& a) {
       throw Error("attend: {} is on {}, query on {}: they must be on one device", name, tensor.device().str(),
                   a.query.device().str());
     }
-    if (!tensor.device().is_cpu() && !tensor.device().is_meta()) {
+    if (!any_device && !tensor.device().is_cpu() && !tensor.device().is_meta()) {
       throw Error("attend: {} is on {}: expected the CPU", name, tensor.device().str());
     }
     if (tensor.layout() != at::kStrided) throw Error("attend: {} is not dense: expected a strided tensor", name);
@@ -126,8 +126,8 @@ at::Tensor narrowed(const at::Tensor& tensor, at::ScalarType type) {
 
 }  // namespace
 
-void check(const TensorArguments& a) {
-  check_types(a);
+void check(const TensorArguments& a, bool any_device) {
+  check_types(a, any_device);
   bool symbolic = false;
   for_each_tensor(a, [&](const char*, const at::Tensor& tensor) { symbolic = symbolic || is_symbolic(tensor); });
   if (!symbolic) check_shapes(a);

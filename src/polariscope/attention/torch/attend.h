@@ -51,8 +51,9 @@ struct TensorAttention {
 };
 
 // query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys, value
-// width], on the CPU, of one type: float32 or float64; bfloat16 and float16 are computed in float32, under autocast
-// beside float32 too. Taken as they lie if the width is contiguous. Derivatives are those of reverse mode, once.
+// width], on one device, of one type: float32 or float64; bfloat16 and float16 are computed in float32, under autocast
+// beside float32 too. Taken as they lie if the width is contiguous. The CPU has kernels; on other devices blocks of
+// queries are taken in LibTorch's own operators, and what they make of p is kept for the way back. Derivatives are those of reverse mode, once.
 // `statistics` as statistics_of(), or "column_means". Throws Error.
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options, const std::vector<std::string>& statistics);
@@ -61,8 +62,8 @@ TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at:
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options = {});
 
-// p itself, [batch, heads, queries, keys], 0 where a query does not see a key; for looking at, since it is as large as
-// what attend() spares. No gradient.
+// p itself, [batch, heads, queries, keys], 0 where a query does not see a key, on the CPU; for looking at, since it
+// is as large as what attend() spares. No gradient.
 at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options = {});
 
 }  // namespace polariscope::attention

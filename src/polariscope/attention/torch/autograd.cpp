@@ -1,5 +1,6 @@
 // What autograd records of the operator: one node, whose backward pass is an operator again.
 #include "polariscope/attention/torch/internal/operator.h"
+#include "polariscope/attention/torch/plain_operators.h"
 #include "polariscope/base/error.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -202,8 +203,13 @@ Tensors forward_with_autograd(const TensorArguments& given, const Names& statist
 }
 
 Tensors forward_from_cpp(const TensorArguments& given, const Names& statistics) {
-  check(given);
+  check(given, /*any_device=*/true);
   check(statistics, form_of(given.options));
+  if (takes_plain_operators(given.query) && !given.query.is_meta()) {
+    Tensors results = forward_in_plain_operators(converted(given), statistics);
+    results[0] = results[0].to(given.query.scalar_type());
+    return results;
+  }
   return recorded(given, statistics, given.query.device().is_cpu() ? kDirect : kDispatched);
 }
 

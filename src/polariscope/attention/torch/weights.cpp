@@ -18,7 +18,11 @@ void write_weights(const TensorArguments& arguments, const at::Tensor& weights) 
 }  // namespace
 
 at::Tensor attention_weights(const at::Tensor& query, const at::Tensor& key, const AttendOptions& options) {
-  const TensorArguments arguments{query.detach(), key.detach(), key.detach(), options};
+  TensorArguments arguments{query.detach().cpu(), key.detach().cpu(), key.detach().cpu(), options};
+  AttendOptions& o = arguments.options;
+  for (at::Tensor* tensor : {&o.bias, &o.slopes, &o.sink, &o.key_lengths, &o.learned}) {
+    if (tensor->defined()) *tensor = tensor->cpu();
+  }
   check(arguments);
   const TensorArguments plain = converted(arguments);
   const at::ScalarType type = computed_type(arguments);

@@ -16,8 +16,10 @@ void require_decoder(const Description& description, const std::string& where) {
 nlohmann::ordered_json changed(nlohmann::ordered_json config, const OwnAttention& attention, const std::string& where) {
   if (attention == OwnAttention{}) return config;
   if (config.contains(kOwnAttentionKey)) {
-    throw Error("{} has an attention of its own already, \"{}\": leave attention, qk-norm and soft cap as they are",
-                where, config[kOwnAttentionKey].value("attention", ""));
+    throw Error(
+        "{} has an attention of its own already, \"{}\": leave attention, qk-norm, soft cap and output gate as they "
+        "are",
+        where, config[kOwnAttentionKey].value("attention", ""));
   }
   const auto name = config.at("model_type").get<std::string>();
   config.erase("architectures");

@@ -1,13 +1,17 @@
 #include "polariscope/models/language/head_loss.h"
 
+#include "polariscope/attention/torch/plain_operators.h"
+#include "polariscope/models/language/internal/plain_layers.h"
 #include "polariscope/models/language/internal/products.h"
 #include "polariscope/models/language/internal/row_chunks.h"
 #include "polariscope/models/language/internal/row_gradients.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <vector>
@@ -19,12 +23,7 @@ using torch::autograd::AutogradContext;
 using Tensors = torch::autograd::variable_list;
 using MaybeTensor = c10::optional<at::Tensor>;
 
-// Logits that are there at once: enough rows for products at full speed, whatever the vocabulary.
 constexpr std::int64_t kLogits = 1 << 24, kFewestRows = 128, kMostRows = 4096;
-
-std::int64_t block_rows(std::int64_t vocabulary) {
-  return std::clamp(kLogits / vocabulary / kFewestRows * kFewestRows, kFewestRows, kMostRows);
-}
 
 // Sums over the rows of a block of logits, which become gradients.
 template <class T>
@@ -55,7 +54,7 @@ class Node : public torch::autograd::Function<Node> {
     // The scale is of the product alone; the loss's kernel scales what it is given.
     at::Tensor b = bias.value_or(at::Tensor());
     if (b.defined() && options.logit_scale != 1.0) b = b / options.logit_scale;
-    const std::int64_t rows = x.size(0), vocabulary = weight.size(0), block = block_rows(vocabulary);
+    const std::int64_t rows = x.size(0), vocabulary = weight.size(0), block = logit_rows(vocabulary);
     const auto* aims = targets.data_ptr<std::int64_t>();
     const auto counted = std::count_if(aims, aims + rows, [](std::int64_t target) { return target >= 0; });
     const double each = counted > 0 ? 1.0 / static_cast<double>(counted) : 0.0;
@@ -95,12 +94,57 @@ class Node : public torch::autograd::Function<Node> {
   }
 };
 
+// The same in LibTorch's own operators: each block is differentiated as soon as it is there.
+class PlainNode : public torch::autograd::Function<PlainNode> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight,
+                            const MaybeTensor& bias, const at::Tensor& targets, const HeadLossOptions& options,
+                            bool differentiate, double& cross_entropy) {
+    const std::int64_t rows = input.size(0), block = logit_rows(weight.size(0));
+    const double each = 1.0 / std::max(targets.ge(0).sum().item<double>(), 1.0);
+    Tensors leaves{at::Tensor(), weight.detach().requires_grad_(differentiate)};
+    if (bias) leaves.push_back(bias->detach().requires_grad_(differentiate));
+    Tensors gradients{at::empty_like(input), at::zeros_like(weight), bias ? at::zeros_like(*bias) : at::Tensor()};
+    double loss = 0.0;
+    cross_entropy = 0.0;
+    for (std::int64_t first = 0; first < rows; first += block) {
+      const at::AutoGradMode recording(differentiate);
+      const std::int64_t count = std::min(block, rows - first);
+      leaves[0] = input.detach().narrow(0, first, count).requires_grad_(differentiate);
+      const plain::SummedLoss some = plain::summed_loss(leaves[0], leaves[1], bias ? leaves[2] : at::Tensor(),
+                                                        targets.narrow(0, first, count), options);
+      loss += each * some.loss.item<double>();
+      cross_entropy += each * some.cross_entropy;
+      if (!differentiate) continue;
+      const Tensors found = torch::autograd::grad({some.loss * each}, leaves);
+      gradients[0].narrow(0, first, count).copy_(found[0]);
+      for (std::size_t i = 1; i < found.size(); ++i) gradients[i].add_(found[i]);
+    }
+    context->save_for_backward(gradients);
+    return at::scalar_tensor(loss, weight.options().requires_grad(false));
+  }
+  static Tensors backward(AutogradContext* context, const Tensors& due) {
+    const Tensors saved = context->get_saved_variables();
+    const auto times = [&](const at::Tensor& t) { return t.defined() ? t * due[0] : t; };
+    return {times(saved[0]), times(saved[1]), times(saved[2]), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
 }  // namespace
+
+std::int64_t logit_rows(std::int64_t vocabulary) {
+  return std::clamp(kLogits / vocabulary / kFewestRows * kFewestRows, kFewestRows, kMostRows);
+}
 
 HeadLoss head_loss(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& targets,
                    const HeadLossOptions& options) {
   HeadLoss result;
   const bool differentiate = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+  if (attention::takes_plain_operators(x)) {
+    result.loss = PlainNode::apply(x, weight, bias.defined() ? MaybeTensor(bias) : c10::nullopt, targets.to(x.device()),
+                                   options, differentiate, result.cross_entropy);
+    return result;
+  }
   result.loss = Node::apply(x, weight, bias.defined() ? MaybeTensor(bias) : c10::nullopt, targets.contiguous(), options,
                             differentiate, result.cross_entropy);
   return result;

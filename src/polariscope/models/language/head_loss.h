@@ -17,6 +17,9 @@ struct HeadLossOptions {
   ProductPrecision precision = ProductPrecision::kFloat32;
 };
 
+// Rows whose logits are there at once: enough for products at full speed, whatever the vocabulary.
+std::int64_t logit_rows(std::int64_t vocabulary);
+
 struct HeadLoss {
   at::Tensor loss;             // scalar: mean cross-entropy + z_loss · mean square, differentiable
   double cross_entropy = 0.0;  // nats a token

@@ -1,17 +1,22 @@
 #include "polariscope/models/language/language_model.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/models/language/sigma_reparam.h"
 #include "polariscope/models/pretrained/layer_weights.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/tanh.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <vector>
 
 namespace polariscope::models::language {
 namespace {
+
+constexpr int kFirstIterations = 15;  // from drawn vectors, as PyTorch's spectral norm has it
 
 // Which parameters one product multiplies with, learnt from who loads them.
 struct Loads {
@@ -40,9 +45,12 @@ Loads loads_of(const LayerDescription& of, std::int64_t number) {
   return loads;
 }
 
+bool has_decay(const ParameterSpec& spec) { return spec.trained && spec.start == Start::kNormal; }
+
 class Specs {
  public:
-  Specs(const Blueprint& of, double deviation) : of_(of), deviation_(deviation) {}
+  explicit Specs(const LanguageModelOptions& options)
+      : of_(options.blueprint), deviation_(options.deviation), reparametrised_(options.sigma_reparam) {}
 
   void add(const std::string& name, Start start, double deviation = 0.0) {
     const auto found = of_.shapes.find(name);
@@ -66,6 +74,7 @@ class Specs {
       if (of_.shapes.contains(parameter::bias(name))) bias.names.push_back(parameter::bias(name));
     }
     specs_.push_back(weight);
+    if (reparametrised_) std::ranges::move(reparametrisation_of(weight), std::back_inserter(specs_));
     if (bias.names.empty()) return;
     if (bias.names.size() != names.size()) {
       throw Error("\"{}\" has a bias and another one of its product has none: such a model is not trained",
@@ -78,7 +87,7 @@ class Specs {
 
   // Those with weight decay first: decayed().
   std::vector<ParameterSpec> take() {
-    std::ranges::stable_partition(specs_, [](const ParameterSpec& spec) { return spec.start == Start::kNormal; });
+    std::ranges::stable_partition(specs_, has_decay);
     return std::move(specs_);
   }
 
@@ -90,33 +99,9 @@ class Specs {
 
   const Blueprint& of_;
   double deviation_;
+  bool reparametrised_;
   std::vector<ParameterSpec> specs_;
 };
-
-std::vector<ParameterSpec> specs_of(const LanguageModelOptions& options) {
-  const Blueprint& of = options.blueprint;
-  Specs specs(of, options.deviation);
-  const auto table = [&](std::string_view name) { specs.add(std::string(name), Start::kNormal, options.deviation); };
-  const auto matrix = [&](std::string_view name) {
-    if (of.shapes.contains(name)) specs.add_matrix({std::string(name)});
-  };
-  table(parameter::kEmbedding);
-  table(parameter::kPositions);
-  table(parameter::kTokenTypes);
-  matrix(parameter::kEmbeddingIn);
-  specs.add_norm(std::string(parameter::kEmbeddingNorm));
-  for (std::size_t n = 0; n < of.description.layers.size(); ++n) {
-    const Loads loads = loads_of(of.description.layers[n], static_cast<std::int64_t>(n));
-    for (const std::vector<std::string>& names : loads.matrices) specs.add_matrix(names);
-    for (const std::string& name : loads.norms) specs.add_norm(name);
-    for (const std::string& name : loads.vectors) specs.add(name, Start::kZeros);
-  }
-  specs.add_norm(std::string(parameter::kFinalNorm));
-  matrix(parameter::kEmbeddingOut);
-  matrix(parameter::kHead);
-  if (!of.shapes.contains(parameter::kHead)) specs.add(parameter::bias(parameter::kHead), Start::kZeros);
-  return specs.take();
-}
 
 ModelShape shape_of(const Description& of) {
   const std::int64_t heads = of.layers.empty() ? 1 : of.layers.front().attention.heads;
@@ -153,34 +138,60 @@ TokenBatch batch_of(const Description& model, const at::Tensor& tokens) {
 
 }  // namespace
 
+std::vector<ParameterSpec> parameter_specs(const LanguageModelOptions& options) {
+  const Blueprint& of = options.blueprint;
+  Specs specs(options);
+  const auto table = [&](std::string_view name) { specs.add(std::string(name), Start::kNormal, options.deviation); };
+  const auto matrix = [&](std::string_view name) {
+    if (of.shapes.contains(name)) specs.add_matrix({std::string(name)});
+  };
+  table(parameter::kEmbedding);
+  table(parameter::kPositions);
+  table(parameter::kTokenTypes);
+  matrix(parameter::kEmbeddingIn);
+  specs.add_norm(std::string(parameter::kEmbeddingNorm));
+  for (std::size_t n = 0; n < of.description.layers.size(); ++n) {
+    const Loads loads = loads_of(of.description.layers[n], static_cast<std::int64_t>(n));
+    for (const std::vector<std::string>& names : loads.matrices) specs.add_matrix(names);
+    for (const std::string& name : loads.norms) specs.add_norm(name);
+    for (const std::string& name : loads.vectors) specs.add(name, Start::kZeros);
+  }
+  specs.add_norm(std::string(parameter::kFinalNorm));
+  matrix(parameter::kEmbeddingOut);
+  matrix(parameter::kHead);
+  if (!of.shapes.contains(parameter::kHead)) specs.add(parameter::bias(parameter::kHead), Start::kZeros);
+  return specs.take();
+}
+
 std::int64_t decayed(const Parameters& parameters) {
   std::int64_t count = 0;
   for (const ParameterSpec& spec : parameters.specs()) {
-    if (spec.start == Start::kNormal) count += parameters.tensor(spec.names.front()).numel();
+    if (has_decay(spec)) count += parameters.tensor(spec.names.front()).numel();
   }
   return count;
 }
 
 LanguageModel::LanguageModel(const LanguageModelOptions& options, at::ScalarType type, std::uint64_t seed)
-    : Model(shape_of(options.blueprint.description), Parameters(specs_of(checked(options)), type, seed)),
-      options_(options) {}
+    : Model(shape_of(options.blueprint.description),
+            Parameters(parameter_specs(checked(options)), type, seed, options.device)),
+      options_(options) {
+  iterate_singular_vectors(parameters(), kFirstIterations);
+}
 
 LanguageModel::LanguageModel(const LanguageModelOptions& options, at::ScalarType type, const PretrainedModel& numbers)
     : LanguageModel(options, type, 0) {
   for (const auto& [name, values] : parameters().named_values()) {
     if (!numbers.has(name)) continue;  // what the attention chosen here learns
-    const std::vector<float> read = numbers.read(name);
-    if (type == at::kDouble) {
-      std::copy(read.begin(), read.end(), values.data_ptr<double>());
-    } else {
-      std::copy(read.begin(), read.end(), values.data_ptr<float>());
-    }
+    std::vector<float> read = numbers.read(name);
+    at::Tensor(values).copy_(at::from_blob(read.data(), values.sizes(), at::kFloat));
   }
+  iterate_singular_vectors(parameters(), kFirstIterations);
+  gains_from_norms(parameters());
 }
 
 at::Tensor LanguageModel::head() const {
   const Description& model = blueprint().description;
-  return parameters().tensor(std::string(model.tied_head ? parameter::kEmbedding : parameter::kHead));
+  return reparametrised(parameters(), std::string(model.tied_head ? parameter::kEmbedding : parameter::kHead));
 }
 
 at::Tensor LanguageModel::head_bias() const {

@@ -8,6 +8,7 @@
 #include "polariscope/models/pretrained/product_precision.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace polariscope::models::language {
 
@@ -17,6 +18,8 @@ struct LanguageModelOptions {
   // Matrices and embeddings start from N(0, deviation²), those that write to the residual stream from
   // N(0, deviation²/(2 layers)) (Radford et al. 2019).
   double deviation = 0.02;
+  at::Device device = at::kCPU;  // of parameters and all that is computed
+  bool sigma_reparam = false;    // of every matrix, but tables and a head that is one (sigma_reparam.h)
 };
 
 class LanguageModel final : public Model {
@@ -42,6 +45,9 @@ class LanguageModel final : public Model {
 
   LanguageModelOptions options_;
 };
+
+// What it computes with; nothing is allocated.
+std::vector<ParameterSpec> parameter_specs(const LanguageModelOptions& options);
 
 // How many of a language model's numbers weight decay is of: its matrices and tables, which come first, but not norms,
 // biases and sinks.

@@ -1,5 +1,7 @@
 #include "polariscope/models/language/layers.h"
 
+#include "polariscope/attention/torch/plain_operators.h"
+#include "polariscope/models/language/internal/plain_layers.h"
 #include "polariscope/models/language/internal/products.h"
 #include "polariscope/models/language/internal/row_chunks.h"
 #include "polariscope/models/language/internal/row_gradients.h"
@@ -296,25 +298,30 @@ class Split : public torch::autograd::Function<Split> {
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& residual,
                    ProductPrecision precision) {
+  if (attention::takes_plain_operators(x)) return plain::product(x, weight, bias, residual, precision);
   return Product::apply(x, weight, maybe(bias), maybe(residual), static_cast<std::int64_t>(precision));
 }
 
 at::Tensor norm(const at::Tensor& x, const NormDescription& of, const at::Tensor& weight, const at::Tensor& bias,
                 std::int64_t groups) {
+  if (attention::takes_plain_operators(x)) return plain::norm(x, of, weight, bias, groups);
   return Norm::apply(x, maybe(weight), maybe(bias), groups, of.kind == NormKind::kLayer, of.epsilon);
 }
 
 at::Tensor activated(const at::Tensor& x, Activation activation) {
+  if (attention::takes_plain_operators(x)) return plain::activated(x, activation);
   return Activated::apply(x, static_cast<std::int64_t>(activation));
 }
 
 at::Tensor gated(const at::Tensor& x, const FeedForwardDescription& of) {
+  if (attention::takes_plain_operators(x)) return plain::gated(x, of);
   return Gated::apply(x, static_cast<std::int64_t>(of.activation), of.up_offset,
                       of.limit.value_or(std::numeric_limits<double>::infinity()));
 }
 
 std::vector<at::Tensor> split(const at::Tensor& x, const std::vector<std::int64_t>& widths,
                               const std::vector<std::optional<Rotation>>& rotations) {
+  if (attention::takes_plain_operators(x)) return plain::split(x, widths, rotations);
   const KeptRotations of = kept(rotations);
   return Split::apply(x, widths, of.numbers, at::TensorList(of.tensors));
 }

@@ -1,5 +1,5 @@
-// What a language model is made of, each one node of autograd, over rows [rows, width] of float32 or float64 numbers on
-// the CPU. Rows are shared out among LibTorch's threads.
+// What a language model is made of, over rows [rows, width] of float32 or float64 numbers. On the CPU each is one node of
+// autograd, whose rows are shared out among LibTorch's threads; on other devices LibTorch's own operators compute it.
 #pragma once
 
 #include "polariscope/models/pretrained/description.h"

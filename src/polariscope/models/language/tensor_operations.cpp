@@ -1,6 +1,7 @@
 #include "polariscope/models/language/tensor_operations.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/models/language/sigma_reparam.h"
 #include "polariscope/models/pretrained/attention_of.h"
 
 #include <ATen/TensorOperators.h>
@@ -10,6 +11,7 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
@@ -18,7 +20,7 @@ namespace polariscope::models::language {
 namespace {
 
 // Of positions 0 … length - 1, in each of `batch` texts.
-Angles angles_of(const Rotary& rotary, std::int64_t batch, std::int64_t length, at::ScalarType type) {
+Angles angles_of(const Rotary& rotary, std::int64_t batch, std::int64_t length, const at::TensorOptions& as) {
   const RotaryTable frequencies = rotary_table(rotary, length);
   const std::int64_t pairs = rotary.width / 2;
   const at::Tensor table = at::empty({length, 2, pairs}, at::kDouble);
@@ -30,7 +32,7 @@ Angles angles_of(const Rotary& rotary, std::int64_t batch, std::int64_t length, 
       to[pairs + i] = std::sin(angle) * frequencies.factor;
     }
   }
-  return {table.to(type), at::arange(length, at::kLong).repeat({batch})};
+  return {table.to(as), at::arange(length, as.dtype(at::kLong)).repeat({batch})};
 }
 
 // [rows, heads · width] as [batch, heads, length, width].
@@ -50,16 +52,17 @@ const at::Tensor& TensorRows::numbers() const {
 void TensorOperations::begin(const TokenBatch& texts) {
   batch_ = texts.texts();
   length_ = texts.rows() / batch_;
+  const at::TensorOptions numbers = parameters_.values().options();
   tokens_ = at::empty({texts.rows()}, at::kLong);
   std::copy(texts.ids().begin(), texts.ids().end(), tokens_.data_ptr<std::int64_t>());
-  positions_ = at::arange(length_, at::kLong).repeat({batch_});
+  tokens_ = tokens_.to(numbers.device());
+  positions_ = at::arange(length_, numbers.dtype(at::kLong)).repeat({batch_});
   angles_.clear();
-  const at::ScalarType type = parameters_.values().scalar_type();
-  for (const Rotary& rotary : model_.rotary) angles_.push_back(angles_of(rotary, batch_, length_, type));
+  for (const Rotary& rotary : model_.rotary) angles_.push_back(angles_of(rotary, batch_, length_, numbers));
 }
 
 void TensorOperations::load(Matrix& to, const std::vector<std::string>& names) const {
-  to.weight = parameters_.tensor(names.front());
+  to.weight = reparametrised(parameters_, names.front());
   const std::string bias = parameter::bias(names.front());
   to.bias = parameters_.has(bias) ? parameters_.tensor(bias) : at::Tensor();
 }
@@ -127,6 +130,9 @@ TensorRows TensorOperations::activated(const Array& x, Activation activation) co
 }
 TensorRows TensorOperations::gated(const Array& x, const FeedForwardDescription& of) const {
   return TensorRows(language::gated(x.numbers(), of));
+}
+TensorRows TensorOperations::times_sigmoid(const Array& x, const Array& gates) const {
+  return TensorRows(x.numbers() * at::sigmoid(gates.numbers()));
 }
 
 attention::AttendOptions TensorOperations::attend_options(const AttentionDescription& of, std::int64_t length,

@@ -100,6 +100,7 @@ class TensorOperations {
   Array clipped(const Array& x, double limit) const;
   Array activated(const Array& x, Activation activation) const;
   Array gated(const Array& x, const FeedForwardDescription& of) const;
+  Array times_sigmoid(const Array& x, const Array& gates) const;
 
   // inputs: queries, keys and values.
   Array attention(const AttentionDescription& of, std::int64_t layer, const std::array<Array, 3>& inputs,

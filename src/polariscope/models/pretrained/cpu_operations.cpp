@@ -289,6 +289,14 @@ Rows<T> CpuOperations<T>::gated(Array x, const FeedForwardDescription& of) const
   return x;
 }
 
+template <class T>
+Rows<T> CpuOperations<T>::times_sigmoid(Array x, const Array& gates) const {
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    for (std::int64_t i = 0; i < x.width; ++i) x.row(r)[i] /= T(1) + std::exp(-gates.row(r)[i]);
+  }
+  return x;
+}
+
 template class CpuOperations<float>;
 template class CpuOperations<double>;
 

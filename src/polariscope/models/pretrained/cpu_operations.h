@@ -101,6 +101,7 @@ class CpuOperations {
   Array clipped(Array x, double limit) const;
   Array activated(Array x, Activation activation) const;
   Array gated(Array x, const FeedForwardDescription& of) const;
+  Array times_sigmoid(Array x, const Array& gates) const;
 
   // inputs: queries, keys and values.
   Array attention(const AttentionDescription& of, std::int64_t layer, const std::array<Array, 3>& inputs,

@@ -95,6 +95,9 @@ struct AttentionDescription {
   Alibi alibi = {};
   std::optional<double> clip = {};  // queries, keys and values are cut to [-clip, clip], before their norm
   std::optional<Latent> latent = {};
+  // What all heads give is multiplied, number by number, by σ(x W_gᵀ) before the output matrix, x what attention reads
+  // (Qiu et al. 2025, Gated Attention for Large Language Models, their elementwise, head-specific G1).
+  bool output_gate = false;
 
   bool operator==(const AttentionDescription&) const = default;
 };

@@ -82,12 +82,12 @@ class ForwardPass {
     const Array attended = do_.attention(of.attention, number, inputs, weights_.sink);
     if (of.feed_forward.experts) {
       x = do_.update_rows(std::move(x), [&](const Array& rows, TokenRange range) {
-        return after_attention(of, rows, do_.part(attended, range));
+        return after_attention(of, rows, attention_reads, do_.part(attended, range));
       });
       return after_experts(of, number, std::move(x));
     }
     return do_.update_rows(std::move(x), [&](const Array& rows, TokenRange range) {
-      const Array y = after_attention(of, rows, do_.part(attended, range));
+      const Array y = after_attention(of, rows, attention_reads, do_.part(attended, range));
       const bool reads_as_attention = of.parallel && !of.feed_forward_norms.before;
       const Array input = reads_as_attention ? attention_reads(rows) : feed_forward_reads(of, of.parallel ? rows : y);
       return added(of.feed_forward_norms, y, units(of.feed_forward, input, weights_.feed_forward.up),
@@ -137,7 +137,11 @@ class ForwardPass {
     return {query, do_.with_shared_end(key, of.heads, rotary_key), value};
   }
 
-  Array after_attention(const LayerDescription& of, const Array& x, const Array& attended) {
+  template <class Reads>
+  Array after_attention(const LayerDescription& of, const Array& x, const Reads& reads, Array attended) {
+    if (of.attention.output_gate) {
+      attended = do_.times_sigmoid(std::move(attended), do_.product(reads(x), weights_.output_gate));
+    }
     return added(of.attention_norms, x, attended, weights_.output, weights_.attention_after, weights_.attention_sum);
   }
 

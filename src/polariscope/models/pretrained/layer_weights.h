@@ -34,7 +34,7 @@ struct LayerWeights {
   // products of both latents.
   Matrix projections, latent_query, latent_key_value;
   Norm query_latent_norm, latent_norm, query_norm, key_norm;
-  Matrix output;
+  Matrix output_gate, output;
   Norm attention_before, attention_after, attention_sum;
   Vector sink;
 
@@ -87,6 +87,7 @@ struct LayerWeights {
       operations.load(key_norm, name(kKeyNorm));
     }
     if (of.sink) operations.load(sink, name(kSink));
+    if (of.output_gate) operations.load(output_gate, {name(kOutputGate)});
     operations.load(output, {name(kOutput)});
   }
 };

@@ -34,6 +34,12 @@ void choose_form(const reweighting::AttentionForm& form, std::int64_t layer, Att
   if (form.learned_sink) plan.sources[sink] = {.tensor = "polariscope." + std::to_string(layer) + ".sink"};
 }
 
+void gate_output(std::int64_t layer, AttentionDescription& attention, Plan& plan) {
+  attention.output_gate = true;
+  const SourcePlaces places(plan.sources, parameter::layer(layer, ""), "polariscope." + std::to_string(layer) + ".");
+  places.linear(parameter::kOutputGate, "output_gate", false);
+}
+
 }  // namespace
 
 void apply(const OwnAttention& own, Plan& plan, const std::string& where) {
@@ -57,6 +63,7 @@ void apply(const OwnAttention& own, Plan& plan, const std::string& where) {
     }
     if (own.soft_cap > 0.0) attention.soft_cap = own.soft_cap;
     if (form.name != "softmax") choose_form(form, layer, attention, plan);
+    if (own.output_gate) gate_output(layer, attention, plan);
   }
 }
 
@@ -67,6 +74,7 @@ OwnAttention own_attention(const ConfigReader& config) {
   own.form = given.text("attention", own.form);
   own.qk_norm = given.text("qk_norm", own.qk_norm);
   own.soft_cap = given.number("soft_cap", own.soft_cap);
+  own.output_gate = given.flag("output_gate", own.output_gate);
   if (own.qk_norm != "no" && own.qk_norm != "layer" && own.qk_norm != "rms") {
     throw Error("{} is \"{}\": expected no, layer or rms", given.at("qk_norm"), own.qk_norm);
   }
@@ -77,7 +85,8 @@ OwnAttention own_attention(const ConfigReader& config) {
 }
 
 nlohmann::ordered_json to_json(const OwnAttention& own) {
-  return {{"attention", own.form}, {"qk_norm", own.qk_norm}, {"soft_cap", own.soft_cap}};
+  return {
+      {"attention", own.form}, {"qk_norm", own.qk_norm}, {"soft_cap", own.soft_cap}, {"output_gate", own.output_gate}};
 }
 
 }  // namespace polariscope::models

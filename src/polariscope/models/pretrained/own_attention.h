@@ -1,5 +1,5 @@
 // Attention that no published class has: that of models trained here. It stands in the config of such a model,
-//   "polariscope": {"attention": "relu_kernel/sum", "qk_norm": "layer", "soft_cap": 30.0}
+//   "polariscope": {"attention": "relu_kernel/sum", "qk_norm": "layer", "soft_cap": 30.0, "output_gate": true}
 // beside a model_type that begins with "polariscope-", so that no other reader takes the model for the plain one.
 #pragma once
 
@@ -18,6 +18,7 @@ struct OwnAttention {
   std::string form = "softmax";  // a row of the table of attentions
   std::string qk_norm = "no";    // "layer" or "rms": every query and key by itself, before rotation
   double soft_cap = 0.0;         // of softmax's scores; 0: none
+  bool output_gate = false;      // AttentionDescription::output_gate
 
   bool operator==(const OwnAttention&) const = default;
 };

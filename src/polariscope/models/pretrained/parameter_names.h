@@ -29,6 +29,7 @@ inline constexpr std::string_view kQuery = "attention.query";                   
 inline constexpr std::string_view kKey = "attention.key";                        // [K d, width]
 inline constexpr std::string_view kValue = "attention.value";                    // [K v, width]
 inline constexpr std::string_view kOutput = "attention.output";                  // [width, H v]
+inline constexpr std::string_view kOutputGate = "attention.output_gate";         // [H v, width], with an output_gate
 inline constexpr std::string_view kQueryNorm = "attention.query_norm";           // see QueryKeyNorm
 inline constexpr std::string_view kKeyNorm = "attention.key_norm";
 inline constexpr std::string_view kSink = "attention.sink";  // [H]

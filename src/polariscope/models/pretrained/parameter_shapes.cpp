@@ -50,6 +50,7 @@ void add_attention(Shapes& shapes, const AttentionDescription& attention, std::i
     shapes.matrix(kValue, attention.key_heads * attention.value_width, width);
   }
   shapes.matrix(kOutput, width, attention.heads * attention.value_width);
+  if (attention.output_gate) shapes.matrix(kOutputGate, attention.heads * attention.value_width, width);
   switch (attention.query_key_norm) {
     case QueryKeyNorm::kNone: break;
     case QueryKeyNorm::kPerHead:

@@ -33,6 +33,10 @@ bool TextEncoder::encode_after(std::string_view text, std::size_t after, std::ve
 
 std::int64_t TextEncoder::vocabulary() const { return tokenizer_ ? tokenizer_->size() : 256; }
 
+std::string TextEncoder::text_of(std::int32_t token) const {
+  return tokenizer_ ? tokenizer_->text_of(token) : std::string(1, static_cast<char>(token));
+}
+
 std::string TextEncoder::describe() const { return tokenizer_ ? tokenizer_->describe() : "bytes, 256 tokens"; }
 
 std::string TextEncoder::fingerprint() const {

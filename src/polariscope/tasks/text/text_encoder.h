@@ -27,7 +27,8 @@ class TextEncoder {
   // there. False where the tokens before `after` are not those of text[0, after): then those of the rest by itself.
   bool encode_after(std::string_view text, std::size_t after, std::vector<std::int32_t>& ids) const;
 
-  std::int64_t vocabulary() const;  // one above the largest number that it may give
+  std::int64_t vocabulary() const;                // one above the largest number that it may give
+  std::string text_of(std::int32_t token) const;  // for an axis or a table, as Tokenizer::text_of()
   std::string describe() const;
   std::string fingerprint() const;  // of the tokenizer's files, in hexadecimal digits
   // What ends a text, or begins it where nothing ends it; nothing where the tokenizer has neither.

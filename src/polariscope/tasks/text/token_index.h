@@ -12,6 +12,9 @@
 
 namespace polariscope::tasks::text {
 
+// A file beside index.json: the texts of all tokens by number, a list. Of bytes there is none.
+inline constexpr std::string_view kTokenTexts = "texts.json";
+
 struct TokenIndex {
   struct Shard {
     std::string file;  // a name in the folder

@@ -77,7 +77,7 @@ void TokenShardWriter::append(std::span<const std::int32_t> tokens) {
   }
 }
 
-TokenIndex TokenShardWriter::finish(TokenIndex index) {
+TokenIndex TokenShardWriter::finish(TokenIndex index, const std::vector<std::string>& texts) {
   if (file_) close_shard();
   index.token_bytes = token_bytes_;
   index.vocabulary = vocabulary_;
@@ -88,6 +88,7 @@ TokenIndex TokenShardWriter::finish(TokenIndex index) {
   // Names of files may be any bytes.
   write_file(folder_.path() / "index.json",
              to_json(index).dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  if (!texts.empty()) write_file(folder_.path() / kTokenTexts, nlohmann::json(texts).dump() + "\n");
   folder_.put_in_place();
   return index;
 }

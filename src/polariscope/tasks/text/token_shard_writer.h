@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace polariscope::tasks::text {
 
@@ -23,8 +24,9 @@ class TokenShardWriter {
   // Throws Error where the disk is full, and for a number out of range.
   void append(std::span<const std::int32_t> tokens);
 
-  // Puts the folder in place of what was there, with what `index` says of its origin; returns all that it holds.
-  TokenIndex finish(TokenIndex index);
+  // Puts the folder in place of what was there, with what `index` says of its origin; returns all that it holds. texts:
+  // those of all tokens, by number, for whoever shows some; none are kept where it is empty.
+  TokenIndex finish(TokenIndex index, const std::vector<std::string>& texts = {});
 
  private:
   void open_shard();

@@ -89,6 +89,15 @@ TokenIndex::Input read_again(const TextInput& input) {
   return read;
 }
 
+std::vector<std::string> texts_of(const TextEncoder& encoder) {
+  std::vector<std::string> texts;
+  const std::int64_t count = encoder.is_of_bytes() ? 0 : encoder.vocabulary();
+  for (std::int64_t token = 0; token < count; ++token) {
+    texts.push_back(encoder.text_of(static_cast<std::int32_t>(token)));
+  }
+  return texts;
+}
+
 }  // namespace
 
 std::uint64_t input_bytes(const TokenizeOptions& options) {
@@ -135,7 +144,7 @@ TokenIndex tokenize(const TokenizeOptions& options, const TextEncoder& encoder, 
     index.inputs[i].bytes = pieces.bytes_of(i);
     index.inputs[i].fingerprint = pieces.fingerprint_of(i);
   }
-  return writer.finish(std::move(index));
+  return writer.finish(std::move(index), texts_of(encoder));
 }
 
 bool is_of(const TokenIndex& index, const TokenizeOptions& options, const TextEncoder& encoder) {

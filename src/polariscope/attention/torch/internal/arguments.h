@@ -17,8 +17,8 @@ struct TensorArguments {
   AttendOptions options;
 };
 
-// Throws Error unless types, devices, layouts and, where known, shapes fit each other.
-void check(const TensorArguments& arguments);
+// Throws Error unless types, devices, layouts and, where known, shapes fit each other. any_device: else the CPU alone.
+void check(const TensorArguments& arguments, bool any_device = false);
 
 // float64 for float64, else float32.
 at::ScalarType computed_type(const TensorArguments& arguments);

@@ -11,6 +11,9 @@ Tensors forward_on_cpu(const TensorArguments& arguments, const Names& statistics
 Tensors forward_on_meta(const TensorArguments& arguments, const Names& statistics);
 Tensors forward_with_autograd(const TensorArguments& arguments, const Names& statistics);
 
+// In LibTorch's own operators, on the device of arguments that are checked and converted(); autograd sees each.
+Tensors forward_in_plain_operators(const TensorArguments& arguments, const Names& statistics);
+
 // Through the dispatcher.
 Tensors call_forward(const TensorArguments& arguments, const Names& statistics);
 
