@@ -41,7 +41,8 @@ void collect(const fs::path& folder, int depth, std::vector<fs::path>& found) {
 // A sweep writes what its grid says, `train` every option; both are complete with the table's defaults.
 runs::Settings settings_of(const fs::path& config) {
   runs::NamedValues given;
-  for (const auto& [key, entry] : Config::read(config).entries()) {
+  const Config read = Config::read(config);
+  for (const auto& [key, entry] : read.entries()) {
     std::string name = key;
     std::ranges::replace(name, '-', '_');
     const runs::Option* option = runs::find_option(runs::defining_options(), name);
