@@ -233,7 +233,9 @@ TEST_F(Language, ShowsTheTextOfTokensWhereTheShardsBringIt) {
     options.data = (folder_.path() / name).string();
     tasks::text::TokenShardWriter writer(options.data, 7, 1000);
     writer.append(tokens);
-    writer.finish({.tokenizer = "seven words"}, texts);
+    tasks::text::TokenIndex index;
+    index.tokenizer = "seven words";
+    writer.finish(index, texts);
     LanguageTraining training(options);
     make_folder(folder_.path() / (name + "-run"));
     training.open_logs(folder_.path() / (name + "-run"));
