@@ -93,7 +93,7 @@ TEST(LanguageModel, LearnsOfEveryAttentionWhatTheTableSays) {
   for (const auto& form : reweighting::attention_forms()) {
     if (form.maps_queries) continue;  // refused: RefusesWhatItCannotBe
     SCOPED_TRACE(std::string(form.name));
-    LanguageModel model = model_of(tiny_llama(), at::kDouble, std::string(form.name));
+    LanguageModel model = model_of(tiny_llama(), at::kDouble, {.form = std::string(form.name)});
     std::set<std::string> expected = usual;
     for (std::int64_t layer = 0; form.learned_sink && layer < model.shape().layers; ++layer) {
       expected.insert(parameter::layer(layer, parameter::kSink));
