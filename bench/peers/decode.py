@@ -1,8 +1,8 @@
 """PyTorch's scaled_dot_product_attention of few queries against a long cache.
 
-Reads query, [heads, queries, D], key and value, [key heads, keys, D], one after another, from a file, writes the output to
-another, and says so in a line of JSON. Then every line asks for the seconds of one call. With --bfloat16 it computes on
-numbers of bfloat16, which those of the file are.
+Reads query, [heads, queries, D], key and value, [key heads, keys, D], one after another, from a file, writes the output
+to another, and says so in a line of JSON. Then every line asks for the seconds of one call. With --bfloat16 it computes
+on numbers of bfloat16, which those of the file are.
 """
 import argparse
 import json

@@ -39,7 +39,7 @@ std::set<std::string> options_in(const std::string& help) {
 }
 
 TEST(Train, HasTheOptionsOfTheTableAndNoOthers) {
-  std::set<std::string> expected{"--help", "--out", "--quiet"};
+  std::set<std::string> expected{"--help", "--out", "--quiet", "--dry-run"};
   for (const runs::Option& option : runs::options()) expected.insert(runs::flag_of(option));
   EXPECT_EQ(options_in(polariscope_run({"train", "--help"}).out), expected);
 }
