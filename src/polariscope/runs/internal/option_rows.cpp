@@ -344,7 +344,7 @@ std::vector<Option> option_rows() {
        .group = kExecution,
        .defaults = {{kEveryTask, "log"}},
        .help = "What to do besides telling it when a head's attention collapses or its scores run away; rescue is "
-               "--rescue lower where that says nothing else",
+               "an option rescue of lower where that says nothing else",
        .choices = {"log", "checkpoint", "stop", "rescue"}},
   };
 }
