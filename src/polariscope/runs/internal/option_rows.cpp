@@ -343,8 +343,8 @@ std::vector<Option> option_rows() {
       {.name = "on_alarm",
        .group = kExecution,
        .defaults = {{kEveryTask, "log"}},
-       .help = "What to do besides telling it when a head's attention collapses or its scores run away; rescue is "
-               "an option rescue of lower where that says nothing else",
+       .help = "What to do besides telling it when a head's attention collapses or its scores run away; rescue sets "
+               "the option of that name to lower where it has no other value",
        .choices = {"log", "checkpoint", "stop", "rescue"}},
   };
 }
