@@ -20,6 +20,8 @@ struct RescueOptions {
   By by = By::kNothing;
   double factor = 0.5;
   std::int64_t most = 3;  // rescues of a run; the next alarm ends it
+
+  bool operator==(const RescueOptions&) const = default;
 };
 
 struct RunOptions {
