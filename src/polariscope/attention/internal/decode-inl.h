@@ -121,7 +121,8 @@ class Decoding {
     auto row = running(r);
     const bool masked = rows_.complete(r, key, count, scores, row);
     const Column<float> column{scores, lanes, (count + lanes - 1) / lanes};
-    const auto key_0 = static_cast<float>(key / lanes);
+    const std::int64_t vector = key / lanes;
+    const auto key_0 = static_cast<float>(vector);
     const bool rescaled = masked ? weigh<ExpFunction, true>(d, column, weights, key_0, wanted_, row)
                                  : weigh<ExpFunction, false>(d, column, weights, key_0, wanted_, row);
     if (rescaled) {
