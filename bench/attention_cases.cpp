@@ -2,6 +2,7 @@
 
 #include "bench/allocations.h"
 #include "bench/attention_run.h"
+#include "bench/decode_cases.h"
 #include "bench/fma_peak.h"
 #include "bench/linear_cases.h"
 #include "bench/measure.h"
@@ -274,6 +275,10 @@ const std::vector<Case>& attention_cases() {
       {"scaling", "forward, one head, N from 256 to 65536, D = 64: time and memory", false, run_scaling},
       {"linear", "kernels in linear time, one head, D = 64, N to 262144; where that begins to be faster", false,
        run_linear},
+      {"decode", "one query against a cache of 32768 keys, 32 heads on 8, D = 128: share of memory's bandwidth", false,
+       run_decode},
+      {"decode_bfloat16", "the same, keys and values of bfloat16", false, run_decode_bfloat16},
+      {"decode_chunk", "the same, 16 queries", false, run_decode_chunk},
   };
   return kCases;
 }

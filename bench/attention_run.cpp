@@ -31,6 +31,16 @@ struct Compared {
   double allowed;  // of the largest number, or of 1 where all are smaller
 };
 
+std::vector<std::string> peer_arguments(const std::string& version, const AttentionRun& ours,
+                                        const TemporaryFolder& folder, int threads) {
+  ours.write_inputs(folder.path() / "inputs");
+  std::vector<std::string> words{
+      version,     ours.sizes().text(),       (folder.path() / "inputs").string(), (folder.path() / "results").string(),
+      "--threads", fmt::format("{}", threads)};
+  if (ours.backward()) words.emplace_back("--backward");
+  return words;
+}
+
 }  // namespace
 
 std::string Sizes::text() const { return fmt::format("{},{},{},{}", batch, heads, tokens, width); }
@@ -153,20 +163,6 @@ void AttentionRun::require_agreement(const std::filesystem::path& file, const st
 }
 
 int calls_for(double seconds) { return std::clamp(static_cast<int>(kShortest / seconds) + 1, 1, 10'000); }
-
-namespace {
-
-std::vector<std::string> peer_arguments(const std::string& version, const AttentionRun& ours,
-                                        const TemporaryFolder& folder, int threads) {
-  ours.write_inputs(folder.path() / "inputs");
-  std::vector<std::string> words{
-      version,     ours.sizes().text(),       (folder.path() / "inputs").string(), (folder.path() / "results").string(),
-      "--threads", fmt::format("{}", threads)};
-  if (ours.backward()) words.emplace_back("--backward");
-  return words;
-}
-
-}  // namespace
 
 AttentionPeer::AttentionPeer(const std::string& version, const AttentionRun& ours, int threads)
     : process_("attention", peer_arguments(version, ours, folder_, threads), threads, true) {

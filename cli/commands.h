@@ -15,6 +15,7 @@ Command add_bound(CLI::App& app);
 Command add_edge(CLI::App& app);
 Command add_export(CLI::App& app);
 Command add_flow(CLI::App& app);
+Command add_forecast(CLI::App& app);
 Command add_list(CLI::App& app);
 Command add_reproduce(CLI::App& app);
 Command add_sweep(CLI::App& app);

@@ -7,10 +7,10 @@ int main(int argc, char** argv) {
   if (is_for_training_program(argc, argv)) return run_training_program(argv);
   const auto add_commands = [](CLI::App& app) {
     return std::map<std::string, Command>{
-        {"audit", add_audit(app)},         {"bound", add_bound(app)}, {"edge", add_edge(app)},
-        {"export", add_export(app)},       {"flow", add_flow(app)},   {"list", add_list(app)},
-        {"reproduce", add_reproduce(app)}, {"sweep", add_sweep(app)}, {"tokenize", add_tokenize(app)},
-        {"train", add_train(app)},         {"watch", add_watch(app)}};
+        {"audit", add_audit(app)},       {"bound", add_bound(app)},         {"edge", add_edge(app)},
+        {"export", add_export(app)},     {"flow", add_flow(app)},           {"forecast", add_forecast(app)},
+        {"list", add_list(app)},         {"reproduce", add_reproduce(app)}, {"sweep", add_sweep(app)},
+        {"tokenize", add_tokenize(app)}, {"train", add_train(app)},         {"watch", add_watch(app)}};
   };
   return run_program(argc, argv,
                      {add_commands,

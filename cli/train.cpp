@@ -79,6 +79,20 @@ void require_unchanged(const CLI::App& command, const std::filesystem::path& fol
   }
 }
 
+// What --on-alarm rescue says of the run itself, which config.toml has as an option of its own. own_config: whether the
+// options are those of a run that is there already. Throws Error where they are of one without rescues.
+void spell_out_rescue(runs::NamedValues& given, bool own_config) {
+  const auto named = [&](const char* name) { return std::ranges::find(given, name, &runs::NamedValue::name); };
+  const auto on_alarm = named("on_alarm"), rescue = named("rescue");
+  if (on_alarm == given.end() || on_alarm->value != ConfigValue("rescue")) return;
+  if (rescue == given.end() && !own_config) {
+    given.push_back({"rescue", "lower"});
+  } else if (rescue == given.end() || rescue->value == ConfigValue("no")) {
+    throw Error("--on-alarm rescue is of a run with rescues, this one has none: {}",
+                own_config ? "choose another --out" : "leave out --rescue no");
+  }
+}
+
 }  // namespace
 
 Command add_train(CLI::App& app) {
@@ -96,7 +110,9 @@ Command add_train(CLI::App& app) {
     if (s.out.empty() && !s.dry_run) {
       throw Error("train needs --out FOLDER: where its logs, checkpoint and result go");
     }
-    const runs::Settings given(given_options(*command, runs::options()), runs::flag_of);
+    runs::NamedValues values = given_options(*command, runs::options());
+    spell_out_rescue(values, own_config);
+    const runs::Settings given(values, runs::flag_of);
     const auto asked = given.get<int>("threads");
     const int processes = std::max(given.get<int>("processes"), 1);
     const int threads = asked > 0 ? asked : std::max(processor_count() / processes, 1);

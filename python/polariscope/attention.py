@@ -44,8 +44,8 @@ def attend(query: Array, key: Array, value: Array, reweighting: str = "softmax",
     Raises ArgumentError, of one sentence, for arguments that do not fit.
     """
     if hasattr(type(query), "__torch_function__"):
-        from . import operator
-        implemented: Any = operator
+        from . import tensors
+        implemented: Any = tensors
     elif hasattr(type(query), "__dlpack__") or hasattr(type(query), "__array_interface__"):
         from . import arrays
         implemented = arrays

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import masks, operator
+from . import masks, tensors
 
 _transforms = torch._C._functorch
 
@@ -50,9 +50,9 @@ def in_transform():
 
 def attend(scores, value, statistics):
     """polariscope.attend of what was read."""
-    return operator.attend(scores.query, scores.key, value, scores.reweighting, scale=scores.scale,
-                           causal=scores.causal, window=scores.window, bias=scores.bias, sink=scores.sink,
-                           key_lengths=scores.key_lengths, statistics=statistics, **scores.parameters)
+    return tensors.attend(scores.query, scores.key, value, scores.reweighting, scale=scores.scale,
+                          causal=scores.causal, window=scores.window, bias=scores.bias, sink=scores.sink,
+                          key_lengths=scores.key_lengths, statistics=statistics, **scores.parameters)
 
 
 def plain(tensor):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 import torch.utils._python_dispatch as dispatch
 
-from . import callers, calls, interface, operator, unseen
+from . import callers, calls, interface, tensors, unseen
 from .record import Record
 
 
@@ -278,8 +278,8 @@ def _replace_all(stack):
     models = getattr(sys.modules.get("transformers.modeling_utils"), "AttentionInterface", None)
     if hasattr(models, "get_interface"):
         _replace(stack, models, "get_interface", _telling_interface(models.get_interface))
-    operator._observers.append(_attended)
-    stack.callback(operator._observers.remove, _attended)
+    tensors._observers.append(_attended)
+    stack.callback(tensors._observers.remove, _attended)
 
 
 def _open(block):

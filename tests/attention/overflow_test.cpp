@@ -1,5 +1,6 @@
 // Finite scores whose sum, or whose distance, is larger than the largest number: softmax as usual.
 #include "agreement.h"
+#include "polariscope/reweighting/growth.h"
 #include "support/simd_targets.h"
 
 namespace polariscope::testing {
@@ -30,11 +31,7 @@ class Overflow : public ::testing::Test {
            form.weight == WeightFunction::kRelu || form.weight == WeightFunction::kElu1;
   }
 
-  static bool is_bounded(const reweighting::AttentionForm& form) {
-    using reweighting::WeightFunction;
-    return form.weight == WeightFunction::kExp || form.weight == WeightFunction::kSigmoid ||
-           form.weight == WeightFunction::kOne;
-  }
+  static bool is_bounded(const reweighting::AttentionForm& form) { return reweighting::growth_of(form.weight) == 0; }
 
   static Problem<T> problem(const reweighting::AttentionForm& form, const attention::AttentionShape& shape) {
     RandomStream random(kSeed, stream_of(form));

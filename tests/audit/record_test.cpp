@@ -115,7 +115,7 @@ TEST(Record, OfOtherFilesIsRefusedInASentence) {
   };
   EXPECT_NE(complaint_of([&] { read_record(folder.path() / "none.json"); }).find("none.json"), std::string::npos);
   for (const char* contents : {"", "[]", "{}", "[1", R"({"version": 1})"}) {
-    EXPECT_NE(refusal_of(contents).find("expected what `audit --out` writes"), std::string::npos) << contents;
+    EXPECT_NE(refusal_of(contents).find("expected the record of an audit"), std::string::npos) << contents;
   }
   nlohmann::ordered_json json = as_json(full_record());
   json["version"] = 7;

@@ -188,7 +188,7 @@ TEST_F(AuditCommand, ComparesWithAnEarlierAudit) {
   EXPECT_NE(worse.err.find("change_in_loss is"), std::string::npos) << worse.err;
   refuse({at("model"), "--ids", at("ids.json"), "--fail-on", "change_in_loss>0.1"}, {"--fail-on", "--baseline"});
   refuse({at("model"), "--ids", at("ids.json"), "--baseline", at("ids.json")},
-         {"--baseline", "ids.json", "audit --out"});
+         {"--baseline", "ids.json", "record of an audit"});
 }
 
 // 480 MB of zeros, of which the file system keeps none, by a process that may have 300 MB of its own.

@@ -255,6 +255,29 @@ TEST_F(LanguageModel, OnTwoProcessesIsWhatItIsOnOne) {
   EXPECT_EQ(read_file(at("two/metrics.jsonl")), read_file(at("again/metrics.jsonl")));
 }
 
+// A rate of which the second step is not finite, and a factor that makes it a good one.
+TEST_F(LanguageModel, IsRescuedAlikeOnOneProcessAndOnTwo) {
+  const Words hopeless{"--threads",       "1",     "--learning-rate", "1e20", "--rescue", "lower",
+                       "--rescue-factor", "1e-23", "--warmup",        "0"};
+  Words two = hopeless;
+  two.insert(two.end(), {"--processes", "2"});
+  ASSERT_EQ(run(training("one", hopeless)).code, 0);
+  const Outcome outcome = run(training("two", two));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* out : {"one", "two"}) {
+    const auto result = nlohmann::json::parse(read_file(at(std::string(out) + "/result.json")));
+    EXPECT_EQ(result.at("rescues"), 1) << out;
+    EXPECT_EQ(result.at("diverged"), false) << out;
+    EXPECT_EQ(result.at("steps"), 6) << out;
+    EXPECT_TRUE(fs::exists(at(std::string(out) + "/rescue-1.jsonl")));
+  }
+  EXPECT_EQ(read_file(at("one/alarms.jsonl")), read_file(at("two/alarms.jsonl")));
+  const std::vector<double> one = losses_of(at("one/metrics.jsonl")), other = losses_of(at("two/metrics.jsonl"));
+  ASSERT_EQ(one.size(), 6U);
+  ASSERT_EQ(other.size(), 6U);
+  for (std::size_t s = 0; s < one.size(); ++s) EXPECT_NEAR(one[s], other[s], 1e-5);
+}
+
 // The process of that rank that runs in the folder; 0 where there is none.
 pid_t process_of(const std::string& rank, const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator("/proc")) {

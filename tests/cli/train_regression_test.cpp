@@ -57,7 +57,7 @@ TEST(TrainRegression, WritesItsOwnDefaultsAndReadsThemAgain) {
             "command = \"train\"\ntask = \"in-context-regression\"\nsequence-length = 20\nattention = \"softmax\"\n"
             "layers = 5\nlayer-form = \"residual\"\nqk-norm = \"layer\"\ncausal = false\noptimiser = "
             "\"sgd\"\nlearning-rate = 0.7\n"
-            "momentum = 0.8\nsteps = 20\nbatch = 100\nseed = 0\n");
+            "momentum = 0.8\nrescue = \"no\"\nrescues = 3\nsteps = 20\nbatch = 100\nseed = 0\n");
   expect_done({"train", run + "/config.toml", "--threads", "1", "--quiet", "--out", again});
   for (const char* name : {"config.toml", "metrics.jsonl", "result.json", "checkpoint/last.safetensors"}) {
     EXPECT_TRUE(bytes_of(fs::path(run) / name) == bytes_of(fs::path(again) / name)) << name;

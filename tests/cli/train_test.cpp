@@ -39,7 +39,7 @@ std::set<std::string> options_in(const std::string& help) {
 }
 
 TEST(Train, HasTheOptionsOfTheTableAndNoOthers) {
-  std::set<std::string> expected{"--help", "--out", "--quiet"};
+  std::set<std::string> expected{"--help", "--out", "--quiet", "--dry-run"};
   for (const runs::Option& option : runs::options()) expected.insert(runs::flag_of(option));
   EXPECT_EQ(options_in(polariscope_run({"train", "--help"}).out), expected);
 }
@@ -221,6 +221,17 @@ TEST(Train, LeavesResultsThatProgramsRead) {
   EXPECT_EQ(nlohmann::json::parse(bytes_of(run / "heads.json")).size(), 2U);
 }
 
+// Those that the experiments on induction read; a name that no run leaves is an empty figure there.
+TEST(Train, LeavesTheNumbersOfSinksThatExperimentsRead) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  expect_done(train({"--out", run.string()}));
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  for (const char* name : {"accuracy", "sink_fraction", "sink_score", "importance", "entropy", "frobenius_norm"}) {
+    EXPECT_TRUE(result.contains(name) && result[name].is_number()) << name;
+  }
+}
+
 TEST(Train, SaysWhichProgramMadeARun) {
   const TemporaryFolder folder;
   const fs::path run = folder.path() / "run";
@@ -288,6 +299,22 @@ TEST(Train, ThatDivergesKeepsTheParametersBeforeItAndSaysSo) {
   expect_done(train({"--out", run.string(), "--layer-norm", "false", "--optimiser", "sgd", "--learning-rate", "1e9"}));
   EXPECT_EQ(bytes_of(run / "metrics.jsonl"), metrics);
   EXPECT_EQ(bytes_of(run / "result.json"), whole);
+}
+
+TEST(Train, ThatIsRescuedGoesOnToItsEnd) {
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  // A rate of which the second step is not finite, and a factor that makes it a good one.
+  expect_done(train({"--task", "token-groups", "--learning-rate", "1e20", "--rescue", "lower", "--rescue-factor",
+                     "1e-23", "--out", run.string()}));
+  const auto result = nlohmann::json::parse(bytes_of(run / "result.json"));
+  EXPECT_EQ(result.at("rescues"), 1);
+  EXPECT_EQ(result.at("diverged"), false);
+  EXPECT_EQ(result.at("steps"), 100);
+  const std::vector<std::string> steps = lines_of(bytes_of(run / "metrics.jsonl"));
+  ASSERT_EQ(steps.size(), 100U);
+  EXPECT_TRUE(steps.back().starts_with("{\"step\":100,"));
+  EXPECT_TRUE(bytes_of(run / "cls_attention.jsonl").starts_with("{\"step\":0,"));
 }
 
 TEST(Train, SaysWithHowManyThreadsItRan) {

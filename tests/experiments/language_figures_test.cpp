@@ -78,6 +78,17 @@ TEST(LanguageFigures, DrawARunThatEndedEarlyAtItsOwnSteps) {
   }
 }
 
+TEST(LanguageFigures, TellTheSettingsOfTheirRuns) {
+  const MadeUpRuns runs("clip = 0.5\nbeta_2 = 0.99\nwarmup = [2, 4]\n" + language_grid(),
+                        [](const json& /*settings*/) { return made_up_language({}); });
+  const report::Section section = runs.section_of("B.fig5");
+  EXPECT_NE(section.method.find("adamw, a cosine schedule down to 0.1 of the rate, clipping at 0.5."),
+            std::string::npos)
+      << section.method;
+  EXPECT_NE(section.differences.find("betas 0.9 and 0.99, 2 or 4 steps of warm-up"), std::string::npos)
+      << section.differences;
+}
+
 TEST(LanguageFigures, HaveAFigureForEveryClaimAndSayWhatTheyCut) {
   const MadeUpRuns runs(language_grid(), [](const json& /*settings*/) { return made_up_language({}); });
   for (const char* id : {"B.fig1top", "B.fig5", "B.fig7"}) {

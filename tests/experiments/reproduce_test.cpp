@@ -5,6 +5,7 @@
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -52,6 +53,34 @@ TEST(Reproduce, DoesTrainingsOfAnotherVersionAgainAndSaysSo) {
   reproduce_with(upgraded);
   EXPECT_EQ(again(), 1) << told.front();
   EXPECT_NE(fs::last_write_time(result), made);
+}
+
+TEST(Reproduce, DoesAnExperimentOfAnotherVersionAgainAndSaysSo) {
+  const TemporaryFolder folder;
+  const fs::path section = folder.path() / "out/B.eq20/section.json";
+  std::vector<std::string> told;
+  const auto reused = [&] {
+    told.clear();
+    ProgressBoard board(ProgressBoard::Mode::kQuiet);
+    return experiments::reproduce({.ids = {"B.eq20"},
+                                   .jobs = 1,
+                                   .out = folder.path() / "out",
+                                   .training_program = folder.path() / "none",
+                                   .announce = [&](const std::string& line) { told.push_back(line); }},
+                                  board)
+        .reused;
+  };
+  EXPECT_EQ(reused(), 0);
+  EXPECT_TRUE(told.empty());
+  nlohmann::json stored = nlohmann::json::parse(read_file(section));
+  const nlohmann::json program = stored.at("program");
+  stored["program"] = "another";
+  write_file(section, stored.dump());
+  EXPECT_EQ(reused(), 0);
+  EXPECT_EQ(told, std::vector<std::string>{"1 experiment of another version of the program is done again"});
+  EXPECT_EQ(nlohmann::json::parse(read_file(section)).at("program"), program);
+  EXPECT_EQ(reused(), 1);
+  EXPECT_TRUE(told.empty());
 }
 
 }  // namespace

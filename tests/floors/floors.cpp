@@ -1,6 +1,7 @@
 // The floors of the house, lowest first; docs and the table agree on them. "tests" is tests/support alone.
 #include "floors.h"
 
+#include "flags.h"
 #include "types.h"
 
 #include <algorithm>
@@ -109,6 +110,13 @@ const std::set<std::string> kWithOracle = {
     "bench/bench_accuracy.cpp",
     "src/polariscope/experiments/lipschitz/controlled_variance.cpp",
 };
+// Files of the library that write a command line: that of a program they start, or one for people to type again.
+const std::set<std::string> kWithFlags = {
+    "src/polariscope/checkpoints/internal/hub_cache.cpp",
+    "src/polariscope/experiments/reproduce.cpp",
+    "src/polariscope/experiments/shared/training_sweep.cpp",
+    "src/polariscope/sweep/local_workers.cpp",
+};
 const std::string kTorchFolder = "src/polariscope/attention/torch/";
 const std::string kLibrary = "src/polariscope/";
 
@@ -213,6 +221,7 @@ class Checker {
         check_python(file);
       } else {
         check_file(file);
+        check_flags(file);
         for (const std::string& name : defined_types(file.text)) check_definition(name, file.path);
       }
     }
@@ -270,6 +279,13 @@ class Checker {
     if (folder_of(path) == "reweighting" && path.ends_with(".h") && !is_per_target(path) && !is_internal(path) &&
         begins("hwy/")) {
       complain(what + ": the face of reweighting holds no SIMD, put it in a -inl.h file");
+    }
+  }
+
+  void check_flags(const SourceFile& file) {
+    if (!file.path.starts_with(kLibrary) || kWithFlags.contains(file.path)) return;
+    for (const std::string& flag : flags_in_literals(file.text)) {
+      complain(file.path + " tells of " + flag + ", which callers from C++ and Python never typed: say what is meant");
     }
   }
 

@@ -18,6 +18,7 @@ struct SourceFile {
 //   per instruction set) but for the `-inl.h` files of higher floors; bench/ times what is inside, too;
 // - files that are not on the list of those with LibTorch (in floors.cpp) include neither it nor one that is;
 // - the reference in attention/oracle/ is for tests and for the few files on a list of their own;
+// - texts of the library name no command-line flag, but those of the few files that write a command line;
 // - no two files define a type of one full name: a program that links both has undefined behaviour;
 // - a header of reweighting (but no -inl.h or internal one) does not include Highway;
 // - what is included in quotes is a file of the project;

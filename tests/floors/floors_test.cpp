@@ -152,6 +152,17 @@ TEST(Floors, NoTypeIsDefinedTwice) {
             "needs another name");
 }
 
+TEST(Floors, TheLibraryTellsOfNoFlag) {
+  const std::string text = "const char* k = \"choose another --out\";\n";
+  EXPECT_EQ(complaint_about({"src/polariscope/flow/bad.cpp", text}),
+            "src/polariscope/flow/bad.cpp tells of --out, which callers from C++ and Python never typed: say what is "
+            "meant");
+  auto files = small_project();
+  files.push_back({"cli/fine.cpp", text});
+  files.push_back({"src/polariscope/sweep/local_workers.cpp", text});
+  EXPECT_TRUE(floor_violations(files).empty());
+}
+
 TEST(Floors, ThePythonPackageImportsNothingThatUsersNeedNotHave) {
   EXPECT_EQ(complaint_about({"python/polariscope/bad.py", "import sklearn.svm as s\n"}),
             "python/polariscope/bad.py imports sklearn, which users need not have");

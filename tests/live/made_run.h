@@ -38,6 +38,10 @@ struct MadeRun {
     std::ofstream(folder / "alarms.jsonl", std::ios::app) << fmt::format(
         "{{\"step\":{},\"kind\":\"collapse\",\"layer\":1,\"head\":2,\"sentence\":\"{}\"}}\n", step, sentence);
   }
+  void add_rescue(std::int64_t step, std::int64_t back_to) const {
+    std::ofstream(folder / "alarms.jsonl", std::ios::app)
+        << fmt::format("{{\"step\":{},\"kind\":\"rescue\",\"back_to\":{},\"sentence\":\"back\"}}\n", step, back_to);
+  }
 
   std::filesystem::path folder;
 };

@@ -168,6 +168,30 @@ TEST(WatchedRun, AResumedRunIsReadAnewUnderAnotherEpoch) {
   EXPECT_EQ(run.reading()->alarm_count, 0);
 }
 
+TEST(WatchedRun, ThatWasRescuedGoesOnFromTheStepItWentBackTo) {
+  const TemporaryFolder folder;
+  const MadeRun made(folder.path() / "run");
+  made.add_steps(1, 100);
+  made.add_alarm(100, "one");
+  live::WatchedRun run(made.folder, "run");
+  run.look(live::wall_clock());
+  steps_of(run);
+  read_all(run);
+  made.add_rescue(100, 50);
+  std::string kept;
+  for (int step = 1; step <= 50; ++step) kept += step_line(step);
+  fs::resize_file(made.folder / "metrics.jsonl", kept.size());
+  made.add_steps(51, 54);
+  read_all(run);
+  run.look(live::wall_clock());
+  EXPECT_EQ(steps_of(run), 54U);
+  EXPECT_EQ(run.reading()->alarm_count, 1);
+  EXPECT_EQ(run.reading()->rescue_count, 1);
+  ASSERT_EQ(run.reading()->alarms.size(), 2U);
+  EXPECT_FALSE(run.reading()->alarms.front().is_rescue());
+  EXPECT_EQ(run.reading()->alarms.back().back_to, 50);
+}
+
 TEST(WatchedRun, KeepsTheLastAlarmsAndCountsAll) {
   const TemporaryFolder folder;
   const MadeRun made(folder.path() / "run");

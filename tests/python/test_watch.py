@@ -10,7 +10,7 @@ from torch import nn
 from watched import Attention, Block, WatchTest, functions
 
 import polariscope
-from polariscope import calls, operator
+from polariscope import calls, tensors
 
 
 class Watch(WatchTest):
@@ -175,12 +175,12 @@ class Watch(WatchTest):
         model = nn.MultiheadAttention(16, 4)
         x = torch.randn(3, 2, 16)
         for fault in (RuntimeError("not enough memory"), TypeError("a fault of ours")):
-            with mock.patch.object(operator, "attend", side_effect=fault):
+            with mock.patch.object(tensors, "attend", side_effect=fault):
                 with self.assertRaises(type(fault)) as raised, polariscope.watch(model) as record:
                     model(x, x, x)
             self.assertIs(raised.exception, fault)
             self.assertEqual(dict(record.notes), {})
-        with mock.patch.object(operator, "attend", side_effect=RuntimeError("attend: no")):
+        with mock.patch.object(tensors, "attend", side_effect=RuntimeError("attend: no")):
             with polariscope.watch(model) as record:
                 model(x, x, x)
         self.assertEqual(list(record.notes), [

@@ -128,12 +128,9 @@ TEST(AttentionForms, AreSignedOnlyWhereTheScoreItselfIsTheWeight) {
 }
 
 TEST(AttentionForms, SumOffsetsBelongToSumsOfOtherWeightsThanExponentials) {
-  std::set<std::string_view> found;
   for (const reweighting::AttentionForm& form : reweighting::attention_forms()) {
-    if (reweighting::has_sum_offset(form)) found.insert(form.name);
+    EXPECT_EQ(reweighting::has_sum_offset(form), form.name.ends_with("/sum") || form.name == "uniform") << form.name;
   }
-  EXPECT_EQ(found, (std::set<std::string_view>{"sigmoid/sum", "relu/sum", "elu1/sum", "identity/sum", "abs/sum",
-                                               "square/sum", "uniform", "elu1_kernel/sum", "relu_kernel/sum"}));
 }
 
 TEST(AttentionForms, ForPeopleHaveOneLineEach) {

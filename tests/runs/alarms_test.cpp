@@ -52,7 +52,7 @@ TEST(AlarmsOfARun, AreTheSameBytesFromWhateverStepItGoesOn) {
       advance(alarms, cut + 1, kSteps - 100);  // after the checkpoint, and lost with the process
     }
     std::ofstream(folder.path() / "alarms.jsonl", std::ios::app) << "{\"step\":1";  // half a line
-    runs::Alarms alarms(folder.path(), kShape, cut, state);
+    runs::Alarms alarms(folder.path(), kShape, state, 0);
     EXPECT_EQ(alarms.state(), state);
     advance(alarms, cut + 1, kSteps);
     alarms.flush();
@@ -62,10 +62,39 @@ TEST(AlarmsOfARun, AreTheSameBytesFromWhateverStepItGoesOn) {
   }
 }
 
+TEST(AlarmsOfARun, KeepWhatTheyToldWhenTheRunGoesBack) {
+  const TemporaryFolder folder;
+  Progress nobody;
+  std::vector<double> before, after;
+  std::string expected;
+  {
+    runs::Alarms alarms(folder.path(), kShape, 0);
+    advance(alarms, 1, 20);
+    before = alarms.state();
+    advance(alarms, 21, 70);
+    ASSERT_GT(alarms.count(), 0);
+    const std::int64_t told = alarms.count();
+    alarms.go_back({.step = 70, .back_to = 20, .number = 1, .most = 3, .rate = 0.5}, before, nobody);
+    EXPECT_EQ(alarms.count(), told);
+    after = alarms.state();
+    EXPECT_TRUE(std::equal(after.begin() + 2, after.end(), before.begin() + 2)) << "the detector is as it was";
+    alarms.flush();
+    expected = read_file(folder.path() / "alarms.jsonl");
+    advance(alarms, 21, 70);
+    EXPECT_GT(alarms.count(), told) << "and gives the alarm once more";
+  }
+  EXPECT_TRUE(expected.ends_with(
+      "{\"step\":70,\"kind\":\"rescue\",\"back_to\":20,\"rate\":0.5,\"skipped\":0,\"sentence\":\"rescue 1 of 3: back "
+      "to step 20, and on at 0.5 of the learning rate\"}\n"))
+      << expected;
+  const runs::Alarms again(folder.path(), kShape, after, 1);
+  EXPECT_EQ(read_file(folder.path() / "alarms.jsonl"), expected) << "its lines of later steps than 20 are kept";
+}
+
 TEST(AlarmsOfARun, RefuseAStateThatIsNotTheirs) {
   const TemporaryFolder folder;
-  EXPECT_NE(complaint_of([&] { runs::Alarms(folder.path(), kShape, 1, std::vector<double>{}); }), "");
-  EXPECT_NE(complaint_of([&] { runs::Alarms(folder.path(), kShape, 1, std::vector<double>(40)); }), "");
+  EXPECT_NE(complaint_of([&] { runs::Alarms(folder.path(), kShape, std::vector<double>{}, 0); }), "");
+  EXPECT_NE(complaint_of([&] { runs::Alarms(folder.path(), kShape, std::vector<double>(40), 0); }), "");
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ TEST(Settings, OfInductionAreThePapersWhereNothingIsGiven) {
             "task = \"induction\"\nvocabulary = 50\nsequence-length = 13\nshift-query-token = false\n"
             "auxiliary-loss = 0.2\ntraining-sequences = 100000\nevaluation-sequences = 1000\nattention = \"softmax\"\n"
             "positions = \"concat\"\nlayers = 2\nheads = 4\nwidth = 128\nmlp = true\nlayer-norm = true\n"
-            "optimiser = \"adamw\"\nlearning-rate = 0.001\nweight-decay = 0.01\nepochs = 10\nbatch = 256\nseed = 0\n");
+            "optimiser = \"adamw\"\nlearning-rate = 0.001\nweight-decay = 0.01\nrescue = \"no\"\nrescues = 3\nepochs = "
+            "10\nbatch = 256\nseed = 0\n");
 }
 
 TEST(Settings, OfTokenGroupsAreThePapersWithoutWhatMeansNothingToThem) {
@@ -37,20 +38,20 @@ TEST(Settings, OfTokenGroupsAreThePapersWithoutWhatMeansNothingToThem) {
             "task = \"token-groups\"\nvocabulary = 81\nsequence-length = 10\ntraining-sequences = 10000\n"
             "evaluation-sequences = 1000\nattention = \"softmax\"\npositions = \"no\"\nlayers = 2\nheads = 4\n"
             "width = 128\nmlp = true\nlayer-norm = true\noptimiser = \"adamw\"\nlearning-rate = 0.001\n"
-            "weight-decay = 0.01\nepochs = 10\nbatch = 256\nseed = 0\n");
+            "weight-decay = 0.01\nrescue = \"no\"\nrescues = 3\nepochs = 10\nbatch = 256\nseed = 0\n");
 }
 
 TEST(Settings, OfInContextRegressionAreTheOtherPapers) {
   EXPECT_EQ(toml(of_task("in-context-regression")),
             "task = \"in-context-regression\"\nsequence-length = 20\nattention = \"softmax\"\nlayers = 5\n"
             "layer-form = \"residual\"\nqk-norm = \"no\"\ncausal = false\noptimiser = \"sgd\"\nlearning-rate = "
-            "0.7\nmomentum = 0.8\n"
+            "0.7\nmomentum = 0.8\nrescue = \"no\"\nrescues = 3\n"
             "steps = 10000\nbatch = 4000\nseed = 0\n");
 }
 
 TEST(Settings, SayMomentumOfSgdAndDecayOfAdamW) {
   const std::string sgd = toml({{"optimiser", "sgd"}, {"momentum", 0.9}});
-  EXPECT_NE(sgd.find("learning-rate = 0.001\nmomentum = 0.9\nepochs"), std::string::npos) << sgd;
+  EXPECT_NE(sgd.find("learning-rate = 0.001\nmomentum = 0.9\nrescue"), std::string::npos) << sgd;
   EXPECT_NE(toml({{"optimiser", "sgd"}}).find("\nmomentum = 0\n"), std::string::npos);
 }
 
@@ -60,6 +61,16 @@ TEST(Settings, AreEqualForEqualRuns) {
   EXPECT_EQ(toml({{"momentum", 0.0}}), toml({}));
   EXPECT_EQ(toml({{"threads", 3}, {"checkpoint_every", 1.0}, {"on_alarm", "stop"}}), toml({}));
   EXPECT_NE(toml({{"seed", 1}}), toml({}));
+}
+
+TEST(Settings, SayTheFactorOfARunThatIsRescuedByIt) {
+  EXPECT_NE(
+      toml({{"rescue", "lower"}, {"rescues", 2}}).find("\nrescue = \"lower\"\nrescue-factor = 0.5\nrescues = 2\n"),
+      std::string::npos);
+  for (const char* rescue : {"no", "skip"}) {
+    EXPECT_EQ(toml({{"rescue", rescue}}).find("rescue-factor"), std::string::npos);
+    EXPECT_NE(complaint_of([&] { runs::Settings({{"rescue", rescue}, {"rescue_factor", 0.3}}); }), "");
+  }
 }
 
 TEST(Settings, RefuseByNameWhatHasNoMeaningForTheTask) {

@@ -317,7 +317,7 @@ TEST(LanguagePlan, MultipliesWhatWasMeasured) {
   const std::string words = in_words(plan, 1e12, 2);
   EXPECT_NE(words.find("1000 (1000)"), std::string::npos) << words;
   EXPECT_NE(words.find("what 10 layers and the head multiply"), std::string::npos) << words;
-  EXPECT_NE(in_words(plan, 5e6, 2).find("--accumulation"), std::string::npos);
+  EXPECT_NE(in_words(plan, 5e6, 2).find("accumulation of"), std::string::npos);
 }
 
 double lowest_entropy(LanguageTraining& training, int steps) {

@@ -1,6 +1,7 @@
 // What a run is asked for, and what is refused.
 #include "polariscope/train/training_options.h"
 
+#include "polariscope/runs/run_options.h"
 #include "polariscope/runs/settings.h"
 #include "polariscope/train/regression_options.h"
 #include "polariscope/train/task_batches.h"
@@ -96,6 +97,7 @@ TEST(TrainingOptions, ChangeWithEveryOptionOfTheTable) {
       other.push_back({std::string(option.name), other_value(option, usual->value)});
       if (!runs::objection(runs::options(), option, other.back().value, other).empty()) continue;
       const runs::Settings settings(given), changed(other);
+      if (runs::run_options(changed).rescue != runs::run_options(settings).rescue) continue;  // the loop's
       if (task == "in-context-regression") {
         EXPECT_FALSE(train::regression_options(changed) == train::regression_options(settings)) << option.name;
       } else {

@@ -1,8 +1,10 @@
 #include "polariscope/attention/attend.h"
 
 #include "polariscope/attention/internal/bfloat16.h"
+#include "polariscope/attention/internal/decode.h"
 #include "polariscope/attention/internal/kernels.h"
 #include "polariscope/attention/internal/linear.h"
+#include "polariscope/attention/internal/plain_cache.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
@@ -13,11 +15,14 @@
 namespace polariscope::attention {
 
 template <class T>
-void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, int threads) {
-  const AttentionShape& shape = input.shape;
-  validate(input);
-  require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
+void attend(const AttentionInput<T>& given, const AttentionOutput<T>& output, int threads) {
+  const AttentionShape& shape = given.shape;
+  validate(given);
+  require_value(given);
   require_array(output.output.data, shape.batch * shape.heads * shape.queries * shape.value_width, "output");
+  if (decode_serves(given, output)) return attend_decode(given, output, threads);
+  const PlainCache<T> cache(given, threads);
+  const AttentionInput<T>& input = cache.input();
   if (linear_serves(input, output) && linear_is_faster(shape, input.causal) && attend_linear(input, output, threads)) {
     return;
   }
@@ -36,9 +41,10 @@ void attend(const AttentionInput<T>& input, const AttentionOutput<T>& output, in
   }
   const std::unique_ptr<const Bfloat16Keys> low = bfloat16_keys(input, threads);
   const QueryBlocks blocks(shape, input.causal, lanes, low.get());
+  const std::int64_t workers = threads > 0 ? threads : processor_count();  // they take blocks in turn, more or less
   parallel_for(blocks.size(), threads, [&](std::int64_t i) {
     const FlushDenormals flush;
-    attend_block(input, output, blocks[i]);
+    attend_block(input, output, blocks[i], blocks[std::min(i + workers, blocks.size() - 1)]);
   });
 }
 

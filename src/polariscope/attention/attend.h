@@ -9,6 +9,9 @@
 
 namespace polariscope::attention {
 
+// The upper half of a float's bits.
+using Bfloat16 = std::uint16_t;
+
 // [batch, heads, rows, width] with the width contiguous; strides in elements. Rows need no alignment.
 template <class T>
 struct HeadsView {
@@ -27,6 +30,16 @@ struct AttentionShape {
   std::int64_t heads = 1, key_heads = 1;  // heads is a multiple of key_heads; head h reads key head h/(heads/key_heads)
   std::int64_t queries = 0, keys = 0;
   std::int64_t width = 0, value_width = 0;
+};
+
+// A cache of keys and values in pages of `page_keys` rows each, as servers of language models keep it. Key j of a
+// sequence is row j % page_keys of the page that its table names, and batch_stride of `key` and `value` is from one
+// page to the next.
+struct PageTable {
+  const std::int32_t* pages = nullptr;  // [batch, ⌈keys/page_keys⌉], each in [0, page_count); null: no pages. Entries
+                                        // beyond a sequence's length are not read
+  std::int64_t batch_stride = 0;
+  std::int64_t page_keys = 0, page_count = 0;
 };
 
 // Query i stands beside key i + keys - queries, of its sequence's own keys where lengths are given:
@@ -49,6 +62,10 @@ struct AttentionInput {
   // Queries, keys and values that are bfloat16 numbers lose nothing in the scores; weights are rounded where they
   // multiply values, and nowhere else. Gradients are as without.
   bool bfloat16 = false;
+  // In place of `key` and `value`, whose data is null then: bfloat16 numbers as they are stored, read once where few
+  // queries meet many keys, else widened beforehand.
+  HeadsView<const Bfloat16> bfloat16_key = {}, bfloat16_value = {};
+  PageTable table = {};
 };
 
 template <class T>

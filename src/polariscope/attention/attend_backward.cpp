@@ -149,7 +149,7 @@ void attend_backward(const AttentionInput<T>& input, const AttentionOutput<T>& f
   validate(input, forward, d_statistics, gradient);
   const AttentionShape& shape = input.shape;
   const std::int64_t outputs = shape.batch * shape.heads * shape.queries * shape.value_width;
-  require_array(input.value.data, shape.batch * shape.key_heads * shape.keys * shape.value_width, "value");
+  require_value(input);
   require_array<T>(forward.output.data, outputs, "output of the forward pass");
   require_array(d_output.data, outputs, "gradient of the output");
   if (linear_serves(input, d_statistics, gradient) && linear_is_faster(shape, input.causal) &&

@@ -1,6 +1,7 @@
 #include "polariscope/attention/attend.h"
 #include "polariscope/attention/internal/bfloat16.h"
 #include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/plain_cache.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/base/denormals.h"
 #include "polariscope/base/parallel.h"
@@ -16,8 +17,10 @@ constexpr std::int64_t kTilesOfItem = 8;
 
 // Tiles of keys are independent; a rule of the whole row takes all keys of a head at once.
 template <class T>
-void attend_columns(const AttentionInput<T>& input, const T* shift, const T* inverse, T* column_means, int threads) {
-  validate(input);
+void attend_columns(const AttentionInput<T>& given, const T* shift, const T* inverse, T* column_means, int threads) {
+  validate(given);
+  const PlainCache<T> cache(given, threads);
+  const AttentionInput<T>& input = cache.input();
   const AttentionShape& shape = input.shape;
   if (input.form.rule == reweighting::RowRule::kElementwise) {
     const std::int64_t rows = shape.batch * shape.heads * shape.queries;

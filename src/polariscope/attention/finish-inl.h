@@ -191,6 +191,17 @@ HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput
   store(out.mass, absolute);
 }
 
+// to[n] = lane n of a vector, of `count` lanes; to need not be aligned.
+template <class D, class Number, class T = hn::TFromD<D>>
+HWY_INLINE void store_lanes(D d, hn::Vec<D> values, int count, Number* to) {
+  if constexpr (std::is_same_v<Number, T>) {
+    if (count == static_cast<int>(hn::Lanes(d))) return hn::StoreU(values, d, to);
+  }
+  HWY_ALIGN T buffer[hn::MaxLanes(D())];
+  hn::Store(values, d, buffer);
+  for (int q = 0; q < count; ++q) to[q] = static_cast<Number>(buffer[q]);
+}
+
 // Writes the rows of a block whose lanes are queries.
 template <class Function, class T>
 void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
@@ -204,14 +215,8 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
   for (int c = 0; c < block.vectors; ++c) {
     const int count = std::min(lanes, block.count - c * lanes);
     const std::int64_t at = row_0 + c * lanes;
-    const auto store = [&]<class Number>(Number* array, const V(&values)[1]) HWY_ATTR {
-      if constexpr (std::is_same_v<Number, T>) {
-        if (count == lanes) return hn::StoreU(values[0], d, array + at);
-      }
-      HWY_ALIGN T buffer[hn::MaxLanes(D())];
-      hn::Store(values[0], d, buffer);
-      for (int q = 0; q < count; ++q) array[at + q] = static_cast<Number>(buffer[q]);
-    };
+    const auto store = [&]<class Number>(Number* array, const V(&values)[1])
+                           HWY_ATTR { store_lanes(d, values[0], count, array + at); };
     const Running<D> row[1] = {scores.running(c)};
     V inverse[1];
     visit_results<Function>(in, out, row, sink, inverse, store);

@@ -1,6 +1,7 @@
 #include "polariscope/attention/weights.h"
 
 #include "polariscope/attention/internal/kernels.h"
+#include "polariscope/attention/internal/plain_cache.h"
 #include "polariscope/attention/internal/validate.h"
 #include "polariscope/attention/internal/weights_kernels.h"
 #include "polariscope/base/denormals.h"
@@ -10,9 +11,11 @@
 namespace polariscope::attention {
 
 template <class T>
-void attention_weights(const AttentionInput<T>& input, std::int64_t first, std::int64_t count, T* weights,
+void attention_weights(const AttentionInput<T>& given, std::int64_t first, std::int64_t count, T* weights,
                        int threads) {
-  validate(input);
+  validate(given);
+  const PlainCache<T> cache(given, threads);
+  const AttentionInput<T>& input = cache.input();
   AttentionShape rows = input.shape;
   if (first < 0 || count < 0 || first > rows.queries || count > rows.queries - first) {
     throw Error("weights of {} queries from query {} on: there are {}", count, first, rows.queries);

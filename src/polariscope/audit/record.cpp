@@ -335,7 +335,7 @@ AuditRecord read_record(const std::filesystem::path& path) {
   const Json json = Json::parse(read_file(file), nullptr, false);
   const auto version = json.is_object() ? json.find("version") : json.end();
   if (!json.is_object() || version == json.end() || !json.contains("layers")) {
-    throw Error("{}: expected what `audit --out` writes: a JSON object with version and layers", file.string());
+    throw Error("{}: expected the record of an audit: a JSON object with version and layers", file.string());
   }
   if (!version->is_number_integer() || *version != kRecordVersion) {
     throw Error("{}: its version is {}, this program reads version {}", file.string(),

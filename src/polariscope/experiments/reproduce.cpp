@@ -27,11 +27,15 @@ std::string command_for(const ReproduceOptions& options, const std::vector<std::
   return command + fmt::format(" --preset {} --seed {}", preset_name(options.preset), options.seed);
 }
 
-std::optional<report::Section> stored_section(const fs::path& path, const std::string& program) {
+// Nothing where it has to be made again; counts one that another program made among `others`.
+std::optional<report::Section> stored_section(const fs::path& path, const std::string& program, int& others) {
   if (!fs::exists(path)) return std::nullopt;
   try {
     const auto stored = nlohmann::json::parse(read_file(path));
-    if (stored.at("program") != program) return std::nullopt;
+    if (stored.at("program") != program) {
+      ++others;
+      return std::nullopt;
+    }
     return stored.at("section").get<report::Section>();
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // not a section of ours: made again
@@ -61,8 +65,9 @@ class Reproducer {
                                                     preset_name(options_.preset), options_.seed));
     std::vector<Item*> alone;
     std::map<std::string_view, std::vector<Item*>> of_grid;
+    int others = 0;
     for (Item& item : items_) {
-      item.section = stored_section(section_path(*item.experiment), makers_of(*item.experiment));
+      item.section = stored_section(section_path(*item.experiment), makers_of(*item.experiment), others);
       if (item.section) {
         item.whole = true;
         ++result_.reused;
@@ -72,6 +77,7 @@ class Reproducer {
         of_grid[item.experiment->trainings].push_back(&item);
       }
     }
+    tell_of_others("", others, "experiment");
     run_all(alone, {});
     for (const auto& [task, items] : of_grid) run_with_trainings(task, items);
     return finish();
@@ -149,17 +155,19 @@ class Reproducer {
     }
     if (interrupted()) return;
     try {
-      const int others = forget_others(sweep);
-      if (others > 0 && options_.announce) {
-        options_.announce(fmt::format("{}: {} training{} of another version of the program {} done again", sweep.grid,
-                                      others, others == 1 ? "" : "s", others == 1 ? "is" : "are"));
-      }
+      tell_of_others(sweep.grid + ": ", forget_others(sweep), "training");
       if (options_.announce) options_.announce(announcement(sweep));
       execute(sweep, board_);
       run_all(items, fs::path("runs") / sweep.grid);
     } catch (const Error& error) {
       for (const Item* item : items) add_error(*item->experiment, error.what());
     }
+  }
+
+  void tell_of_others(const std::string& where, int others, std::string_view what) const {
+    if (others == 0 || !options_.announce) return;
+    options_.announce(fmt::format("{}{} {}{} of another version of the program {} done again", where, others, what,
+                                  others == 1 ? "" : "s", others == 1 ? "is" : "are"));
   }
 
   void add_error(const Experiment& experiment, std::string_view what) {

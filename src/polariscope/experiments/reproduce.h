@@ -19,7 +19,7 @@ struct ReproduceOptions {
   std::filesystem::path out = "out";
   std::filesystem::path training_program;  // polariscope-train
   bool transformers = true;                // whether it trains them; else experiments that need them are skipped
-  std::function<void(const std::string& line)> announce;  // told before trainings begin how long they will take
+  std::function<void(const std::string& line)> announce;  // told how long trainings will take, and what is made again
 };
 
 // The trainings that a call of reproduce() would make of the experiments' grids.

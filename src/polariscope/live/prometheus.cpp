@@ -79,6 +79,7 @@ void add_run(Families& families, const WatchedRun& run) {
   }
   of_run("steps_per_second", "Over the last minute.", reading->rate);
   of_run("alarms", "Given so far.", static_cast<double>(reading->alarm_count));
+  of_run("rescues", "Times that the run went back.", static_cast<double>(reading->rescue_count));
   of_run("log_written_timestamp_seconds", "When metrics.jsonl last grew.", state.written);
   if (reading->planned > 0) of_run("planned_steps", "Steps of the whole run.", static_cast<double>(reading->planned));
   if (!state.last) return;

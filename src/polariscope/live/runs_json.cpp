@@ -27,6 +27,7 @@ Json json_of(const WatchedRun& run) {
             {"written", state.written},
             {"loss", nullptr},
             {"alarms", reading->alarm_count},
+            {"rescues", reading->rescue_count},
             {"note", state.note}};
   if (!state.last) return json;
   json["step"] = state.last->step;
@@ -59,13 +60,17 @@ std::string configs_json(const WatchedRuns& runs) {
 std::string alarms_json(const RunReading& reading) {
   Json list = Json::array();
   for (const RunAlarm& alarm : reading.alarms) {
-    list.push_back({{"step", alarm.step},
-                    {"kind", alarm.kind},
-                    {"layer", alarm.layer},
-                    {"head", alarm.head},
-                    {"sentence", alarm.sentence}});
+    Json one{{"step", alarm.step}, {"kind", alarm.kind}};
+    if (alarm.is_rescue()) {
+      one["back_to"] = alarm.back_to;
+    } else {
+      one["layer"] = alarm.layer;
+      one["head"] = alarm.head;
+    }
+    one["sentence"] = alarm.sentence;
+    list.push_back(std::move(one));
   }
-  return dump({{"count", reading.alarm_count}, {"alarms", std::move(list)}});
+  return dump({{"count", reading.alarm_count}, {"rescues", reading.rescue_count}, {"alarms", std::move(list)}});
 }
 
 std::string probes_json(const Probes& probes) {

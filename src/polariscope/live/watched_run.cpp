@@ -27,11 +27,14 @@ std::uint64_t new_epoch() {
 std::optional<RunAlarm> alarm_of(std::string_view line) {
   try {
     const auto json = nlohmann::json::parse(line);
-    return RunAlarm{.step = json.at("step"),
-                    .kind = json.at("kind"),
-                    .sentence = json.at("sentence"),
-                    .layer = json.at("layer"),
-                    .head = json.at("head")};
+    RunAlarm alarm{.step = json.at("step"), .kind = json.at("kind"), .sentence = json.at("sentence")};
+    if (alarm.kind == "rescue") {
+      alarm.back_to = json.at("back_to");
+    } else {
+      alarm.layer = json.at("layer");
+      alarm.head = json.at("head");
+    }
+    return alarm;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // not one of ours: the run is shown without it
   }
@@ -60,12 +63,12 @@ void WatchedRun::read_alarms() {
   try {
     const auto begin_anew = [this] {
       alarms_.clear();
-      alarm_count_ = 0;
+      alarm_count_ = rescue_count_ = 0;
     };
     alarm_log_.read(10'000, begin_anew, [this](std::string_view line) {
       auto alarm = alarm_of(line);
       if (!alarm) return;
-      ++alarm_count_;
+      ++(alarm->is_rescue() ? rescue_count_ : alarm_count_);
       if (alarms_.size() == kMostAlarms) alarms_.erase(alarms_.begin());
       alarms_.push_back(std::move(*alarm));
     });
@@ -91,6 +94,7 @@ void WatchedRun::look(double now) {
   read_alarms();
   next->alarms = alarms_;
   next->alarm_count = alarm_count_;
+  next->rescue_count = rescue_count_;
   const std::lock_guard hold(mutex_);
   reading_ = std::move(next);
 }

@@ -21,17 +21,20 @@ namespace polariscope::live {
 struct RunAlarm {
   std::int64_t step = 0;
   std::string kind, sentence;
-  int layer = 0, head = 0;  // counted from 1
+  int layer = 0, head = 0;    // counted from 1; 0 of a rescue
+  std::int64_t back_to = -1;  // of a rescue: the step that the run went back to
+
+  bool is_rescue() const { return back_to >= 0; }
 };
 
 // What is known of a run at a moment.
 struct RunReading {
   RunState state;
   std::map<std::string, std::string> config;
-  std::int64_t planned = 0;      // steps that it will take; 0 where that is not known
-  double rate = 0.0;             // steps a second
-  std::vector<RunAlarm> alarms;  // the last kMostAlarms of them
-  std::int64_t alarm_count = 0;  // of all
+  std::int64_t planned = 0;                        // steps that it will take; 0 where that is not known
+  double rate = 0.0;                               // steps a second
+  std::vector<RunAlarm> alarms;                    // the last kMostAlarms of them, rescues among them
+  std::int64_t alarm_count = 0, rescue_count = 0;  // of all
 };
 
 // The curves of a run, as far as its log was read.
@@ -81,7 +84,7 @@ class WatchedRun {
   RateMeter rate_;
   runs::FollowedLog log_, alarm_log_;
   std::vector<RunAlarm> alarms_;
-  std::int64_t alarm_count_ = 0;
+  std::int64_t alarm_count_ = 0, rescue_count_ = 0;
   double config_written_ = 0.0, looked_ = 0.0;
   ProbeFile probes_;
 

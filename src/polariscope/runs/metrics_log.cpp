@@ -1,6 +1,7 @@
 #include "polariscope/runs/metrics_log.h"
 
 #include "polariscope/base/error.h"
+#include "polariscope/base/mapped_file.h"
 #include "polariscope/runs/internal/resume_point.h"
 
 #include <fmt/compile.h>
@@ -86,6 +87,11 @@ void MetricsLog::write(std::int64_t step, std::span<const NamedNumber> numbers, 
   }
   add(line_, "}\n");
   file_.append({line_.data(), line_.size()});
+}
+
+std::string lines_after(const std::filesystem::path& metrics, std::int64_t step) {
+  const MappedFile file(metrics);
+  return std::string(file.bytes().substr(last_up_to<StepLines>(step, file.bytes()).end));
 }
 
 }  // namespace polariscope::runs

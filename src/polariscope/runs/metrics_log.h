@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 
 namespace polariscope::runs {
 
@@ -31,5 +32,8 @@ class MetricsLog {
   AppendedFile file_;
   fmt::memory_buffer line_;
 };
+
+// The lines of a metrics.jsonl behind its last one of a step up to `step`. Throws Error where it cannot be read.
+std::string lines_after(const std::filesystem::path& metrics, std::int64_t step);
 
 }  // namespace polariscope::runs

@@ -44,7 +44,8 @@ language::LanguageModelOptions with_blueprint(const LanguageOptions& o, std::int
   language::LanguageModelOptions options{
       .blueprint = std::move(blueprint), .deviation = o.deviation, .sigma_reparam = o.sigma_reparam};
   if (o.device == "cuda") {
-    if (!at::hasCUDA()) throw Error("device \"cuda\": there is no GPU that this LibTorch could compute on: leave it at cpu");
+    if (!at::hasCUDA())
+      throw Error("device \"cuda\": there is no GPU that this LibTorch could compute on: leave it at cpu");
     options.device = at::kCUDA;
   }
   if (o.precision == "bfloat16") {

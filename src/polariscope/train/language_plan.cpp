@@ -121,12 +121,13 @@ MemoryPlan LanguagePlan::memory(std::int64_t parts) const {
   const double head = numbers(vocabulary * embedding_width);  // its gradient, until it is added to what there is
   const double a_layer = std::max(two_layers.bytes - one_layer.bytes, 0.0);
   const double rest = std::max(one_layer.bytes - a_layer - head - logits(measured_sequences), 0.0);
-  const double times = static_cast<double>(batch / parts) / static_cast<double>(measured_sequences);
+  const std::int64_t part = batch / parts;
+  const double times = static_cast<double>(part) / static_cast<double>(measured_sequences);
   return {.weights = numbers(parameters + untrained),
           .gradients = numbers(parameters + untrained),
           .moments = numbers(moments * parameters),
           .activations = times * (a_layer * static_cast<double>(layers) + rest) + head,
-          .logits = logits(batch / parts)};
+          .logits = logits(part)};
 }
 
 LanguagePlan plan_language(const runs::Settings& settings) {

@@ -42,9 +42,9 @@ std::string memory_in_words(const LanguagePlan& plan, double present) {
       bytes(memory.logits), bytes(memory.all()), bytes(present));
   if (memory.all() <= present) return text;
   if (const std::int64_t parts = fitting_parts(plan, present); parts > 0) {
-    return text + fmt::format("; with --accumulation {} it is {}", parts, bytes(plan.memory(parts).all()));
+    return text + fmt::format("; with an accumulation of {} it is {}", parts, bytes(plan.memory(parts).all()));
   }
-  return text + fmt::format("; with --accumulation {} it is {}, which does not fit either", plan.batch,
+  return text + fmt::format("; with an accumulation of {} it is {}, which does not fit either", plan.batch,
                             bytes(plan.memory(plan.batch).all()));
 }
 

@@ -98,16 +98,19 @@ void LanguageTraining::share(std::shared_ptr<Ranks> ranks) {
 LanguageTraining::~LanguageTraining() {
   if (ranks_ == nullptr || ranks_->rank() != 0) return;
   try {
-    if (!together_) start_together();
-    told(Command::kEnd);
+    told({.task = Task::kEnd});
   } catch (const Error&) {  // they are gone
   }
 }
 
-LanguageTraining::Command LanguageTraining::told(Command command) {
-  at::Tensor word = at::full({1}, static_cast<std::int64_t>(command), at::kLong);
-  ranks_->broadcast(word);
-  return static_cast<Command>(word.item<std::int64_t>());
+LanguageTraining::Command LanguageTraining::told(const Command& command) {
+  std::array<double, 3> words{static_cast<double>(command.task), static_cast<double>(command.batch), command.rate};
+  ranks_->broadcast(at::from_blob(words.data(), {std::ssize(words)}, at::kDouble));
+  return {.task = static_cast<Task>(words[0]), .batch = static_cast<std::int64_t>(words[1]), .rate = words[2]};
+}
+
+LanguageTraining::Command LanguageTraining::next_step() const {
+  return {.task = Task::kStep, .batch = course_.batch(step_ + 1), .rate = course_.rate(step_ + 1)};
 }
 
 void LanguageTraining::start_together() {
@@ -121,10 +124,15 @@ void LanguageTraining::start_together() {
 }
 
 void LanguageTraining::follow() {
-  start_together();
-  while (told(Command::kEnd) == Command::kStep) {
+  while (true) {
+    const Command command = told({});
+    if (command.task == Task::kEnd) return;
+    if (command.task == Task::kStart) {
+      start_together();
+      continue;
+    }
     StepNumbers numbers{.step = step_ + 1, .heads = {}};
-    take_step(numbers);
+    take_step(command, numbers);
   }
 }
 
@@ -136,17 +144,21 @@ runs::MapShape LanguageTraining::maps() const {
 
 StepNumbers LanguageTraining::advance() {
   StepNumbers numbers{.step = step_ + 1, .heads = {}};
+  const Command step = next_step();
   if (ranks_ != nullptr) {
-    if (!together_) start_together();
-    told(Command::kStep);
+    if (!together_) {
+      told({.task = Task::kStart});
+      start_together();
+    }
+    told(step);
   }
-  take_step(numbers);
+  take_step(step, numbers);
   const bool due = step_ % options_.validation_every == 0 || step_ == options_.steps;
   if (validation_log_ && step_ == numbers.step && due) log_validation(step_);
   return numbers;
 }
 
-void LanguageTraining::take_step(StepNumbers& numbers) {
+void LanguageTraining::take_step(const Command& step, StepNumbers& numbers) {
   const std::int64_t ranks = ranks_ == nullptr ? 1 : ranks_->size(), rank = ranks_ == nullptr ? 0 : ranks_->rank();
   const std::int64_t part_size = options_.batch / options_.accumulation, each = part_size / ranks;
   const double share = 1.0 / static_cast<double>(options_.accumulation * ranks);
@@ -154,7 +166,7 @@ void LanguageTraining::take_step(StepNumbers& numbers) {
   std::vector<std::vector<double>> scores;  // the largest of each head, [layers][heads], where they are clipped
   model_->parameters().clear_gradients();
   for (std::int64_t part = 0; part < options_.accumulation; ++part) {
-    const LanguageBatch batch = batches_.training(step_ * options_.batch + part * part_size + rank * each, each);
+    const LanguageBatch batch = batches_.training(step.batch * options_.batch + part * part_size + rank * each, each);
     std::vector<LayerRecord> seen;
     at::Tensor shortfall;
     const models::language::HeadLoss loss =
@@ -184,7 +196,7 @@ void LanguageTraining::take_step(StepNumbers& numbers) {
   if (options_.clip > 0.0 && numbers.gradient_norm > options_.clip) {
     gradients.mul_(options_.clip / numbers.gradient_norm);
   }
-  optimiser_->set_learning_rate(learning_rate_at(options_, numbers.step));
+  optimiser_->set_learning_rate(learning_rate_at(options_, numbers.step) * step.rate);
   numbers.update_norm = optimiser_->step(model_->parameters().values(), gradients);
   if (options_.qk_clip > 0.0) clip_scores(*model_, scores, options_.qk_clip);
   if (options_.sigma_reparam) {
@@ -236,6 +248,7 @@ void LanguageTraining::restore(const Safetensors& checkpoint, std::int64_t step)
   validation_loss_ = number_of(checkpoint, "validation_loss");
   restore_from(checkpoint, *model_, *optimiser_);
   step_ = step;
+  together_ = false;
 }
 
 double LanguageTraining::validation_loss() const {

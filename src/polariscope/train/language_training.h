@@ -39,6 +39,7 @@ class LanguageTraining final : public Trainable {
   StepNumbers advance() override;
   Checkpoint checkpoint() const override;
   void restore(const Safetensors& checkpoint, std::int64_t step) override;
+  void set_course(const Course& course) override { course_ = course; }
   // validation.jsonl: the validation loss before the first step, every validation_every steps and after the last; and
   // probes/latest.json, what every head looks at then in a stretch of validation text.
   void open_logs(const std::filesystem::path& folder) override;
@@ -50,10 +51,17 @@ class LanguageTraining final : public Trainable {
   const models::language::LanguageModel& model() const { return *model_; }
 
  private:
-  enum class Command : std::int64_t { kEnd, kStep };
-  Command told(Command command);  // what rank 0 says, on every rank
-  void start_together();          // from what rank 0 has
-  void take_step(StepNumbers& numbers);
+  // What rank 0 asks of the others: to end, to start from what it has, or to take a step.
+  enum class Task : std::int64_t { kEnd, kStart, kStep };
+  struct Command {
+    Task task = Task::kEnd;
+    std::int64_t batch = 0;  // of a step: its batch, and the share of its scheduled learning rate
+    double rate = 1.0;
+  };
+  Command told(const Command& command);  // what rank 0 says, on every rank
+  Command next_step() const;
+  void start_together();  // from what rank 0 has
+  void take_step(const Command& step, StepNumbers& numbers);
   void sum_over_ranks(StepNumbers& numbers, std::vector<LayerRecord>& layers, std::vector<std::vector<double>>& scores);
   double validation_loss() const;
   void log_validation(std::int64_t step);
@@ -66,7 +74,8 @@ class LanguageTraining final : public Trainable {
   std::optional<GradientBuckets> buckets_;
   std::optional<runs::MetricsLog> validation_log_;
   std::filesystem::path probes_;  // the folder
-  bool together_ = false;         // all ranks hold the same
+  Course course_;
+  bool together_ = false;  // all ranks hold the same
   std::int64_t step_ = 0;
   std::chrono::steady_clock::time_point began_{};  // with the logs, after first_step_
   std::int64_t first_step_ = 0;

@@ -27,8 +27,8 @@ double root_of(const at::Tensor& numbers, const Run& run) {
 }
 
 // As adamw_step(), in LibTorch's own operators.
-double plain_adamw_step(const AdamWOptions& o, double steps, const at::Tensor& gradients, at::Tensor values,
-                        at::Tensor mean, at::Tensor square) {
+double plain_adamw_step(const AdamWOptions& o, double steps, const at::Tensor& gradients, const at::Tensor& values,
+                        const at::Tensor& mean, const at::Tensor& square) {
   mean.mul_(o.beta_1).add_(gradients, 1.0 - o.beta_1);
   square.mul_(o.beta_2).addcmul_(gradients, gradients, 1.0 - o.beta_2);
   const at::Tensor size = square.sqrt().mul_(1.0 / std::sqrt(1.0 - std::pow(o.beta_2, steps))).add_(o.epsilon);

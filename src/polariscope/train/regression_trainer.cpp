@@ -48,7 +48,7 @@ void RegressionTrainer::draw(std::int64_t first) {
 }
 
 RegressionRecord RegressionTrainer::advance() {
-  draw(step_ * options_.batch);
+  draw(course_.batch(step_ + 1) * options_.batch);
   models::AttentionOnlyResult result =
       model_.step(state_.values, tokens_, answers_, std::span<float>(gradient_), threads_);
   RegressionRecord record{.step = ++step_, .loss = result.loss, .layers = std::move(result.layers)};
@@ -68,12 +68,12 @@ RegressionRecord RegressionTrainer::advance() {
 
 double RegressionTrainer::update() {
   const RegressionOptions& o = options_;
+  const double rate = o.learning_rate * course_.rate(step_);
   if (uses_sgd(o)) {
-    return sgd_step(static_cast<float>(o.learning_rate), static_cast<float>(o.momentum), model_.parameter_count(),
+    return sgd_step(static_cast<float>(rate), static_cast<float>(o.momentum), model_.parameter_count(),
                     gradient_.data(), state_.values.data(), state_.first.data());
   }
-  const AdamWOptions adam{.learning_rate = o.learning_rate,
-                          .weight_decay = o.optimiser == "adamw" ? o.weight_decay : 0.0};
+  const AdamWOptions adam{.learning_rate = rate, .weight_decay = o.optimiser == "adamw" ? o.weight_decay : 0.0};
   return adamw_step(adamw_factors<float>(adam, static_cast<double>(step_)), model_.parameter_count(), gradient_.data(),
                     state_.values.data(), state_.first.data(), state_.second.data());
 }

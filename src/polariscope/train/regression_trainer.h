@@ -3,6 +3,7 @@
 
 #include "polariscope/tasks/in_context_regression.h"
 #include "polariscope/train/checkpoint.h"
+#include "polariscope/train/course.h"
 #include "polariscope/train/regression_options.h"
 
 #include <cstdint>
@@ -39,6 +40,8 @@ class RegressionTrainer {
   // model; `step` is its last finite step's.
   Checkpoint checkpoint() const;
   void restore(const Safetensors& checkpoint, std::int64_t step);
+  // Of the steps to come, and of the one that restore() takes again.
+  void set_course(const Course& course) { course_ = course; }
   // The parameters that the last finite step's loss is of, and what the optimiser began it with.
   Checkpoint before_last_finite() const;
   std::span<const float> values_before_last_finite() const { return before_.values; }
@@ -65,6 +68,7 @@ class RegressionTrainer {
   int threads_;
   State state_, before_;  // before_: of before the last finite step
   std::vector<float> gradient_, tokens_, answers_;
+  Course course_;
   std::int64_t step_ = 0;
   bool diverged_ = false;
   RegressionRecord last_finite_;

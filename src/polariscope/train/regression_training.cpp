@@ -55,6 +55,7 @@ Checkpoint RegressionTraining::checkpoint() const {
 
 void RegressionTraining::restore(const Safetensors& checkpoint, std::int64_t step) {
   trainer_.restore(checkpoint, step);
+  history_ = RegressionHistory(trainer_.options());
   history_.restore(checkpoint);
 }
 

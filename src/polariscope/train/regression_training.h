@@ -17,6 +17,7 @@ class RegressionTraining final : public Trainable {
   StepNumbers advance() override;
   Checkpoint checkpoint() const override;
   void restore(const Safetensors& checkpoint, std::int64_t step) override;
+  void set_course(const Course& course) override { trainer_.set_course(course); }
   // The parameters that the last finite step's loss is of, and what the optimiser began it with.
   Checkpoint before_divergence() const override { return trainer_.before_last_finite(); }
   // Adds the last finite step's numbers and when rows were most skewed, flat and without what is not finite: a sweep

@@ -5,8 +5,11 @@
 #include "polariscope/base/interrupt.h"
 #include "polariscope/reweighting/simd_target_name.h"
 #include "polariscope/runs/alarms.h"
+#include "polariscope/runs/metrics_log.h"
 #include "polariscope/runs/provenance.h"
 #include "polariscope/runs/step_logs.h"
+#include "polariscope/train/internal/rescue_points.h"
+#include "polariscope/train/internal/run_checkpoint.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,61 +17,28 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 namespace polariscope::train {
+
+void Trainable::set_course(const Course&) {
+  throw Error("this kind of training cannot be rescued: it has no course of its own (train/trainable.h)");
+}
 
 std::string Trainable::note(const StepNumbers& numbers) const { return fmt::format("loss {:.4g}", numbers.loss); }
 
 namespace {
 
 namespace fs = std::filesystem;
+using By = runs::RescueOptions::By;
 using Clock = std::chrono::steady_clock;
-
-// -1 where the file names none.
-std::int64_t step_of(const Safetensors& file) {
-  const std::string word = word_of(file, "step");
-  std::int64_t step = -1;
-  const auto [rest, failure] = std::from_chars(word.data(), word.data() + word.size(), step);
-  return failure == std::errc() && rest == word.data() + word.size() ? step : -1;
-}
-
-// What a checkpoint holds beside the training's own: a tensor of what the alarms of later steps depend on, and the
-// words of the run's config.toml. Those of version 0.1.0 have neither.
-constexpr const char *kAlarmState = "alarms", *kConfig = "config";
-
-// Where a checkpoint leaves the training; step 0 where there is none.
-struct Resumed {
-  std::int64_t step = 0;
-  std::vector<double> alarms;  // none where it keeps none: the log is watched again
-};
-
-Resumed resumed(Trainable& training, const fs::path& checkpoint, const std::string& config) {
-  if (!fs::exists(checkpoint)) return {};
-  const Safetensors file(checkpoint);
-  try {
-    const std::string kept = word_of(file, kConfig);
-    if (const auto lines = runs::first_difference(kept, config); lines && !kept.empty()) {
-      throw Error("it is of one with \"{}\" where this one has \"{}\"", lines->first, lines->second);
-    }
-    const std::int64_t step = step_of(file);
-    if (step < 0 || step > training.steps()) throw Error("it is of no step from 0 to {}", training.steps());
-    training.restore(file, step);
-    const StoredTensor* alarms = file.find(kAlarmState);
-    return {step, alarms != nullptr ? to_doubles(*alarms) : std::vector<double>()};
-  } catch (const Error& error) {
-    throw Error("{} is no checkpoint of this run: {}", checkpoint.string(), error.what());
-  }
-}
 
 const std::vector<double>& named(const StepNumbers& numbers, std::string_view name) {
   const auto found = std::ranges::find(numbers.heads, name, &HeadNumbers::name);
@@ -104,12 +74,17 @@ class Loop {
         config_(folder.config()),
         progress_(progress),
         heads_(static_cast<std::size_t>(training.maps().heads)),
-        resumed_(resumed(training, last(), config_)),
-        step_(resumed_.step),
-        logs_(folder_, step_),
-        alarms_(resumed_.alarms.empty() ? runs::Alarms(folder_, training.maps(), step_)
-                                        : runs::Alarms(folder_, training.maps(), step_, resumed_.alarms)) {
+        state_(restore_run(training, last(), config_)),
+        points_(folder_ / "checkpoint"),
+        logs_(std::in_place, folder_, state_.step),
+        alarms_(state_.alarms.empty()
+                    ? runs::Alarms(folder_, training.maps(), state_.step)
+                    : runs::Alarms(folder_, training.maps(), state_.alarms, std::ssize(state_.course.turns()))) {
     training.open_logs(folder_);
+    if (!rescues()) return;
+    training.set_course(state_.course);
+    points_.forget_after(step_);
+    if (points_.empty()) write(points_.path(step_), training_.checkpoint());
   }
 
   void run() {
@@ -123,13 +98,18 @@ class Loop {
       }
     }
     keep();
+    points_.forget();
     if (diverged_) write(folder_ / "checkpoint" / "before_divergence.safetensors", training_.before_divergence());
     finish();
   }
 
  private:
   fs::path last() const { return folder_ / "checkpoint" / "last.safetensors"; }
-  bool stopped() const { return options_.on_alarm == runs::OnAlarm::kStop && alarms_.count() > 0; }
+  bool rescues() const { return options_.rescue.by != By::kNothing; }
+  std::int64_t rescued() const { return std::ssize(state_.course.turns()); }
+  bool stopped() const {
+    return (options_.on_alarm == runs::OnAlarm::kStop || rescues()) && alarms_.count() > state_.answered;
+  }
   std::int64_t last_finite() const { return diverged_ ? step_ - 1 : step_; }
 
   void advance() {
@@ -145,6 +125,40 @@ class Loop {
     if (progress_.active()) {
       progress_.update(static_cast<std::uint64_t>(step_), training_.note(numbers));
     }
+    if (!rescues()) return;
+    if (alarm || diverged_) {
+      if (rescued() < options_.rescue.most) rescue();
+    } else if (step_ % RescuePoints::kEvery == 0) {
+      write(points_.path(step_), training_.checkpoint());
+      points_.forget_before(step_);
+    }
+  }
+
+  // All that is told is on the disk before the checkpoint that goes on from the step gone back to, and all that is cut
+  // off is cut after it: whoever is killed before it takes the same way to it again, after it the resume cuts.
+  void rescue() {
+    const std::int64_t back = points_.before(step_);
+    const bool lower = options_.rescue.by == By::kLower;
+    Course course = state_.course;
+    course.turn({.after = back, .factor = lower ? options_.rescue.factor : 1.0, .skipped = lower ? 0 : step_ - back});
+    const runs::Rescue told{.step = step_,
+                            .back_to = back,
+                            .number = rescued() + 1,
+                            .most = options_.rescue.most,
+                            .rate = course.rate(back + 1),
+                            .skipped = course.turns().back().skipped};
+    logs_->flush();
+    write_file(folder_ / fmt::format("rescue-{}.jsonl", told.number),
+               runs::lines_after(folder_ / "metrics.jsonl", back));
+    alarms_.go_back(told, restore_run(training_, points_.path(back), config_).alarms, progress_);
+    training_.set_course(course);
+    state_ = {.step = back, .course = std::move(course), .answered = alarms_.count()};
+    step_ = back;
+    diverged_ = false;
+    keep();
+    points_.forget_after(back);
+    logs_.emplace(folder_, back);
+    training_.open_logs(folder_);
   }
 
   void log(const StepNumbers& numbers) {
@@ -152,27 +166,29 @@ class Loop {
         {{"loss", numbers.loss}, {"gradient_norm", numbers.gradient_norm}, {"update_norm", numbers.update_norm}}};
     std::vector<runs::NamedNumbers> lists;
     for (const HeadNumbers& one : numbers.heads) lists.push_back({one.name, one.values, heads_});
-    logs_.write(numbers.step, three, lists);
+    logs_->write(numbers.step, three, lists);
   }
 
   // Logs first: the checkpoint goes on from their last line.
   void keep() {
     training_.flush_logs();
     alarms_.flush();
-    logs_.flush();
+    logs_->flush();
     write(last(), training_.checkpoint());
     kept_ = Clock::now();
   }
 
-  void write(const fs::path& path, Checkpoint checkpoint) const {
-    const std::vector<double> alarms = alarms_.state();
-    checkpoint.tensors.push_back({.name = kAlarmState,
-                                  .dtype = Dtype::kF64,
-                                  .shape = {static_cast<std::int64_t>(alarms.size())},
-                                  .bytes = std::as_bytes(std::span(alarms))});
-    if (!config_.empty()) checkpoint.metadata[kConfig] = config_;
-    checkpoint.metadata["step"] = fmt::format("{}", last_finite());
-    write_safetensors(path, checkpoint.tensors, checkpoint.metadata);
+  void write(const fs::path& path, Checkpoint checkpoint) {
+    state_.step = last_finite();
+    state_.alarms = alarms_.state();
+    write_run_checkpoint(path, std::move(checkpoint), state_, config_);
+  }
+
+  std::string ending(const std::string& headline) const {
+    if (diverged_) return fmt::format("not finite after step {}", last_finite());
+    if (!stopped()) return headline;
+    if (rescued() > 0) return fmt::format("stopped at step {}, after {} rescues", step_, rescued());
+    return fmt::format("stopped by the alarm of step {}", alarms_.first_step());
   }
 
   void finish() {
@@ -183,11 +199,10 @@ class Loop {
                                   {"alarms", alarms_.count()},
                                   {"stopped_by_alarm", stopped()}};
     if (alarms_.count() > 0) result["first_alarm_step"] = alarms_.first_step();
+    if (rescues()) result["rescues"] = rescued();
     const std::string headline = training_.finish(folder_, result);
     write_file(folder_ / "result.json", result.dump(1) + "\n");
-    progress_.finish(diverged_   ? fmt::format("not finite after step {}", last_finite())
-                     : stopped() ? fmt::format("stopped by the alarm of step {}", alarms_.first_step())
-                                 : headline);
+    progress_.finish(ending(headline));
   }
 
   Trainable& training_;
@@ -196,10 +211,11 @@ class Loop {
   std::string config_;
   Progress& progress_;
   std::size_t heads_;
-  Resumed resumed_;
-  std::int64_t step_;  // of the last line of the log
+  RunState state_;                   // what was last kept, and on which course the run is
+  std::int64_t step_ = state_.step;  // of the last line of the log
   bool diverged_ = false;
-  runs::StepLogs logs_;
+  RescuePoints points_;
+  std::optional<runs::StepLogs> logs_;
   runs::Alarms alarms_;
   Clock::time_point kept_ = Clock::now();
 };

@@ -3,6 +3,7 @@
 
 #include "polariscope/runs/collapse_detector.h"
 #include "polariscope/train/checkpoint.h"
+#include "polariscope/train/course.h"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -36,8 +37,13 @@ class Trainable {
   virtual std::int64_t steps() const = 0;     // of the whole run
   virtual StepNumbers advance() = 0;          // the next step
   virtual Checkpoint checkpoint() const = 0;  // all that the next step depends on
-  // Goes on with the same bits after `step` steps. Throws Error for the checkpoint of another training.
+  // Goes on with the same bits after `step` steps, from whatever step it is at. Throws Error for the checkpoint of
+  // another training.
   virtual void restore(const Safetensors& checkpoint, std::int64_t step) = 0;
+  // From now on, and where restore() takes a step again, a step is of the batch course.batch(step) and has
+  // course.rate(step) of its scheduled learning rate. Throws Error where a kind of training has not learned this: it
+  // cannot be rescued.
+  virtual void set_course(const Course& course);
 
   // A step whose loss or gradient is not finite ends the run and must leave the parameters as they were. These are the
   // ones to keep then.
@@ -47,7 +53,7 @@ class Trainable {
   virtual std::string note(const StepNumbers& numbers) const;
 
   // Logs of its own in the run's folder: opened before the first step, those behind the checkpoint's step cut off, and
-  // on the disk when flush_logs() returns.
+  // on the disk when flush_logs() returns. Opened again after a rescue.
   virtual void open_logs(const std::filesystem::path& folder) { static_cast<void>(folder); }
   virtual void flush_logs() {}
 

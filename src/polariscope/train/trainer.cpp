@@ -47,7 +47,7 @@ Trainer::Trainer(const TrainingOptions& options)
 
 StepRecord Trainer::advance() {
   const std::int64_t each = steps_per_epoch(options_);
-  const std::int64_t epoch = step_ / each, first = step_ % each * options_.batch;
+  const std::int64_t number = course_.batch(step_ + 1), epoch = number / each, first = number % each * options_.batch;
   if (epoch != epoch_) {
     order_ = shuffled(options_.training_sequences, options_.seed, epoch);
     epoch_ = epoch;
@@ -67,6 +67,7 @@ StepRecord Trainer::advance() {
   const at::Tensor gradients = model_->parameters().gradients();
   record.gradient_norm = gradient_norm(gradients);
   if (std::isfinite(record.loss) && std::isfinite(record.gradient_norm)) {
+    optimiser_->set_learning_rate(options_.learning_rate * course_.rate(record.step));
     record.update_norm = optimiser_->step(model_->parameters().values(), gradients);
     step_ = record.step;
     loss_ = record.loss;

@@ -3,6 +3,7 @@
 
 #include "polariscope/models/model.h"
 #include "polariscope/train/checkpoint.h"
+#include "polariscope/train/course.h"
 #include "polariscope/train/monitor.h"
 #include "polariscope/train/optimiser.h"
 #include "polariscope/train/task_batches.h"
@@ -31,6 +32,7 @@ class Trainer {
   // checkpoint of another model.
   Checkpoint checkpoint() const;
   void restore(const Safetensors& checkpoint, std::int64_t step);
+  void set_course(const Course& course) { course_ = course; }  // of the steps to come
 
   const TrainingOptions& options() const { return options_; }
   const TaskBatches& task() const { return *task_; }
@@ -41,6 +43,7 @@ class Trainer {
   std::unique_ptr<TaskBatches> task_;
   std::unique_ptr<models::Model> model_;
   std::unique_ptr<Optimiser> optimiser_;
+  Course course_;
   std::int64_t step_ = 0, steps_;
   double loss_ = std::numeric_limits<double>::quiet_NaN();
   std::vector<std::int64_t> order_;  // of the epoch at hand

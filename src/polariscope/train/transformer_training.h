@@ -19,6 +19,7 @@ class TransformerTraining final : public Trainable {
   StepNumbers advance() override;
   Checkpoint checkpoint() const override { return trainer_.checkpoint(); }
   void restore(const Safetensors& checkpoint, std::int64_t step) override { trainer_.restore(checkpoint, step); }
+  void set_course(const Course& course) override { trainer_.set_course(course); }
   // Of token groups cls_attention.jsonl.
   void open_logs(const std::filesystem::path& folder) override;
   void flush_logs() override;

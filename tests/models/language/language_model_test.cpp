@@ -3,6 +3,7 @@
 
 #include "polariscope/base/error.h"
 #include "polariscope/models/language/presets.h"
+#include "polariscope/models/pretrained/parameter_names.h"
 #include "polariscope/reweighting/attention_form.h"
 #include "support/outside_data.h"
 #include "tiny_configs.h"
@@ -20,6 +21,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,6 +79,33 @@ TEST(LanguageModel, GradientsOfEveryAttention) {
     SCOPED_TRACE(std::string(form.name));
     LanguageModel model = model_of(tiny_llama(), at::kDouble, {.form = std::string(form.name)});
     EXPECT_LT(gradient_error(model, drawn_tokens(2, 8, model.shape().vocabulary, 3), 0.0), 1e-7);
+  }
+}
+
+// For every form what the table says is learned, and nothing else; no loss depends on a parameter in name only.
+TEST(LanguageModel, LearnsOfEveryAttentionWhatTheTableSays) {
+  const auto names_of = [](const LanguageModel& model) {
+    std::set<std::string> names;
+    for (const auto& [name, values] : model.parameters().named_values()) names.insert(name);
+    return names;
+  };
+  const std::set<std::string> usual = names_of(model_of(tiny_llama()));
+  for (const auto& form : reweighting::attention_forms()) {
+    if (form.maps_queries) continue;  // refused: RefusesWhatItCannotBe
+    SCOPED_TRACE(std::string(form.name));
+    LanguageModel model = model_of(tiny_llama(), at::kDouble, {.form = std::string(form.name)});
+    std::set<std::string> expected = usual;
+    for (std::int64_t layer = 0; form.learned_sink && layer < model.shape().layers; ++layer) {
+      expected.insert(parameter::layer(layer, parameter::kSink));
+    }
+    EXPECT_EQ(names_of(model), expected);
+    const at::Tensor tokens = drawn_tokens(2, 8, model.shape().vocabulary, 3);
+    model.loss(tokens, next(tokens)).loss.backward();
+    for (const auto& [name, gradient] : model.parameters().named_gradients()) {
+      const bool of_scores = name.ends_with(parameter::kQuery) || name.ends_with(parameter::kKey);
+      const bool expected_any = !of_scores || form.weight != reweighting::WeightFunction::kOne;
+      EXPECT_EQ(gradient.abs().max().item<double>() > 0.0, expected_any) << name;
+    }
   }
 }
 

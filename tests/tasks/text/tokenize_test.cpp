@@ -207,7 +207,8 @@ TEST(Tokenize, AMalformedLineIsNamed) {
   };
   EXPECT_EQ(refusal(sound + "\n{\"text\": \"cut\n"), ", line 3: expected an object of JSON, found something else");
   EXPECT_EQ(refusal(sound + "[1]"), ", line 2: expected an object of JSON, found array");
-  EXPECT_EQ(refusal(sound + "{\"texts\": 1}"), ", line 2: the object has no \"text\"; see --field");
+  EXPECT_EQ(refusal(sound + "{\"texts\": 1}"),
+            ", line 2: the object has no \"text\": choose the field that holds its text");
   EXPECT_EQ(refusal(sound + "{\"text\": 1}"), ", line 2: \"text\" is of type number: expected a text");
   std::string long_file;
   for (int i = 0; i < 1000; ++i) long_file += sound;

@@ -28,4 +28,15 @@ T feature_slope(const reweighting::AttentionForm& form, T x) {
   return T(1);
 }
 
+// The same of an x of which φ(x) is at hand, which saves an exponential.
+template <class T>
+T feature_slope(const reweighting::AttentionForm& form, T x, T phi) {
+  switch (form.feature) {
+    case reweighting::FeatureMap::kRelu: return x > T(0) ? T(1) : T(0);
+    case reweighting::FeatureMap::kElu1: return x > T(0) ? T(1) : phi;
+    case reweighting::FeatureMap::kNone: break;
+  }
+  return T(1);
+}
+
 }  // namespace polariscope::attention

@@ -58,9 +58,10 @@ bool lower_weights(const AttentionInput<T>& in, const QueryBlock& block, Scores<
   return true;
 }
 
+// next: the block that this thread will probably take then.
 template <class Function, class T>
 void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
-                   const Wanted& wanted, const BlockWorkspace<T>& work) {
+                   const QueryBlock& next, const Wanted& wanted, const BlockWorkspace<T>& work) {
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const int value_width = static_cast<int>(in.shape.value_width);
@@ -69,11 +70,13 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
   const int width = scores.width();
   constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   FirstWeights<T> first(in, block, out.statistics.first_visible_key != nullptr, kExponential ? kHidden<T> : T(0));
+  const std::int64_t all_keys = scores.end() - scores.begin();
+  Ahead ahead(in, out, block, next, (all_keys + all_keys / kTileKeys * value_width) / kProductRows);
   const auto pass = [&]() HWY_ATTR {
     std::fill_n(work.output, static_cast<std::ptrdiff_t>(value_width) * width, T(0));
     for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
       const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
-      scores.compute(key, keys, work.scores);
+      scores.compute(key, keys, work.scores, &ahead);
       const bool masked = scores.hides(key, keys);
       if constexpr (kExponential) first.take(key, keys, work.scores, width);
       // A tile that hides keys keeps its scores, which say which.
@@ -90,7 +93,7 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
       const T* values = in.value.row(block.batch, block.key_head, key);
       const std::ptrdiff_t stride = in.value.row_stride;
       if (!add_low_values(scores, key, keys, values, stride, value_width, weights, work.output)) {
-        add_keys(scores, key, keys, values, stride, value_width, weights, work.output);
+        add_keys(scores, key, keys, values, stride, value_width, weights, work.output, &ahead);
       }
     }
   };

@@ -31,12 +31,13 @@ int double_lanes() { return lanes_of<double>(); }
 std::int64_t target_bits() { return HWY_TARGET; }
 
 template <class T>
-void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block) {
+void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
+             const QueryBlock& next) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   const Wanted what = wanted(out.statistics);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
     return with_function(in.form.weight,
-                         [&]<class Function>() { forward_block<Function>(in, out, block, what, work); });
+                         [&]<class Function>() { forward_block<Function>(in, out, block, next, what, work); });
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
   with_rule(in.form.rule,
@@ -93,11 +94,13 @@ void columns(const AttentionInput<T>& in, const T* shift, const T* inverse, cons
 }
 
 // HWY_EXPORT takes no templates.
-void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, const QueryBlock& block) {
-  forward(in, out, block);
+void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, const QueryBlock& block,
+                   const QueryBlock& next) {
+  forward(in, out, block, next);
 }
-void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, const QueryBlock& block) {
-  forward(in, out, block);
+void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, const QueryBlock& block,
+                    const QueryBlock& next) {
+  forward(in, out, block, next);
 }
 void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, std::int64_t first,
                 std::int64_t end) {
@@ -175,12 +178,14 @@ int attention_lanes<double>() {
   return HWY_DYNAMIC_DISPATCH(double_lanes)();
 }
 template <>
-void attend_block(const AttentionInput<float>& input, const AttentionOutput<float>& output, const QueryBlock& block) {
-  HWY_DYNAMIC_DISPATCH(forward_float)(input, output, block);
+void attend_block(const AttentionInput<float>& input, const AttentionOutput<float>& output, const QueryBlock& block,
+                  const QueryBlock& next) {
+  HWY_DYNAMIC_DISPATCH(forward_float)(input, output, block, next);
 }
 template <>
-void attend_block(const AttentionInput<double>& input, const AttentionOutput<double>& output, const QueryBlock& block) {
-  HWY_DYNAMIC_DISPATCH(forward_double)(input, output, block);
+void attend_block(const AttentionInput<double>& input, const AttentionOutput<double>& output, const QueryBlock& block,
+                  const QueryBlock& next) {
+  HWY_DYNAMIC_DISPATCH(forward_double)(input, output, block, next);
 }
 template <>
 void attend_tiny_backward(const AttentionInput<float>& input, const AttentionOutput<float>& forward,

@@ -9,6 +9,7 @@
 #define POLARISCOPE_ATTENTION_LINEAR_BACKWARD_INL_H_
 #endif
 
+#include "polariscope/attention/internal/features.h"
 #include "polariscope/attention/internal/linear-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -37,8 +38,7 @@ class LinearGradient : protected LinearChunks<T> {
 
   // slope(x)·due: φ' of `width` numbers, of which phi is φ.
   HWY_INLINE void pull_through_feature(const T* x, const T* phi, const T* due, T scale, T* to) const {
-    const T below = in_.form.feature == reweighting::FeatureMap::kElu1 ? T(1) : T(0);
-    for (std::ptrdiff_t i = 0; i < at_.width; ++i) to[i] = due[i] * scale * (x[i] > T(0) ? T(1) : below * phi[i]);
+    for (std::ptrdiff_t i = 0; i < at_.width; ++i) to[i] = due[i] * scale * feature_slope(in_.form, x[i], phi[i]);
   }
 
  private:

@@ -10,6 +10,7 @@
 #endif
 
 #include "polariscope/reweighting/functions-inl.h"
+#include "polariscope/reweighting/growth.h"
 #include "polariscope/reweighting/simd_math-inl.h"
 
 #include <algorithm>
@@ -21,12 +22,8 @@ namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 using namespace reweighting::HWY_NAMESPACE;
 
-constexpr bool is_unbounded(reweighting::WeightFunction f) {
-  using reweighting::WeightFunction;
-  return f == WeightFunction::kRelu || f == WeightFunction::kElu1 || f == WeightFunction::kIdentity ||
-         f == WeightFunction::kAbs || f == WeightFunction::kSquare;
-}
-constexpr bool is_square(reweighting::WeightFunction f) { return f == reweighting::WeightFunction::kSquare; }
+constexpr bool is_unbounded(reweighting::WeightFunction f) { return reweighting::growth_of(f) > 0; }
+constexpr bool is_square(reweighting::WeightFunction f) { return reweighting::growth_of(f) == 2; }
 
 // 2^-shift.
 template <class D, class T = hn::TFromD<D>>

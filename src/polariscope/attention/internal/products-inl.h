@@ -8,6 +8,8 @@
 #define POLARISCOPE_ATTENTION_PRODUCTS_INL_H_
 #endif
 
+#include "polariscope/attention/internal/ahead.h"
+
 #include <hwy/highway.h>
 
 #include <cstddef>
@@ -59,10 +61,11 @@ HWY_INLINE void product_block(D d, Strided<T> a, int steps, const T* b, std::ptr
 
 template <bool kAdd, bool kRowsTouch, int kVectors, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void product_columns(D d, Strided<T> a, int rows, int steps, const T* b, std::ptrdiff_t b_row, T* c,
-                                  std::ptrdiff_t c_row) {
+                                  std::ptrdiff_t c_row, Ahead* ahead) {
   int r = 0;
   const auto block = [&]<int kRows>() HWY_ATTR {
     for (; r + kRows <= rows; r += kRows) {
+      if (ahead != nullptr) ahead->fetch();
       product_block<kAdd, kRowsTouch, kRows, kVectors>(d, Strided<T>{a.data + r * a.row, a.row, a.step}, steps, b,
                                                        b_row, c + r * c_row, c_row);
     }
@@ -73,18 +76,18 @@ HWY_NOINLINE void product_columns(D d, Strided<T> a, int rows, int steps, const 
 }
 
 // C[r] (+)= Σ_s A(r, s) B[s] for r in [0, rows), s in [0, steps). Rows of B and C hold `vectors` aligned vectors.
-// kRowsTouch: a.row is 1; else a.step is.
+// kRowsTouch: a.row is 1; else a.step is. ahead: is asked once for every few rows, where not null.
 template <bool kAdd, bool kRowsTouch, class D, class T = hn::TFromD<D>>
 void product(D d, Strided<T> a, int rows, int steps, const T* b, std::ptrdiff_t b_row, T* c, std::ptrdiff_t c_row,
-             int vectors) {
+             int vectors, Ahead* ahead = nullptr) {
   const int lanes = static_cast<int>(hn::Lanes(d));
   for (; vectors >= 3 && vectors != 4; vectors -= 3, b += 3 * lanes, c += 3 * lanes) {
-    product_columns<kAdd, kRowsTouch, 3>(d, a, rows, steps, b, b_row, c, c_row);
+    product_columns<kAdd, kRowsTouch, 3>(d, a, rows, steps, b, b_row, c, c_row, ahead);
   }
   for (; vectors >= 2; vectors -= 2, b += 2 * lanes, c += 2 * lanes) {
-    product_columns<kAdd, kRowsTouch, 2>(d, a, rows, steps, b, b_row, c, c_row);
+    product_columns<kAdd, kRowsTouch, 2>(d, a, rows, steps, b, b_row, c, c_row, ahead);
   }
-  if (vectors == 1) product_columns<kAdd, kRowsTouch, 1>(d, a, rows, steps, b, b_row, c, c_row);
+  if (vectors == 1) product_columns<kAdd, kRowsTouch, 1>(d, a, rows, steps, b, b_row, c, c_row, ahead);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -44,6 +44,7 @@ class Running {
   using T = hn::TFromD<D>;
   using V = hn::Vec<D>;
   static constexpr bool kWhole = false;
+  static constexpr bool kShared = false;
   // first: quantity 0 of these lanes; stride: from one quantity to the next.
   HWY_INLINE Running(T* first, std::ptrdiff_t stride) : first_(first), stride_(stride) {}
   HWY_INLINE V get(Quantity q) const { return hn::Load(D(), first_ + q * stride_); }
@@ -55,12 +56,21 @@ class Running {
   std::ptrdiff_t stride_;
 };
 
-// The same face, kept in registers, for rows that one tile holds whole.
+// The same of one row whose keys are dealt to the lanes: each knows its own keys, and all have one shift.
 template <class D>
+class SharedRunning : public Running<D> {
+ public:
+  static constexpr bool kShared = true;
+  HWY_INLINE SharedRunning(hn::TFromD<D>* first, std::ptrdiff_t stride) : Running<D>(first, stride) {}
+};
+
+// The same face, kept in registers, for rows that one tile holds whole, or that are known whole by now.
+template <class D, bool kOfOneTile = true>
 class HeldRow {
  public:
   using V = hn::Vec<D>;
-  static constexpr bool kWhole = true;
+  static constexpr bool kWhole = kOfOneTile;
+  static constexpr bool kShared = false;
   HWY_INLINE V get(Quantity q) const { return values_[q]; }
   HWY_INLINE void set(Quantity q, V value) { values_[q] = value; }
   HWY_INLINE void add(Quantity q, V value) { values_[q] = hn::Add(values_[q], value); }

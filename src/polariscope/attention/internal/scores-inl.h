@@ -44,6 +44,37 @@ HWY_INLINE V map_vector(D d, const reweighting::AttentionForm& form, V x) {
   return x;
 }
 
+// NaN for an infinity.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V nan_for_infinity(D d, V z) {
+  return hn::MulAdd(z, hn::Zero(d), z);
+}
+
+// What log-n scaling multiplies the scores of a row by, which sees `count` keys; log M of M keys.
+template <class T>
+T log_factor(const reweighting::AttentionForm& form, std::int64_t count) {
+  return static_cast<T>(form.transform_factor * std::log(std::max(static_cast<double>(count), 1.0)));
+}
+template <class T>
+T log_of_keys(std::int64_t keys) {
+  return static_cast<T>(std::log(std::max(static_cast<double>(keys), 1.0)));
+}
+
+// T of scores. hides: whether there may be hidden keys among them, whose other scores have no infinity then. by,
+// log_keys: as above.
+template <class D, class V = hn::Vec<D>, class T = hn::TFromD<D>>
+HWY_INLINE V transformed(D d, const reweighting::AttentionForm& form, V raw, bool hides, V by, V log_keys) {
+  const V factor = hn::Set(d, static_cast<T>(form.transform_factor));
+  const V s = hides ? raw : nan_for_infinity(d, raw);  // before a cap makes it finite
+  V z = s;
+  if (form.transform == reweighting::Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
+  if (form.transform == reweighting::Transform::kLogCount) {
+    z = hn::Clamp(hn::Mul(by, s), hn::Set(d, kLowest<T>), hn::Set(d, std::numeric_limits<T>::max()));
+  }
+  if (form.transform == reweighting::Transform::kMinusLogKeys) z = hn::Sub(s, log_keys);
+  return hn::IfThenElse(hn::IsFinite(s), z, s);
+}
+
 template <class T>
 class Scores {
  public:
@@ -64,7 +95,7 @@ class Scores {
       work.first[q] = static_cast<T>(seen.first);
       work.end[q] = static_cast<T>(seen.end);
       own_[q] = static_cast<T>(own_key(input, block.batch, query(q)));
-      count_[q] = visible_count(seen, query(q));
+      count_[q] = visible_count(input, block.batch, block.head, query(q), seen);
       if (seen.end > seen.first) begin_ = std::min(begin_, seen.first);
       end_ = std::max(end_, seen.end);
       all_first_ = std::max(all_first_, seen.first);
@@ -93,11 +124,11 @@ class Scores {
 
   // z of keys [key, key + keys), [keys, W]; hidden ones are minus infinity. Marks rows that hold a score that is
   // not finite where it could be taken for a hidden one.
-  HWY_INLINE void compute(std::int64_t key, int keys, T* to) {
+  HWY_INLINE void compute(std::int64_t key, int keys, T* to, Ahead* ahead = nullptr) {
     const D d;
     if (!multiply_low(key, keys, to)) {
       product<false, false>(d, mapped_keys(key, keys), keys, static_cast<int>(in_.shape.width), work_.query, width_, to,
-                            width_, block_.vectors);
+                            width_, block_.vectors, ahead);
     }
     const bool crosses = key < all_first_ || key + keys > all_end_;
     for (int c = 0; c < block_.vectors; ++c) {
@@ -121,7 +152,7 @@ class Scores {
       const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, end_ - key));
       compute(key, keys, to);
       if (hides(key, keys)) continue;
-      for (T* at = to; at != to + keys * width_; at += lanes_) hn::Store(nan_for_infinity(hn::Load(d, at)), d, at);
+      for (T* at = to; at != to + keys * width_; at += lanes_) hn::Store(nan_for_infinity(d, hn::Load(d, at)), d, at);
     }
   }
 
@@ -187,14 +218,6 @@ class Scores {
     return false;
   }
 
-  // Those whose bias does not hide them; of interest to log-n scaling alone, which needs n before it needs a bias.
-  std::int64_t visible_count(const KeyRange& seen, std::int64_t i) const {
-    if (in_.form.transform != reweighting::Transform::kLogCount || in_.bias.data == nullptr)
-      return seen.end - seen.first;
-    const T* bias = in_.bias.row(block_.batch, block_.head, i);
-    return std::count_if(bias + seen.first, bias + seen.end, [](T b) { return b != kHidden<T>; });
-  }
-
   // φ(q)·scale, transposed: [width, lanes]. Of bfloat16 the scale comes after the products: it would round what is
   // exact.
   HWY_INLINE void gather_queries() const {
@@ -244,31 +267,18 @@ class Scores {
 
   HWY_INLINE V log_count(int column) const {
     T numbers[hn::MaxLanes(D())];
-    for (int q = 0; q < lanes_; ++q) {
-      const auto count = static_cast<double>(count_[column * lanes_ + q]);
-      numbers[q] = static_cast<T>(in_.form.transform_factor * std::log(std::max(count, 1.0)));
-    }
+    for (int q = 0; q < lanes_; ++q) numbers[q] = log_factor<T>(in_.form, count_[column * lanes_ + q]);
     return hn::LoadU(D(), numbers);
   }
-
-  static HWY_INLINE V nan_for_infinity(V z) { return hn::MulAdd(z, hn::Zero(D()), z); }
 
   // hides: whether the tile may hold hidden keys, whose other scores have no infinity then.
   HWY_INLINE void transform(Column<T> column, int c, bool hides) const {
     const D d;
-    const V factor = hn::Set(d, static_cast<T>(in_.form.transform_factor));
-    const V log_keys = hn::Set(d, static_cast<T>(std::log(std::max<double>(key_length(in_, block_.batch), 1.0))));
+    const V log_keys = hn::Set(d, log_of_keys<T>(key_length(in_, block_.batch)));
     const V by = log_count(c);
-    const V most = hn::Set(d, std::numeric_limits<T>::max()), least = hn::Set(d, kLowest<T>);
     for (int j = 0; j < column.keys; ++j) {
       T* at = column.data + j * column.stride;
-      const V raw = hn::Load(d, at);
-      const V s = hides ? raw : nan_for_infinity(raw);  // before a cap makes it finite
-      V z = s;
-      if (in_.form.transform == reweighting::Transform::kSoftCap) z = hn::Mul(factor, hn::Tanh(d, hn::Div(s, factor)));
-      if (in_.form.transform == reweighting::Transform::kLogCount) z = hn::Clamp(hn::Mul(by, s), least, most);
-      if (in_.form.transform == reweighting::Transform::kMinusLogKeys) z = hn::Sub(s, log_keys);
-      hn::Store(hn::IfThenElse(hn::IsFinite(s), z, s), d, at);
+      hn::Store(transformed(d, in_.form, hn::Load(d, at), hides, by, log_keys), d, at);
     }
   }
 

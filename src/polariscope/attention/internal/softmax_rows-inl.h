@@ -37,8 +37,8 @@ inline constexpr std::array<T, kTileKeys> kKeyNumbers = [] {
 }();
 
 // From scores to weights, which may take their place unless some are masked. first_shift: where the shift starts. held
-// receives what the results need of each row: with kMeasure all but the moments of the weights, else what costs
-// nothing; its kSpoilt is added to.
+// receives what the results need of each row: with kMeasure all but the squares and moments of the weights, else what
+// costs nothing; its kSpoilt is added to.
 template <bool kMasked, bool kMeasure, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void weigh_softmax_rows(D d, T* scores, T* weights, int rows, int keys,
                                      const Summary<hn::Vec<D>>* summaries, const hn::Vec<D>& first_shift,
@@ -50,9 +50,9 @@ HWY_NOINLINE void weigh_softmax_rows(D d, T* scores, T* weights, int rows, int k
     const V mean = summaries[r].mean, largest = summaries[r].largest;
     const V shift = hn::Max(first_shift, largest);
     held[r].add(kSpoilt, spoilt_of<kMasked>(d, Column<T>{scores, lanes, keys}, mean));
-    V sum[kChains], log[kChains], squares[kChains], logits[kChains], index = hn::Set(d, kTileKeys);
+    V sum[kChains], log[kChains], logits[kChains], index = hn::Set(d, kTileKeys);
 #pragma GCC unroll 4
-    for (int k = 0; k < kChains; ++k) sum[k] = log[k] = squares[k] = logits[k] = zero;
+    for (int k = 0; k < kChains; ++k) sum[k] = log[k] = logits[k] = zero;
     for_each_key(keys, [&](int j, int k) HWY_ATTR {
       const V z = hn::Load(d, scores + j * lanes);
       if constexpr (kMeasure) {
@@ -67,7 +67,6 @@ HWY_NOINLINE void weigh_softmax_rows(D d, T* scores, T* weights, int rows, int k
       sum[k] = hn::Add(sum[k], w);
       if constexpr (kMeasure) {
         log[k] = hn::MulAdd(kept<kMasked>(d, z, log_of_exponential(d, x)), w, log[k]);
-        squares[k] = hn::MulAdd(w, w, squares[k]);
       }
     });
     HeldRow<D>& row = held[r];
@@ -81,12 +80,12 @@ HWY_NOINLINE void weigh_softmax_rows(D d, T* scores, T* weights, int rows, int k
       row.set(kLogitMean, mean);
       row.set(kLogitSquares, total_of(logits));
       row.set(kSumLog, hn::Add(zero, finite_logs(d, total_of(log), Column<T>{weights, lanes, keys})));
-      row.set(kSumSquares, hn::Add(zero, total_of(squares)));
     }
   }
 }
 
-// The moments of the weights, and in the same pass the sums of the values, [keys, kValues], by weight.
+// The moments of the weights, from which Σ w² = Σ (w - mean)² + mean Σ w, a sum of what is never negative; and in the
+// same pass the sums of the values, [keys, kValues], by weight.
 template <bool kMasked, int kValues, class D, class T = hn::TFromD<D>>
 HWY_NOINLINE void measure_softmax_rows(D d, const T* scores, const T* weights, const T* value, int rows, int keys,
                                        HeldRow<D>* held, T* output) {
@@ -111,8 +110,10 @@ HWY_NOINLINE void measure_softmax_rows(D d, const T* scores, const T* weights, c
         sum[c] = hn::MulAdd(w, hn::Load(d, value + (j * kValues + c) * lanes), sum[c]);
       }
     });
+    const V second = total_of(squares);
+    held[r].set(kSumSquares, hn::MulAdd(held[r].get(kSum), mean, second));
     held[r].set(kWeightMean, mean);
-    held[r].set(kWeightSquares, total_of(squares));
+    held[r].set(kWeightSquares, second);
     held[r].set(kWeightCubes, total_of(cubes));
 #pragma GCC unroll 4
     for (int c = 0; c < kValues; ++c) hn::Store(sum[c], d, output + c * lanes);

@@ -72,7 +72,7 @@ class TinyForward {
       HeldRow<D> held[kRows];
       V inverse[kRows];
       const bool weighed = weigh_rows(i, rows, wanted, held);
-      for (; next_ && fetched < lanes_ * (i + rows) / queries_; ++fetched) next_->prefetch(fetched);
+      for (; next_ && fetched < lanes_ * (i + rows) / queries_; ++fetched) next_->prefetch(fetched, out.output);
       write_results(i, rows, held, out, inverse);
       if (in_place_) {
         const int step = careful ? 1 : rows;  // one row has no more keys than it sees
@@ -122,12 +122,12 @@ class TinyForward {
   HWY_INLINE bool measure_rows(int i, int rows, const Wanted& wanted, const Summary<V>* summaries, const V& shift,
                                HeldRow<D>* held) {
     const D d;
-    if (wanted.entropy || wanted.squares || wanted.largest || wanted.logit_moments) {
+    if (wanted.entropy || wanted.largest || wanted.logit_moments) {
       weigh_softmax_rows<kMasked, true>(d, scores_, weights_, rows, keys_, summaries, shift, held);
     } else {
       weigh_softmax_rows<kMasked, false>(d, scores_, weights_, rows, keys_, summaries, shift, held);
     }
-    if (!wanted.skewness) return false;
+    if (!wanted.skewness && !wanted.squares) return false;
     T* output = output_ + i * value_width_ * lanes_;
     const auto measure = [&]<int kValues>() HWY_ATTR {
       measure_softmax_rows<kMasked, kValues>(d, scores_, weights_, value_, rows, keys_, held, output);

@@ -98,8 +98,8 @@ class TinyHeads {
     }
   }
 
-  // Fetches the beginning of what lane l will gather; the rest of a longer stretch the processor foresees.
-  HWY_INLINE void prefetch(int l) const {
+  // Fetches the beginning of what lane l will gather and write; the rest of a longer stretch the processor foresees.
+  HWY_INLINE void prefetch(int l, const HeadsView<const T>& output) const {
     const auto fetch = [&](const HeadsView<const T>& from, std::int64_t head, std::int64_t numbers) HWY_ATTR {
       const T* begin = from.row(batch_[l], head, 0);
       constexpr std::int64_t kLine = 64 / sizeof(T), kMostLines = 4;
@@ -109,6 +109,7 @@ class TinyHeads {
     fetch(in_.query, head_[l], shape.queries * shape.width);
     fetch(in_.key, key_head_[l], shape.keys * shape.width);
     fetch(in_.value, key_head_[l], shape.keys * shape.value_width);
+    fetch(output, head_[l], shape.queries * shape.value_width);
   }
 
   // to[head * stride + r] = values[r] for these heads and the first `rows` of kRows.

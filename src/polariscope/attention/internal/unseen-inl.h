@@ -65,11 +65,11 @@ struct Mended {
 // 0 where a lane does not see a key.
 template <class T>
 void add_keys(const Scores<T>& scores, std::int64_t key, int keys, const T* rows, std::ptrdiff_t stride, int width,
-              const T* by, T* to) {
+              const T* by, T* to, Ahead* ahead = nullptr) {
   const hn::ScalableTag<T> d;
   const int queries = scores.width(), vectors = queries / static_cast<int>(hn::Lanes(d));
   if (!scores.hides(key, keys) || all_finite(d, rows, stride, keys, width)) {
-    product<true, true>(d, Strided<T>{rows, 1, stride}, width, keys, by, queries, to, queries, vectors);
+    product<true, true>(d, Strided<T>{rows, 1, stride}, width, keys, by, queries, to, queries, vectors, ahead);
     return;
   }
   const Mended<T> mended(rows, stride, keys, width);

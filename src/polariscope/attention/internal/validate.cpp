@@ -12,6 +12,44 @@ void require_array(const T* data, std::int64_t elements, std::string_view name) 
   if (elements > 0 && data == nullptr) throw Error("attention's {} is missing: expected {} numbers", name, elements);
 }
 
+namespace {
+
+void validate_pages(const PageTable& table, const AttentionShape& shape, const std::int64_t* lengths) {
+  if (table.page_keys < 1) throw Error("pages of {} keys: a page holds at least one", table.page_keys);
+  for (std::int64_t b = 0; b < shape.batch; ++b) {
+    const std::int64_t keys = lengths != nullptr ? lengths[b] : shape.keys;
+    for (std::int64_t n = 0; n * table.page_keys < keys; ++n) {
+      const std::int32_t page = table.pages[b * table.batch_stride + n];
+      if (page < 0 || page >= table.page_count) {
+        throw Error("entry {} of sequence {}'s page table is {}: expected 0 to {}, since there are {} pages", n, b,
+                    page, table.page_count - 1, table.page_count);
+      }
+    }
+  }
+}
+
+// In one of two arrays.
+template <class T>
+void require_cached(const T* numbers, const Bfloat16* low, std::int64_t elements, std::string_view name) {
+  if (numbers != nullptr && low != nullptr) {
+    throw Error("attention has its {} twice, once as bfloat16: leave one of them out", name);
+  }
+  if (low == nullptr) require_array(numbers, elements, name);
+}
+
+}  // namespace
+
+template <class T>
+void require_value(const AttentionInput<T>& input) {
+  const AttentionShape& s = input.shape;
+  require_cached(input.value.data, input.bfloat16_value.data, s.batch * s.key_heads * s.keys * s.value_width, "value");
+  if ((input.bfloat16_key.data == nullptr) != (input.bfloat16_value.data == nullptr)) {
+    throw Error("keys and values must be of one type: {} is bfloat16, {} is not",
+                input.bfloat16_key.data != nullptr ? "key" : "value",
+                input.bfloat16_key.data != nullptr ? "value" : "key");
+  }
+}
+
 template <class T>
 void validate(const AttentionInput<T>& input) {
   const AttentionShape& s = input.shape;
@@ -47,13 +85,14 @@ void validate(const AttentionInput<T>& input) {
                 s.key_heads, s.queries, s.keys);
   }
   require_array(input.query.data, s.batch * s.heads * s.queries * s.width, "query");
-  require_array(input.key.data, s.batch * s.key_heads * s.keys * s.width, "key");
+  require_cached(input.key.data, input.bfloat16_key.data, s.batch * s.key_heads * s.keys * s.width, "key");
   for (std::int64_t b = 0; input.key_lengths != nullptr && b < s.batch; ++b) {
     if (input.key_lengths[b] < 0 || input.key_lengths[b] > s.keys) {
       throw Error("key length {} of sequence {}: expected 0 to {}, the number of keys", input.key_lengths[b], b,
                   s.keys);
     }
   }
+  if (input.table.pages != nullptr) validate_pages(input.table, s, input.key_lengths);
   if (input.sink != nullptr && input.form.normaliser != reweighting::Normaliser::kSumAndSink) {
     throw Error("attention {} has no sink: leave it out, or choose sink or softmax1", input.form.name);
   }
@@ -66,6 +105,11 @@ void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
     if (wanted && !there)
       throw Error("the backward pass needs what the forward pass wrote as {}, which is missing", what);
   };
+  if (input.bfloat16_key.data != nullptr || input.table.pages != nullptr) {
+    throw Error(
+        "gradients are of keys and values in one piece and of the type of the queries, not of a cache in pages or "
+        "of bfloat16");
+  }
   const RowStatistics<T>& is = forward.statistics;
   const bool logits = d_statistics.logit_mean != nullptr || d_statistics.logit_variance != nullptr;
   need(input.form.rule == reweighting::RowRule::kElementwise, forward.shift != nullptr, "shift");
@@ -86,6 +130,8 @@ void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,
 
 template void require_array(const float*, std::int64_t, std::string_view);
 template void require_array(const double*, std::int64_t, std::string_view);
+template void require_value(const AttentionInput<float>&);
+template void require_value(const AttentionInput<double>&);
 template void validate(const AttentionInput<float>&);
 template void validate(const AttentionInput<double>&);
 template void validate(const AttentionInput<float>&, const AttentionOutput<float>&, const RowStatisticsGradient<float>&,

@@ -15,6 +15,10 @@ void validate(const AttentionInput<T>& input);
 template <class T>
 void require_array(const T* data, std::int64_t elements, std::string_view name);
 
+// Throws Error unless the values are there, and of the keys' type.
+template <class T>
+void require_value(const AttentionInput<T>& input);
+
 // That `forward` holds what these gradients need.
 template <class T>
 void validate(const AttentionInput<T>& input, const AttentionOutput<T>& forward,

@@ -39,6 +39,18 @@ KeyRange visible_keys(const AttentionInput<T>& input, std::int64_t batch, std::i
   return first < end ? KeyRange{first, end} : KeyRange{0, 0};
 }
 
+// How many of the keys of a range a query sees: those that its bias does not hide. Of interest to log-n scaling, which
+// needs n before it needs a bias; whatever else scales is spared the look.
+template <class T>
+std::int64_t visible_count(const AttentionInput<T>& input, std::int64_t batch, std::int64_t head, std::int64_t query,
+                           const KeyRange& seen) {
+  if (input.form.transform != reweighting::Transform::kLogCount || input.bias.data == nullptr)
+    return seen.end - seen.first;
+  const T* bias = input.bias.row(batch, head, query);
+  return std::count_if(bias + seen.first, bias + seen.end,
+                       [](T b) { return b != -std::numeric_limits<T>::infinity(); });
+}
+
 // The first key that a query sees, of those that its bias does not hide; -1 if it sees none.
 template <class T>
 std::int64_t first_visible_key(const AttentionInput<T>& input, std::int64_t batch, std::int64_t head,

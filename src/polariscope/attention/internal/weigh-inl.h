@@ -255,10 +255,11 @@ HWY_INLINE bool raise_shift(D d, Column<T> scores, T key_0, hn::Vec<D> most, con
       find_largest(d, scores, key_0, most, higher, row);
       row.set(kLargest, hn::Max(row.get(kLargest), most));
     }
+    const V peak = Row::kShared ? hn::MaxOfLanes(d, most) : most;
     // Weights may grow to e² before everything is taken down: most maxima after the first tile's are that near.
-    const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), most);
+    const auto far = hn::Lt(hn::Add(shift, hn::Set(d, 2)), peak);
     if (hn::AllFalse(d, far)) return false;
-    lower_to(d, hn::IfThenElse(far, most, shift), row);
+    lower_to(d, hn::IfThenElse(far, peak, shift), row);
     return true;
   }
 }
@@ -327,8 +328,8 @@ HWY_INLINE hn::Vec<D> largest_size(D d, Column<T> scores, hn::Vec<D> largest) {
 }
 
 // The same for one tile of several; not inlined, for the sake of the products between which it stands.
-template <class Function, bool kMasked, class D, class T = hn::TFromD<D>>
-HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Running<D> row) {
+template <class Function, bool kMasked, class D, class Row, class T = hn::TFromD<D>>
+HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Row row) {
   if constexpr (!kMasked && Function::kFunction == reweighting::WeightFunction::kExp) {
     if (hn::AllTrue(d, hn::Gt(row.get(kCount), hn::Zero(d)))) {
       return weigh_column<Function, kMasked, false, true>(d, scores, weights, key_0, wanted, row);

@@ -53,8 +53,8 @@ struct TensorAttention {
 // query [batch, heads, queries, width], key [batch, key heads, keys, width], value [batch, key heads, keys, value
 // width], on one device, of one type: float32 or float64; bfloat16 and float16 are computed in float32, under autocast
 // beside float32 too. Taken as they lie if the width is contiguous. The CPU has kernels; on other devices blocks of
-// queries are taken in LibTorch's own operators, and what they make of p is kept for the way back. Derivatives are those of reverse mode, once.
-// `statistics` as statistics_of(), or "column_means". Throws Error.
+// queries are taken in LibTorch's own operators, and what they make of p is kept for the way back. Derivatives are
+// those of reverse mode, once. `statistics` as statistics_of(), or "column_means". Throws Error.
 TensorAttention attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                        const AttendOptions& options, const std::vector<std::string>& statistics);
 

@@ -17,7 +17,7 @@ report::Listing listing_of(std::span<const AuditedModel> models) {
   for (const AuditedModel& model : models) names.push_back(model.label);
   report::Listing listing{.id = "all",
                           .title = "In a few numbers",
-                          .caption = "The summary that --fail-on sets limits to.",
+                          .caption = "The summary of each model, by the names that limits are set to.",
                           .table = {{{"model", std::move(names)}}}};
   for (const Scalar& scalar : summary_scalars()) {
     std::vector<double> values;

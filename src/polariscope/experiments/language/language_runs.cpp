@@ -3,9 +3,11 @@
 #include "polariscope/base/error.h"
 #include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/report/colours.h"
+#include "polariscope/reweighting/attention_form.h"
 #include "polariscope/runs/collapse_detector.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <limits>
@@ -108,13 +110,23 @@ double LanguageRuns::uniform_norm() const {
 
 double LanguageRuns::one_hot_norm() const { return std::sqrt(static_cast<double>(context)); }
 
+std::string LanguageRuns::setting(const char* name) const {
+  std::vector<std::string> words;
+  for (const nlohmann::json& value : all.values_of(name)) {
+    words.push_back(value.is_number() ? plain(value.get<double>()) : value.get<std::string>());
+  }
+  return words.empty() ? "?" : fmt::format("{}", fmt::join(words, " or "));
+}
+
 std::string LanguageRuns::method() const {
   return fmt::format(
-      "{} A model of {}'s shape reads {} in sequences of {}; AdamW, a cosine to a tenth, clipping at 1. The last "
-      "hundredth of the text is for validation. Every number of every head is of the training batches, at every step.",
+      "{} A model of {}'s shape reads {} in sequences of {}; {}, a {} schedule down to {} of the rate, clipping at {}. "
+      "The last hundredth of the text is for validation. Every number of every head is of the training batches, at "
+      "every "
+      "step.",
       all.count_in_words(), model,
-      reads_example() ? "the text of the documentation, a token a byte," : "the shards that its settings name",
-      context);
+      reads_example() ? "the text of the documentation, a token a byte," : "the shards that its settings name", context,
+      setting("optimiser"), setting("schedule"), setting("final_rate"), setting("clip"));
 }
 
 bool LanguageRuns::reads_example() const {
@@ -125,13 +137,16 @@ std::string LanguageRuns::differences() const {
   const std::string sizes = reads_example()
                                 ? fmt::format(
                                       "The paper trains 1.1 billion parameters on two billion tokens of the Pile, and "
-                                      "GPT2-large; here are a few million on 195 KB of text read more than once, in "
-                                      "sequences of {} where the paper has 768 and 200. ",
+                                      "GPT2-large; here are a few million on the text of this documentation, read more "
+                                      "than once, in sequences of {} where the paper has 768 and 200. ",
                                       context)
                                 : "";
   return sizes +
-         "What the paper does not print is ours: betas 0.9 and 0.95, no warm-up, scores over the root of the head's "
-         "width, LayerNorm of each head's queries and keys before rotation, relu + 0.01.";
+         fmt::format(
+             "What the paper does not print is ours: betas {} and {}, {} steps of warm-up, scores over the root of the "
+             "head's width, LayerNorm of each head's queries and keys before rotation, relu + {}.",
+             setting("beta_1"), setting("beta_2"), setting("warmup"),
+             plain(reweighting::find_attention_form("relu_kernel/sum").feature_offset));
 }
 
 std::string LanguageRuns::findings() const {

@@ -60,10 +60,11 @@ struct LanguageRuns {
   int context = 0;
   std::vector<RunsOfAttention> attentions;
 
-  bool reads_example() const;      // the text that comes with the program
-  double uniform_entropy() const;  // of causal rows: the mean of log i
-  double uniform_norm() const;     // √Σ 1/i, their ‖P‖_F
-  double one_hot_norm() const;     // √N
+  bool reads_example() const;                   // the text that comes with the program
+  double uniform_entropy() const;               // of causal rows: the mean of log i
+  double uniform_norm() const;                  // √Σ 1/i, their ‖P‖_F
+  double one_hot_norm() const;                  // √N
+  std::string setting(const char* name) const;  // as a person writes it; "0.9 or 0.95" where the runs differ
   std::string method() const;
   std::string findings() const;
   std::string differences() const;

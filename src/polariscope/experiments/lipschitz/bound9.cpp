@@ -148,7 +148,8 @@ report::Figure share_figure(const Protocol& protocol, const Measured& layers) {
       fmt::format("One dot a layer. Nearly uniform attention: {} of the right side in the median; collapsed: {}.",
                   significant(uniform.median, 2), significant(collapsed.median, 2)),
       "Share of the Frobenius norm in the printed right side against relative entropy.",
-      scatter(layers, {"‖P‖_F over the right side of (9)", report::Scale::kLog}, {{"1 %", 0.01}}, of_share));
+      scatter(layers, {"‖P‖_F over the right side of (9)", report::Scale::kLog},
+              {{fmt::format("{:g} %", 100.0 * kSmallShare), kSmallShare}}, of_share));
 }
 
 report::Figure slack_figure(const Protocol& protocol, const Measured& layers) {
@@ -255,7 +256,9 @@ std::vector<report::Claim> judge(const Protocol& protocol, const Measured& layer
           "Section 5, as equation (9) and proposition 5.2 are read together",
           fmt::format("‖P‖_F makes more than half of the rise of the right side from the smallest scale, {}", below),
           in_words(rise, "collapsed layers", 2, "of the rise"), rise, judged(rise.runs, 1, rise.low > 0.5), "sides"),
-      claim_of_count("B.bound9/share", "When attention has collapsed, ‖P‖_F is under 1 % of the right side of (9).",
+      claim_of_count("B.bound9/share",
+                     fmt::format("When attention has collapsed, ‖P‖_F is under {:g} % of the right side of (9).",
+                                 100.0 * kSmallShare),
                      "Ours", fmt::format("‖P‖_F over the right side < {} in nine of ten {}", kSmallShare, below), small,
                      share.runs, "collapsed layers",
                      static_cast<double>(small) >= 0.9 * static_cast<double>(share.runs), "share"),

@@ -12,6 +12,8 @@
 namespace polariscope::experiments {
 namespace {
 
+constexpr double kBelowUniform = 0.1;  // nats
+
 constexpr double kMostLoss = 30.0, kMostGradient = 1000.0;  // drawn
 constexpr double kRisen = 0.5;                              // of √N
 constexpr double kPeak = 100.0;  // of the median gradient norm: above it the gradient has exploded
@@ -131,8 +133,8 @@ report::Section run(const Context& context) {
   const Spread below = over_runs(relu, below_uniform);
   section.claims.push_back(claim_of_every(
       "B.fig1/relu-below", "The ReLU kernel's entropy settles below log N.", "Figure 1; figure 2",
-      "log N less the first layer's mean entropy is above 0.1 nats at the last step", relu,
-      [](const RegressionRun& one) { return below_uniform(one) > 0.1; },
+      fmt::format("log N less the first layer's mean entropy is above {} nats at the last step", kBelowUniform), relu,
+      [](const RegressionRun& one) { return below_uniform(one) > kBelowUniform; },
       fmt::format("below by {}", in_words(below, "runs", 3, "nats")), "training"));
   const Spread lowest = lowest_losses[0].second;
   const Spread kernel = over_runs(relu, &RegressionRun::final_loss);

@@ -18,6 +18,9 @@
 namespace polariscope::experiments::lipschitz::fig2 {
 namespace {
 
+constexpr double kBelowUniform = 0.1;     // nats
+constexpr double kSmallestDrawn = 1e-12;  // of weights
+
 constexpr double kFlat = 0.05;        // of log N: what counts as no change
 constexpr double kSlopeError = 0.05;  // of a small-variance exponent
 
@@ -129,9 +132,9 @@ report::Figure rows_figure(const Protocol& p, const Measured& m) {
        .caption =
            fmt::format("How many of the {} keys get which weight; uniform is {:g}. At σ = {:g} the largest "
                        "weight is {} with softmax, {} with QK-LayerNorm, {} with the ReLU kernel, {} with ELU+1. "
-                       "Weights under 1e-12 are not drawn.",
+                       "Weights under {} are not drawn.",
                        p.scores.keys, 1.0 / static_cast<double>(p.scores.keys), p.scales.back(), largest(kSoftmax),
-                       largest(kQkLayerNorm), largest(kReluKernel), largest(kElu1Kernel)),
+                       largest(kQkLayerNorm), largest(kReluKernel), largest(kElu1Kernel), plain(kSmallestDrawn)),
        .alternative = "Histograms of the attention weights of one row of four attentions, one line a σ.",
        .columns = 2,
        .share_x = false},
@@ -214,7 +217,7 @@ report::Figure width_figure(const Protocol& p, const Measured& m) {
 // A β of rounding alone is none.
 std::string in_beta(Spread beta) {
   for (double* value : {&beta.median, &beta.low, &beta.high}) {
-    if (std::abs(*value) < 1e-12) *value = 0.0;
+    if (std::abs(*value) < kSmallestDrawn) *value = 0.0;
   }
   return fmt::format("β = {}", in_words(beta, "seeds"));
 }
@@ -338,11 +341,12 @@ std::vector<report::Claim> judge(const Protocol& p, const Measured& m) {
       flat_claim(p, m, kReluKernel, "relu", "Figure 2"),
       flat_claim(p, m, kElu1Kernel, "elu1", "Figure 2"),
       flat_claim(p, m, kQkLayerNorm, "qk-layernorm", "ours"),
-      claim_in_words(
-          "B.fig2/relu-below", "The ReLU kernel's entropy is that of its width, and below log N.", "Figure 2; ours",
-          fmt::format("mean entropy at width {} is under log N − 0.1 at every σ, every seed", p.scores.width),
-          fmt::format("{}; log N is {:.3f}", in_words(at_one, "seeds", 4, "nats"), p.log_keys()), at_one,
-          judged(relu.runs, 1, relu.high < p.log_keys() - 0.1), "relu-width"),
+      claim_in_words("B.fig2/relu-below", "The ReLU kernel's entropy is that of its width, and below log N.",
+                     "Figure 2; ours",
+                     fmt::format("mean entropy at width {} is under log N − {} at every σ, every seed", p.scores.width,
+                                 kBelowUniform),
+                     fmt::format("{}; log N is {:.3f}", in_words(at_one, "seeds", 4, "nats"), p.log_keys()), at_one,
+                     judged(relu.runs, 1, relu.high < p.log_keys() - kBelowUniform), "relu-width"),
       order_claim(p, m),
       slope_claim(p, m.small_both, kSoftmax, -1.0, "small-softmax", "query and key grow together"),
       slope_claim(p, m.small_both, kElu1Kernel, -0.5, "small-elu1", "query and key grow together"),

@@ -16,6 +16,8 @@
 namespace polariscope::experiments {
 namespace {
 
+constexpr double kNearTheory = 0.25;  // of an exponent
+
 // One attention: the points (Var, H) of single rows, and beside them those of layers' means.
 struct Law {
   AttentionVariant variant;
@@ -133,10 +135,11 @@ report::Claim theory_claim(const Law& law, double theory) {
       fmt::format("Along training rows of {} have the exponent of small variances, {:g}.", law.variant.attention,
                   theory),
       "Equation (8); ours",
-      fmt::format("β of every run, all layers together, within 0.25 of {:g}; inconclusive under {} runs", theory,
-                  kFewestSeeds),
+      fmt::format("β of every run, all layers together, within {} of {:g}; inconclusive under {} runs", kNearTheory,
+                  theory, kFewestSeeds),
       in_words(beta, "runs"), beta,
-      judged(beta.runs, kFewestSeeds, beta.low > theory - 0.25 && beta.high < theory + 0.25), "exponents");
+      judged(beta.runs, kFewestSeeds, beta.low > theory - kNearTheory && beta.high < theory + kNearTheory),
+      "exponents");
 }
 
 report::Section run(const Context& context) {

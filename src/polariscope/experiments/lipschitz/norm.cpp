@@ -14,6 +14,8 @@
 namespace polariscope::experiments {
 namespace {
 
+constexpr double kMirrored = 0.9;  // of a correlation, but for its sign
+
 constexpr double kFullNorm = 0.95;  // of √N: the largest norm that a collapsed layer should come to
 
 // Every layer of every run.
@@ -79,11 +81,11 @@ report::Section run(const Context& context) {
               judged(top.runs, kFewestSeeds, top.low > kFullNorm), "norm"),
           claim_in_words("B.norm/opposite", "Entropy and ‖P‖_F mirror each other through training.",
                          "Section 5.3; ours",
-                         fmt::format("their correlation over the steps is below −0.9 in every layer of every softmax "
+                         fmt::format("their correlation over the steps is below −{} in every layer of every softmax "
                                      "run; inconclusive under {} runs",
-                                     kFewestSeeds),
+                                     kMirrored, kFewestSeeds),
                          in_words(together, "layers of runs"), together,
-                         judged(seeds, kFewestSeeds, together.high < -0.9), "entropy")};
+                         judged(seeds, kFewestSeeds, together.high < -kMirrored), "entropy")};
     } else if (variant.qk_norm == "no") {
       const Spread norm = largest.back().second;
       section.claims.push_back(claim_in_words(

@@ -20,6 +20,9 @@
 namespace polariscope::experiments::lipschitz::prop5_2 {
 namespace {
 
+constexpr double kLowest = 1.0001,
+                 kHighest = 0.999;  // 1 and √N are met: of the smallest norm, and of the largest over √N
+
 constexpr double kRounding = 1e-12;
 constexpr std::int64_t kShownTokens = 128;
 constexpr std::array kFamilies{Family::kDirichlet, Family::kSoftmax, Family::kCausalSoftmax};
@@ -209,13 +212,13 @@ Measured measure(const Context& context, const Protocol& protocol) {
 
 std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& maps) {
   const Counts counts = counted_over(maps);
-  const bool attained = counts.nearest_floor < 1.0001 && counts.nearest_ceiling > 0.999;
+  const bool attained = counts.nearest_floor < kLowest && counts.nearest_ceiling > kHighest;
   return {claim_of_count("B.prop5.2/range", "An attention map of N tokens has 1 ≤ ‖P‖_F ≤ √N.", "Proposition 5.2",
                          fmt::format("no map without a mask lies outside by more than {} of the end", plain(kRounding)),
                          counts.within, counts.unmasked, "maps", counts.within == counts.unmasked, "range"),
           claim_in_words(
               "B.prop5.2/attained", "Uniform attention attains the lower end and one-hot attention the upper.",
-              "Proposition 5.2", "smallest norm met < 1.0001, largest > 0.999 √N",
+              "Proposition 5.2", fmt::format("smallest norm met < {}, largest > {} √N", kLowest, kHighest),
               fmt::format("{} and {} √N", significant(counts.nearest_floor, 6), significant(counts.nearest_ceiling, 6)),
               {counts.nearest_floor, counts.nearest_floor, counts.nearest_ceiling, counts.unmasked},
               judged(counts.unmasked, 1, attained), "norms"),

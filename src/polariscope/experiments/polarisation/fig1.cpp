@@ -87,7 +87,7 @@ report::Figure plane(const SinkRuns& runs) {
                             .high = {},
                             .colour = colour_of(attention)});
   }
-  chart.references = {{"threshold 0.9", 0.9}};
+  chart.references = {sink_threshold()};
   return {.id = "plane",
           .title = "Sink score against entropy",
           .caption =

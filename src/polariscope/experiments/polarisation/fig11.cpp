@@ -19,6 +19,9 @@
 namespace polariscope::experiments::polarisation::fig11 {
 namespace {
 
+constexpr double kPolarised = 0.95;  // of the weight
+constexpr double kMassive = 3.0;     // times the median norm
+
 using Norms = std::vector<std::vector<double>>;  // of U's columns, [records][D]
 
 std::vector<double> column_norms(const flow::Trajectory& trajectory) {
@@ -236,10 +239,13 @@ std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& r
   const long long by_target = won_by_target(runs);
   return {
       claim("A.fig11/polarises", "The tied model's weights polarise too.", "Figure 11, middle",
-            "max σ(Ua) > 0.95 at the last step, every D and seed", top, "runs", top.low > 0.95, "sigma"),
+            fmt::format("max σ(Ua) > {} at the last step, every D and seed", kPolarised), top, "runs",
+            top.low > kPolarised, "sigma"),
       claim("A.fig11/massive", "One column of U, the winner's, grows massive.", "Figure 11, right",
-            "norm of the winning column > 3 × the median norm of the others at the last step, every D and seed", ratio,
-            "runs", ratio.low > 3.0, "norms"),
+            fmt::format(
+                "norm of the winning column > {} × the median norm of the others at the last step, every D and seed",
+                kMassive),
+            ratio, "runs", ratio.low > kMassive, "norms"),
       claim_of_count("A.fig11/winner", "The winner is the largest entry of β.", "Figure 11",
                      "argmax σ(Ua) at the last step = argmax β, every D and seed", by_target, total, "runs",
                      by_target == total, "sigma"),

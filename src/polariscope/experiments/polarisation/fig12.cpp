@@ -17,11 +17,13 @@
 namespace polariscope::experiments::polarisation::fig12 {
 namespace {
 
+constexpr double kGone = 1e-12, kFallen = 1e-3;  // of the loss at the start
+
 // Gone, or three decades down and at least halved since half of the time.
 bool loss_vanishes(const flow::Trajectory& trajectory) {
   const double fallen = trajectory.loss.back() / trajectory.loss.front();
   const auto half = std::ranges::lower_bound(trajectory.t, 0.5 * trajectory.t.back()) - trajectory.t.begin();
-  return fallen < 1e-12 || (fallen < 1e-3 && trajectory.loss.back() < 0.5 * trajectory.loss[half]);
+  return fallen < kGone || (fallen < kFallen && trajectory.loss.back() < 0.5 * trajectory.loss[half]);
 }
 
 double final_entropy(const flow::Trajectory& trajectory) { return trajectory.entropy.back(); }
@@ -146,8 +148,9 @@ std::vector<report::Claim> judge(const ConditionPlan& plan, const ConditionRuns&
                      runs.seeds, "seeds", falling == runs.seeds, "entropy"),
       claim_of_count(
           "A.fig12/loss", "The loss goes to zero at every condition number.", "Figure 12",
-          "loss at the last step < 1e-12 of the start, or < 1e-3 of it and at least halved since half of the "
-          "time; every κ and seed",
+          fmt::format("loss at the last step < {} of the start, or < {} of it and at least halved since half of the "
+                      "time; every κ and seed",
+                      plain(kGone), plain(kFallen)),
           vanishing, total, "runs", vanishing == total, "loss"),
   };
 }

@@ -10,6 +10,9 @@
 namespace polariscope::experiments::polarisation::fig2 {
 namespace {
 
+constexpr double kPolarised = 0.95;  // of the weight
+constexpr double kOneRank = 2.0;     // an effective rank below it
+
 Spread largest_weight(const Measured& runs) {
   return spread_over(runs, [](const flow::Trajectory& t) { return final_share(t); });
 }
@@ -58,12 +61,14 @@ std::vector<report::Claim> judge(const Protocol& /*protocol*/, const Measured& r
   const long long wins = won_by_u(runs);
   return {
       claim("A.fig2/polarises", "Softmax weights polarise onto one token under logistic loss.", "Figure 2, left",
-            "max σ(a) > 0.95 at the last step, every seed", top, "seeds", top.low > 0.95, "sigma"),
+            fmt::format("max σ(a) > {} at the last step, every seed", kPolarised), top, "seeds", top.low > kPolarised,
+            "sigma"),
       claim_of_count("A.fig2/winner", "The winner is the token whose u = Vᵀβ is largest at the start.",
                      "Figure 2; Theorem 3.2", "argmax σ(a) = argmax u₀, every seed", wins, seeds, "seeds",
                      wins == seeds, "u"),
       claim("A.fig2/rank", "V tends to rank one.", "Section 3; Lemma B.1 (a)",
-            "effective rank of V < 2 at the last step, every seed", rank, "seeds", rank.high < 2.0, "u"),
+            fmt::format("effective rank of V < {} at the last step, every seed", kOneRank), rank, "seeds",
+            rank.high < kOneRank, "u"),
   };
 }
 

@@ -4,6 +4,7 @@
 #include "polariscope/experiments/polarisation/sink_runs.h"
 #include "polariscope/experiments/shared/attention_looks.h"
 #include "polariscope/experiments/shared/measure.h"
+#include "polariscope/metrics/sink_score.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,9 +21,9 @@ report::Claim sinks_claim(const std::string& attention, const Spread& sinks) {
                         fmt::format("{}, {}, {}.", attention, name_of(kind_of(attention)),
                                     expected ? "turns heads into sinks" : "turns no head into a sink"),
                         "Figure 4; section 4.1",
-                        fmt::format("fraction of layer-2 heads with sink score > 0.9 is {} in every trained model with "
+                        fmt::format("fraction of layer-2 heads with sink score > {} is {} in every trained model with "
                                     "accuracy > {}; inconclusive under {} of them",
-                                    expected ? "above 0" : "0", kLearned, kFewestModels),
+                                    metrics::kSinkScoreThreshold, expected ? "above 0" : "0", kLearned, kFewestModels),
                         in_words(sinks, "models"), sinks,
                         judged(sinks.runs, kFewestModels, expected ? sinks.low > 0.0 : sinks.high == 0.0), "sinks");
 }
@@ -101,7 +102,7 @@ report::Section run(const Context& context) {
           filter + " The mean of the heads, before any threshold. Of signed attentions it divides by a sum whose terms "
                    "may cancel.",
           "sink_score",
-          {.x = {"sink score"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {{"threshold 0.9", 0.9}}}),
+          {.x = {"sink score"}, .categories = {}, .low = 0.0, .high = 1.0, .references = {sink_threshold()}}),
       metric_figure(runs, "importance", "Attention to the first token, by Gu et al.", filter, "importance",
                     {.x = {"importance α of the first token"},
                      .categories = {},
@@ -126,7 +127,7 @@ report::Section run(const Context& context) {
                      .categories = {},
                      .low = 0.0,
                      .high = 1.0,
-                     .references = {{"filter 0.95", kLearned}}})};
+                     .references = {{fmt::format("filter {}", kLearned), kLearned}}})};
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   section.runs = links_of(runs.every);

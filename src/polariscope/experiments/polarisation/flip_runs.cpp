@@ -1,5 +1,7 @@
 #include "polariscope/experiments/polarisation/flip_runs.h"
 
+#include "polariscope/metrics/flip_rate.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -76,11 +78,11 @@ report::Figure FlipRuns::sizes_figure(std::string id, const std::string& title, 
 
 std::string FlipRuns::method() const {
   return fmt::format(
-      "Transformers learn from which of four groups ten tokens come, by a CLS token at the end. Of 500 pairs of "
+      "Transformers learn from which of four groups ten tokens come, by a CLS token at the end. Of {} pairs of "
       "sequences with different labels the token that CLS attends to most is swapped into the other, both ways; a flip "
       "is the prediction of the label that the one token came from. The largest rate of any head counts. Models with "
       "accuracy > {} are looked at, {} of {}. {}",
-      kLearned, learned(all.done()).size(), all.done().size(), all.count_in_words());
+      metrics::FlipRateOptions{}.pairs, kLearned, learned(all.done()).size(), all.done().size(), all.count_in_words());
 }
 
 std::string FlipRuns::differences(const Context& context) const {

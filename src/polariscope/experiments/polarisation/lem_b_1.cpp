@@ -19,6 +19,8 @@
 namespace polariscope::experiments::polarisation::lem_b_1 {
 namespace {
 
+constexpr double kNearOne = 0.1;
+
 constexpr std::array<std::string_view, 3> kChecks{"A.lemB.1/bounded", "A.lemB.1/rank-one", "A.lemB.1/rate"};
 
 // Dense where log t is small, then a record every decade, and the milestones.
@@ -257,8 +259,10 @@ std::vector<report::Claim> judge(const Protocol& protocol, const Measured& m) {
       m.margins.claim(kChecks[2], "Lemma B.1 (b), ours: the exact rate", "rate"),
       claim("A.lemB.1/constant", "σ_i/σ_1 → 2/(k log² t), with the same constant for every i ≠ 1.",
             "Lemma B.1 (b), ours: the exact rate",
-            fmt::format("(σ_i/σ_1)·k log² t/2 within 0.1 of 1 at t = {}, every flow", plain(protocol.flow.until)),
-            constant, "flows", std::abs(constant.low - 1.0) <= 0.1 && std::abs(constant.high - 1.0) <= 0.1, "constant"),
+            fmt::format("(σ_i/σ_1)·k log² t/2 within {} of 1 at t = {}, every flow", kNearOne,
+                        plain(protocol.flow.until)),
+            constant, "flows", std::abs(constant.low - 1.0) <= kNearOne && std::abs(constant.high - 1.0) <= kNearOne,
+            "constant"),
       claim_in_words(
           "A.lemB.1/one-hot",
           fmt::format("For k = {} max σ is {}.", protocol.reduced.sizes[protocol.shown], at_milestones(protocol, said)),

@@ -16,6 +16,9 @@
 namespace polariscope::experiments::polarisation::linear {
 namespace {
 
+constexpr double kRankOne = 0.05;  // of the first singular value
+constexpr double kSpread = 0.5;    // of the weight
+
 std::vector<flow::Trajectory> run_all(const Context& context, const Protocol& protocol, flow::Model model,
                                       std::string_view reweighting) {
   std::vector<flow::Start> starts;
@@ -122,11 +125,11 @@ std::vector<report::Claim> judge(const Protocol& protocol, const Measured& runs)
   const Spread ratio = final_ratio(runs.linear), share = largest_share(runs.linear);
   return {
       claim("A.linear/rank", "In a linear network V tends to rank one.", "Section 3",
-            fmt::format("second singular value of V < 0.05 of the first at t = {}, every seed", until), ratio, "seeds",
-            ratio.high < 0.05, "rank"),
+            fmt::format("second singular value of V < {} of the first at t = {}, every seed", kRankOne, until), ratio,
+            "seeds", ratio.high < kRankOne, "rank"),
       claim("A.linear/spread", "In a linear network a does not become one-hot.", "Section 3",
-            fmt::format("share of the heaviest token, max|a|/Σ|a|, < 0.5 at t = {}, every seed", until), share, "seeds",
-            share.high < 0.5, "share"),
+            fmt::format("share of the heaviest token, max|a|/Σ|a|, < {} at t = {}, every seed", kSpread, until), share,
+            "seeds", share.high < kSpread, "share"),
   };
 }
 

@@ -13,6 +13,9 @@
 namespace polariscope::experiments::polarisation::phase {
 namespace {
 
+constexpr double kOneHot = 0.1, kSpread = 0.8;  // of log k: a final entropy below the one, above the other
+constexpr double kMostly = 0.9;                 // of the trajectories
+
 constexpr std::array kLosses{flow::Loss::kLogistic, flow::Loss::kSquare};
 constexpr int kPanelColumns = kLosses.size();  // the two losses side by side
 constexpr double kMuchLarger = 100.0;          // of one scale against the other
@@ -69,7 +72,7 @@ std::string one_hot_cells(const Maps& maps) {
   std::vector<std::string> words;
   for (const Panel& panel : maps.panels) {
     Count count;
-    for (const double entropy : panel.map.all(&MapCell::entropy)) count.add(entropy < 0.1);
+    for (const double entropy : panel.map.all(&MapCell::entropy)) count.add(entropy < kOneHot);
     words.push_back(fmt::format("{} of {} for {}", count.have, count.of, panel.name()));
   }
   return fmt::format("{}", fmt::join(words, "; "));
@@ -120,7 +123,7 @@ std::vector<report::Figure> figures_of(const Maps& maps) {
       multiples_figure(
           {.id = "entropy",
            .title = "Final entropy over the scales of the start",
-           .caption = fmt::format("Dark: one token has all the weight. Cells that end below 0.1 log k: {}.",
+           .caption = fmt::format("Dark: one token has all the weight. Cells that end below {} log k: {}.", kOneHot,
                                   one_hot_cells(maps)),
            .alternative = fmt::format("{} heat maps of final entropy over the scales of V₀ and a₀, logistic loss "
                                       "left, square loss right.",
@@ -256,13 +259,13 @@ std::vector<report::Claim> judge(const Protocol& protocol, const Maps& maps) {
                      "median final entropy lower in every cell of the two maps", below.have, below.of, "cells",
                      below.all(), "entropy"),
       claim("A.phase/sigmoid", "Elementwise sigmoid polarises from no start.", "ours",
-            "median final entropy > 0.8 log k in every cell, logistic loss", sigmoid, "cells", sigmoid.low > 0.8,
-            "entropy"),
+            fmt::format("median final entropy > {} log k in every cell, logistic loss", kSpread), sigmoid, "cells",
+            sigmoid.low > kSpread, "entropy"),
       claim("A.phase/winner-u", "Where V₀ is much larger than a₀'s spread, the winner is argmax u₀.", "ours",
-            fmt::format("fraction of trajectories won by argmax u₀ > 0.9 in every cell with scale of V₀ ≥ {:g} × scale "
+            fmt::format("fraction of trajectories won by argmax u₀ > {} in every cell with scale of V₀ ≥ {:g} × scale "
                         "of a₀; logistic, softmax",
-                        kMuchLarger),
-            by_u, "cells", by_u.low > 0.9, "winner"),
+                        kMostly, kMuchLarger),
+            by_u, "cells", by_u.low > kMostly, "winner"),
       claim("A.phase/winner-a", "Where a₀'s spread is much larger than V₀, u₀ says nothing about the winner.", "ours",
             fmt::format("the same fraction < 2/k in every cell with scale of V₀ ≤ scale of a₀ / {:g}", kMuchLarger),
             by_scores, "cells", by_scores.high < 2.0 / protocol.dim, "winner"),

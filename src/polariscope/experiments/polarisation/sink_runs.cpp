@@ -1,6 +1,7 @@
 #include "polariscope/experiments/polarisation/sink_runs.h"
 
 #include "polariscope/experiments/shared/attention_looks.h"
+#include "polariscope/metrics/sink_score.h"
 
 #include <fmt/format.h>
 
@@ -47,12 +48,16 @@ report::Category SinkRuns::category(const std::string& attention, const char* me
           .colour = colour_of(attention)};
 }
 
+report::ReferenceLine sink_threshold() {
+  return {fmt::format("threshold {}", metrics::kSinkScoreThreshold), metrics::kSinkScoreThreshold};
+}
+
 std::string SinkRuns::method() const {
   return fmt::format(
       "Two-layer transformers learn to go on after a repeated token (induction), one training a seed and setting; "
       "those with accuracy > {} on unseen sequences are looked at, {} of {} here. A head is a sink if its mean "
-      "attention to the first token, as a share of the row, over queries 1 to T − 3 is above 0.9. {}",
-      kLearned, learned(every).size(), every.size(), all.count_in_words());
+      "attention to the first token, as a share of the row, over queries 1 to T − 3 is above {}. {}",
+      kLearned, learned(every).size(), every.size(), metrics::kSinkScoreThreshold, all.count_in_words());
 }
 
 std::string SinkRuns::differences(const Context& context) const {

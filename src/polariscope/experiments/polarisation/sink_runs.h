@@ -29,4 +29,7 @@ struct SinkRuns {
   std::string differences(const Context& context) const;
 };
 
+// In figures of sink scores.
+report::ReferenceLine sink_threshold();
+
 }  // namespace polariscope::experiments

@@ -57,9 +57,9 @@ report::Figure limits(const Protocol& protocol, const Measured& m) {
           .title = fmt::format("One-hot weights, divergent strength, vanishing loss (k = {})", k),
           .caption = ends,
           .alternative =
-              "Three panels against time to 1e299: 1 − max σ, the integral of s and the loss. Lines are "
-              "medians over random starts, bands their range. " +
-              ends,
+              fmt::format("Three panels against time to {}: 1 − max σ, the integral of s and the loss. Lines are "
+                          "medians over random starts, bands their range. {}",
+                          plain(protocol.flow.until), ends),
           .spec = report::panels(three, 3, true),
           .table = report::table_of(all)};
 }

@@ -28,11 +28,11 @@ struct Cost {
   std::string_view grid;
   double seconds;
 };
-constexpr std::array kCosts{Cost{"induction", 420.0},      Cost{"induction-quick", 5.9},
-                            Cost{"token-groups", 17.0},    Cost{"token-groups-quick", 1.2},
-                            Cost{"regression", 95.0},      Cost{"regression-quick", 0.9},
-                            Cost{"regression-alarm", 0.8}, Cost{"language", 9e7},
-                            Cost{"language-small", 72.0},  Cost{"language-quick", 36.0}};
+constexpr std::array kCosts{
+    Cost{"induction", 420.0},        Cost{"induction-quick", 5.9},   Cost{"token-groups", 17.0},
+    Cost{"token-groups-quick", 1.2}, Cost{"regression", 95.0},       Cost{"regression-quick", 0.9},
+    Cost{"regression-alarm", 0.8},   Cost{"regression-rescue", 0.7}, Cost{"regression-forecast", 0.4},
+    Cost{"language", 9e7},           Cost{"language-small", 72.0},   Cost{"language-quick", 36.0}};
 
 constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
 

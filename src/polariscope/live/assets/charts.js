@@ -59,10 +59,12 @@ function linesOf(column) {
 }
 
 const kMostMarks = 60;
+// A rescue's is where the curve has another course: the steps behind it were taken again.
 function marks() {
-  const colour = style('--fails'), alone = state.selected.length === 1;
+  const alone = state.selected.length === 1;
+  const colourOf = (run, isRescue) => (alone ? style(isRescue ? '--holds' : '--fails') : run.colour);
   return state.selected.flatMap((run) => (state.alarms.get(run.id)?.alarms ?? []).slice(0, kMostMarks)
-    .map(({ step }) => ({ step, colour: alone ? colour : run.colour })));
+    .map(({ step, back_to: back }) => ({ step: back ?? step, colour: colourOf(run, back !== undefined) })));
 }
 
 // The names of a chart's lines: the runs' own stand in their list.

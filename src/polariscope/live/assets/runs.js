@@ -98,7 +98,8 @@ function fillRow(row, run, now) {
   const left = goes && run.planned > run.step ? ` · ${durationText((run.planned - run.step) / run.rate)} left` : '';
   parts.rate.textContent = goes ? rateText(run.rate) + left : '';
   parts.loss.textContent = run.step === null ? '' : `loss ${numberText(run.loss)}`;
-  parts.alarms.textContent = run.alarms > 0 ? `${run.alarms} alarm${run.alarms === 1 ? '' : 's'}` : '';
+  const counted = (count, what) => (count > 0 ? [`${count} ${what}${count === 1 ? '' : 's'}`] : []);
+  parts.alarms.textContent = [...counted(run.alarms, 'alarm'), ...counted(run.rescues, 'rescue')].join(', ');
   parts.note.textContent = run.note;
   parts.note.hidden = !run.note;
 }

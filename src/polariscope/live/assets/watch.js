@@ -18,11 +18,12 @@ function showTitle() {
 
 async function updateAlarms() {
   for (const run of state.selected) {
-    if (run.alarms === (state.alarms.get(run.id)?.count ?? 0)) continue;
+    const known = state.alarms.get(run.id) ?? { count: 0, rescues: 0 };
+    if (run.alarms === known.count && run.rescues === known.rescues) continue;
     state.alarms.set(run.id, await ask('alarms', { run: run.id }));
   }
   const alone = state.selected.length === 1;
-  const alarmsOf = (run) => (run.alarms > 0 ? state.alarms.get(run.id)?.alarms ?? [] : []);
+  const alarmsOf = (run) => (run.alarms + run.rescues > 0 ? state.alarms.get(run.id)?.alarms ?? [] : []);
   const all = state.selected.flatMap((run) => alarmsOf(run).map((alarm) => ({ run, ...alarm })));
   all.sort((a, b) => b.step - a.step);
   const key = JSON.stringify(all.map(({ run, step, sentence }) => [run.id, step, sentence]));

@@ -8,14 +8,15 @@
 
 namespace polariscope::live {
 
-// {"now": seconds, "runs": [{"id", "name", "phase", "step", "planned", "rate", "written", "loss", "alarms", "note"}]}:
-// "step" and "loss" are null before the first step.
+// {"now": seconds, "runs": [{"id", "name", "phase", "step", "planned", "rate", "written", "loss", "alarms", "rescues",
+// "note"}]}: "step" and "loss" are null before the first step.
 std::string runs_json(const WatchedRuns& runs, double now);
 // {"runs": [eight colours], "layers": [a ramp of many]}: the report's.
 std::string colours_json();
 // {id: {option: value}}
 std::string configs_json(const WatchedRuns& runs);
-// {"count": N, "alarms": [{"step", "kind", "layer", "head", "sentence"}]}, of the last ones
+// {"count": N, "rescues": N, "alarms": [{"step", "kind", "layer", "head", "sentence"}]}, of the last ones; a rescue has
+// "back_to" in place of layer and head
 std::string alarms_json(const RunReading& reading);
 
 // {"step": S, "sentences": [{"tokens": [], "heads": [heads of each layer]}]}

@@ -1,5 +1,6 @@
-// What a language model is made of, over rows [rows, width] of float32 or float64 numbers. On the CPU each is one node of
-// autograd, whose rows are shared out among LibTorch's threads; on other devices LibTorch's own operators compute it.
+// What a language model is made of, over rows [rows, width] of float32 or float64 numbers. On the CPU each is one node
+// of autograd, whose rows are shared out among LibTorch's threads; on other devices LibTorch's own operators compute
+// it.
 #pragma once
 
 #include "polariscope/models/pretrained/description.h"

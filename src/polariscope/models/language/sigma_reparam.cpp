@@ -92,7 +92,9 @@ void for_each(const Parameters& parameters, const Visit& visit) {
   }
 }
 
-void put_normalised(const at::Tensor& from, at::Tensor to) { to.copy_(from / from.norm().clamp_min(kLeastNorm)); }
+void put_normalised(const at::Tensor& from, const at::Tensor& to) {
+  to.copy_(from / from.norm().clamp_min(kLeastNorm));
+}
 
 std::vector<std::string> with_end(const std::vector<std::string>& names, std::string_view end) {
   std::vector<std::string> all;

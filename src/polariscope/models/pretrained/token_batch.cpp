@@ -15,8 +15,8 @@ void require_fitting(const Description& model, std::span<const std::int32_t> ids
   }
   const std::int64_t most = model.learned_positions - model.position_offset;
   if (model.learned_positions > 0 && static_cast<std::int64_t>(ids.size()) > most) {
-    throw Error("text {} has {} tokens: the model learned {} positions and no more, so cut texts there (--context {})",
-                text, ids.size(), most, most);
+    throw Error("text {} has {} tokens: the model learned {} positions and no more, so cut texts there", text,
+                ids.size(), most);
   }
 }
 

@@ -268,6 +268,26 @@ std::vector<Option> option_rows() {
        .help = "Share of the last step in the next",
        .range = {.most = 1, .open_most = true},
        .only_with = OptionCondition{"optimiser", "sgd", 0.0}},
+      {.name = "rescue",
+       .group = kTraining,
+       .defaults = {{kEveryTask, "no"}},
+       .help =
+           "At an alarm, or a loss or gradient that is not finite: back to before it, with a lower learning rate or "
+           "without the batches since",
+       .choices = {"no", "lower", "skip"}},
+      {.name = "rescue_factor",
+       .kind = kNumber,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 0.5}},
+       .help = "That a rescue multiplies the learning rate by",
+       .range = {.most = 1.0, .open_least = true, .open_most = true},
+       .only_with = OptionCondition{"rescue", "lower", 0.5}},
+      {.name = "rescues",
+       .kind = kWhole,
+       .group = kTraining,
+       .defaults = {{kEveryTask, 3}},
+       .help = "Of a run, at most; the next alarm ends it",
+       .range = {.least = 1, .most = 1000}},
       {.name = "epochs",
        .kind = kWhole,
        .group = kTraining,
@@ -323,8 +343,9 @@ std::vector<Option> option_rows() {
       {.name = "on_alarm",
        .group = kExecution,
        .defaults = {{kEveryTask, "log"}},
-       .help = "What to do besides telling it when a head's attention collapses or its scores run away",
-       .choices = {"log", "checkpoint", "stop"}},
+       .help = "What to do besides telling it when a head's attention collapses or its scores run away; rescue sets "
+               "the option of that name to lower where it has no other value",
+       .choices = {"log", "checkpoint", "stop", "rescue"}},
   };
 }
 

@@ -3,6 +3,7 @@
 
 #include "polariscope/attention/attend.h"
 #include "polariscope/attention/oracle/internal/threshold.h"
+#include "polariscope/reweighting/growth.h"
 
 #include <algorithm>
 #include <cmath>
@@ -193,19 +194,19 @@ T unit_of(reweighting::WeightFunction function, const std::vector<T>& z, T& shif
   for (const T x : z) {
     const T w = weight(function, x);
     squares += w * w;
-    largest = std::max(largest, function == reweighting::WeightFunction::kSquare ? std::abs(x) : std::abs(w));
+    largest = std::max(largest, reweighting::growth_of(function) == 2 ? std::abs(x) : std::abs(w));
   }
   if (std::isfinite(squares)) return 1;
   const int exponent = std::min(std::ilogb(largest), std::numeric_limits<T>::max_exponent - 8);
   shift = static_cast<T>(exponent);
-  return std::ldexp(T(1), function == reweighting::WeightFunction::kSquare ? -2 * exponent : -exponent);
+  return std::ldexp(T(1), -std::max(reweighting::growth_of(function), 1) * exponent);
 }
 
 // f(z), and its slope, in the units of the row's weights.
 template <class T>
 T lowered_weight(const reweighting::AttentionForm& form, const Row<T>& row, T z) {
   if (is_softmax(form)) return weight(form.weight, z - row.shift);
-  if (row.shift != 0 && form.weight == reweighting::WeightFunction::kSquare) {
+  if (row.shift != 0 && reweighting::growth_of(form.weight) == 2) {
     return weight(form.weight, std::ldexp(z, -static_cast<int>(row.shift)));
   }
   return weight(form.weight, z) * row.unit;
@@ -213,7 +214,7 @@ T lowered_weight(const reweighting::AttentionForm& form, const Row<T>& row, T z)
 template <class T>
 T lowered_slope(const reweighting::AttentionForm& form, const Row<T>& row, T z) {
   if (is_softmax(form)) return weight_slope(form.weight, z - row.shift);
-  if (row.shift != 0 && form.weight == reweighting::WeightFunction::kSquare) {
+  if (row.shift != 0 && reweighting::growth_of(form.weight) == 2) {
     const T root = std::ldexp(T(1), -static_cast<int>(row.shift));
     return weight_slope(form.weight, z * root) * root;
   }

@@ -20,7 +20,9 @@ std::string text_in(std::string_view line, const std::string& field, const std::
                 object.is_discarded() ? "something else" : object.type_name());
   }
   const auto found = object.find(field);
-  if (found == object.end()) throw Error("{}, line {}: the object has no \"{}\"; see --field", name, number, field);
+  if (found == object.end()) {
+    throw Error("{}, line {}: the object has no \"{}\": choose the field that holds its text", name, number, field);
+  }
   if (!found->is_string()) {
     throw Error("{}, line {}: \"{}\" is of type {}: expected a text", name, number, field, found->type_name());
   }
