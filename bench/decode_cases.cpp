@@ -213,7 +213,7 @@ std::vector<Row> run_plan(const Plan& plan, const Settings& settings) {
                                plan.queries == 1 ? "query" : "queries", kHeads, kKeyHeads, kKeys, kWidth);
   bandwidth.numbers = {{"ours_seconds", to_json(mine)}, {"read_seconds", to_json(read)}, {"share", to_json(share)}};
   const std::string name = fmt::format("{}/sdpa", plan.name);
-  if (!peer) return {bandwidth, skipped_row(name, newest_python() + " is absent: ./dev bench lm makes it")};
+  if (!peer) return {bandwidth, skipped_row(name, newest_python() + " is absent: ./dev bench attention makes it")};
 
   const Summary other = summary(theirs), ratio = summary(ratios_of(time, theirs));
   Row row = row_named(name);

@@ -200,7 +200,7 @@ TEST_F(LanguageModel, IsPlannedWithoutAFolder) {
 TEST_F(LanguageModel, OnAGpuThatIsNotThereIsRefused) {
   Words words = training("run", {"--device", "cuda"});
   const Outcome outcome = run(words);
-  if (outcome.code == 0) GTEST_SKIP() << "there is a GPU";
+  if (outcome.code == 0) GTEST_SKIP() << "this machine has a GPU, so that nothing is refused";
   EXPECT_EQ(outcome.code, 2);
   EXPECT_NE(outcome.err.find("there is no GPU"), std::string::npos) << outcome.err;
   EXPECT_FALSE(fs::exists(at("run")));
