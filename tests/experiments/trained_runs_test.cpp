@@ -100,6 +100,13 @@ TEST(TrainingSweep, SaysHowLongItWillTakeAndOnWhatThatRests) {
   }
 }
 
+TEST(TrainingSweep, EndsNoTrainingThatIsAsLongAsItsGridSays) {
+  constexpr double kDay = 24 * 3600.0, kYear = 365 * kDay;
+  EXPECT_EQ(experiments::time_limit("language-quick"), kDay);
+  EXPECT_EQ(experiments::time_limit("own.toml"), kDay);
+  EXPECT_GT(experiments::time_limit("language"), kYear);
+}
+
 TEST(TrainingSweep, EveryShippedGridHasACostOnFileAndAnotherIsSaidToHaveNone) {
   for (const std::string_view grid : sweep::shipped_grid_names()) {
     const std::string line =

@@ -17,6 +17,7 @@
 #include <array>
 #include <iterator>
 #include <map>
+#include <optional>
 
 namespace polariscope::experiments {
 namespace {
@@ -34,7 +35,11 @@ constexpr std::array kCosts{
     Cost{"regression-alarm", 0.8},   Cost{"regression-rescue", 0.7}, Cost{"regression-forecast", 0.4},
     Cost{"language", 9e7},           Cost{"language-small", 72.0},   Cost{"language-quick", 36.0}};
 
-constexpr double kLimit = 24 * 3600.0;  // seconds: only a process that hangs takes as long
+// Seconds; nothing for a grid that has none.
+std::optional<double> cost_of(std::string_view grid) {
+  const auto cost = std::ranges::find(kCosts, grid, &Cost::grid);
+  return cost == kCosts.end() ? std::nullopt : std::optional(cost->seconds);
+}
 
 sweep::Grid grid_of(const TrainingSweep& sweep) {
   return sweep::find_grid(sweep.grid, runs::defining_options()).with_seeds_from(sweep.first_seed);
@@ -122,12 +127,10 @@ bool trains_transformers(const TrainingSweep& sweep) { return grid_of(sweep).tra
 
 std::string announcement(const TrainingSweep& sweep) {
   const auto runs = static_cast<double>(grid_of(sweep).runs().size());
-  const auto cost = std::ranges::find(kCosts, sweep.grid, &Cost::grid);
-  const std::string length =
-      cost == kCosts.end()
-          ? "how long they take is not known"
-          : fmt::format("about {} at {} each, as measured on one core of a server",
-                        long_duration(runs * cost->seconds / sweep.jobs), long_duration(cost->seconds));
+  const std::optional<double> cost = cost_of(sweep.grid);
+  const std::string length = cost ? fmt::format("about {} at {} each, as measured on one core of a server",
+                                                long_duration(runs * *cost / sweep.jobs), long_duration(*cost))
+                                  : "how long they take is not known";
   return fmt::format("{}: {} trainings, {} at once: {}; what is done stays done", sweep.grid, runs, sweep.jobs, length);
 }
 
@@ -135,9 +138,14 @@ int forget_others(const TrainingSweep& sweep) {
   return sweep::put_back_others(sweep.folder, runs::program_fingerprint(sweep.program));
 }
 
+double time_limit(std::string_view grid) {
+  constexpr double kDay = 24 * 3600.0, kSlower = 10.0;
+  return std::max(kDay, kSlower * cost_of(grid).value_or(0.0));
+}
+
 bool execute(const TrainingSweep& sweep, ProgressBoard& board) {
-  sweep::LocalWorkers workers({.program = {sweep.program.string(), "train", "--threads", "1"}, .limit = kLimit},
-                              sweep.jobs);
+  sweep::LocalWorkers workers(
+      {.program = {sweep.program.string(), "train", "--threads", "1"}, .limit = time_limit(sweep.grid)}, sweep.jobs);
   return !sweep::run_sweep(grid_of(sweep), sweep.folder, {}, workers, board).interrupted;
 }
 

@@ -45,6 +45,10 @@ std::string announcement(const TrainingSweep& sweep);
 // many. Throws Error if a scheduler is at work on them.
 int forget_others(const TrainingSweep& sweep);
 
+// Seconds after which a training of the grid is taken for one that hangs, and ended: a day, or ten times its cost on
+// file where that is longer.
+double time_limit(std::string_view grid);
+
 // Executes what the folder does not hold yet. Returns false after Ctrl-C.
 bool execute(const TrainingSweep& sweep, ProgressBoard& board);
 
