@@ -10,6 +10,7 @@
 #include "polariscope/attention/internal/first_visible-inl.h"
 #include "polariscope/attention/internal/scores-inl.h"
 #include "polariscope/attention/internal/weigh-inl.h"
+#include "polariscope/attention/internal/with_function-inl.h"
 
 #include <algorithm>
 #include <cmath>
@@ -31,9 +32,8 @@ T sink_score(const AttentionInput<T>& in, std::int64_t head) {
 }
 
 // shift: where the maximum of exponentials starts: at a sink's score, so that its own exponential cannot overflow.
-template <class Function, class D, class Row, class T = hn::TFromD<D>>
+template <bool kExponential, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE void clear_row(D d, Row& row, hn::Vec<D> shift) {
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   // Unrolled early, lest a row that is held in registers be cleared in memory.
 #pragma GCC unroll 32
   for (int q = 0; q < kQuantities; ++q) row.set(static_cast<Quantity>(q), hn::Zero(d));
@@ -46,7 +46,7 @@ HWY_INLINE void clear_row(D d, Row& row, hn::Vec<D> shift) {
   }
 }
 
-template <class Function, class T>
+template <bool kExponential, class T>
 void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const BlockWorkspace<T>& work) {
   using D = hn::ScalableTag<T>;
   const D d;
@@ -54,19 +54,24 @@ void clear_running(const AttentionInput<T>& in, const QueryBlock& block, const B
   const hn::Vec<D> shift = hn::Set(d, has_sink(in) ? sink_score(in, block.head) : kLowest<T>);
   for (int c = 0; c < block.vectors; ++c) {
     const Running<D> row(work.running + c * lanes, block.vectors * lanes);
-    clear_row<Function>(d, row, shift);
+    clear_row<kExponential>(d, row, shift);
   }
+}
+
+// lowered() of a function that is known by name.
+template <class D, class V = hn::Vec<D>>
+HWY_NOINLINE LoweredWeight<V> lowered_weight(D d, reweighting::WeightFunction function, V z, V by) {
+  return with_function(function, [&]<class Function>() HWY_ATTR { return lowered<Function>(d, z, by); });
 }
 
 // The scale of a row's weights, p = w · inverse, in the units of the running sums. shift: what lowers them. sink: its
 // score, a lane each.
-template <class Function, class T, class D = hn::ScalableTag<T>>
+template <bool kExponential, class T, class D = hn::ScalableTag<T>>
 HWY_INLINE hn::Vec<D> inverse_of(const reweighting::AttentionForm& form, hn::Vec<D> sink, hn::Vec<D> sum,
                                  hn::Vec<D> shift, hn::Vec<D> count) {
   using V = hn::Vec<D>;
   const D d;
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
-  const V one = hn::Set(d, 1), unit = unit_of(d, Function::kFunction, shift);
+  const V one = hn::Set(d, 1), unit = kExponential ? one : unit_of(d, form.weight, shift);
   V total = sum;
   switch (form.normaliser) {
     case reweighting::Normaliser::kNone: return hn::Div(one, unit);
@@ -77,9 +82,9 @@ HWY_INLINE hn::Vec<D> inverse_of(const reweighting::AttentionForm& form, hn::Vec
     }
     case reweighting::Normaliser::kSumAndSink:
       if constexpr (kExponential) {
-        total = hn::Add(total, Function::weight(SimdMath<D>(), hn::Sub(sink, shift)));
+        total = hn::Add(total, ExpFunction::weight(SimdMath<D>(), hn::Sub(sink, shift)));
       } else {
-        total = hn::Add(total, lowered<Function>(d, sink, lowering(d, shift)).weight);
+        total = hn::Add(total, lowered_weight(d, form.weight, sink, lowering(d, shift)).weight);
       }
       break;
     case reweighting::Normaliser::kSum:
@@ -95,11 +100,10 @@ HWY_INLINE hn::Vec<D> inverse_of(const reweighting::AttentionForm& form, hn::Vec
 // Turns the running sums of kRows vectors of rows into what `out` has arrays for, and calls visit(array, values) with
 // each, the values being those of the rows as numbers of type T. inverse receives 1/n, NaN for a spoilt row. Rows go
 // through each statistic side by side: one alone would wait for each of its divisions.
-template <class Function, class T, int kRows, class Row, class Visit, class D = hn::ScalableTag<T>>
+template <bool kExponential, class T, int kRows, class Row, class Visit, class D = hn::ScalableTag<T>>
 HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Row (&rows)[kRows],
                               hn::Vec<D> sink, hn::Vec<D> (&inverse)[kRows], const Visit& visit) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   const D d;
   const V zero = hn::Zero(d);
   const V one = hn::Set(d, 1);
@@ -114,7 +118,7 @@ HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput
   const bool logarithm = to.entropy != nullptr || to.log_sum_exp != nullptr;
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    const V scale = inverse_of<Function, T>(in.form, sink, rows[r].get(kSum), rows[r].get(kShift), count(r));
+    const V scale = inverse_of<kExponential, T>(in.form, sink, rows[r].get(kSum), rows[r].get(kShift), count(r));
     inverse[r] = hn::Add(hn::IfThenElse(weightless(r), zero, scale), rows[r].get(kSpoilt));
     filled[r] = hn::VecFromMask(d, hn::Ne(count(r), zero));
     per_key[r] = hn::Div(one, hn::Max(count(r), one));
@@ -159,7 +163,7 @@ HWY_INLINE void visit_results(const AttentionInput<T>& in, const AttentionOutput
   });
   store(to.row_sum, [&](int r) HWY_ATTR {
     const V sum = rows[r].get(kSum);
-    return kExponential ? hn::Mul(sum, inverse[r]) : hn::Div(sum, unit_of(d, Function::kFunction, rows[r].get(kShift)));
+    return kExponential ? hn::Mul(sum, inverse[r]) : hn::Div(sum, unit_of(d, in.form.weight, rows[r].get(kShift)));
   });
   give(to.log_sum_exp, [&](int r) HWY_ATTR {
     const V shift = rows[r].get(kShift), spoilt = rows[r].get(kSpoilt);
@@ -203,7 +207,7 @@ HWY_INLINE void store_lanes(D d, hn::Vec<D> values, int count, Number* to) {
 }
 
 // Writes the rows of a block whose lanes are queries.
-template <class Function, class T>
+template <bool kExponential, class T>
 void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
             const Scores<T>& scores, const BlockWorkspace<T>& work, const FirstWeights<T>& first) {
   using D = hn::ScalableTag<T>;
@@ -219,10 +223,10 @@ void finish(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Qu
                            HWY_ATTR { store_lanes(d, values[0], count, array + at); };
     const Running<D> row[1] = {scores.running(c)};
     V inverse[1];
-    visit_results<Function>(in, out, row, sink, inverse, store);
+    visit_results<kExponential>(in, out, row, sink, inverse, store);
     if (out.statistics.first_visible_key != nullptr) {
       V weight = hn::Load(d, first.numbers(c * lanes));
-      if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
+      if constexpr (kExponential) {
         weight = kept<true>(d, weight, exp_below(d, hn::Sub(weight, row[0].get(kShift))));
       }
       const V p[1] = {hn::Mul(weight, inverse[0])};

@@ -65,17 +65,19 @@ PowerLaw fit_power_law(std::span<const double> x, std::span<const double> y) {
   return law;
 }
 
+bool is_fitted(double variance, double entropy, double uniform) {
+  return entropy > kEntropyMargin && entropy < uniform - kEntropyMargin && variance >= kSmallestVariance &&
+         variance <= kLargestVariance;
+}
+
 PowerLaw variance_entropy_sensitivity(std::span<const double> variance, std::span<const double> entropy,
                                       std::int64_t keys) {
-  constexpr double kEntropyMargin = 1e-6, kSmallestVariance = 1e-2, kLargestVariance = 1e4;
   if (keys < 2) throw Error("variance-entropy fit: {} keys: entropy varies from 2 on", keys);
   const double maximum = std::log(static_cast<double>(keys));
   std::vector<double> normalised;
   for (std::size_t i = 0; i < entropy.size(); ++i) {
     const double H = entropy[i], var = i < variance.size() ? variance[i] : kNaN;
-    const bool fits =
-        H > kEntropyMargin && H < maximum - kEntropyMargin && var >= kSmallestVariance && var <= kLargestVariance;
-    normalised.push_back(fits ? normalised_entropy(H, maximum) : kNaN);
+    normalised.push_back(is_fitted(var, H, maximum) ? normalised_entropy(H, maximum) : kNaN);
   }
   return fit_power_law(variance, normalised);
 }

@@ -17,9 +17,14 @@ struct PowerLaw {
 // Throws Error unless x and y are of one length.
 PowerLaw fit_power_law(std::span<const double> x, std::span<const double> y);
 
-// β of points (Var, H) of rows over `keys` keys, H in nats: the fit of H̃ = H/(log N - H) to the variance, over points
-// with 1e-6 < H < log N - 1e-6 and 1e-2 <= Var <= 1e4. Points along one training run are correlated, so there the
-// interval is too narrow. For small variances β is -1 for softmax, -1/2 for elu + 1 and 0 for ReLU.
+// Which points (Var, H) the law is fitted to, H in nats: kEntropyMargin < H < uniform - kEntropyMargin and
+// kSmallestVariance <= Var <= kLargestVariance.
+constexpr double kEntropyMargin = 1e-6, kSmallestVariance = 1e-2, kLargestVariance = 1e4;
+bool is_fitted(double variance, double entropy, double uniform);
+
+// β of points (Var, H) of rows over `keys` keys: the fit of H̃ = H/(log N - H) to the variance, over those that
+// is_fitted() takes. Points along one training run are correlated, so there the interval is too narrow. For small
+// variances β is -1 for softmax, -1/2 for elu + 1 and 0 for ReLU.
 PowerLaw variance_entropy_sensitivity(std::span<const double> variance, std::span<const double> entropy,
                                       std::int64_t keys);
 

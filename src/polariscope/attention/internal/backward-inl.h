@@ -164,7 +164,7 @@ template <class Function, bool kMasked, bool kStatistics, class T, class Slope, 
 HWY_NOINLINE void differentiate(const RowGradient<hn::Vec<D>>& row, Column<T> scores, T* pulled, T key_0,
                                 const Slope& slope) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  constexpr bool kExponential = kIsExponential<Function>;
   const D d;
   const V by = kExponential ? hn::Set(d, 1) : lowering(d, row.shift);
   for (int j = 0; j < scores.keys; ++j) {
@@ -319,31 +319,32 @@ inline double* of_normaliser(const reweighting::AttentionForm& form, SharedDue& 
 }
 
 // Adds what each lane's row owes to its sink's score, through the normaliser and the log-sum-exp, to sink[lane].
-template <class Function, class T, class D = hn::ScalableTag<T>>
-HWY_INLINE void add_sink_gradients(hn::Vec<D> sinks, const RowGradient<hn::Vec<D>>& row, int count, double* sink) {
+template <class T, class D = hn::ScalableTag<T>>
+HWY_NOINLINE void add_sink_gradients(reweighting::WeightFunction function, hn::Vec<D> sinks,
+                                     const RowGradient<hn::Vec<D>>& row, int count, double* sink) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  const bool exponential = function == reweighting::WeightFunction::kExp;
   const D d;
   LoweredWeight<V> f;
-  if constexpr (kExponential) {
-    f.weight = f.slope = Function::weight(SimdMath<D>(), hn::Sub(sinks, row.shift));
+  if (exponential) {
+    f.weight = f.slope = ExpFunction::weight(SimdMath<D>(), hn::Sub(sinks, row.shift));
   } else {
-    f = lowered<Function>(d, sinks, lowering(d, row.shift));
+    f = lowered_weight(d, function, sinks, lowering(d, row.shift));
   }
   V ds = hn::Neg(hn::Mul(hn::Mul(f.slope, row.inverse), row.coupled));
-  if constexpr (kExponential) ds = hn::MulAdd(row.log_sum_exp, hn::Mul(f.weight, row.inverse), ds);
+  if (exponential) ds = hn::MulAdd(row.log_sum_exp, hn::Mul(f.weight, row.inverse), ds);
   T buffer[hn::MaxLanes(D())];
   hn::StoreU(ds, d, buffer);
   for (int l = 0; l < count; ++l) sink[l] += buffer[l];
 }
 
-template <class Function, class T>
+template <class T>
 void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forward, const HeadsView<const T>& d_output,
                     const RowStatisticsGradient<T>& upstream, const AttentionGradient<T>& gradient,
                     const QueryBlock& block, const BlockWorkspace<T>& work, const BackwardWorkspace<T>& back,
                     SharedDue& due) {
   const int lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<T>()));
-  clear_running<Function>(in, block, work);
+  clear_running<false>(in, block, work);
   BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
   Scores<T>& scores = whole.scores();
   const bool transformed =
@@ -353,7 +354,8 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
     if (double* to = of_normaliser(in.form, due)) *to += sum_of_first(d, whole.row(c).normaliser, whole.count(c));
     if (!has_sink(in)) continue;
     double lanes_due[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-    add_sink_gradients<Function, T>(hn::Set(d, sink_score(in, block.head)), whole.row(c), whole.count(c), lanes_due);
+    add_sink_gradients<T>(in.form.weight, hn::Set(d, sink_score(in, block.head)), whole.row(c), whole.count(c),
+                          lanes_due);
     due.sink += std::accumulate(lanes_due, lanes_due + whole.count(c), 0.0);
   }
   const bool learns = transformed && gradient.parameters.transform_factor != nullptr;
@@ -372,8 +374,10 @@ void backward_block(const AttentionInput<T>& in, const AttentionOutput<T>& forwa
           if (learns) of_factor = hn::Add(of_factor, scores.due_to_factor(z, dz));
           return hn::Mul(dz, scores.transform_slope(z, c));
         };
-        differentiate<Function, kMasked, kStatistics>(whole.row(c), column, work.weights + c * lanes,
-                                                      static_cast<T>(key), slope);
+        with_function(in.form.weight, [&]<class Function>() HWY_ATTR {
+          differentiate<Function, kMasked, kStatistics>(whole.row(c), column, work.weights + c * lanes,
+                                                        static_cast<T>(key), slope);
+        });
       };
       if (whole.row(c).any_statistic) {
         masked ? apply.template operator()<true, true>() : apply.template operator()<false, true>();

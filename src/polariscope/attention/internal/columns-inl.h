@@ -35,7 +35,7 @@ bool sees_none(const AttentionInput<T>& in, const QueryBlock& block, std::int64_
 }
 
 // Keys [key, key + keys) of one head, tile by tile, of which `blocks` are the queries.
-template <class Function, class T>
+template <class T>
 void columns_of_tiles(const AttentionInput<T>& in, const T* shift, const T* inverse, const QueryBlocks& blocks,
                       std::int64_t batch, std::int64_t head, std::int64_t key, int keys, const BlockWorkspace<T>& work,
                       double* sums, double* counts) {
@@ -46,7 +46,7 @@ void columns_of_tiles(const AttentionInput<T>& in, const T* shift, const T* inve
   for (std::int64_t nth = 0; nth < blocks.per_head(); ++nth) {
     const QueryBlock block = blocks.block(batch, head, nth);
     if (sees_none(in, block, key, key + keys)) continue;
-    clear_running<Function>(in, block, work);
+    clear_running<false>(in, block, work);
     Scores<T> scores(in, block, work);
     const std::int64_t row_0 = (batch * in.shape.heads + head) * in.shape.queries + block.first;
     for (int first = 0; first < keys; first += kTileKeys) {
@@ -55,16 +55,17 @@ void columns_of_tiles(const AttentionInput<T>& in, const T* shift, const T* inve
       scores.compute(key + first, count, work.scores);
       for (int c = 0; c < block.vectors; ++c) {
         const int queries = std::clamp(block.count - c * lanes, 0, lanes);
+        const Column<T> column{work.scores + c * lanes, scores.width(), count};
         const V by = load_rows<T>(shift, row_0 + c * lanes, queries);
         const V times = load_rows<T>(inverse, row_0 + c * lanes, queries);
-        const V lower = Function::kFunction == reweighting::WeightFunction::kExp ? times : lowering(d, by);
-        const auto p = [&](V z) HWY_ATTR {
-          if constexpr (Function::kFunction == reweighting::WeightFunction::kExp)
-            return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
-          return hn::Mul(lowered<Function>(d, z, lower).weight, times);
-        };
-        add_received(d, Column<T>{work.scores + c * lanes, scores.width(), count}, queries, p, sums + first,
-                     counts + first);
+        with_function(in.form.weight, [&]<class Function>() HWY_ATTR {
+          const V lower = kIsExponential<Function> ? times : lowering(d, by);
+          const auto p = [&](V z) HWY_ATTR {
+            if constexpr (kIsExponential<Function>) return hn::Mul(exp_below(d, hn::Sub(z, by)), times);
+            return hn::Mul(lowered<Function>(d, z, lower).weight, times);
+          };
+          add_received(d, column, queries, p, sums + first, counts + first);
+        });
       }
     }
   }
@@ -78,7 +79,7 @@ void columns_of_head(const AttentionInput<T>& in, const QueryBlocks& blocks, std
   const int lanes = static_cast<int>(hn::Lanes(D()));
   for (std::int64_t nth = 0; nth < blocks.per_head(); ++nth) {
     const QueryBlock block = blocks.block(batch, head, nth);
-    clear_running<IdentityFunction>(in, block, work);
+    clear_running<false>(in, block, work);
     Scores<T> scores(in, block, work);
     scores.compute_all(all);
     for_each_column<Rule>(in, block, scores, all, [&](int c, Column<T> column, const Rule<D>& rule) HWY_ATTR {

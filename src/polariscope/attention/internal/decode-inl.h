@@ -71,7 +71,7 @@ class Decoding {
       const float* query = in_.query.row(item_.batch, rows_.head(r), rows_.query(r));
       room_.numbers.take_query(query, static_cast<float>(in_.scale), r);
       auto row = running(r);
-      clear_row<ExpFunction>(D(), row, hn::Set(D(), has_sink(in_) ? sink_score(in_, rows_.head(r)) : kLowest<float>));
+      clear_row<true>(D(), row, hn::Set(D(), has_sink(in_) ? sink_score(in_, rows_.head(r)) : kLowest<float>));
     }
     std::fill_n(room_.output, item_.rows * stride_, 0.0F);
   }

@@ -122,7 +122,7 @@ inline void merge_rows(const AttentionInput<float>& in, const AttentionOutput<fl
   V inverse[1];
   const auto store = [&]<class Number>(Number* array, const V(&values)[1])
                          HWY_ATTR { store_lanes(d, values[0], count, array + first); };
-  visit_results<ExpFunction>(in, out, rows, sink, inverse, store);
+  visit_results<true>(in, out, rows, sink, inverse, store);
   if (out.statistics.first_visible_key != nullptr) {
     const V z = hn::LoadU(d, from.first + first);
     const V p[1] = {hn::Mul(kept<true>(d, z, exp_below(d, hn::Sub(z, shift))), inverse[0])};

@@ -28,30 +28,30 @@ HWY_INLINE void rescale_output(D d, T* output, int rows, std::ptrdiff_t stride, 
 
 // Whether some rows' sums overflowed: these are then begun anew, with the shift that their weights need, and so are
 // those beside them.
-template <class Function, class T>
+template <class T>
 bool lower_weights(const AttentionInput<T>& in, const QueryBlock& block, Scores<T>& scores,
                    const BlockWorkspace<T>& work) {
-  if constexpr (!is_unbounded(Function::kFunction)) return false;
   using V = hn::Vec<hn::ScalableTag<T>>;
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   bool any = false;
-  for (int c = 0; c < block.vectors; ++c) any |= !hn::AllFalse(d, overflowed<Function>(d, scores.running(c)));
+  for (int c = 0; c < block.vectors; ++c) any |= !hn::AllFalse(d, overflowed(d, in.form.weight, scores.running(c)));
   if (!any) return false;
   V largest[kBlockVectors];
   hn::Mask<hn::ScalableTag<T>> which[kBlockVectors];
   for (int c = 0; c < block.vectors; ++c) {
     largest[c] = hn::Zero(d);
-    which[c] = overflowed<Function>(d, scores.running(c));
+    which[c] = overflowed(d, in.form.weight, scores.running(c));
   }
   for (std::int64_t key = scores.begin(); key < scores.end(); key += kTileKeys) {
     const int keys = static_cast<int>(std::min<std::int64_t>(kTileKeys, scores.end() - key));
     scores.compute(key, keys, work.scores);
     for (int c = 0; c < block.vectors; ++c) {
-      largest[c] = largest_size<Function>(d, Column<T>{work.scores + c * lanes, scores.width(), keys}, largest[c]);
+      largest[c] =
+          largest_size(d, in.form.weight, Column<T>{work.scores + c * lanes, scores.width(), keys}, largest[c]);
     }
   }
-  clear_running<Function>(in, block, work);
+  clear_running<false>(in, block, work);
   for (int c = 0; c < block.vectors; ++c) {
     scores.running(c).set(kShift, hn::IfThenElseZero(which[c], shift_for(d, largest[c])));
   }
@@ -59,16 +59,15 @@ bool lower_weights(const AttentionInput<T>& in, const QueryBlock& block, Scores<
 }
 
 // next: the block that this thread will probably take then.
-template <class Function, class T>
+template <bool kExponential, class T>
 void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
                    const QueryBlock& next, const Wanted& wanted, const BlockWorkspace<T>& work) {
   const hn::ScalableTag<T> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   const int value_width = static_cast<int>(in.shape.value_width);
-  clear_running<Function>(in, block, work);
+  clear_running<kExponential>(in, block, work);
   Scores<T> scores(in, block, work);
   const int width = scores.width();
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
   FirstWeights<T> first(in, block, out.statistics.first_visible_key != nullptr, kExponential ? kHidden<T> : T(0));
   const std::int64_t all_keys = scores.end() - scores.begin();
   Ahead ahead(in, out, block, next, (all_keys + all_keys / kTileKeys * value_width) / kProductRows);
@@ -85,8 +84,16 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
         const Column<T> column{work.scores + c * lanes, width, keys};
         const auto row = scores.running(c);
         const T key_0 = static_cast<T>(key);
-        const bool rescaled = masked ? weigh<Function, true>(d, column, weights + c * lanes, key_0, wanted, row)
-                                     : weigh<Function, false>(d, column, weights + c * lanes, key_0, wanted, row);
+        const auto weigh_by = [&]<class Function>() HWY_ATTR {
+          return masked ? weigh<Function, true>(d, column, weights + c * lanes, key_0, wanted, row)
+                        : weigh<Function, false>(d, column, weights + c * lanes, key_0, wanted, row);
+        };
+        bool rescaled = false;
+        if constexpr (kExponential) {
+          rescaled = weigh_by.template operator()<ExpFunction>();
+        } else {
+          with_function(in.form.weight, weigh_by);
+        }
         if (rescaled) rescale_output(d, work.output + c * lanes, value_width, width, row.get(kRescale));
       }
       if constexpr (!kExponential) first.take(key, keys, weights, width);
@@ -98,8 +105,8 @@ void forward_block(const AttentionInput<T>& in, const AttentionOutput<T>& out, c
     }
   };
   pass();
-  if (lower_weights<Function>(in, block, scores, work)) pass();
-  finish<Function>(in, out, block, scores, work, first);
+  if (!kExponential && lower_weights(in, block, scores, work)) pass();
+  finish<kExponential>(in, out, block, scores, work, first);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -9,8 +9,8 @@
 
 #include "polariscope/attention/internal/blocks.h"
 #include "polariscope/attention/internal/running-inl.h"
+#include "polariscope/attention/internal/with_function-inl.h"
 #include "polariscope/attention/rules-inl.h"
-#include "polariscope/reweighting/functions-inl.h"
 
 #include <optional>
 
@@ -30,21 +30,6 @@ const BlockWorkspace<T>& workspace(const AttentionShape& shape) {
     value_width = shape.value_width;
   }
   return *work;
-}
-
-// Calls run.template operator()<Function>() for the form's weight function.
-template <class Run>
-void with_function(reweighting::WeightFunction function, const Run& run) {
-  switch (function) {
-    case reweighting::WeightFunction::kExp: return run.template operator()<ExpFunction>();
-    case reweighting::WeightFunction::kSigmoid: return run.template operator()<SigmoidFunction>();
-    case reweighting::WeightFunction::kRelu: return run.template operator()<ReluFunction>();
-    case reweighting::WeightFunction::kElu1: return run.template operator()<Elu1Function>();
-    case reweighting::WeightFunction::kIdentity: return run.template operator()<IdentityFunction>();
-    case reweighting::WeightFunction::kAbs: return run.template operator()<AbsFunction>();
-    case reweighting::WeightFunction::kSquare: return run.template operator()<SquareFunction>();
-    case reweighting::WeightFunction::kOne: return run.template operator()<OneFunction>();
-  }
 }
 
 // Room for `count` numbers, kept by this thread; `slot` tells two apart.

@@ -36,8 +36,8 @@ void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Q
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   const Wanted what = wanted(out.statistics);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
-    return with_function(in.form.weight,
-                         [&]<class Function>() { forward_block<Function>(in, out, block, next, what, work); });
+    return in.form.weight == reweighting::WeightFunction::kExp ? forward_block<true>(in, out, block, next, what, work)
+                                                               : forward_block<false>(in, out, block, next, what, work);
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
   with_rule(in.form.rule,
@@ -45,21 +45,17 @@ void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const Q
 }
 template <class T>
 void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64_t first, std::int64_t end) {
-  with_function(in.form.weight, [&]<class Function>() {
-    T* work = room<T, 2>(TinyForward<Function, T>::room(in.shape));
-    for (; first < end; first += lanes_of<T>()) {
-      TinyForward<Function, T>(in, first, end, work).run(out, wanted(out.statistics));
-    }
-  });
+  T* work = room<T, 2>(TinyForward<T>::room(in.shape));
+  for (; first < end; first += lanes_of<T>()) {
+    TinyForward<T>(in, first, end, work).run(out, wanted(out.statistics));
+  }
 }
 template <class T>
 void tiny_backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
                    const RowStatisticsGradient<T>& d_statistics, const AttentionGradient<T>& gradient,
                    std::int64_t first, SharedDue* due) {
-  with_function(in.form.weight, [&]<class Function>() {
-    TinyBackward<Function, T> heads(in, first, room<T, 3>(TinyBackward<Function, T>::room(in.shape)));
-    heads.run(out, d_output, d_statistics, gradient, due);
-  });
+  TinyBackward<T> heads(in, first, room<T, 3>(TinyBackward<T>::room(in.shape)));
+  heads.run(out, d_output, d_statistics, gradient, due);
 }
 template <class T>
 void backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const HeadsView<const T>& d_output,
@@ -67,9 +63,7 @@ void backward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const 
               const QueryBlock& block, const BackwardWorkspace<T>& back, SharedDue& due) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
-    return with_function(in.form.weight, [&]<class Function>() {
-      backward_block<Function>(in, out, d_output, d_statistics, gradient, block, work, back, due);
-    });
+    return backward_block(in, out, d_output, d_statistics, gradient, block, work, back, due);
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
   T* pulled = room<T, 1>(in.shape.keys * kMaxBlockWidth);
@@ -83,9 +77,7 @@ void columns(const AttentionInput<T>& in, const T* shift, const T* inverse, cons
              std::int64_t batch, std::int64_t head, std::int64_t key, int keys, double* sums, double* counts) {
   const BlockWorkspace<T>& work = workspace<T>(in.shape);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
-    return with_function(in.form.weight, [&]<class Function>() {
-      columns_of_tiles<Function>(in, shift, inverse, blocks, batch, head, key, keys, work, sums, counts);
-    });
+    return columns_of_tiles(in, shift, inverse, blocks, batch, head, key, keys, work, sums, counts);
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
   with_rule(in.form.rule, [&]<template <class> class Rule>() {

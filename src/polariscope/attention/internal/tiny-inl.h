@@ -21,7 +21,7 @@ namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
 // A few rows at a time go all the way from scores to output, so that what is between stays in the first-level cache.
-template <class Function, class T>
+template <class T>
 class TinyForward {
  public:
   using D = hn::ScalableTag<T>;
@@ -98,7 +98,7 @@ class TinyForward {
     const D d;
     const T* query = query_ + i * width_ * lanes_;
     const V shift = has_sink(in_) ? heads_.sinks() : hn::Set(d, kLowest<T>);
-    if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
+    if (in_.form.weight == reweighting::WeightFunction::kExp) {
       Summary<V> summaries[kRows];
       for (int r = 0; r < rows; ++r) held[r].set(kSpoilt, hn::Zero(d));
       if (width_ <= kNarrow && !heads_.hides()) {
@@ -111,11 +111,10 @@ class TinyForward {
       }
       return heads_.hides() ? measure_rows<true>(i, rows, wanted, summaries, shift, held)
                             : measure_rows<false>(i, rows, wanted, summaries, shift, held);
-    } else {
-      lane_product<false, true>(d, query, key_, rows, keys_, width_, scores_);
-      for (int r = 0; r < rows; ++r) weigh_row(i, r, shift, wanted, held[r]);
-      return false;
     }
+    lane_product<false, true>(d, query, key_, rows, keys_, width_, scores_);
+    for (int r = 0; r < rows; ++r) weigh_row(i, r, shift, wanted, held[r]);
+    return false;
   }
 
   template <bool kMasked>
@@ -142,21 +141,22 @@ class TinyForward {
     }
   }
 
+  // Of another function than the exponential.
   HWY_NOINLINE void weigh_row(int i, int r, const V& shift, const Wanted& wanted, HeldRow<D>& held) {
     const D d;
     T* weights = weights_ + r * keys_ * lanes_;
     HeldRow<D> row;
-    clear_row<Function>(d, row, shift);
+    clear_row<false>(d, row, shift);
     weigh_held(i, r, weights, wanted, row);
-    const auto which = overflowed<Function>(d, row);
+    const auto which = overflowed(d, in_.form.weight, row);
     if (!hn::AllFalse(d, which)) {
       const auto again = [&]() HWY_ATTR {
         lane_product<false, true>(d, query_ + (i + r) * width_ * lanes_, key_, 1, keys_, width_, column(r).data);
-        clear_row<Function>(d, row, shift);
+        clear_row<false>(d, row, shift);
       };
       again();
       if (heads_.hides()) heads_.hide(i + r, column(r), row);
-      const V by = hn::IfThenElseZero(which, shift_for(d, largest_size<Function>(d, column(r), hn::Zero(d))));
+      const V by = hn::IfThenElseZero(which, shift_for(d, largest_size(d, in_.form.weight, column(r), hn::Zero(d))));
       again();
       row.set(kShift, by);
       weigh_held(i, r, weights, wanted, row);
@@ -165,12 +165,13 @@ class TinyForward {
   }
   HWY_INLINE void weigh_held(int i, int r, T* weights, const Wanted& wanted, HeldRow<D>& row) const {
     const D d;
-    if (heads_.hides()) {
-      heads_.hide(i + r, column(r), row);
-      weigh_column<Function, true, true, false>(d, column(r), weights, T(0), wanted, row);
-    } else {
-      weigh_column<Function, false, true, false>(d, column(r), weights, T(0), wanted, row);
-    }
+    if (heads_.hides()) heads_.hide(i + r, column(r), row);
+    with_function(in_.form.weight, [&]<class Function>() HWY_ATTR {
+      if constexpr (!kIsExponential<Function>) {
+        heads_.hides() ? weigh_column<Function, true, true, false>(d, column(r), weights, T(0), wanted, row)
+                       : weigh_column<Function, false, true, false>(d, column(r), weights, T(0), wanted, row);
+      }
+    });
   }
   Column<T> column(int r) const { return {scores_ + r * keys_ * lanes_, lanes_, keys_}; }
 
@@ -183,7 +184,11 @@ class TinyForward {
       for (int r = 0; r < rows && next_; ++r) hwy::Prefetch(array + first + (queries_ + i + r) * lanes_);
       heads_.write(values, rows, array + first + i, queries_);
     };
-    visit_results<Function>(in_, out, held, heads_.sinks(), inverse, write);
+    if (in_.form.weight == reweighting::WeightFunction::kExp) {
+      visit_results<true>(in_, out, held, heads_.sinks(), inverse, write);
+    } else {
+      visit_results<false>(in_, out, held, heads_.sinks(), inverse, write);
+    }
     if (out.statistics.first_visible_key != nullptr) {
       V p[kRows];
       for (int r = 0; r < kRows; ++r) p[r] = hn::Mul(first_weights(i, std::min(r, rows - 1)), inverse[r]);

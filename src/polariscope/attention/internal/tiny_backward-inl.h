@@ -16,7 +16,7 @@ HWY_BEFORE_NAMESPACE();
 namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 
-template <class Function, class T>
+template <class T>
 class TinyBackward {
  public:
   using D = hn::ScalableTag<T>;
@@ -109,8 +109,10 @@ class TinyBackward {
     }
     const auto apply = [&]<bool kMasked>() HWY_ATTR {
       const auto linear = [](V, V dz) HWY_ATTR { return dz; };
-      row.any_statistic ? differentiate<Function, kMasked, true>(row, scores, pulled, T(0), linear)
-                        : differentiate<Function, kMasked, false>(row, scores, pulled, T(0), linear);
+      with_function(in_.form.weight, [&]<class Function>() HWY_ATTR {
+        row.any_statistic ? differentiate<Function, kMasked, true>(row, scores, pulled, T(0), linear)
+                          : differentiate<Function, kMasked, false>(row, scores, pulled, T(0), linear);
+      });
     };
     if (heads_.hides()) {
       HeldRow<D> state;
@@ -125,7 +127,7 @@ class TinyBackward {
   HWY_INLINE void add_shared(const RowGradient<V>& row, SharedDue* due) const {
     if (has_sink(in_)) {
       double of_sink[kMostLanes] = {};
-      add_sink_gradients<Function, T>(heads_.sinks(), row, heads_.count(), of_sink);
+      add_sink_gradients<T>(in_.form.weight, heads_.sinks(), row, heads_.count(), of_sink);
       for (int l = 0; l < heads_.count(); ++l) due[l].sink += of_sink[l];
     }
     if (of_normaliser(in_.form, due[0]) == nullptr) return;

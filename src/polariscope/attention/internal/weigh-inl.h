@@ -10,6 +10,7 @@
 
 #include "polariscope/attention/internal/lowered-inl.h"
 #include "polariscope/attention/internal/tile-inl.h"
+#include "polariscope/attention/internal/with_function-inl.h"
 #include "polariscope/reweighting/exp-inl.h"
 
 #include <hwy/contrib/math/math-inl.h>
@@ -270,7 +271,7 @@ HWY_INLINE bool raise_shift(D d, Column<T> scores, T key_0, hn::Vec<D> most, con
 template <class Function, bool kMasked, bool kWhole, bool kExtend, class D, class Row, class T = hn::TFromD<D>>
 HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Row& row) {
   using V = hn::Vec<D>;
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  constexpr bool kExponential = kIsExponential<Function>;
   Summary<V> tile{hn::Set(d, static_cast<T>(scores.keys)), hn::Zero(d), hn::Zero(d)};
   if (kExtend && wanted.logit_moments) {
     tile.mean = extend_logits(d, scores, row, tile.largest);
@@ -310,27 +311,29 @@ HWY_INLINE bool weigh_column(D d, Column<T> scores, T* weights, T key_0, const W
 }
 
 // Lanes whose scores are finite, but not the sums of their weights: those that are taken whatever is wanted.
-template <class Function, class D, class Row>
-HWY_INLINE hn::Mask<D> overflowed(D d, const Row& row) {
-  if constexpr (!is_unbounded(Function::kFunction)) return hn::Lt(hn::Zero(d), hn::Zero(d));
+template <class D, class Row>
+HWY_INLINE hn::Mask<D> overflowed(D d, reweighting::WeightFunction function, const Row& row) {
+  if (!is_unbounded(function)) return hn::Lt(hn::Zero(d), hn::Zero(d));
   const auto finite = hn::And(hn::IsFinite(row.get(kSumAbsolute)), hn::IsFinite(row.get(kSumSquares)));
   return hn::AndNot(finite, hn::Eq(row.get(kSpoilt), hn::Zero(d)));
 }
 
 // The largest size of a column's weights, and of those before.
-template <class Function, class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> largest_size(D d, Column<T> scores, hn::Vec<D> largest) {
-  for (int j = 0; j < scores.keys; ++j) {
-    const hn::Vec<D> z = hn::Load(d, scores.data + j * scores.stride);
-    largest = hn::Max(largest, kept<true>(d, z, size_of<Function>(d, z)));
-  }
+template <class D, class T = hn::TFromD<D>>
+HWY_NOINLINE hn::Vec<D> largest_size(D d, reweighting::WeightFunction function, Column<T> scores, hn::Vec<D> largest) {
+  with_function(function, [&]<class Function>() HWY_ATTR {
+    for (int j = 0; j < scores.keys; ++j) {
+      const hn::Vec<D> z = hn::Load(d, scores.data + j * scores.stride);
+      largest = hn::Max(largest, kept<true>(d, z, size_of<Function>(d, z)));
+    }
+  });
   return largest;
 }
 
 // The same for one tile of several; not inlined, for the sake of the products between which it stands.
 template <class Function, bool kMasked, class D, class Row, class T = hn::TFromD<D>>
 HWY_NOINLINE bool weigh(D d, Column<T> scores, T* weights, T key_0, const Wanted& wanted, Row row) {
-  if constexpr (!kMasked && Function::kFunction == reweighting::WeightFunction::kExp) {
+  if constexpr (!kMasked && kIsExponential<Function>) {
     if (hn::AllTrue(d, hn::Gt(row.get(kCount), hn::Zero(d)))) {
       return weigh_column<Function, kMasked, false, true>(d, scores, weights, key_0, wanted, row);
     }

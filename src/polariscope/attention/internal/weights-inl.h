@@ -28,7 +28,7 @@ class Elementwise {
   HWY_INLINE Elementwise(const AttentionInput<T>& in, T sink, Column<T> scores) {
     const D d;
     const Summary<V> logits = summary<true>(d, scores);
-    if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
+    if constexpr (kIsExponential<Function>) {
       shift_ = hn::Max(logits.largest, hn::Set(d, has_sink(in) ? sink : kLowest<T>));
     }
     V sum = sum_over(d, scores, [&](V z) HWY_ATTR { return weight(z); });
@@ -36,18 +36,18 @@ class Elementwise {
       const V squares = sum_over(d, scores, [&](V z) HWY_ATTR { return hn::Mul(weight(z), weight(z)); });
       const auto finite = hn::IsFinite(squares);
       if (!hn::AllTrue(d, finite)) {
-        shift_ = hn::IfThenZeroElse(finite, shift_for(d, largest_size<Function>(d, scores, hn::Zero(d))));
+        shift_ = hn::IfThenZeroElse(finite, shift_for(d, largest_size(d, Function::kFunction, scores, hn::Zero(d))));
         by_ = lowering(d, shift_);
         sum = sum_over(d, scores, [&](V z) HWY_ATTR { return weight(z); });
       }
     }
-    inverse_ = inverse_of<Function, T>(in.form, hn::Set(d, sink), sum, shift_, logits.count);
+    inverse_ = inverse_of<kIsExponential<Function>, T>(in.form, hn::Set(d, sink), sum, shift_, logits.count);
   }
   HWY_INLINE V p(V z) const { return hn::Mul(weight(z), inverse_); }
 
  private:
   HWY_INLINE V weight(V z) const {
-    if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) return exp_below(D(), hn::Sub(z, shift_));
+    if constexpr (kIsExponential<Function>) return exp_below(D(), hn::Sub(z, shift_));
     return lowered<Function>(D(), z, by_).weight;
   }
   V shift_ = hn::Zero(D()), by_ = hn::Set(D(), 1), inverse_;
@@ -71,7 +71,7 @@ HWY_INLINE void write_weights(const AttentionInput<T>& in, const QueryBlock& blo
   using V = hn::Vec<D>;
   const D d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  clear_running<IdentityFunction>(in, block, work);
+  clear_running<false>(in, block, work);
   Scores<T> scores(in, block, work);
   scores.compute_all(all);
   const std::int64_t keys = in.shape.keys, begin = scores.begin(), end = scores.end();

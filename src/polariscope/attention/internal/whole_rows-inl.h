@@ -46,7 +46,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
   using V = hn::Vec<D>;
   const D d;
   const int value_width = static_cast<int>(in.shape.value_width);
-  clear_running<IdentityFunction>(in, block, work);
+  clear_running<false>(in, block, work);
   Scores<T> scores(in, block, work);
   const int width = scores.width();
   FirstWeights<T> first(in, block, out.statistics.first_visible_key != nullptr, T(0));
@@ -84,7 +84,7 @@ void forward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& o
     const T* values = in.value.row(block.batch, block.key_head, key);
     add_keys(scores, key, keys, values, in.value.row_stride, value_width, all + at, work.output);
   });
-  finish<IdentityFunction>(in, out, block, scores, work, first);
+  finish<false>(in, out, block, scores, work, first);
 }
 
 // What a column's first `count` rows owe to the rule's parameters. upstream: of their p, [keys, W].
@@ -114,7 +114,7 @@ void backward_whole_rows(const AttentionInput<T>& in, const AttentionOutput<T>& 
   using V = hn::Vec<D>;
   const D d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  clear_running<IdentityFunction>(in, block, work);
+  clear_running<false>(in, block, work);
   BackwardBlock<T> whole(in, forward, d_output, upstream, block, work, back);
   Scores<T>& scores = whole.scores();
   const auto& learned = gradient.parameters;

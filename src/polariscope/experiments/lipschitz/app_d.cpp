@@ -231,8 +231,8 @@ report::Section run(const Context& context) {
   report::Section section;
   section.method =
       runs.method() +
-      " Each optimiser takes three learning rates; its best is the one with the lowest median final loss, runs "
-      "that diverge counting as infinite. Adam and AdamW have PyTorch's betas and ε, AdamW a decay of 0.01.";
+      " Each optimiser's best learning rate is the one with the lowest median final loss, runs that diverge counting "
+      "as infinite. Betas, ε and AdamW's decay are PyTorch's own.";
   std::vector<std::string> words;
   for (const AtRate& of : softmax.all) words.push_back(fate_in_words(of));
   section.findings = fmt::format("Softmax. {}.", fmt::join(words, ". "));

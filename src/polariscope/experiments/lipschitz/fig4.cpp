@@ -29,11 +29,6 @@ struct Law {
   metrics::PowerLaw all;
 };
 
-// The range of metrics/variance_entropy.h.
-bool is_fitted(double variance, double entropy, double uniform) {
-  return variance >= 1e-2 && variance <= 1e4 && entropy > 1e-6 && entropy < uniform - 1e-6;
-}
-
 void append(std::vector<double>& to, const std::vector<double>& more) { to.insert(to.end(), more.begin(), more.end()); }
 
 std::vector<double> joined(const std::vector<std::vector<double>>& parts) {
@@ -106,7 +101,7 @@ Multiple panel_of(const Law& law, int tokens) {
         .name = fmt::format("layer {}", layer + 1), .x = {}, .y = {}, .low = {}, .high = {}, .colour = colours[layer]};
     for (std::size_t n = 0; n < law.rows.variance[layer].size(); ++n) {
       const double variance = law.rows.variance[layer][n], entropy = law.rows.entropy[layer][n];
-      if (!is_fitted(variance, entropy, uniform)) continue;
+      if (!metrics::is_fitted(variance, entropy, uniform)) continue;
       points.x.push_back(variance);
       points.y.push_back(metrics::normalised_entropy(entropy, uniform));
       low = std::min(low, variance);
@@ -150,9 +145,11 @@ report::Section run(const Context& context) {
   report::Section section;
   section.method =
       runs.method() +
-      " The exponent β of H̃ ∝ Var^β is fitted to (variance of its logits, entropy) of every row of all layers, of "
-      "one unseen sequence at up to 256 steps of a run, over points with 1e-6 < H < log N − 1e-6 and 1e-2 ≤ Var "
-      "≤ 1e4; and beside it to the log's means over the rows and batch of a layer, at every step.";
+      fmt::format(
+          " The exponent β of H̃ ∝ Var^β is fitted to (variance of its logits, entropy) of every row of all layers, of "
+          "one unseen sequence at steps spread evenly over a run, over points with {0:g} < H < log N − {0:g} and "
+          "{1:g} ≤ Var ≤ {2:g}; and beside it to the log's means over the rows and batch of a layer, at every step.",
+          metrics::kEntropyMargin, metrics::kSmallestVariance, metrics::kLargestVariance);
   std::string fits;
   for (const Law& law : laws) fits += (fits.empty() ? "" : "; ") + fit_in_words(law);
   section.findings = fmt::format(

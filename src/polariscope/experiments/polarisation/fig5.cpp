@@ -82,10 +82,10 @@ struct Ends {
 report::Section run(const Context& context) {
   const FlipRuns runs(context);
   report::Section section;
-  section.method =
-      "CLS's attention in models of one head and one layer, vocabulary 81, no MLP and no LayerNorm, on the same four "
-      "unseen sequences at about fifty steps of the training. " +
-      runs.all.count_in_words();
+  section.method = fmt::format(
+      "CLS's attention in models of one head and one layer, vocabulary {}, no MLP and no LayerNorm, on the "
+      "same unseen sequences at steps spread over the training. {}",
+      kHeadlineVocabulary, runs.all.count_in_words());
 
   report::SeriesChart over_steps{.x = {"step + 1", report::Scale::kLog},
                                  .y = {"largest share of a token, max|w|/Σ|w|"},

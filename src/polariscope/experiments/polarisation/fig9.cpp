@@ -63,10 +63,11 @@ Multiple prediction(const json& sequence) {
 report::Section run(const Context& context) {
   const FlipRuns runs(context);
   report::Section section;
-  section.method =
-      "A softmax model with one head and one layer, vocabulary 81, the trained one of the smallest seed. Of the first "
-      "pair of unseen sequences that flips, the token that CLS attends to most in the donor takes the place of the "
-      "host's most attended one.";
+  section.method = fmt::format(
+      "A softmax model with one head and one layer, vocabulary {}, the trained one of the smallest seed. Of the "
+      "first pair of unseen sequences that flips, the token that CLS attends to most in the donor takes the place "
+      "of the host's most attended one.",
+      kHeadlineVocabulary);
   const std::vector<TrainedRun> trained = runs.smallest("softmax");
   std::vector<double> flipped;
   for (const TrainedRun& one : trained) {
@@ -75,8 +76,8 @@ report::Section run(const Context& context) {
   const auto count = std::count(flipped.begin(), flipped.end(), 1.0);
   const auto all = static_cast<long long>(flipped.size());
   section.claims = {claim_of_count("A.fig9/flips", "A single token of ten turns a right prediction over.", "Figure 9",
-                                   "among 64 unseen sequences there is such a pair, in every trained model", count, all,
-                                   "models", count == all, "example", kFewestModels)};
+                                   "among the unseen sequences there is such a pair, in every trained model", count,
+                                   all, "models", count == all, "example", kFewestModels)};
   section.configuration = configuration_of(runs.all);
   section.differences = runs.differences(context);
   if (trained.empty()) {

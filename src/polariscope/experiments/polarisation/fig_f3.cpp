@@ -55,8 +55,9 @@ report::Section run(const Context& context) {
   const auto figure = [&](const char* id, const char* title, const std::vector<Multiple>& panels) {
     return multiples_figure({.id = id,
                              .title = title,
-                             .caption = "Median and range over the seeds that pass the filter, softmax. With "
-                                        "vocabulary 41 all sequences of a label hold the same tokens.",
+                             .caption = fmt::format("Median and range over the seeds that pass the filter, softmax. "
+                                                    "With vocabulary {} all sequences of a label hold the same tokens.",
+                                                    kOrderAloneVocabulary),
                              .alternative = std::string(title) + " against heads, one panel a setting.",
                              .columns = 3,
                              .share_x = false},

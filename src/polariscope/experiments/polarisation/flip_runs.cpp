@@ -27,8 +27,8 @@ FlipRuns::FlipRuns(const Context& context) : all(context), uniform_entropy(std::
 
 json FlipRuns::headline(const std::string& attention, int layers, int heads) const {
   const auto or_any = [](int number) { return number > 0 ? json(number) : json(); };
-  return {{"attention", attention}, {"vocabulary", 81},         {"mlp", false},
-          {"layer_norm", false},    {"layers", or_any(layers)}, {"heads", or_any(heads)}};
+  return {{"attention", attention}, {"vocabulary", kHeadlineVocabulary}, {"mlp", false},
+          {"layer_norm", false},    {"layers", or_any(layers)},          {"heads", or_any(heads)}};
 }
 
 std::vector<TrainedRun> FlipRuns::smallest(const std::string& attention) const {
@@ -86,12 +86,14 @@ std::string FlipRuns::method() const {
 }
 
 std::string FlipRuns::differences(const Context& context) const {
-  std::string text =
-      "With vocabulary 41 every sequence of a label holds the same ten tokens in another order; 81 is the headline.";
+  std::string text = fmt::format(
+      "With vocabulary {} every sequence of a label holds the same ten tokens in another order; {} is the headline.",
+      kOrderAloneVocabulary, kHeadlineVocabulary);
   if (context.paper()) return text;
-  return text +
-         " Left out: attentions other than softmax with more than one head or layer; two heads, except with "
-         "vocabulary 81 and neither MLP nor LayerNorm; MLP and LayerNorm with vocabularies 41 and 161.";
+  return text + fmt::format(
+                    " Left out: attentions other than softmax with more than one head or layer; two heads, except with "
+                    "vocabulary {} and neither MLP nor LayerNorm; MLP and LayerNorm with the other vocabularies.",
+                    kHeadlineVocabulary);
 }
 
 report::Claim claim_on_models(std::string id, std::string statement, std::string source, std::string criterion,

@@ -10,13 +10,17 @@
 
 namespace polariscope::experiments {
 
+constexpr int kHeadlineVocabulary = 81;  // of the paper's headline
+constexpr int kOrderAloneVocabulary =
+    41;  // with it a group holds ten tokens, so that sequences of a label differ in order
+
 struct FlipRuns {
   explicit FlipRuns(const Context& context);
 
   TrainedRuns all;
   double uniform_entropy = 0.0;
 
-  // Settings of the paper's headline: vocabulary 81, no MLP, no LayerNorm. 0: any number.
+  // Settings of the paper's headline: its vocabulary, no MLP, no LayerNorm. 0: any number.
   nlohmann::json headline(const std::string& attention, int layers, int heads) const;
   // Trained models of one head and one layer at these settings.
   std::vector<TrainedRun> smallest(const std::string& attention) const;

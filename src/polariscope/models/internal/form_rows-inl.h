@@ -52,13 +52,13 @@ HWY_INLINE void finish_row(const reweighting::AttentionForm& form, const HeldRow
   row.shift = sums.get(kShift);
   const HeldRow<D> rows[1] = {sums};
   V inverse[1];
-  visit_results<Function>(in, out, rows, row.sink, inverse, keep);
+  visit_results<kIsExponential<Function>>(in, out, rows, row.sink, inverse, keep);
   row.inverse = inverse[0];
   for (int j = 0; j < row.scores.keys; ++j) {
     T* at = row.weights + j * row.scores.stride;
     hn::Store(hn::Mul(hn::Load(d, at), row.inverse), d, at);
   }
-  constexpr bool kExponential = Function::kFunction == reweighting::WeightFunction::kExp;
+  constexpr bool kExponential = kIsExponential<Function>;
   const V one = hn::Set(d, 1), zero = hn::Zero(d);
   row.results = {.entropy = hn::Load(d, found[0]),
                  .squares = hn::Load(d, found[1]),
@@ -80,7 +80,7 @@ HWY_NOINLINE void weigh_elementwise(const reweighting::AttentionForm& form, Form
   const D d;
   HeldRow<D> sums;
   const bool sink = form.normaliser == reweighting::Normaliser::kSumAndSink;
-  clear_row<Function>(d, sums, sink ? row.sink : hn::Set(d, kLowest<T>));
+  clear_row<kIsExponential<Function>>(d, sums, sink ? row.sink : hn::Set(d, kLowest<T>));
   weigh_column<Function, false, true, false>(d, row.scores, row.weights, T(0), kAllOfARow, sums);
   finish_row<Function>(form, sums, row);
 }
@@ -91,7 +91,7 @@ HWY_NOINLINE void weigh_by_rule(const reweighting::AttentionForm& form, FormRow<
   using V = hn::Vec<D>;
   const D d;
   HeldRow<D> sums;
-  clear_row<IdentityFunction>(d, sums, hn::Zero(d));
+  clear_row<false>(d, sums, hn::Zero(d));
   const Rule<D> rule(form, row.scores);
   const Summary<V> logits = summary<true>(d, row.scores);
   sums.add(kSpoilt, spoilt_of<true>(d, row.scores, logits.mean));
@@ -137,7 +137,7 @@ HWY_NOINLINE void pull_elementwise(const reweighting::AttentionForm& form, FormR
   for (int j = 0; j < row.scores.keys; ++j) {
     const V z = hn::Load(d, row.scores.data + j * row.scores.stride);
     V w;
-    if constexpr (Function::kFunction == reweighting::WeightFunction::kExp) {
+    if constexpr (kIsExponential<Function>) {
       w = exp_below(d, hn::Sub(z, row.shift));
     } else {
       w = Function::weight(math, z);
@@ -185,16 +185,7 @@ HWY_INLINE void weigh_row(const reweighting::AttentionForm& form, FormRow<T>& ro
     case reweighting::RowRule::kSparsemax:
     case reweighting::RowRule::kEntmax: return weigh_by_rule<Entmax>(form, row);
   }
-  switch (form.weight) {
-    case reweighting::WeightFunction::kExp: return weigh_elementwise<ExpFunction>(form, row);
-    case reweighting::WeightFunction::kSigmoid: return weigh_elementwise<SigmoidFunction>(form, row);
-    case reweighting::WeightFunction::kRelu: return weigh_elementwise<ReluFunction>(form, row);
-    case reweighting::WeightFunction::kElu1: return weigh_elementwise<Elu1Function>(form, row);
-    case reweighting::WeightFunction::kIdentity: return weigh_elementwise<IdentityFunction>(form, row);
-    case reweighting::WeightFunction::kAbs: return weigh_elementwise<AbsFunction>(form, row);
-    case reweighting::WeightFunction::kSquare: return weigh_elementwise<SquareFunction>(form, row);
-    case reweighting::WeightFunction::kOne: return weigh_elementwise<OneFunction>(form, row);
-  }
+  with_function(form.weight, [&]<class Function>() HWY_ATTR { weigh_elementwise<Function>(form, row); });
 }
 
 template <class T>
@@ -206,16 +197,7 @@ HWY_INLINE void pull_row(const reweighting::AttentionForm& form, FormRowGradient
     case reweighting::RowRule::kSparsemax:
     case reweighting::RowRule::kEntmax: return pull_by_rule<Entmax>(form, row);
   }
-  switch (form.weight) {
-    case reweighting::WeightFunction::kExp: return pull_elementwise<ExpFunction>(form, row);
-    case reweighting::WeightFunction::kSigmoid: return pull_elementwise<SigmoidFunction>(form, row);
-    case reweighting::WeightFunction::kRelu: return pull_elementwise<ReluFunction>(form, row);
-    case reweighting::WeightFunction::kElu1: return pull_elementwise<Elu1Function>(form, row);
-    case reweighting::WeightFunction::kIdentity: return pull_elementwise<IdentityFunction>(form, row);
-    case reweighting::WeightFunction::kAbs: return pull_elementwise<AbsFunction>(form, row);
-    case reweighting::WeightFunction::kSquare: return pull_elementwise<SquareFunction>(form, row);
-    case reweighting::WeightFunction::kOne: return pull_elementwise<OneFunction>(form, row);
-  }
+  with_function(form.weight, [&]<class Function>() HWY_ATTR { pull_elementwise<Function>(form, row); });
 }
 
 // z of a score and ∂z/∂s at z: a factor, a soft cap or a shift, of a row that sees `keys` of the
