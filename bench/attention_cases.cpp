@@ -6,6 +6,8 @@
 #include "bench/fma_peak.h"
 #include "bench/linear_cases.h"
 #include "bench/measure.h"
+#include "bench/scaling_cases.h"
+#include "bench/sdpa_cases.h"
 #include "polariscope/base/parallel.h"
 
 #include <fmt/format.h>
@@ -34,28 +36,6 @@ constexpr Plan kBatch{"batch", {8, 8, 256, 64}, false, 0.70, 7.5, 3.2};
 constexpr Plan kRegression{"regression", {4000, 1, 20, 3}, false, 0.0, 90.0, 40.0};
 constexpr Plan kInduction{"induction", {256, 4, 12, 32}, false, 0.0, 24.0, 12.0};
 constexpr Plan kTraining{"training", {1, 8, 1024, 64}, true, 0.65, 2.6, 2.0};
-
-// Seconds of one run, of as many as make a measurement long enough.
-class Timed {
- public:
-  Timed(AttentionRun& run, bool statistics, int threads) : run_(run), statistics_(statistics), threads_(threads) {
-    const double first = seconds();
-    if (first < 1.0) calls_ = calls_for(seconds());
-  }
-  double seconds() const {
-    return time_of(threads_,
-                   [&] {
-                     for (int i = 0; i < calls_; ++i) run_.run(statistics_, threads_);
-                   }) /
-           calls_;
-  }
-
- private:
-  AttentionRun& run_;
-  bool statistics_;
-  int threads_;
-  int calls_ = 1;
-};
 
 struct Measured {
   std::vector<double> on, off, peak, typical, tuned;
@@ -117,7 +97,7 @@ Row memory_row(const Plan& plan, AttentionRun& ours, int threads, bool has_peer)
   row.ours =
       fmt::format("{} and {} of results", memory_text(extra), memory_text(static_cast<double>(ours.output_bytes())));
   row.numbers = {{"ours_extra_bytes", extra}, {"ours_result_bytes", ours.output_bytes()}};
-  if (!plan.backward && plan.sizes.tokens == 4096) {
+  if (!plan.backward && plan.sizes.queries == 4096) {
     row.target = "≤ 0.2 MiB a thread";
     row.verdict = verdict(extra <= kTarget * threads);
   }
@@ -139,7 +119,7 @@ std::vector<Row> run_plan(const Plan& plan, const Settings& settings) {
     typical.emplace("typical", ours, settings.threads);
     tuned.emplace("tuned", ours, settings.threads);
   }
-  const Timed on(ours, true, settings.threads), off(ours, false, settings.threads);
+  const TimedRun on(ours, true, settings.threads), off(ours, false, settings.threads);
   Measured all;
   for (int i = 0; i < settings.repeats; ++i) {
     all.on.push_back(on.seconds());
@@ -202,60 +182,6 @@ std::vector<Row> run_threads(const Settings& settings) {
   return rows;
 }
 
-// Whether PyTorch's few matrices fit: one below 4 GB, and five of them in what is free.
-std::string obstacle_of(const Sizes& sizes) {
-  constexpr double kMost = 4e9;
-  const double free_bytes = static_cast<double>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  if (sizes.matrix_bytes() >= kMost) return fmt::format("one N×N matrix takes {:.2g} GB", 1e-9 * sizes.matrix_bytes());
-  if (5.0 * sizes.matrix_bytes() > free_bytes) return "not enough memory is free";
-  return "";
-}
-
-Row scaling_row(std::int64_t tokens, const Settings& settings) {
-  const Sizes sizes{1, 1, tokens, 64};
-  Row row = row_named(fmt::format("scaling/{}", tokens));
-  AttentionRun ours(sizes, false);
-  const auto extra = static_cast<double>(peak_bytes_of([&] { ours.run(true, settings.threads); }));
-  const Timed on(ours, true, settings.threads);
-  const std::string obstacle = settings.obstacle.empty() ? obstacle_of(sizes) : settings.obstacle;
-  std::optional<AttentionPeer> typical;
-  if (obstacle.empty()) typical.emplace("typical", ours, settings.threads);
-  std::vector<double> seconds, peer, peaks;
-  const int repeats = tokens > 8192 ? std::min(settings.repeats, 2) : settings.repeats;
-  for (int i = 0; i < repeats; ++i) {
-    seconds.push_back(on.seconds());
-    peaks.push_back(fma_peak<float>());
-    if (typical) peer.push_back(typical->seconds());
-  }
-  const Summary time = summary(seconds);
-  const double fraction = sizes.operations(false) / time.median / (settings.threads * summary(peaks).median);
-  row.ours = fmt::format("{}, {} and {} of results", seconds_text(time), memory_text(extra),
-                         memory_text(static_cast<double>(ours.output_bytes())));
-  row.numbers = {{"tokens", tokens},
-                 {"ours_seconds", to_json(time)},
-                 {"ours_extra_bytes", extra},
-                 {"ours_result_bytes", ours.output_bytes()},
-                 {"fraction_of_peak", fraction}};
-  if (!typical) {
-    row.peer = obstacle;
-    return row;
-  }
-  typical.reset();
-  const double bytes = AttentionPeer::peak_bytes("typical", ours, settings.threads);
-  const Summary theirs = summary(peer), ratio = summary(ratios_of(seconds, peer));
-  row.peer = fmt::format("{}, {}", seconds_text(theirs), memory_text(bytes));
-  row.ratio = fmt::format("{:.1f}×", ratio.median);
-  row.numbers.update({{"peer_seconds", to_json(theirs)}, {"peer_bytes", bytes}, {"ratio", to_json(ratio)}});
-  return row;
-}
-
-std::vector<Row> run_scaling(const Settings& settings) {
-  std::vector<Row> rows;
-  for (std::int64_t tokens = 256; tokens <= 65536; tokens *= 4) rows.push_back(scaling_row(tokens, settings));
-  rows.back().note = "one head, D = 64, all statistics; the peer is the typical one";
-  return rows;
-}
-
 template <const Plan& plan>
 std::vector<Row> run_one(const Settings& settings) {
   return run_plan(plan, settings);
@@ -272,7 +198,10 @@ const std::vector<Case>& attention_cases() {
       {"induction", "forward, batch 256, 4 heads, N = 12, D = 32", false, run_one<kInduction>},
       {"training", "forward and backward, 8 heads, N = 1024, D = 64", false, run_one<kTraining>},
       {"threads", "two threads against one, long and training", false, run_threads},
-      {"scaling", "forward, one head, N from 256 to 65536, D = 64: time and memory", false, run_scaling},
+      {"sdpa", "all of these and more beside today's scaled_dot_product_attention, which gives no statistics", false,
+       run_sdpa},
+      {"scaling", "forward, one head, N from 256 to 131072, D = 64: time a score and memory", false, run_scaling},
+      {"window", "the same, causal, a window of 1024 keys: time a token", false, run_window},
       {"linear", "kernels in linear time, one head, D = 64, N to 262144; where that begins to be faster", false,
        run_linear},
       {"decode", "one query against a cache of 32768 keys, 32 heads on 8, D = 128: share of memory's bandwidth", false,

@@ -9,6 +9,9 @@ namespace polariscope::bench {
 template <class T>
 double fma_peak();
 
+// The same of dot products of bfloat16 pairs, by AVX512_BF16; 0 on a processor without it.
+double bfloat16_peak();
+
 std::string vector_target();  // the instruction set that it, and every kernel, is run with: "AVX3"
 
 }  // namespace polariscope::bench
