@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 /* Rises by one when a structure gains a field or a function is added; nothing is ever taken away. */
-#define POLARISCOPE_API_VERSION 2
+#define POLARISCOPE_API_VERSION 3
 POLARISCOPE_API int32_t polariscope_api_version(void);
 POLARISCOPE_API const char* polariscope_version(void);    /* of the program, "0.1.0" */
 POLARISCOPE_API const char* polariscope_last_error(void); /* of this thread's last call that failed; never null */
@@ -79,6 +79,15 @@ typedef struct {
   /* Since version 2. Of float32: products of numbers rounded to bfloat16 with sums in float32, where the processor has
    * them and the form is served; else nothing changes. Arrays that hold bfloat16 numbers lose nothing in the scores. */
   int32_t bfloat16;
+  /* Since version 3: caches of keys and values as they lie in memory, for all but polariscope_attend_backward.
+   * In place of key and value, which are null then, bfloat16 numbers: uint16_t, the upper half of a float's bits. */
+  polariscope_heads bfloat16_key, bfloat16_value;
+  /* Keys and values in pages of page_keys rows each, batch_stride then being from one page to the next: key j of a
+   * sequence is row j % page_keys of the page that entry j / page_keys of its table names, one in [0, page_count).
+   * Entries beyond a sequence's length are not read. Null: no pages. */
+  const int32_t* pages; /* [batch, keys/page_keys rounded up] */
+  int64_t pages_stride; /* from one sequence's table to the next */
+  int64_t page_keys, page_count;
 } polariscope_attention;
 
 /* What is written: the output and, of each row, [batch, heads, queries] contiguous; null: not wanted, costs nothing. */

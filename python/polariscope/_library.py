@@ -7,7 +7,7 @@ from ctypes import POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_s
 from pathlib import Path
 
 NAME = "libpolariscope.so"
-API_VERSION = 2
+API_VERSION = 3
 FLOAT32, FLOAT64 = 0, 1
 
 
@@ -43,7 +43,9 @@ class Attention(_Sized):
                 ("key_heads", c_int64), ("queries", c_int64), ("keys", c_int64), ("width", c_int64),
                 ("value_width", c_int64), ("window", c_int64), ("scale", c_double), ("query", Heads), ("key", Heads),
                 ("value", Heads), ("bias", Heads), ("slopes", c_void_p), ("sink", c_void_p),
-                ("key_lengths", c_void_p), ("bfloat16", c_int32)]
+                ("key_lengths", c_void_p), ("bfloat16", c_int32), ("bfloat16_key", Heads),
+                ("bfloat16_value", Heads), ("pages", c_void_p), ("pages_stride", c_int64), ("page_keys", c_int64),
+                ("page_count", c_int64)]
 
 
 class Rows(_Sized):

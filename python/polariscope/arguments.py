@@ -31,18 +31,30 @@ def _one_each(name: str, array: Optional[Any], count: int, what: str) -> None:
         raise ArgumentError(f"attend: {name} has shape {_text(array.shape)}: expected [{count}], one for each {what}")
 
 
+def keys_of(key: Any, pages: Optional[Any]) -> int:
+    """The keys of a sequence: of its table's pages, where there is one."""
+    return key.shape[2] if pages is None else pages.shape[1] * key.shape[2]
+
+
 def check_shapes(query: Any, key: Any, value: Any, bias: Optional[Any], slopes: Optional[Any], sink: Optional[Any],
-                 key_lengths: Optional[Any]) -> None:
+                 key_lengths: Optional[Any], pages: Optional[Any] = None) -> None:
+    first = "batch" if pages is None else "pages"
     _need("query", query, "[batch, heads, queries, width]")
-    _need("key", key, "[batch, key heads, keys, width]")
-    _need("value", value, "[batch, key heads, keys, value width]")
-    _same("batch", 0, "query", query, "key", key)
-    _same("batch", 0, "query", query, "value", value)
+    _need("key", key, f"[{first}, key heads, keys, width]")
+    _need("value", value, f"[{first}, key heads, keys, value width]")
+    if pages is None:
+        _same("batch", 0, "query", query, "key", key)
+        _same("batch", 0, "query", query, "value", value)
+    elif len(pages.shape) != 2 or pages.shape[0] != query.shape[0]:
+        raise ArgumentError(f"attend: pages has shape {_text(pages.shape)}: expected [{query.shape[0]}, pages of a "
+                            "sequence], a row for each sequence")
+    else:
+        _same("pages", 0, "key", key, "value", value)
     _same("width", 3, "query", query, "key", key)
     _same("heads", 1, "key", key, "value", value)
     _same("keys", 2, "key", key, "value", value)
     batch, heads, queries, _ = query.shape
-    key_heads, keys = key.shape[1:3]
+    key_heads, keys = key.shape[1], keys_of(key, pages)
     if heads != 0 and (key_heads == 0 or heads % key_heads != 0):
         raise ArgumentError(f"attend: {heads} heads over {key_heads} key heads: expected a multiple of them")
     if bias is not None:
@@ -97,3 +109,16 @@ def attention(kind: int, threads: int, reweighting: str, parameters: Dict[str, f
         kind, threads, reweighting.encode(), count, causal, names, values, batch, heads, key_heads, queries, keys,
         width, value_width, window or 0, math.nan if scale is None else scale, query, key, value,
         bias or _library.NO_HEADS, slopes, sink, key_lengths, bfloat16)
+
+
+def store_as_bfloat16(call: _library.Attention) -> None:
+    """Says that its keys and values are bfloat16 numbers."""
+    call.bfloat16_key, call.bfloat16_value = call.key, call.value
+    call.key = call.value = _library.NO_HEADS
+
+
+def store_in_pages(call: _library.Attention, address: int, each: int, count: int) -> None:
+    """Says that its keys and values, whose shape has given `keys`, are `count` pages, of which `each` are a sequence's.
+    address: of the table [batch, each], without gaps."""
+    call.pages, call.pages_stride, call.page_keys, call.page_count = address, each, call.keys, count
+    call.keys *= each

@@ -100,6 +100,12 @@ def _lengths(x: Optional[np.ndarray]) -> Optional[np.ndarray]:
     return np.ascontiguousarray(x, np.int64)
 
 
+def _table(x: np.ndarray) -> np.ndarray:
+    if x.dtype != np.int32:
+        raise ArgumentError(f"attend: pages has type {x.dtype}: expected int32")
+    return np.ascontiguousarray(x)
+
+
 def _number(name: str, x: Any) -> float:
     try:
         return float(x)
@@ -110,8 +116,9 @@ def _number(name: str, x: Any) -> float:
 
 def attend(query: Any, key: Any, value: Any, reweighting: str = "softmax", *, scale: Optional[float] = None,
            causal: bool = False, window: Optional[int] = None, bias: Any = None, slopes: Any = None, sink: Any = None,
-           key_lengths: Any = None, statistics: Union[str, Sequence[str], None] = "all", columns: bool = False,
-           implementation: Optional[str] = None, **parameters: Any) -> Tuple[Any, RowStatistics]:
+           key_lengths: Any = None, pages: Any = None, statistics: Union[str, Sequence[str], None] = "all",
+           columns: bool = False, implementation: Optional[str] = None,
+           **parameters: Any) -> Tuple[Any, RowStatistics]:
     """polariscope.attend() for arrays that are none of PyTorch's."""
     if implementation not in (None, "kernel"):
         raise ArgumentError(f"attend: implementation is {implementation!r}: arrays have \"kernel\" alone")
@@ -121,7 +128,7 @@ def attend(query: Any, key: Any, value: Any, reweighting: str = "softmax", *, sc
     arguments.check_scale(scale)
     found = _attend([_numpy(name, x) for name, x in (("query", query), ("key", key), ("value", value), ("bias", bias),
                                                      ("slopes", slopes), ("sink", sink),
-                                                     ("key_lengths", key_lengths))],
+                                                     ("key_lengths", key_lengths), ("pages", pages))],
                     reweighting, scale, causal, arguments.checked_window(window),
                     {name: _number(name, x) for name, x in parameters.items()}, names)
     output, *row_arrays = (_returned(query, x) for x in found)
@@ -130,18 +137,21 @@ def attend(query: Any, key: Any, value: Any, reweighting: str = "softmax", *, sc
 
 def _attend(arrays: Sequence[Any], reweighting: str, scale: Optional[float], causal: bool, window: Optional[int],
             parameters: Dict[str, float], names: Sequence[str]) -> List[np.ndarray]:
-    query, key, value, bias, slopes, sink, lengths = arrays
+    query, key, value, bias, slopes, sink, lengths, pages = arrays
     for name, x in (("key", key), ("value", value)):
         if x.dtype.name != query.dtype.name:
             raise ArgumentError(f"attend: {name} has type {x.dtype}, query has {query.dtype}: they must be of one type")
     given, dtype = query.dtype, _COMPUTED.get(query.dtype.name)
-    query, key, value = (_in_type(name, x, dtype) for name, x in (("query", query), ("key", key), ("value", value)))
+    low = given.name == "bfloat16"
+    query = _in_type("query", query, dtype)
+    key, value = (_in_type(name, x, given if low else dtype) for name, x in (("key", key), ("value", value)))
     bias, slopes, sink = (x if x is None else _in_type(name, x, dtype)
                           for name, x in (("bias", bias), ("slopes", slopes), ("sink", sink)))
-    arguments.check_shapes(query, key, value, bias, slopes, sink, lengths)
+    arguments.check_shapes(query, key, value, bias, slopes, sink, lengths, pages)
     query, key, value = (_readable(x) for x in (query, key, value))
+    keys = arguments.keys_of(key, pages)
     if bias is not None:
-        bias = _readable(np.broadcast_to(bias, (*query.shape[:3], key.shape[2])))
+        bias = _readable(np.broadcast_to(bias, (*query.shape[:3], keys)))
     slopes, sink = (x if x is None else np.ascontiguousarray(x) for x in (slopes, sink))
     lengths = _lengths(lengths)
 
@@ -149,12 +159,17 @@ def _attend(arrays: Sequence[Any], reweighting: str, scale: Optional[float], cau
         _library.FLOAT64 if dtype == np.float64 else _library.FLOAT32, _threads(), reweighting, parameters,
         bool(causal), window, scale, query.shape, value.shape, _heads(query), _heads(key), _heads(value),
         bias if bias is None else _heads(bias), *(x if x is None else _address(x) for x in (slopes, sink, lengths)),
-        given.name == "bfloat16")
+        low)
+    if low:
+        arguments.store_as_bfloat16(attention)
+    if pages is not None:
+        pages = _table(pages)
+        arguments.store_in_pages(attention, _address(pages), pages.shape[1], key.shape[0])
     output, shape = _empty_heads_like(query, value.shape[3]), query.shape[:3]
     written = {name: np.empty(shape, _TYPES.get(name, dtype)) for name in names if name != "column_means"}
     found = dict(written)
     if "column_means" in names:
-        found["column_means"] = np.empty((*shape[:2], key.shape[2]), dtype)
+        found["column_means"] = np.empty((*shape[:2], keys), dtype)
         for name in ("shift", "inverse"):
             written[name] = np.empty(shape, dtype)
     to = _library.Rows(_heads(output), **{name: _address(x) for name, x in written.items()})

@@ -11,7 +11,7 @@ Array = TypeVar("Array")
 def attend(query: Array, key: Array, value: Array, reweighting: str = "softmax", *, scale: Any = None,
            causal: bool = False, window: Optional[int] = None, bias: Optional[Array] = None,
            slopes: Optional[Array] = None, sink: Optional[Array] = None, key_lengths: Optional[Array] = None,
-           statistics: Union[str, Sequence[str], None] = "all", columns: bool = False,
+           pages: Optional[Array] = None, statistics: Union[str, Sequence[str], None] = "all", columns: bool = False,
            implementation: Optional[str] = None, **parameters: Any) -> Tuple[Array, RowStatistics]:
     """Attention and what its rows are measured by, in one pass and in memory O(rows).
 
@@ -29,6 +29,9 @@ def attend(query: Array, key: Array, value: Array, reweighting: str = "softmax",
     slopes      [heads], ALiBi: -slope * distance is added; no gradient
     sink        [heads], score of a sink, for "sink" and "softmax1"
     key_lengths [batch], whole numbers: how many of the keys a sequence has
+    pages       [batch, pages of a sequence], int32: key and value are [pages, key heads, keys of a page, width], and
+                the keys of a sequence are those of the pages that its row names, in this order, up to its length; on
+                the CPU, without gradients
     statistics  names of RowStatistics' fields, "all", or None
     columns     compute column_means too, in a second pass
     implementation  "kernel": on the CPU; "triton": Triton's kernels, on CUDA devices; "pytorch": PyTorch's operators in
@@ -53,5 +56,5 @@ def attend(query: Array, key: Array, value: Array, reweighting: str = "softmax",
         raise ArgumentError(f"attend: query is of type {type(query).__name__}: expected a tensor of PyTorch, a NumPy "
                             "array, or one that speaks DLPack")
     return implemented.attend(query, key, value, reweighting, scale=scale, causal=causal, window=window, bias=bias,
-                              slopes=slopes, sink=sink, key_lengths=key_lengths, statistics=statistics,
+                              slopes=slopes, sink=sink, key_lengths=key_lengths, pages=pages, statistics=statistics,
                               columns=columns, implementation=implementation, **parameters)

@@ -66,6 +66,11 @@ def attend(info: Any, at: Sequence[Any], *args: Any) -> Tuple[List[Tensor], List
     return found, [0] * len(found)
 
 
+def attend_pages(info: Any, at: Sequence[Any], *args: Any) -> Tuple[List[Tensor], List[int]]:
+    found = _in_turn(torch.ops.polariscope.attend_pages.default, info.batch_size, at, args)
+    return found, [0] * len(found)
+
+
 def attend_backward(info: Any, at: Sequence[Any], *args: Any) -> Tuple[List[Tensor], List[int]]:
     operator = torch.ops.polariscope.attend_backward.default
     a, size = Arguments(*args[:_COUNT]), info.batch_size

@@ -64,11 +64,11 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).replace("torch.", "")
 
 
-def check(a: Arguments) -> None:
+def check(a: Arguments, pages: Optional[Tensor] = None) -> None:
     """Raises ArgumentError unless devices, types, layouts and shapes fit each other."""
     query = a.query
     device, dtype = query.device, query.dtype
-    for name, x in zip(TENSORS, a):
+    for name, x in (*zip(TENSORS, a), ("pages", pages)):
         if x is None:
             continue
         if x.device != device:
@@ -78,6 +78,9 @@ def check(a: Arguments) -> None:
         if name == "key_lengths":
             if x.dtype not in _WHOLE:
                 raise ArgumentError(f"attend: key_lengths has type {_name(x.dtype)}: expected int64 or int32")
+        elif name == "pages":
+            if x.dtype != torch.int32:
+                raise ArgumentError(f"attend: pages has type {_name(x.dtype)}: expected int32")
         elif x.dtype not in _COMPUTED:
             raise ArgumentError(
                 f"attend: {name} has type {_name(x.dtype)}: expected float32, float64, bfloat16 or float16")
@@ -85,7 +88,7 @@ def check(a: Arguments) -> None:
         if x.dtype != dtype:
             raise ArgumentError(f"attend: {name} has type {_name(x.dtype)}, query has {_name(dtype)}: they must be of "
                                 "one type")
-    arguments.check_shapes(query, a.key, a.value, a.bias, a.slopes, a.sink, a.key_lengths)
+    arguments.check_shapes(query, a.key, a.value, a.bias, a.slopes, a.sink, a.key_lengths, pages)
     if not a.parameters and a.learned is None:
         return
     given = parameters_of(a.parameters)
@@ -147,15 +150,18 @@ def heads_of(x: Tensor) -> _library.Heads:
 
 
 class _Call:
-    """A call's structure and the tensors that it points into."""
+    """A call's structure and the tensors that it points into. as_stored: whether keys and values of bfloat16 are handed
+    on as they are, which have no gradients."""
 
-    def __init__(self, a: Arguments):
+    def __init__(self, a: Arguments, pages: Optional[Tensor] = None, as_stored: bool = False):
         dtype = computed_type(a)
         self.dtype = dtype
-        query, key, value = (_readable(x, dtype) for x in a[:3])
+        low = a.query.dtype == torch.bfloat16
+        query = _readable(a.query, dtype)
+        key, value = (_readable(x, x.dtype if low and as_stored else dtype) for x in a[1:3])
         bias = slopes = sink = lengths = None
         if a.bias is not None:
-            bias = narrowed(a.bias, dtype).expand(a.query.shape[:3] + a.key.shape[2:3])
+            bias = narrowed(a.bias, dtype).expand((*a.query.shape[:3], arguments.keys_of(a.key, pages)))
             bias = _readable(bias, dtype)
         if a.slopes is not None:
             slopes = narrowed(a.slopes, dtype).contiguous()
@@ -166,13 +172,19 @@ class _Call:
         parameters = parameters_of(a.parameters) if a.parameters else {}
         if a.learned is not None:
             parameters = dict(zip(parameters, a.learned.tolist()))
-        self.held = (query, key, value, bias, slopes, sink, lengths)
+        if pages is not None:
+            pages = pages.contiguous()
+        self.held = (query, key, value, bias, slopes, sink, lengths, pages)
         self.attention = arguments.attention(
             _library.FLOAT64 if dtype == torch.float64 else _library.FLOAT32, torch.get_num_threads(), a.reweighting,
             parameters, a.causal, a.window, a.scale, query.shape, value.shape, heads_of(query), heads_of(key),
             heads_of(value), bias if bias is None else heads_of(bias), slopes if slopes is None else _address(slopes),
             sink if sink is None else _address(sink), lengths if lengths is None else _address(lengths),
-            a.query.dtype == torch.bfloat16)
+            low)
+        if low and as_stored:
+            arguments.store_as_bfloat16(self.attention)
+        if pages is not None:
+            arguments.store_in_pages(self.attention, _address(pages), pages.shape[1], a.key.shape[0])
 
 
 def _each_head(a: Arguments) -> List[Arguments]:
@@ -196,20 +208,21 @@ def _is_by_head(a: Arguments) -> bool:
     return a.learned is not None and a.learned.dim() == 2 and a.query.shape[1] > 0
 
 
-def forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
-    """The output, then a row array for each name."""
-    check(a)
+def forward(a: Arguments, names: Sequence[str], pages: Optional[Tensor] = None) -> List[Tensor]:
+    """The output, then a row array for each name. pages: [batch, pages of a sequence], where key and value are
+    [pages, key heads, keys of a page, width]."""
+    check(a, pages)
     check_names(a, names)
-    return _forward(a, names)
+    return _forward(a, names, pages)
 
 
-def _empty_rows(a: Arguments, names: Sequence[str], dtype: torch.dtype) -> List[Tensor]:
+def _empty_rows(a: Arguments, names: Sequence[str], dtype: torch.dtype, keys: int) -> List[Tensor]:
     batch, heads, queries, _ = a.query.shape
     made: Dict[torch.dtype, Tensor] = {}  # one like another is made faster
     found = []
     for name in names:
         if name == "column_means":
-            found.append(torch.empty((batch, heads, a.key.shape[2]), dtype=dtype))
+            found.append(torch.empty((batch, heads, keys), dtype=dtype))
             continue
         of_type = _TYPES.get(name, dtype)
         first = made.get(of_type)
@@ -221,19 +234,26 @@ def _empty_rows(a: Arguments, names: Sequence[str], dtype: torch.dtype) -> List[
     return found
 
 
-def _forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
+def _reads_as_stored(a: Arguments, names: Sequence[str], pages: Optional[Tensor]) -> bool:
+    """Whether keys and values of bfloat16 are handed on as they are: in pages, and for decoding, which reads them once.
+    For all else the library would widen them itself, once for each of its passes."""
+    decodes = a.key.shape[2] > max(64, 2 * a.query.shape[2]) and not {"shift", "column_means"}.intersection(names)
+    return pages is not None or decodes
+
+
+def _forward(a: Arguments, names: Sequence[str], pages: Optional[Tensor]) -> List[Tensor]:
     if _is_by_head(a):
-        found = shapes(a, names)
+        found = shapes(a, names, pages)
         for h, head in enumerate(_each_head(a)):
-            for whole, part in zip(found, _forward(head, names)):
+            for whole, part in zip(found, _forward(head, names, pages)):
                 whole.narrow(1, h, 1).copy_(part)
         return found
     if a.learned is not None and a.learned.dim() == 2:
         a = a._replace(learned=None, parameters="")
-    call = _Call(a)
+    call = _Call(a, pages, _reads_as_stored(a, names, pages))
     shape, dtype = a.query.shape[:3], call.dtype
     output = empty_heads_like(a.query, a.value.shape[3], dtype)
-    found = _empty_rows(a, names, dtype)
+    found = _empty_rows(a, names, dtype, call.attention.keys)
     written = dict(zip(names, found))
     columns = written.pop("column_means", None)
     if columns is not None:
@@ -249,12 +269,13 @@ def _forward(a: Arguments, names: Sequence[str]) -> List[Tensor]:
     return [output, *found]
 
 
-def shapes(a: Arguments, names: Sequence[str]) -> List[Tensor]:
+def shapes(a: Arguments, names: Sequence[str], pages: Optional[Tensor] = None) -> List[Tensor]:
     """What forward() returns, without its numbers."""
-    check(a)
+    check(a, pages)
     check_names(a, names)
     batch, heads, queries, _ = a.query.shape
+    keys = arguments.keys_of(a.key, pages)
     computed = computed_type(a)
     return [empty_heads_like(a.query, a.value.shape[3], a.query.dtype)] + [
-        a.query.new_empty((batch, heads, a.key.shape[2] if name == "column_means" else queries),
-                          dtype=type_of(name, computed)) for name in names]
+        a.query.new_empty((batch, heads, keys if name == "column_means" else queries), dtype=type_of(name, computed))
+        for name in names]

@@ -1,6 +1,7 @@
-"""torch.ops.polariscope.attend and attend_backward: schemas, kernels, shapes, gradients, vmap.
+"""torch.ops.polariscope.attend, attend_pages and attend_backward: schemas, kernels, shapes, gradients, vmap.
 
-The two return lists: the output and a row array for each name; a gradient for each input that is wanted.
+They return lists: the output and a row array for each name; of attend_backward a gradient for each input that is
+wanted.
 """
 
 from typing import Any, List, Sequence, Tuple
@@ -27,7 +28,9 @@ _library = torch.library.Library("polariscope", "FRAGMENT")
 _library.define(f"attend({_ARGUMENTS} str statistics) -> Tensor[]")
 _library.define(f"attend_backward({_ARGUMENTS} Tensor output, Tensor[] incoming, str incoming_names, Tensor[] saved, "
                 "str saved_names, str wanted) -> Tensor[]")
+_library.define(f"attend_pages({_ARGUMENTS} Tensor pages, str statistics) -> Tensor[]")
 attend = torch.ops.polariscope.attend.default
+attend_pages = torch.ops.polariscope.attend_pages.default
 attend_backward = torch.ops.polariscope.attend_backward.default
 
 
@@ -74,6 +77,16 @@ def _forward(*args: Any) -> List[Tensor]:
 def _forward_shapes(*args: Any) -> List[Tensor]:
     _refuse_tangents(args)
     return kernel.shapes(Arguments(*args[:_COUNT]), kernel.names_of(args[_COUNT]))
+
+
+def _forward_pages(*args: Any) -> List[Tensor]:
+    _refuse_tangents(args)
+    return kernel.forward(Arguments(*args[:_COUNT]), kernel.names_of(args[_COUNT + 1]), args[_COUNT])
+
+
+def _forward_pages_shapes(*args: Any) -> List[Tensor]:
+    _refuse_tangents(args)
+    return kernel.shapes(Arguments(*args[:_COUNT]), kernel.names_of(args[_COUNT + 1]), args[_COUNT])
 
 
 def _backward_arguments(args: Sequence[Any]) -> Tuple[Any, ...]:
@@ -137,6 +150,12 @@ def _refuse_second(*_: Any) -> None:
                        "polariscope.attend(..., implementation=\"pytorch\")")
 
 
+def refuse_gradients(*_: Any, **__: Any) -> None:
+    """Of attend_pages."""
+    raise ArgumentError("attend: with pages there are no gradients: call it under torch.no_grad(), or detach its "
+                        "tensors")
+
+
 def _recorded(operator: Any, backward: Any, setup: Any) -> Any:
     """As torch.library.register_autograd, whose kernel would lose tangents without a word."""
     record = make_autograd_impl(operator, Info(backward, setup))
@@ -154,6 +173,8 @@ def _by_operators(ctx: Any, incoming: Sequence[Any]) -> Tuple[Any, ...]:
 
 for _operator, _compute, _shapes, _differentiate, _prepare, _batched in (
         (attend, _forward, _forward_shapes, _by_operators, _setup, batching.attend),
+        (attend_pages, _forward_pages, _forward_pages_shapes, refuse_gradients, refuse_gradients,
+         batching.attend_pages),
         (attend_backward, _backward, _backward_shapes, _refuse_second, None, batching.attend_backward)):
     _library.impl(_operator, _compute, "CPU")
     _library.impl(_operator, _recorded(_operator, _differentiate, _prepare), "Autograd", with_keyset=True)

@@ -65,10 +65,16 @@ def _autocast(query: Tensor, key: Tensor, value: Tensor) -> Tuple[Tensor, Tensor
                  for x in (query, key, value))
 
 
-def _operate(given: Sequence[Any], names: Sequence[str]) -> Sequence[Tensor]:
+def _operate(given: Sequence[Any], names: Sequence[str], pages: Optional[Tensor]) -> Sequence[Tensor]:
     """The kernel: through the dispatcher, unless nobody listens to it."""
     tensors = given[:len(kernel.TENSORS)]
     recording = torch.is_grad_enabled() and any([x is not None and x.requires_grad for x in tensors])
+    if pages is not None:
+        if recording:
+            operators.refuse_gradients()
+        if not operators.is_direct((*tensors, pages)):
+            return operators.attend_pages(*given, pages, ",".join(names))
+        return kernel.forward(kernel.Arguments(*given), names, pages)
     if recording:
         needed = gradients.needed(given[8], names, given[12])
         names = [*names, *[name for name in needed if name not in names]]
@@ -83,18 +89,24 @@ def _operate(given: Sequence[Any], names: Sequence[str]) -> Sequence[Tensor]:
 
 def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale: Any, causal: bool,
              window: Optional[int], bias: Optional[Tensor], slopes: Optional[Tensor], sink: Optional[Tensor],
-             key_lengths: Optional[Tensor], parameters: Any, names: Sequence[str],
+             key_lengths: Optional[Tensor], pages: Optional[Tensor], parameters: Any, names: Sequence[str],
              implementation: Optional[str]) -> Tuple[Tensor, RowStatistics]:
-    for name, x in zip(kernel.TENSORS, (query, key, value, bias, slopes, sink, key_lengths)):
+    for name, x in (*zip(kernel.TENSORS, (query, key, value, bias, slopes, sink, key_lengths)), ("pages", pages)):
         if x is not None and not isinstance(x, Tensor):
             raise ArgumentError(f"attend: {name} is of type {type(x).__name__}, query is a tensor: expected a tensor")
     query, key, value = _autocast(query, key, value)
     dtype = query.dtype
-    by_triton = _by_triton((query, key, value, bias, slopes, sink, key_lengths, None, reweighting, scale, bool(causal),
-                            window), names, parameters, implementation)
+    by_triton = None
+    if pages is None:
+        by_triton = _by_triton((query, key, value, bias, slopes, sink, key_lengths, None, reweighting, scale,
+                                bool(causal), window), names, parameters, implementation)
     if by_triton is not None:
         return by_triton[0], RowStatistics(**dict(zip(names, by_triton[1:])))
-    if _is_for_pytorch(implementation, query, (query, key, value, bias, sink, scale, *parameters.values())):
+    by_pytorch = _is_for_pytorch(implementation, query, (query, key, value, bias, sink, scale, *parameters.values()))
+    if pages is not None and (by_pytorch or implementation == "triton"):
+        raise ArgumentError("attend: pages are read by the kernel alone, on the CPU and not in forward mode: elsewhere "
+                            "give keys and values in one piece")
+    if by_pytorch:
         output, *found = chunked.attend(query, key, value, reweighting, scale, bool(causal), window, bias, slopes, sink,
                                         key_lengths, parameters, names)
         return output, RowStatistics(**dict(zip(names, found)))
@@ -105,7 +117,7 @@ def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
         text, tensor = learned.text_of(parameters), None
     given = (query, key, value, bias, slopes, sink, key_lengths, tensor, reweighting,
              None if scale is None else float(scale), bool(causal), window, text)
-    output, *found = _operate(given, names)
+    output, *found = _operate(given, names, pages)
     if output.dtype != dtype:
         output = output.to(dtype)
     return output, RowStatistics(**dict(zip(names, found)))
@@ -114,14 +126,15 @@ def _compute(query: Tensor, key: Tensor, value: Tensor, reweighting: str, scale:
 def attend(query: Tensor, key: Tensor, value: Tensor, reweighting: str = "softmax", *,
            scale: Union[float, Tensor, None] = None, causal: bool = False, window: Optional[int] = None,
            bias: Optional[Tensor] = None, slopes: Optional[Tensor] = None, sink: Optional[Tensor] = None,
-           key_lengths: Optional[Tensor] = None, statistics: Union[str, Sequence[str], None] = "all",
-           columns: bool = False, implementation: Optional[str] = None,
+           key_lengths: Optional[Tensor] = None, pages: Optional[Tensor] = None,
+           statistics: Union[str, Sequence[str], None] = "all", columns: bool = False,
+           implementation: Optional[str] = None,
            **parameters: Union[float, Tensor]) -> Tuple[Tensor, RowStatistics]:
     """polariscope.attend() for tensors."""
     window = arguments.checked_window(window)
 
     def computed(value: Tensor, names: Sequence[str]) -> Tuple[Tensor, RowStatistics]:
-        return _compute(query, key, value, reweighting, scale, causal, window, bias, slopes, sink, key_lengths,
+        return _compute(query, key, value, reweighting, scale, causal, window, bias, slopes, sink, key_lengths, pages,
                         parameters, names, implementation)
 
     output, found = computed(value, rows.names(reweighting, statistics, columns))

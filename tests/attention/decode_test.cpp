@@ -2,17 +2,14 @@
 // and as bfloat16 numbers against the same keys in one piece.
 #include "polariscope/attention/internal/decode.h"
 
+#include "caches.h"
 #include "polariscope/attention/weights.h"
 #include "polariscope/base/error.h"
-#include "results.h"
 #include "support/simd_targets.h"
 
 #include <gtest/gtest.h>
 
-#include <bit>
 #include <cmath>
-#include <cstring>
-#include <numeric>
 #include <string>
 
 namespace polariscope::testing {
@@ -21,7 +18,6 @@ namespace {
 using attention::AttentionInput;
 using attention::AttentionShape;
 using attention::Bfloat16;
-using attention::HeadsView;
 using reweighting::AttentionForm;
 using reweighting::find_attention_form;
 
@@ -44,21 +40,6 @@ Forward<float> attended(const Problem<float>& problem, const AttentionInput<floa
 }
 Forward<float> attended(Problem<float>& problem, int threads = 1) {
   return attended(problem, problem.input(), threads);
-}
-
-// NaN equals NaN, and 0 is not -0.
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
-}
-void expect_same_bits(Forward<float>& a, Forward<float>& b) {
-  EXPECT_TRUE(same_bits(a.output.packed(), b.output.packed()));
-  for (std::size_t n = 0; n < a.floating.size(); ++n) {
-    EXPECT_TRUE(same_bits(a.floating[n], b.floating[n])) << kStatistics<float>[n].name;
-  }
-  EXPECT_EQ(a.argmax, b.argmax);
-  EXPECT_EQ(a.visible, b.visible);
-  EXPECT_EQ(a.non_finite, b.non_finite);
 }
 
 // bound: of a row's Σ|p||v|, what rounding may move the output by.
@@ -117,66 +98,6 @@ Problem<float> random_decoding(RandomStream& random, int trial) {
   }
   return problem;
 }
-
-// Its keys and values as bfloat16 numbers, which those of the problem become, too.
-struct LowCache {
-  Tensor<Bfloat16> key, value;
-
-  explicit LowCache(Problem<float>& problem) : key(rounded(problem.key)), value(rounded(problem.value)) {}
-  AttentionInput<float> input(Problem<float>& problem) {
-    AttentionInput<float> input = problem.input();
-    input.bfloat16_key = key.constant_view();
-    input.bfloat16_value = value.constant_view();
-    input.key = input.value = {};
-    return input;
-  }
-  static Tensor<Bfloat16> rounded(Tensor<float>& from) {
-    Tensor<Bfloat16> to;
-    to.batch_stride = from.batch_stride, to.head_stride = from.head_stride, to.row_stride = from.row_stride;
-    to.batch = from.batch, to.heads = from.heads, to.rows = from.rows, to.width = from.width;
-    for (float& x : from.numbers) {
-      const auto bits = std::bit_cast<std::uint32_t>(x) & 0xffff0000U;
-      x = std::bit_cast<float>(bits);
-      to.numbers.push_back(static_cast<Bfloat16>(bits >> 16));
-    }
-    return to;
-  }
-};
-
-// The same numbers in pages that stand in any order, one of them used by none.
-template <class T>
-struct Pages {
-  std::vector<T> key, value;
-  std::vector<std::int32_t> pages;
-  attention::PageTable table;
-  HeadsView<const T> key_view, value_view;
-
-  Pages(const AttentionShape& shape, const HeadsView<const T>& keys, const HeadsView<const T>& values,
-        std::int64_t page_keys, RandomStream& random) {
-    const std::int64_t each = (shape.keys + page_keys - 1) / page_keys, count = shape.batch * each + 1;
-    pages.resize(count);
-    std::iota(pages.begin(), pages.end(), 0);
-    for (std::size_t n = pages.size() - 1; n > 0; --n) std::swap(pages[n], pages[random.below(n + 1)]);
-    key_view = fill(shape, keys, shape.width, page_keys, each, count, key);
-    value_view = fill(shape, values, shape.value_width, page_keys, each, count, value);
-    table = {.pages = pages.data(), .batch_stride = each, .page_keys = page_keys, .page_count = count};
-  }
-  // [pages, keys of a page, key heads, width]
-  HeadsView<const T> fill(const AttentionShape& shape, const HeadsView<const T>& from, std::int64_t width,
-                          std::int64_t page_keys, std::int64_t each, std::int64_t count, std::vector<T>& to) const {
-    const std::int64_t row = shape.key_heads * width;
-    to.assign(count * page_keys * row, static_cast<T>(0x7fff));  // NaN as bfloat16
-    for (std::int64_t b = 0; b < shape.batch; ++b) {
-      for (std::int64_t h = 0; h < shape.key_heads; ++h) {
-        for (std::int64_t j = 0; j < shape.keys; ++j) {
-          const std::int64_t page = pages[b * each + j / page_keys];
-          std::copy_n(from.row(b, h, j), width, to.data() + (page * page_keys + j % page_keys) * row + h * width);
-        }
-      }
-    }
-    return {to.data(), page_keys * row, width, row};
-  }
-};
 
 TEST(Decode, AgreesWithTheReferenceOverRandomShapes) {
   RandomStream random(kSeed, 1);

@@ -81,10 +81,4 @@ Everything<T> linear_everything(Problem<T>& problem, const Upstream<T>& upstream
   return all;
 }
 
-// As bits: NaN equals NaN, and 0 is not -0.
-template <class T>
-bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
-}
-
 }  // namespace polariscope::testing

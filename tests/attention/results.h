@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -182,6 +183,12 @@ Upstream<T> random_upstream(const Problem<T>& problem, RandomStream& random) {
   Upstream<T> upstream;
   for (std::size_t n = 0; n < upstream.arrays.size(); ++n) upstream.draw(n, problem, random);
   return upstream;
+}
+
+// As bits: NaN equals NaN, and 0 is not -0.
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
 template <class T>

@@ -24,10 +24,7 @@ struct Call {
   std::int32_t differentiate() { return polariscope_attend_backward(&c.attention, &c.rows, &c.incoming, &c.gradient); }
 };
 
-void expect_refusal(std::int32_t status, const std::string& words) {
-  EXPECT_EQ(status, 1);
-  EXPECT_NE(std::string(polariscope_last_error()).find(words), std::string::npos) << polariscope_last_error();
-}
+using testing::expect_refusal;
 
 void expect_refusal(const std::function<void(CProblem<float>&)>& spoil, const std::string& words) {
   Call call;

@@ -16,6 +16,11 @@ polariscope_heads c_heads(const attention::HeadsView<T>& view) {
   return {const_cast<std::remove_const_t<T>*>(view.data), view.batch_stride, view.head_stride, view.row_stride};
 }
 
+inline void expect_refusal(std::int32_t status, const std::string& words) {
+  EXPECT_EQ(status, 1);
+  EXPECT_NE(std::string(polariscope_last_error()).find(words), std::string::npos) << polariscope_last_error();
+}
+
 // Points into what it is made of.
 template <class T>
 struct CProblem {
@@ -53,7 +58,13 @@ struct CProblem {
                  .slopes = input.slopes,
                  .sink = input.sink,
                  .key_lengths = input.key_lengths,
-                 .bfloat16 = 0};
+                 .bfloat16 = 0,
+                 .bfloat16_key = {},
+                 .bfloat16_value = {},
+                 .pages = nullptr,
+                 .pages_stride = 0,
+                 .page_keys = 0,
+                 .page_count = 0};
     const attention::AttentionOutput<T> to = forward.view();
     const attention::RowStatistics<T>& is = to.statistics;
     rows = {.size = sizeof rows,

@@ -35,13 +35,17 @@ attention::HeadsView<const T> read(const polariscope_heads& heads) {
 }  // namespace
 
 polariscope_attention known(const polariscope_attention* attention) {
-  const auto a = known_fields(attention, sizeof(polariscope_attention), "attention");
+  const auto a = known_fields(attention, offsetof(polariscope_attention, bfloat16), "attention");
   if (a.type != POLARISCOPE_FLOAT32 && a.type != POLARISCOPE_FLOAT64) {
     throw Error("type is {}: expected {} for float32 or {} for float64", a.type, int{POLARISCOPE_FLOAT32},
                 int{POLARISCOPE_FLOAT64});
   }
   if (a.threads < 0) throw Error("threads is {}: expected a number of them, or 0 for one a processor", a.threads);
   if (std::isinf(a.scale)) throw Error("scale is infinite: expected a number, or NaN for the form's own");
+  if (a.pages == nullptr && (a.page_keys != 0 || a.page_count != 0)) {
+    throw Error("{} pages of {} keys, but pages is missing: expected the table that names them", a.page_count,
+                a.page_keys);
+  }
   return a;
 }
 
@@ -69,7 +73,11 @@ attention::AttentionInput<T> input_of(const polariscope_attention& a) {
           .slopes = static_cast<const T*>(a.slopes),
           .sink = static_cast<const T*>(a.sink),
           .key_lengths = a.key_lengths,
-          .bfloat16 = a.bfloat16 != 0};
+          .bfloat16 = a.bfloat16 != 0,
+          .bfloat16_key = read<attention::Bfloat16>(a.bfloat16_key),
+          .bfloat16_value = read<attention::Bfloat16>(a.bfloat16_value),
+          .table = {
+              .pages = a.pages, .batch_stride = a.pages_stride, .page_keys = a.page_keys, .page_count = a.page_count}};
 }
 
 template <class T>

@@ -30,7 +30,8 @@ std::int32_t guarded(const Body& body) noexcept {
   return 1;
 }
 
-// Throws Error for a structure that is missing or of no known size. Fields that the caller does not know are zero.
+// Throws Error for a structure that is missing or of no known size: from first_size, that of version 1 of the
+// interface, to what it is today. Fields that the caller does not know are zero.
 template <class Struct>
 Struct known_fields(const Struct* given, std::size_t first_size, const char* name) {
   if (given == nullptr) throw Error("{} is missing: expected the address of one", name);
