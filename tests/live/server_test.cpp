@@ -186,6 +186,29 @@ TEST(Server, BytesAtRandomHurtNobody) {
   expect_alive(server);
 }
 
+// Told to stop, the library would crash on what it cannot read.
+TEST(Server, StopsWhileBytesAtRandomCome) {
+  std::mt19937 random(std::random_device{}());
+  for (int i = 0; i < 50; ++i) {
+    auto server = std::make_unique<Server>(0, echo);
+    const int port = server->port();
+    std::atomic<bool> over = false;
+    std::thread sender([&, seed = random()] {
+      std::mt19937 bytes_of(seed);
+      while (!over) {
+        std::string bytes(200, '\0');
+        for (char& byte : bytes) byte = static_cast<char>(bytes_of() % 256);
+        const Connection connection(port);
+        if (connection.connected()) connection.send(bytes + "\r\n\r\n");
+      }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    server.reset();
+    over = true;
+    sender.join();
+  }
+}
+
 TEST(Server, SilentConnectionsKeepNobodyWaiting) {
   const Server server(0, echo);
   std::vector<std::unique_ptr<Connection>> silent;

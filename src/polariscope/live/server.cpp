@@ -6,11 +6,17 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <exception>
+#include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -74,13 +80,61 @@ MHD_Result handle(void* handler, MHD_Connection* connection, const char* url, co
   }
 }
 
+// The sockets of the connections that are open.
+class Sockets {
+ public:
+  void add(int socket) {
+    const std::lock_guard lock(mutex_);
+    open_.insert(socket);
+    if (ending_) shutdown(socket, SHUT_RDWR);
+  }
+  // Before the library closes it.
+  void remove(int socket) {
+    const std::lock_guard lock(mutex_);
+    open_.erase(socket);
+    closed_.notify_all();
+  }
+  // Ends what they send and are sent, and waits until the library has closed them.
+  void end() {
+    constexpr std::chrono::seconds kPatience{5};
+    std::unique_lock lock(mutex_);
+    ending_ = true;
+    for (const int socket : open_) shutdown(socket, SHUT_RDWR);
+    closed_.wait_for(lock, kPatience, [&] { return open_.empty(); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable closed_;
+  std::set<int> open_;
+  bool ending_ = false;
+};
+
+void keep_socket(void* sockets, MHD_Connection* connection, void**, MHD_ConnectionNotificationCode what) {
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  if (info == nullptr) return;
+  auto& all = *static_cast<Sockets*>(sockets);
+  what == MHD_CONNECTION_NOTIFY_STARTED ? all.add(info->connect_fd) : all.remove(info->connect_fd);
+}
+
 }  // namespace
 
 struct Server::Daemon {
-  struct Stop {
-    void operator()(MHD_Daemon* daemon) const { MHD_stop_daemon(daemon); }
-  };
-  std::unique_ptr<MHD_Daemon, Stop> running;
+  Daemon() = default;
+  // A daemon that is told to stop answers what it cannot read as if an answer were there, and crashes (0.9.75). So
+  // nobody is to have a connection by then.
+  ~Daemon() {
+    if (running == nullptr) return;
+    const MHD_socket listening = MHD_quiesce_daemon(running);
+    sockets.end();
+    MHD_stop_daemon(running);
+    if (listening != MHD_INVALID_SOCKET) close(listening);
+  }
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  Sockets sockets;
+  MHD_Daemon* running = nullptr;
 };
 
 Server::Server(int port, Handler handler) : handler_(std::move(handler)), daemon_(std::make_unique<Daemon>()) {
@@ -92,14 +146,15 @@ Server::Server(int port, Handler handler) : handler_(std::move(handler)), daemon
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   // Not epoll: beyond the limit of connections its threads slept until the silence was over (0.9.75).
   errno = 0;
-  daemon_->running.reset(MHD_start_daemon(
-      MHD_USE_POLL_INTERNAL_THREAD, 0, nullptr, nullptr, handle, &handler_, MHD_OPTION_SOCK_ADDR, &address,
-      MHD_OPTION_THREAD_POOL_SIZE, kThreads, MHD_OPTION_CONNECTION_LIMIT, kMostConnections,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kLongestRequest, MHD_OPTION_CONNECTION_TIMEOUT, kSilence, MHD_OPTION_END));
+  daemon_->running = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, nullptr, nullptr, handle,
+                                      &handler_, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_THREAD_POOL_SIZE, kThreads,
+                                      MHD_OPTION_CONNECTION_LIMIT, kMostConnections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                      kLongestRequest, MHD_OPTION_CONNECTION_TIMEOUT, kSilence,
+                                      MHD_OPTION_NOTIFY_CONNECTION, keep_socket, &daemon_->sockets, MHD_OPTION_END);
   if (daemon_->running == nullptr) {
     throw Error("port {} of this machine cannot be listened at ({}): choose another one", port, std::strerror(errno));
   }
-  const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon_->running.get(), MHD_DAEMON_INFO_BIND_PORT);
+  const MHD_DaemonInfo* info = MHD_get_daemon_info(daemon_->running, MHD_DAEMON_INFO_BIND_PORT);
   port_ = info != nullptr ? info->port : port;
 }
 
