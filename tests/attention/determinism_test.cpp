@@ -2,6 +2,8 @@
 #include "agreement.h"
 #include "support/simd_targets.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
 namespace polariscope::testing {
@@ -63,6 +65,28 @@ TEST_P(Determinism, TheForwardPassGivesTheSameBitsOnAnyNumberOfThreads) {
       EXPECT_TRUE(same_bits(one.forward.floating[n], three.forward.floating[n])) << kStatistics<float>[n].name;
     }
   });
+}
+
+// Blocks that share keys too many for the second-level cache pass over them together on few threads, alone on many.
+TEST_P(Determinism, ManyKeysGiveTheSameBitsOnAnyNumberOfThreads) {
+  constexpr attention::AttentionShape kLong{
+      .batch = 1, .heads = 2, .key_heads = 1, .queries = 300, .keys = 900, .width = 80, .value_width = 80};
+  RandomStream random(103, stream_of(GetParam()));
+  Problem<float> problem = random_problem<float>(GetParam(), kLong, random, Layout::kRowsFirst, 0);
+  const Upstream<float> upstream = random_upstream(problem, random);
+  for (const bool causal : {false, true}) {
+    for (const std::int64_t window : {0, 130}) {
+      SCOPED_TRACE(fmt::format("causal {}, window {}", causal, window));
+      problem.causal = causal;
+      problem.window = window;
+      Everything<float> few = kernel_everything(problem, upstream, 1);
+      Everything<float> many = kernel_everything(problem, upstream, 64);
+      EXPECT_TRUE(same_bits(few.forward.output.packed(), many.forward.output.packed()));
+      for (std::size_t n = 0; n < few.forward.floating.size(); ++n) {
+        EXPECT_TRUE(same_bits(few.forward.floating[n], many.forward.floating[n])) << kStatistics<float>[n].name;
+      }
+    }
+  }
 }
 
 void expect_the_same_statistics_alone(Problem<float>& problem) {

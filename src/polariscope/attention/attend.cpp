@@ -10,6 +10,7 @@
 #include "polariscope/base/parallel.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 
 namespace polariscope::attention {
@@ -41,10 +42,17 @@ void attend(const AttentionInput<T>& given, const AttentionOutput<T>& output, in
   }
   const std::unique_ptr<const Bfloat16Keys> low = bfloat16_keys(input, threads);
   const QueryBlocks blocks(shape, input.causal, lanes, low.get());
-  const std::int64_t workers = threads > 0 ? threads : processor_count();  // they take blocks in turn, more or less
-  parallel_for(blocks.size(), threads, [&](std::int64_t i) {
+  const std::int64_t workers = threads > 0 ? threads : processor_count();  // they take groups in turn, more or less
+  const std::int64_t each = blocks.at_once(sizeof(T), workers), per_head = blocks.per_head();
+  const std::int64_t groups = (per_head + each - 1) / each, all = shape.batch * shape.heads * groups;
+  const auto first_of = [&](std::int64_t group) { return group / groups * per_head + group % groups * each; };
+  parallel_for(all, threads, [&](std::int64_t i) {
     const FlushDenormals flush;
-    attend_block(input, output, blocks[i], blocks[std::min(i + workers, blocks.size() - 1)]);
+    QueryBlock group[kBlocksAtOnce];
+    const std::int64_t first = first_of(i), count = std::min(each, per_head - i % groups * each);
+    for (std::int64_t b = 0; b < count; ++b) group[b] = blocks[first + b];
+    attend_blocks<T>(input, output, {group, static_cast<std::size_t>(count)},
+                     blocks[first_of(std::min(i + workers, all - 1))]);
   });
 }
 

@@ -67,17 +67,28 @@ QueryBlock QueryBlocks::block(std::int64_t batch, std::int64_t head, std::int64_
   return block;
 }
 
+std::int64_t QueryBlocks::at_once(std::int64_t bytes, std::int64_t workers) const {
+  constexpr std::int64_t kRoom = 512 << 10, kItems = 4;  // bytes; of a worker
+  if (shape_.keys * (shape_.width + shape_.value_width) * bytes <= kRoom) return 1;
+  return std::clamp<std::int64_t>(size() / (kItems * workers), 1, kBlocksAtOnce);
+}
+
 template <class T>
-BlockWorkspace<T>::BlockWorkspace(const AttentionShape& shape, int quantities)
+BlockWorkspace<T>::BlockWorkspace(const AttentionShape& shape, int quantities, const BlockWorkspace* shared)
     : mapped_stride(rounded<T>(shape.width)) {
+  const std::ptrdiff_t own = shared == nullptr ? 1 : 0;
   storage = allocate<T>({{query, shape.width * kMaxBlockWidth},
-                         {scores, kTileKeys * kMaxBlockWidth},
-                         {weights, kTileKeys * kMaxBlockWidth},
+                         {scores, own * kTileKeys * kMaxBlockWidth},
+                         {weights, own * kTileKeys * kMaxBlockWidth},
                          {output, shape.value_width * kMaxBlockWidth},
-                         {mapped, kTileKeys * mapped_stride},
+                         {mapped, own * kTileKeys * mapped_stride},
                          {running, quantities * kMaxBlockWidth},
                          {first, kMaxBlockWidth},
                          {end, kMaxBlockWidth}});
+  if (shared == nullptr) return;
+  scores = shared->scores;
+  weights = shared->weights;
+  mapped = shared->mapped;
 }
 
 template <class T>

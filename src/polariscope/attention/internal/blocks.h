@@ -14,6 +14,7 @@ class Bfloat16Keys;
 
 inline constexpr int kTileKeys = 64;
 inline constexpr int kBlockVectors = 3;
+inline constexpr int kBlocksAtOnce = 4;                    // that pass over the keys together where these are many
 inline constexpr int kMaxBlockWidth = kBlockVectors * 16;  // lanes of the widest vector of floats
 
 // Which running sums the statistics need.
@@ -54,6 +55,10 @@ class QueryBlocks {
   std::int64_t per_head() const { return per_head_; }
   QueryBlock block(std::int64_t batch, std::int64_t head, std::int64_t nth) const;
 
+  // How many blocks of a head take its keys together, each as it would alone: 1 where numbers of so many bytes leave
+  // them room in the second-level cache, or where more would leave one of `workers` idle.
+  std::int64_t at_once(std::int64_t bytes, std::int64_t workers) const;
+
  private:
   AttentionShape shape_;
   const Bfloat16Keys* low_;
@@ -75,7 +80,9 @@ bool is_tiny(const AttentionInput<T>& input, int lanes) {
 // Arrays of a block of W lanes. Their size does not depend on the number of keys.
 template <class T>
 struct BlockWorkspace {
-  BlockWorkspace(const AttentionShape& shape, int quantities);
+  // shared: whose scores, weights and mapped keys it uses, for a block that takes its tiles in turn with that one's;
+  // null: its own.
+  BlockWorkspace(const AttentionShape& shape, int quantities, const BlockWorkspace* shared = nullptr);
 
   hwy::AlignedFreeUniquePtr<T[]> storage;
   std::ptrdiff_t mapped_stride;

@@ -19,17 +19,19 @@ namespace polariscope::attention {
 namespace HWY_NAMESPACE {
 using namespace reweighting::HWY_NAMESPACE;
 
-// This thread's, made anew when the shape of heads changes.
+// This thread's of the nth of the blocks that it takes at once, made anew when the shape of heads changes.
 template <class T>
-const BlockWorkspace<T>& workspace(const AttentionShape& shape) {
+const BlockWorkspace<T>& workspace(const AttentionShape& shape, int nth = 0) {
   thread_local std::int64_t width = -1, value_width = -1;
-  thread_local std::optional<BlockWorkspace<T>> work;
+  thread_local std::optional<BlockWorkspace<T>> works[kBlocksAtOnce];
   if (width != shape.width || value_width != shape.value_width) {
-    work.emplace(shape, kQuantities);
+    for (std::optional<BlockWorkspace<T>>& work : works) work.reset();
+    works[0].emplace(shape, kQuantities);
     width = shape.width;
     value_width = shape.value_width;
   }
-  return *work;
+  if (!works[nth]) works[nth].emplace(shape, kQuantities, &*works[0]);
+  return *works[nth];
 }
 
 // Room for `count` numbers, kept by this thread; `slot` tells two apart.

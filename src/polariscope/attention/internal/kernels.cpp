@@ -31,17 +31,22 @@ int double_lanes() { return lanes_of<double>(); }
 std::int64_t target_bits() { return HWY_TARGET; }
 
 template <class T>
-void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, const QueryBlock& block,
+void forward(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::span<const QueryBlock> blocks,
              const QueryBlock& next) {
-  const BlockWorkspace<T>& work = workspace<T>(in.shape);
   const Wanted what = wanted(out.statistics);
   if (in.form.rule == reweighting::RowRule::kElementwise) {
-    return in.form.weight == reweighting::WeightFunction::kExp ? forward_block<true>(in, out, block, next, what, work)
-                                                               : forward_block<false>(in, out, block, next, what, work);
+    const BlockWorkspace<T>* works[kBlocksAtOnce];
+    for (std::size_t b = 0; b < blocks.size(); ++b) works[b] = &workspace<T>(in.shape, static_cast<int>(b));
+    return in.form.weight == reweighting::WeightFunction::kExp
+               ? forward_blocks<true>(in, out, blocks, next, what, works)
+               : forward_blocks<false>(in, out, blocks, next, what, works);
   }
   T* all = room<T, 0>(in.shape.keys * kMaxBlockWidth);
-  with_rule(in.form.rule,
-            [&]<template <class> class Rule>() { forward_whole_rows<Rule>(in, out, block, what, work, all); });
+  with_rule(in.form.rule, [&]<template <class> class Rule>() {
+    for (const QueryBlock& block : blocks) {
+      forward_whole_rows<Rule>(in, out, block, what, workspace<T>(in.shape), all);
+    }
+  });
 }
 template <class T>
 void tiny(const AttentionInput<T>& in, const AttentionOutput<T>& out, std::int64_t first, std::int64_t end) {
@@ -86,13 +91,13 @@ void columns(const AttentionInput<T>& in, const T* shift, const T* inverse, cons
 }
 
 // HWY_EXPORT takes no templates.
-void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, const QueryBlock& block,
-                   const QueryBlock& next) {
-  forward(in, out, block, next);
+void forward_float(const AttentionInput<float>& in, const AttentionOutput<float>& out,
+                   std::span<const QueryBlock> blocks, const QueryBlock& next) {
+  forward(in, out, blocks, next);
 }
-void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out, const QueryBlock& block,
-                    const QueryBlock& next) {
-  forward(in, out, block, next);
+void forward_double(const AttentionInput<double>& in, const AttentionOutput<double>& out,
+                    std::span<const QueryBlock> blocks, const QueryBlock& next) {
+  forward(in, out, blocks, next);
 }
 void tiny_float(const AttentionInput<float>& in, const AttentionOutput<float>& out, std::int64_t first,
                 std::int64_t end) {
@@ -170,14 +175,14 @@ int attention_lanes<double>() {
   return HWY_DYNAMIC_DISPATCH(double_lanes)();
 }
 template <>
-void attend_block(const AttentionInput<float>& input, const AttentionOutput<float>& output, const QueryBlock& block,
-                  const QueryBlock& next) {
-  HWY_DYNAMIC_DISPATCH(forward_float)(input, output, block, next);
+void attend_blocks(const AttentionInput<float>& input, const AttentionOutput<float>& output,
+                   std::span<const QueryBlock> blocks, const QueryBlock& next) {
+  HWY_DYNAMIC_DISPATCH(forward_float)(input, output, blocks, next);
 }
 template <>
-void attend_block(const AttentionInput<double>& input, const AttentionOutput<double>& output, const QueryBlock& block,
-                  const QueryBlock& next) {
-  HWY_DYNAMIC_DISPATCH(forward_double)(input, output, block, next);
+void attend_blocks(const AttentionInput<double>& input, const AttentionOutput<double>& output,
+                   std::span<const QueryBlock> blocks, const QueryBlock& next) {
+  HWY_DYNAMIC_DISPATCH(forward_double)(input, output, blocks, next);
 }
 template <>
 void attend_tiny_backward(const AttentionInput<float>& input, const AttentionOutput<float>& forward,

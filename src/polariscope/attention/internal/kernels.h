@@ -3,6 +3,7 @@
 
 #include "polariscope/attention/internal/blocks.h"
 
+#include <span>
 #include <string>
 
 namespace polariscope::attention {
@@ -14,10 +15,11 @@ std::string attention_target();
 template <class T>
 int attention_lanes();
 
-// next: the block that this thread will probably take then; what it reads first is fetched in passing.
+// At most kBlocksAtOnce blocks of one head. next: the block that this thread will probably take then; what it reads
+// first is fetched in passing.
 template <class T>
-void attend_block(const AttentionInput<T>& input, const AttentionOutput<T>& output, const QueryBlock& block,
-                  const QueryBlock& next);
+void attend_blocks(const AttentionInput<T>& input, const AttentionOutput<T>& output, std::span<const QueryBlock> blocks,
+                   const QueryBlock& next);
 
 // Heads [first, end) of batch * heads, a vector of them at a time; is_tiny(input) must hold.
 template <class T>
