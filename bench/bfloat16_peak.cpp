@@ -18,7 +18,7 @@ __attribute__((target("avx512f,avx512bf16"))) double rounds_of_dots(int rounds, 
   for (int k = 0; k < kSums; ++k) sums[k] = _mm512_set1_ps(static_cast<float>(k));
   for (int i = 0; i < rounds; ++i) {
 #pragma GCC unroll 12
-    for (int k = 0; k < kSums; ++k) sums[k] = _mm512_dpbf16_ps(sums[k], x, x);
+    for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, x, x);
   }
   __m512 all = sums[0];
   for (int k = 1; k < kSums; ++k) all = _mm512_add_ps(all, sums[k]);
