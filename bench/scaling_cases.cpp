@@ -32,7 +32,7 @@ int repeats_of(const Sizes& sizes, const Settings& settings) {
   return sizes.operations(false) > 1e11 ? std::min(settings.repeats, 2) : settings.repeats;
 }
 
-// A length, beside the time of one operation, times that of the settled length's, which runs in turn with it.
+// A length, its time, and that of one of its scores over one of the settled length, which runs in turn with it.
 struct Grown {
   std::int64_t tokens;
   double seconds, relative;

@@ -1,5 +1,6 @@
-// From a weight function's name to its code. Kernels are compiled for exponentials and once for all other functions;
-// these take the turn here at every column of scores, so that what stands around a column is not compiled for each.
+// From a weight function's name to its code. Kernels take the turn here at every column of scores, so that what stands
+// around a column is not compiled for each function; where exponentials go a way of their own, for these and for the
+// rest.
 
 #if defined(POLARISCOPE_ATTENTION_WITH_FUNCTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef POLARISCOPE_ATTENTION_WITH_FUNCTION_INL_H_
