@@ -12,9 +12,8 @@ on a processor (its var is slower than both products together).
 """
 import argparse
 import json
-import sys
-import time
 
+import answering
 import torch
 
 
@@ -99,14 +98,7 @@ def main():
     del results
     print(json.dumps({"torch": torch.__version__, "peak_bytes": peak}), flush=True)
 
-    # One thread's own time leaves out what others take of a shared machine; more are timed by the clock.
-    clock = time.process_time if options.threads == 1 else time.perf_counter
-    for line in sys.stdin:
-        calls = int(line)
-        start = clock()
-        for _ in range(calls):
-            run()
-        print(json.dumps({"seconds": (clock() - start) / calls}), flush=True)
+    answering.answer(run, options.threads)
 
 
 if __name__ == "__main__":

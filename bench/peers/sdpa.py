@@ -7,9 +7,8 @@ computes on numbers of bfloat16, which those of the file are.
 """
 import argparse
 import json
-import sys
-import time
 
+import answering
 import torch
 
 
@@ -50,14 +49,7 @@ def main():
         for array in run():
             file.write(array.float().contiguous().numpy().tobytes())
     print(json.dumps({"torch": torch.__version__}), flush=True)
-    # One thread's own time leaves out what others take of a shared machine; more are timed by the clock.
-    clock = time.process_time if options.threads == 1 else time.perf_counter
-    for line in sys.stdin:
-        calls = int(line)
-        start = clock()
-        for _ in range(calls):
-            run()
-        print(json.dumps({"seconds": (clock() - start) / calls}), flush=True)
+    answering.answer(run, options.threads)
 
 
 if __name__ == "__main__":
